@@ -1,0 +1,40 @@
+"""The command line `adaptseg`: one module of AdaptCore.commands per command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from AdaptCore import __version__
+from AdaptCore.commands import bench, demo, models, segment, train
+from AdaptCore.errors import AdaptSegError
+
+COMMANDS = (segment, demo, models, train, bench)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="adaptseg", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"adaptseg {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; input that cannot be used gives one line on stderr and exit status 2."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except AdaptSegError as error:
+        print(f"adaptseg: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("adaptseg: cancelled", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

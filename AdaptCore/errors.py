@@ -1,0 +1,25 @@
+"""Errors that a user can act on: each message says what was got and what was wanted."""
+
+
+class AdaptSegError(ValueError):
+    """Base of every error caused by input from outside; the command line prints it as one line."""
+
+
+class PromptError(AdaptSegError):
+    """A prompt that cannot be used: outside the plane, of no size, or only negative."""
+
+
+class ImageError(AdaptSegError):
+    """An image that cannot be read or segmented."""
+
+
+class OutputError(AdaptSegError):
+    """A result that cannot be written."""
+
+
+class CheckpointError(AdaptSegError):
+    """Model weights that are missing, damaged, unsafe or of another architecture."""
+
+
+class ModelError(AdaptSegError):
+    """A model name, manifest or device that is not available."""

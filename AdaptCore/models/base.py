@@ -1,0 +1,99 @@
+"""The contract between sessions and models: encode a plane once, decode it for every prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from AdaptCore.prompts import Prompts
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What the frozen encoder knows of one plane.
+
+    Attributes:
+        features: tensors of the model's own shapes (batch of one), on the model's device.
+        plane_shape: (H, W) of the plane that was encoded.
+        input_shape: (h, w) of the plane after resizing its longest side to `input_side`; the rest is padding.
+        input_side: side S of the model's square input.
+    """
+
+    features: tuple[torch.Tensor, ...]
+    plane_shape: tuple[int, int]
+    input_shape: tuple[int, int]
+    input_side: int
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.element_size() * t.nelement() for t in self.features)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Input pixels per plane pixel, (x, y)."""
+        return self.input_shape[1] / self.plane_shape[1], self.input_shape[0] / self.plane_shape[0]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """The decoder's answer to one set of prompts.
+
+    Attributes:
+        logits: float32, K x h x w alternatives at the model's mask resolution (padding included).
+        scores: float32, K predicted IoUs.
+    """
+
+    logits: torch.Tensor
+    scores: torch.Tensor
+
+    @property
+    def best(self) -> int:
+        return int(self.scores.argmax())
+
+
+class Model(Protocol):
+    """A promptable model of one plane.
+
+    Attributes:
+        name: name in the model manifest.
+        digest: SHA256 of the weights (hex), part of every cache key.
+        mask_side: side of the square mask the decoder gives.
+    """
+
+    name: str
+    digest: str
+    mask_side: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(self, image: np.ndarray) -> Embedding:
+        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1]."""
+        ...
+
+    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: torch.Tensor | None = None) -> Decoding:
+        """Answer prompts given in plane pixels; `prior_logits` is h x w at mask resolution (see `to_prior`)."""
+        ...
+
+
+def to_plane(logits: torch.Tensor, embedding: Embedding) -> torch.Tensor:
+    """Bring logits (h, w) at mask resolution to the plane's (H, W), without the padding."""
+    side, (height, width) = embedding.input_side, embedding.input_shape
+    full = F.interpolate(logits[None, None].float(), (side, side), mode="bilinear", align_corners=False)
+    full = full[..., :height, :width]
+    return F.interpolate(full, embedding.plane_shape, mode="bilinear", align_corners=False)[0, 0]
+
+
+def to_prior(plane_logits: torch.Tensor, embedding: Embedding, mask_side: int) -> torch.Tensor:
+    """Bring logits (H, W) on the plane to the mask resolution (h, w); padding gets the lowest value."""
+    side, (height, width) = embedding.input_side, embedding.input_shape
+    valid = (max(1, round(height * mask_side / side)), max(1, round(width * mask_side / side)))
+    small = F.interpolate(
+        plane_logits[None, None].float(), valid, mode="bilinear", align_corners=False, antialias=True
+    )[0, 0]
+    low = float(small.min())
+    return F.pad(small, (0, mask_side - valid[1], 0, mask_side - valid[0]), value=min(low, -10.0))

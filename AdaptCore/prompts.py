@@ -1,0 +1,84 @@
+"""What a user tells the model about one plane: clicks, a box, a scribble.
+
+Coordinates are pixels of the plane as (x, y) = (column, row); the centre of the first pixel is (0, 0), so a plane of
+H x W pixels reaches from -0.5 to W - 0.5 and to H - 0.5. The dataclasses are frozen: every change gives a new object.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from AdaptCore.errors import PromptError
+
+
+@dataclass(frozen=True)
+class Click:
+    """A point on the object (positive) or on the background (negative)."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y)):
+            raise PromptError(f"click at ({self.x}, {self.y}): finite coordinates are wanted")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box around the object, x0 < x1 and y0 < y1."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        corners = (self.x0, self.y0, self.x1, self.y1)
+        if not all(math.isfinite(value) for value in corners):
+            raise PromptError(f"box {corners}: finite coordinates are wanted")
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise PromptError(f"box {corners}: a width and height above zero are wanted (x0 < x1, y0 < y1)")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """All prompts of one plane in the order they were given."""
+
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+
+    def with_click(self, click: Click) -> Prompts:
+        return replace(self, clicks=(*self.clicks, click))
+
+    def with_scribble(self, stroke: Iterable[Click]) -> Prompts:
+        """A stroke is a run of clicks of one sign; they count as one user action."""
+        return replace(self, clicks=(*self.clicks, *stroke))
+
+    def with_box(self, box: Box) -> Prompts:
+        return replace(self, box=box)
+
+    def shifted(self, dx: float, dy: float) -> Prompts:
+        """The same prompts in the coordinates of a plane whose origin lies at (-dx, -dy)."""
+        clicks = tuple(Click(c.x + dx, c.y + dy, c.positive) for c in self.clicks)
+        box = self.box and Box(self.box.x0 + dx, self.box.y0 + dy, self.box.x1 + dx, self.box.y1 + dy)
+        return Prompts(clicks, box)
+
+    def validate(self, plane_shape: tuple[int, int]) -> None:
+        """Check against a plane of (H, W) pixels.
+
+        Raises:
+            PromptError: nothing positive is given, or a click lies outside, or the box misses the plane.
+        """
+        height, width = plane_shape
+        for click in self.clicks:
+            if not (-0.5 <= click.x <= width - 0.5 and -0.5 <= click.y <= height - 0.5):
+                raise PromptError(f"click at ({click.x:g}, {click.y:g}) is outside the plane of {width} x {height} pixels")
+        if self.box and not (
+            self.box.x1 > -0.5 and self.box.y1 > -0.5 and self.box.x0 < width - 0.5 and self.box.y0 < height - 0.5
+        ):
+            raise PromptError(f"{self.box} is outside the plane of {width} x {height} pixels")
+        if self.box is None and not any(click.positive for click in self.clicks):
+            raise PromptError(f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted")
