@@ -1,0 +1,187 @@
+"""Weight files: read without running code, checked against checksum and architecture."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from AdaptCore.errors import CheckpointError
+
+WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
+SAM_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
+SAM_PATCH_WEIGHT = "image_encoder.patch_embed.proj.weight"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA256 of a file's content (lower-case hex).
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {WANTED}") from error
+    return digest.hexdigest()
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Compare a file with its known checksum.
+
+    Raises:
+        CheckpointError: the file cannot be read or its SHA256 differs.
+    """
+    found = sha256_of(path)
+    if found != expected.lower():
+        raise CheckpointError(f"{path}: SHA256 {found} ({path.stat().st_size} bytes), {expected.lower()} is wanted")
+
+
+def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read all tensors of a checkpoint into CPU memory; no code in the file is ever run.
+
+    Args:
+        path: safetensors, or PyTorch's zip format read with `weights_only` (told apart by content, not by suffix).
+        expected_sha256: checksum to insist on, where it is known.
+
+    Returns:
+        Tensors by name, and the file's metadata (safetensors only, else empty).
+
+    Raises:
+        CheckpointError: missing, empty, truncated, of another format or checksum, or with anything but tensors in it.
+    """
+    path = Path(path)
+    start = first_bytes(path)
+    if expected_sha256 is not None:
+        check_sha256(path, expected_sha256)
+    if start.startswith(b"PK"):
+        return load_pytorch(path), {}
+    if start[8:9] == b"{":
+        return load_safetensors(path)
+    raise CheckpointError(f"{path}: {kind_of(start)}; {WANTED}")
+
+
+def first_bytes(path: Path) -> bytes:
+    """The first 16 bytes of a file."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(16)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {WANTED}") from error
+
+
+def kind_of(start: bytes) -> str:
+    """What a file that is no checkpoint seems to be, judged by its first bytes."""
+    if not start:
+        return "the file is empty"
+    if start.lstrip().startswith(b"<"):
+        return "the file is a web page"
+    return f"not a checkpoint (the file starts with {start[:8]!r})"
+
+
+def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stream:
+            # Clones, because the file stays mapped (on Windows: locked) as long as a tensor of it lives.
+            tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}  # noqa: SIM118
+            return tensors, dict(stream.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged safetensors file ({one_line(error)}); {WANTED}") from error
+
+
+def load_pytorch(path: Path) -> dict[str, Tensor]:
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: the PyTorch file is truncated ({path.stat().st_size} bytes); {WANTED}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: refused, because it holds Python objects that would run code on loading; {WANTED}"
+        ) from error
+    except (RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged PyTorch file ({one_line(error)}); {WANTED}") from error
+    return only_tensors(content, path)
+
+
+def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
+    """Insist on a flat, non-empty dictionary of tensors."""
+    if not isinstance(content, Mapping) or not content:
+        raise CheckpointError(f"{path}: holds {type(content).__name__}, a dictionary of named tensors is wanted")
+    odd = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    if odd:
+        raise CheckpointError(f"{path}: {few(odd)} no tensor by name; a flat dictionary of named tensors is wanted")
+    return dict(content)
+
+
+def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Path | str) -> str:
+    """Name of the architecture that tensors belong to.
+
+    Raises:
+        CheckpointError: neither the compact model nor SAM vit_b, vit_l or vit_h.
+    """
+    if metadata.get("architecture") == "compact":
+        return "compact"
+    patches = tensors.get(SAM_PATCH_WEIGHT)
+    if patches is None:
+        raise CheckpointError(
+            f"{source}: {len(tensors)} tensors ({few(tensors)}) of no known architecture; "
+            f"compact, {', '.join(SAM_WIDTHS.values())} are known"
+        )
+    if patches.shape[0] not in SAM_WIDTHS:
+        raise CheckpointError(
+            f"{source}: SAM encoder of width {patches.shape[0]}; {', '.join(map(str, SAM_WIDTHS))} are known"
+        )
+    return SAM_WIDTHS[patches.shape[0]]
+
+
+def load_into(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str, architecture: str | None = None
+) -> None:
+    """Copy tensors into a module (cast to its dtype), all of them or none.
+
+    Args:
+        module: network of the wanted architecture.
+        tensors: weights by the names of the module's state dict.
+        source: where the tensors come from, for the message.
+        architecture: what is wanted, for the message; the module's class by default.
+
+    Raises:
+        CheckpointError: tensors that are missing, left over or of another shape.
+    """
+    wanted = module.state_dict()
+    missing = [name for name in wanted if name not in tensors]
+    unexpected = [name for name in tensors if name not in wanted]
+    reshaped = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    problems = [
+        f"{len(names)} tensors {kind}: {few(names)}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("of wrong shape", reshaped))
+        if names
+    ]
+    if problems:
+        architecture = architecture or type(module).__name__
+        raise CheckpointError(f"{source}: {'; '.join(problems)}; weights of {architecture} are wanted")
+    module.load_state_dict(tensors)
+
+
+def few(names: Mapping[str, object] | list[str], count: int = 3) -> str:
+    """The first names and how many more there are."""
+    shown = ", ".join(list(names)[:count])
+    return shown if len(names) <= count else f"{shown} and {len(names) - count} more"
+
+
+def one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
