@@ -1,0 +1,62 @@
+# make demo and make test each set up everything they need in $(VENV); a second call only does what has changed.
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+OUT = out
+DATA = ../shared/data
+TARGETS = bu_bil_2,bu_bil_3,drishti_gs:od_min2of4,drishti_gs:cup_min2of4,busi,ph2,cxr_lungs,lung_ct_2d,polyp_mini,msd_hippocampus:any
+LIMIT = 64
+
+help: ## show this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
+
+demo: $(VENV)/.run ## segment a phantom volume with a simulated user; writes a mask and a report to out/demo
+	$(BIN)/adaptseg demo --out $(OUT)/demo
+
+test: $(VENV)/.dev ## run all tests
+	$(BIN)/python -m pytest
+
+test-quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev ## check format, lint, types, Python 3.10 to 3.13, and the model manifest
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --python-version 3.10
+	$(BIN)/mypy --python-version 3.13
+	$(BIN)/python -m pytest -q Testing/core/test_python_versions.py
+	$(BIN)/python -m jsonschema --instance Resources/models.json Resources/models.schema.json
+
+format: $(VENV)/.dev ## format the code and apply the safe fixes of the linter
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+train: $(VENV)/.run ## train the built-in model on synthetic images (resumes where it stopped)
+	$(BIN)/adaptseg train --out $(OUT)/train
+
+bench: $(VENV)/.dev ## measure the built-in model: make bench DATA=../shared/data
+	mkdir -p $(OUT)/bench
+	$(BIN)/adaptseg bench clicks --data $(DATA) --targets $(TARGETS) --limit $(LIMIT) --json $(OUT)/bench/clicks.json
+	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
+	$(BIN)/adaptseg bench latency --json $(OUT)/bench/latency.json
+
+clean: ## remove what was built and measured, and the virtual environment
+	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python pyproject.toml setup.py constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt setuptools
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	touch $@
+
+# torchvision without its dependencies: it would replace the pinned torch, and only its ops are used.
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything torchvision
+	touch $@
+
+.PHONY: help demo test test-quick check format train bench clean
