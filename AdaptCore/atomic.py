@@ -1,0 +1,70 @@
+"""Files that are written whole or not at all: a temporary file beside the target takes its place at the end."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from AdaptCore.errors import OutputError
+
+
+@contextmanager
+def atomic_target(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
+    """Give a temporary path in the folder of `path`; when the block ends well the file there replaces `path`.
+
+    When it does not, the temporary file is removed and what was at `path` before stays as it was.
+
+    Raises:
+        OutputError: the system could not write (no space, no permission, no folder).
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: as `atomic_target`.
+    """
+    with atomic_target(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def check_folder(path: Path) -> None:
+    """Check, before long work begins, that a file can be written at `path`.
+
+    Raises:
+        OutputError: its folder is missing or read-only, or a folder or read-only file is in its place.
+    """
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: the folder {folder} does not exist; an existing folder is wanted")
+    if path.is_dir():
+        raise OutputError(f"{path}: this is a folder; a file name is wanted")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: the file is read-only; a file that may be replaced is wanted")
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the folder {folder} cannot be written ({error.strerror}); another one is wanted"
+        ) from error
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

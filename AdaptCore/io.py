@@ -1,0 +1,366 @@
+"""Reads images into arrays in IJK order and writes masks with the same geometry.
+
+Geometry is ITK's and DICOM's: positions in millimetres, axes to the patient's left, posterior and superior (LPS).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore.atomic import atomic_target, check_folder
+from AdaptCore.errors import ImageError, OutputError
+from AdaptCore.integrity import check_whole
+
+READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".png": "PNGImageIO",
+    ".jpg": "JPEGImageIO",
+    ".jpeg": "JPEGImageIO",
+    ".dcm": "GDCMImageIO",
+}
+MASK_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".png")
+WANTED_IMAGE = "a NRRD, NIfTI, MHA, MHD, PNG or JPG image or a DICOM folder is wanted"
+POSITION, SERIES_NUMBER = "0020|0032", "0020|0011"
+SEGMENT_COLOURS = ("0.9 0.62 0", "0.34 0.71 0.91", "0 0.62 0.45", "0.8 0.47 0.65", "0.94 0.89 0.26", "0.84 0.37 0")
+STDERR = 2
+_STDERR_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of a volume lie; a 2D image is a volume of one plane.
+
+    Attributes:
+        size: voxels along i, j, k.
+        spacing: millimetres along i, j, k.
+        origin: LPS position of the centre of voxel (0, 0, 0).
+        direction: 3 x 3 direction cosines, row by row; column a is the direction of axis a.
+        dimensions: 2 for an image that was stored as 2D, else 3.
+    """
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    dimensions: int = 3
+
+    @property
+    def direction_matrix(self) -> np.ndarray:
+        return np.array(self.direction, dtype=float).reshape(3, 3)
+
+    @property
+    def is_flat(self) -> bool:
+        """True for a single plane along k, whether it was stored as 2D or 3D."""
+        return self.size[2] == 1
+
+    @property
+    def voxel_millilitres(self) -> float:
+        return float(np.prod(self.spacing)) / 1000.0
+
+
+@dataclass(frozen=True)
+class Volume:
+    """An image in memory.
+
+    Attributes:
+        array: (I, J, K) or, in colour, (I, J, K, 3); read-only, of the stored type.
+        geometry: where its voxels lie.
+    """
+
+    array: np.ndarray
+    geometry: Geometry
+
+
+def read_volume(path: str | Path) -> Volume:
+    """Read an image file or a DICOM folder; voxels that are not finite get the lowest finite value, with a warning.
+
+    Raises:
+        ImageError: nothing is there, or it is empty, damaged, no image, not 2D or 3D, or not of 1 or 3 channels.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ImageError(f"{path}: no such file or folder; {WANTED_IMAGE}")
+    image = _read_dicom_folder(path) if path.is_dir() else _read_file(path)
+    return Volume(_as_array(image, path), _geometry_of(image))
+
+
+def check_contrast(volume: Volume, name: str) -> None:
+    """Raises ImageError when all voxels have one value, so that there is nothing to segment."""
+    low, high = volume.array.min(), volume.array.max()
+    if low == high:
+        raise ImageError(f"{name}: the image is constant (every voxel is {low}); an image with contrast is wanted")
+
+
+def check_output(path: str | Path, geometry: Geometry | None = None, suffixes: tuple[str, ...] = MASK_SUFFIXES) -> None:
+    """Check before long work that a result can be written at `path`.
+
+    Raises:
+        OutputError: unknown file type, a folder that is missing or read-only, or a volume for a 2D file type.
+    """
+    path = Path(path)
+    suffix = _suffix(path, suffixes)
+    check_folder(path)
+    if suffix == ".png" and geometry is not None and not geometry.is_flat:
+        others = ", ".join(other for other in suffixes if other != ".png")
+        raise OutputError(f"{path}: a PNG holds one plane and the image has {geometry.size[2]}; {others} is wanted")
+
+
+def write_mask(mask: np.ndarray, geometry: Geometry, path: str | Path, names: Mapping[int, str] | None = None) -> None:
+    """Write a labelmap (I, J, K), bool or whole numbers from 0 to 255, with the geometry of its image.
+
+    The file type follows the name: `.seg.nrrd` is Slicer's segmentation (one segment for each label in `names`),
+    `.png` holds one plane with the object in white, the others hold the labels. The file is read back before it
+    replaces an older one.
+
+    Raises:
+        OutputError: unknown file type, or the system could not write; an older file stays whole.
+    """
+    path = Path(path)
+    check_output(path, geometry)
+    if mask.shape != geometry.size:
+        raise OutputError(f"{path}: the mask has {mask.shape} voxels; {geometry.size} as in its image are wanted")
+    suffix = _suffix(path, MASK_SUFFIXES)
+    labels = np.asarray(mask, dtype=np.uint8)
+    if suffix == ".png":
+        labels = np.where(labels > 0, 255, 0).astype(np.uint8)
+    flat = suffix == ".png" or (geometry.dimensions == 2 and suffix != ".seg.nrrd")
+    image = _as_image(labels, geometry, flat)
+    if suffix == ".seg.nrrd":
+        _add_segments(image, names or {1: "Segment_1"})
+    with atomic_target(path, suffix) as temporary:
+        _write_checked(image, temporary, path)
+
+
+def _suffix(path: Path, known: tuple[str, ...]) -> str:
+    for suffix in known:
+        if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
+            return suffix
+    raise OutputError(f"{path}: unknown file type; a name that ends in one of {', '.join(known)} is wanted")
+
+
+def _write_checked(image: sitk.Image, temporary: Path, path: Path) -> None:
+    """Write, then read back: some of ITK's writers do not notice a full disk."""
+    try:
+        with _quiet_itk():
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+            written = sitk.GetArrayFromImage(sitk.ReadImage(str(temporary)))
+    except RuntimeError as error:
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+    if not np.array_equal(written, sitk.GetArrayViewFromImage(image)):
+        raise OutputError(f"{path}: cannot be written (what arrived on the disk differs; is it full?)")
+
+
+def _as_image(labels: np.ndarray, geometry: Geometry, flat: bool) -> sitk.Image:
+    if flat:
+        image = sitk.GetImageFromArray(labels[:, :, 0].T)
+        image.SetSpacing(geometry.spacing[:2])
+        image.SetOrigin(geometry.origin[:2])
+        image.SetDirection(geometry.direction_matrix[:2, :2].ravel().tolist())
+        return image
+    image = sitk.GetImageFromArray(labels.transpose(2, 1, 0))
+    image.SetSpacing(geometry.spacing)
+    image.SetOrigin(geometry.origin)
+    image.SetDirection(geometry.direction)
+    return image
+
+
+def _add_segments(image: sitk.Image, names: Mapping[int, str]) -> None:
+    """Name the labels in the fields that Slicer's vtkMRMLSegmentationStorageNode reads."""
+    extent = " ".join(f"0 {size - 1}" for size in image.GetSize())
+    for index, (label, name) in enumerate(sorted(names.items())):
+        fields = {
+            "ID": f"Segment_{label}",
+            "Name": " ".join(name.split()),
+            "NameAutoGenerated": "0",
+            "Color": SEGMENT_COLOURS[index % len(SEGMENT_COLOURS)],
+            "ColorAutoGenerated": "1",
+            "LabelValue": str(label),
+            "Layer": "0",
+            "Extent": extent,
+            "Tags": "",
+        }
+        for key, value in fields.items():
+            image.SetMetaData(f"Segment{index}_{key}", value)
+    image.SetMetaData("Segmentation_MasterRepresentation", "Binary labelmap")
+    image.SetMetaData("Segmentation_ContainedRepresentationNames", "Binary labelmap|")
+    image.SetMetaData("Segmentation_ConversionParameters", "")
+    image.SetMetaData("Segmentation_ReferenceImageExtentOffset", "0 0 0")
+
+
+def _read_file(path: Path) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(_reader_name(path))
+    reader.SetFileName(str(path))
+    try:
+        check_whole(path)
+        with _quiet_itk():
+            reader.ReadImageInformation()
+            _check_kind(path, reader.GetSize(), reader.GetNumberOfComponents(), reader.GetPixelID())
+            return reader.Execute()
+    except (RuntimeError, OSError) as error:
+        raise ImageError(f"{path}: cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
+
+
+def _reader_name(path: Path) -> str:
+    for suffix, reader in READERS.items():
+        if path.name.lower().endswith(suffix):
+            return reader
+    if _has_dicom_mark(path):
+        return "GDCMImageIO"
+    raise ImageError(f"{path}: not an image of a known type; {WANTED_IMAGE}")
+
+
+def _check_kind(path: Path, size: tuple[int, ...], channels: int, pixel_id: int) -> None:
+    shape = " x ".join(str(length) for length in size)
+    if len(size) not in (2, 3):
+        raise ImageError(f"{path}: the image has {len(size)} dimensions ({shape}); 2 or 3 are wanted")
+    if pixel_id in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise ImageError(f"{path}: the voxels are complex numbers; real ones are wanted")
+    if channels not in (1, 3):
+        raise ImageError(f"{path}: the image has {channels} channels; 1 (grey) or 3 (colour) are wanted")
+
+
+def _has_dicom_mark(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(128)
+        return stream.read(4) == b"DICM"
+
+
+def _read_dicom_folder(folder: Path) -> sitk.Image:
+    """Read the series with most files; ties go to the larger one on disk."""
+    with _quiet_itk():
+        series = [
+            [Path(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), identifier)]
+            for identifier in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        ]
+    _check_all_listed(folder, [file for files in series for file in files])
+    if not series:
+        raise ImageError(f"{folder}: the folder holds no DICOM image; {WANTED_IMAGE}")
+    files = max(series, key=lambda names: (len(names), sum(name.stat().st_size for name in names)))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([str(file) for file in files])
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        with _quiet_itk():
+            image = reader.Execute()
+    except RuntimeError as error:
+        raise ImageError(f"{folder}: the DICOM series cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
+    if len(series) > 1:
+        number = reader.GetMetaData(0, SERIES_NUMBER).strip() if reader.HasMetaDataKey(0, SERIES_NUMBER) else "unknown"
+        warnings.warn(
+            f"{folder}: {len(series)} DICOM series; the largest is taken (series number {number}, {len(files)} files)",
+            stacklevel=3,
+        )
+    _check_kind(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel(), image.GetPixelID())
+    _check_positions(folder, reader, len(files))
+    return image
+
+
+def _check_all_listed(folder: Path, listed: list[Path]) -> None:
+    """GDCM passes over files it cannot read, which would leave a hole in the volume."""
+    names = {file.name for file in listed} | {"DICOMDIR"}
+    for file in sorted(folder.iterdir()):
+        if file.name in names or not file.is_file():
+            continue
+        if file.suffix.lower() == ".dcm" or _has_dicom_mark(file):
+            raise ImageError(f"{file}: the DICOM file is damaged or cut short; a whole one is wanted")
+
+
+def _check_positions(folder: Path, reader: sitk.ImageSeriesReader, count: int) -> None:
+    if count < 3 or not all(reader.HasMetaDataKey(index, POSITION) for index in range(count)):
+        return
+    positions = np.array([reader.GetMetaData(index, POSITION).split("\\") for index in range(count)], dtype=float)
+    steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    if steps.min() < 1e-3:
+        raise ImageError(f"{folder}: several slices lie at one position (a series over time?); one 3D image is wanted")
+    if steps.max() > 1.02 * steps.min():
+        warnings.warn(
+            f"{folder}: slices lie {steps.min():.3f} to {steps.max():.3f} mm apart (some may be missing); "
+            "the mask follows their mean distance",
+            stacklevel=4,
+        )
+
+
+def _geometry_of(image: sitk.Image) -> Geometry:
+    dimensions = image.GetDimension()
+    if dimensions == 3:
+        return Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    direction = np.eye(3)
+    direction[:2, :2] = np.array(image.GetDirection()).reshape(2, 2)
+    return Geometry(
+        (*image.GetSize(), 1),
+        (*image.GetSpacing(), 1.0),
+        (*image.GetOrigin(), 0.0),
+        tuple(direction.ravel().tolist()),
+        dimensions,
+    )
+
+
+def _as_array(image: sitk.Image, path: Path) -> np.ndarray:
+    array = sitk.GetArrayFromImage(image)
+    if image.GetDimension() == 2:
+        array = array[None]
+    array = _finite(np.swapaxes(array, 0, 2), path)
+    array.flags.writeable = False
+    return array
+
+
+def _finite(array: np.ndarray, path: Path) -> np.ndarray:
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    broken = ~np.isfinite(array)
+    count = int(broken.sum())
+    if count == array.size:
+        raise ImageError(f"{path}: every voxel is NaN or infinite; finite voxels are wanted")
+    if count:
+        lowest = array[~broken].min()
+        warnings.warn(f"{path}: {count} NaN or infinite voxels are replaced by {lowest:g}", stacklevel=4)
+        array[broken] = lowest
+    return array
+
+
+def _reason(error: Exception) -> str:
+    """The telling end of ITK's long messages, without its object addresses; MetaImage's own "Reason" misleads."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines or lines[-1].startswith("Reason:"):
+        return "damaged or cut short"
+    return re.sub(r"^(sitk::ERROR:|ITK ERROR:)?\s*(\w+\(0x[0-9a-f]+\):)?\s*", "", lines[-1]).rstrip(".")
+
+
+@contextmanager
+def _quiet_itk() -> Iterator[None]:
+    """ITK and the C libraries under it print on the standard error stream besides raising; keep that from the user."""
+    with _STDERR_LOCK:
+        warned = sitk.ProcessObject.GetGlobalWarningDisplay()
+        sitk.ProcessObject.GlobalWarningDisplayOff()
+        try:
+            kept = os.dup(STDERR)
+        except OSError:
+            kept = None
+        if kept is not None:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            if kept is not None:
+                os.dup2(kept, STDERR)
+                os.close(kept)
+            sitk.ProcessObject.SetGlobalWarningDisplay(warned)
