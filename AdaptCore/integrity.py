@@ -1,7 +1,7 @@
 """Finds image files that are cut short or damaged where ITK would read them without complaint.
 
 ITK fills the missing voxels of a truncated NIfTI file with zeros, completes a truncated JPEG with grey and ignores the
-checksum of a compressed NRRD, so these formats are checked here before ITK sees them (source: ours, from trials).
+checksums of compressed NRRD and MetaImage files, so these formats are checked here before ITK sees them (source: ours, from trials).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 from AdaptCore.errors import ImageError
 
@@ -36,6 +37,8 @@ def check_whole(path: Path) -> None:
         _check_jpeg(path)
     elif name.endswith(".nrrd"):
         _check_compressed_nrrd(path)
+    elif name.endswith((".mha", ".mhd")):
+        _check_compressed_meta_image(path)
 
 
 def _truncated(path: Path, got: int, wanted: int) -> ImageError:
@@ -106,3 +109,30 @@ def _check_compressed_nrrd(path: Path) -> None:
     detached = any(line.startswith(b"datafile:") for line in fields)
     if not detached and any(line in (b"encoding:gzip", b"encoding:gz") for line in fields):
         _gzip_length(path, end + mark_length)
+
+
+def _check_compressed_meta_image(path: Path) -> None:
+    with path.open("rb") as stream:
+        fields = {}
+        while "ElementDataFile" not in fields and (line := stream.readline(BLOCK_BYTES)):
+            key, _, value = line.decode("latin-1").partition("=")
+            fields[key.strip()] = value.strip()
+        if fields.get("CompressedData", "").lower() != "true":
+            return
+        place = fields.get("ElementDataFile", "")
+        if place.upper() == "LOCAL":
+            _check_zlib(path, stream)
+        elif (path.parent / place).is_file():
+            with (path.parent / place).open("rb") as voxels:
+                _check_zlib(path, voxels)
+
+
+def _check_zlib(path: Path, stream: BinaryIO) -> None:
+    inflater = zlib.decompressobj()
+    try:
+        while block := stream.read(BLOCK_BYTES):
+            inflater.decompress(block)
+    except zlib.error as error:
+        raise ImageError(f"{path}: the compressed voxels are damaged ({error})") from error
+    if not inflater.eof:
+        raise ImageError(f"{path}: the compressed voxels are cut short")

@@ -285,7 +285,8 @@ def _check_positions(folder: Path, reader: sitk.ImageSeriesReader, count: int) -
     if count < 3 or not all(reader.HasMetaDataKey(index, POSITION) for index in range(count)):
         return
     positions = np.array([reader.GetMetaData(index, POSITION).split("\\") for index in range(count)], dtype=float)
-    steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    moves = np.diff(positions, axis=0)
+    steps = moves @ moves[0] / max(np.linalg.norm(moves[0]), 1e-9)
     if steps.min() < 1e-3:
         raise ImageError(f"{folder}: several slices lie at one position (a series over time?); one 3D image is wanted")
     if steps.max() > 1.02 * steps.min():

@@ -1,0 +1,342 @@
+"""Images come in with exact geometry, masks go out with the same, and nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore.errors import ImageError, OutputError
+from AdaptCore.io import Geometry, check_output, read_volume, write_mask
+from Testing.image_files import (
+    ORIGIN,
+    SPACING,
+    make_image,
+    noise,
+    oblique_direction,
+    write_dicom_series,
+)
+
+VOLUME_TYPES = ("v.nrrd", "v.nii", "v.nii.gz", "v.mha", "v.mhd", "v.nhdr")
+MASK_TYPES = ("m.seg.nrrd", "m.nii.gz", "m.nii", "m.nrrd", "m.mha")
+
+
+@pytest.fixture
+def a_geometry() -> Geometry:
+    return Geometry((6, 5, 4), SPACING, ORIGIN, oblique_direction())
+
+
+@pytest.fixture
+def a_mask() -> np.ndarray:
+    mask = np.zeros((6, 5, 4), np.uint8)
+    mask[1:3, 2, 3] = 1
+    mask[5, 4, 0] = 2
+    return mask
+
+
+@pytest.mark.parametrize("name", VOLUME_TYPES)
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_volume_is_read_in_ijk_order_with_its_geometry(tmp_path: Path, name: str, left_handed: bool) -> None:
+    voxels = noise((4, 5, 6))
+    sitk.WriteImage(make_image(voxels, left_handed=left_handed), str(tmp_path / name))
+    volume = read_volume(tmp_path / name)
+    assert volume.array.shape == (6, 5, 4)
+    assert volume.array.dtype == np.int16
+    assert volume.array[5, 1, 2] == voxels[2, 1, 5]
+    assert volume.geometry.size == (6, 5, 4)
+    assert volume.geometry.dimensions == 3
+    np.testing.assert_allclose(volume.geometry.spacing, SPACING, rtol=1e-6)
+    np.testing.assert_allclose(volume.geometry.origin, ORIGIN, rtol=1e-6)
+    np.testing.assert_allclose(volume.geometry.direction, oblique_direction(left_handed), atol=1e-6)
+
+
+def test_voxels_of_the_source_cannot_be_overwritten(tmp_path: Path) -> None:
+    sitk.WriteImage(make_image(noise((4, 5, 6))), str(tmp_path / "v.nrrd"))
+    with pytest.raises(ValueError, match="read-only"):
+        read_volume(tmp_path / "v.nrrd").array[0, 0, 0] = 1
+
+
+@pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.nii.gz"])
+def test_colour_volume_has_its_channels_last(tmp_path: Path, name: str) -> None:
+    voxels = noise((4, 5, 6, 3), np.uint8)
+    sitk.WriteImage(make_image(voxels, colour=True), str(tmp_path / name))
+    array = read_volume(tmp_path / name).array
+    assert array.shape == (6, 5, 4, 3)
+    assert array[5, 1, 2].tolist() == voxels[2, 1, 5].tolist()
+
+
+@pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 60000)])
+def test_png_is_a_volume_of_one_plane(tmp_path: Path, dtype: type, top: int) -> None:
+    pixels = noise((5, 6), dtype)
+    pixels[4, 2] = top
+    sitk.WriteImage(sitk.GetImageFromArray(pixels), str(tmp_path / "p.png"))
+    volume = read_volume(tmp_path / "p.png")
+    assert volume.array.shape == (6, 5, 1)
+    assert volume.array.dtype == dtype
+    assert volume.array[2, 4, 0] == top
+    assert (volume.geometry.dimensions, volume.geometry.is_flat) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.jpg", "P.JPEG"])
+def test_colour_picture_has_three_channels(tmp_path: Path, name: str) -> None:
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:, 12:, 0] = 200
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), str(tmp_path / "p.jpg"))
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), str(tmp_path / "p.png"))
+    if name == "P.JPEG":
+        (tmp_path / "p.jpg").rename(tmp_path / name)
+    array = read_volume(tmp_path / name).array
+    assert array.shape == (24, 16, 1, 3)
+    assert array[20, 8, 0, 0] > 190
+    assert array[3, 8, 0, 0] < 10
+    assert array[20, 8, 0, 2] < 10
+
+
+def test_dicom_folder_is_one_volume(tmp_path: Path) -> None:
+    voxels = write_dicom_series(tmp_path / "scan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        volume = read_volume(tmp_path / "scan")
+    assert volume.array.shape == (14, 12, 5)
+    assert volume.array[13, 2, 4] == voxels[4, 2, 13]
+    assert volume.geometry.spacing == pytest.approx(SPACING)
+    assert volume.geometry.origin == pytest.approx((-10, -20, 30))
+
+
+def test_the_largest_of_several_dicom_series_is_taken_and_named(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path, "1.2.826.1", slices=3, number=1)
+    voxels = write_dicom_series(tmp_path, "1.2.826.2", slices=6, number=7)
+    with pytest.warns(UserWarning, match=r"2 DICOM series.*series number 7, 6 files"):
+        volume = read_volume(tmp_path)
+    assert volume.array[0, 0, 5] == voxels[5, 0, 0]
+
+
+def test_missing_dicom_slice_is_told(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path, slices=6, missing=3)
+    with pytest.warns(UserWarning, match=r"2\.500 to 5\.000 mm apart"):
+        assert read_volume(tmp_path).array.shape[2] == 5
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_damaged_dicom_slice_is_named_instead_of_left_out(tmp_path: Path, kept: float) -> None:
+    write_dicom_series(tmp_path, slices=4)
+    damaged = tmp_path / "s1_002.dcm"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(ImageError, match=r"s1_002\.dcm: the DICOM file is damaged"):
+        read_volume(tmp_path)
+
+
+def test_slices_at_one_position_are_refused(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path, "1.2.826.1", slices=3, number=1)
+    write_dicom_series(tmp_path, "1.2.826.1", slices=3, number=2)
+    with pytest.raises(ImageError, match="at one position"):
+        read_volume(tmp_path)
+
+
+def test_single_dicom_file_without_a_suffix_is_read(tmp_path: Path) -> None:
+    voxels = write_dicom_series(tmp_path, slices=1)
+    (tmp_path / "s1_000.dcm").rename(tmp_path / "IM0001")
+    assert read_volume(tmp_path / "IM0001").array[3, 2, 0] == voxels[0, 2, 3]
+
+
+def test_nifti_of_four_dimensions_with_one_volume_is_read(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((1, 3, 4, 5), np.int16), isVector=False), str(tmp_path / "v.nii"))
+    assert read_volume(tmp_path / "v.nii").array.shape == (5, 4, 3)
+
+
+def test_voxels_that_are_not_finite_get_the_lowest_finite_value(tmp_path: Path) -> None:
+    voxels = np.linspace(-3, 9, 60, dtype=np.float32).reshape(3, 4, 5)
+    voxels[0, 1, 2], voxels[1, 1, 1], voxels[2, 0, 0] = np.nan, np.inf, -np.inf
+    sitk.WriteImage(make_image(voxels), str(tmp_path / "v.nrrd"))
+    with pytest.warns(UserWarning, match=r"v\.nrrd: 3 NaN or infinite voxels are replaced by -3"):
+        array = read_volume(tmp_path / "v.nrrd").array
+    assert array[2, 1, 0] == array[1, 1, 1] == array[0, 0, 2] == -3
+    assert array[4, 3, 2] == 9
+
+
+@pytest.mark.parametrize("name", MASK_TYPES)
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_mask_has_the_geometry_of_its_image(tmp_path: Path, a_mask: np.ndarray, name: str, left_handed: bool) -> None:
+    sitk.WriteImage(make_image(noise((4, 5, 6)), left_handed=left_handed), str(tmp_path / "v.nrrd"))
+    source = read_volume(tmp_path / "v.nrrd").geometry
+    write_mask(a_mask, source, tmp_path / name)
+    written = sitk.ReadImage(str(tmp_path / name))
+    assert written.GetSize() == source.size
+    tolerance = 1e-6 if ".nii" in name else 1e-12
+    np.testing.assert_allclose(written.GetSpacing(), source.spacing, rtol=tolerance)
+    np.testing.assert_allclose(written.GetOrigin(), source.origin, rtol=tolerance)
+    np.testing.assert_allclose(written.GetDirection(), source.direction, atol=tolerance)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(written).transpose(2, 1, 0), a_mask)
+
+
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_nifti_mask_of_a_nifti_image_has_equal_geometry(tmp_path: Path, left_handed: bool) -> None:
+    sitk.WriteImage(make_image(noise((4, 5, 6)), left_handed=left_handed), str(tmp_path / "v.nii.gz"))
+    source = read_volume(tmp_path / "v.nii.gz").geometry
+    write_mask(np.ones((6, 5, 4), bool), source, tmp_path / "m.nii.gz")
+    mask = read_volume(tmp_path / "m.nii.gz").geometry
+    np.testing.assert_allclose(mask.direction, source.direction, atol=1e-7)
+    np.testing.assert_allclose(mask.spacing + mask.origin, source.spacing + source.origin, rtol=1e-7)
+
+
+def test_flat_mask_is_written_as_a_white_object(tmp_path: Path) -> None:
+    mask = np.zeros((6, 5, 1), bool)
+    mask[4, 1, 0] = True
+    write_mask(mask, Geometry((6, 5, 1), dimensions=2), tmp_path / "m.png")
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "m.png")))
+    assert written.shape == (5, 6)
+    assert written[1, 4] == 255
+    assert written.sum() == 255
+
+
+def test_mask_of_a_two_dimensional_image_is_two_dimensional(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(noise((5, 6)))
+    image.SetSpacing((0.5, 0.25))
+    image.SetOrigin((3, -4))
+    sitk.WriteImage(image, str(tmp_path / "i.nrrd"))
+    write_mask(np.ones((6, 5, 1)), read_volume(tmp_path / "i.nrrd").geometry, tmp_path / "m.nrrd")
+    mask = sitk.ReadImage(str(tmp_path / "m.nrrd"))
+    assert (mask.GetSize(), mask.GetSpacing(), mask.GetOrigin()) == ((6, 5), (0.5, 0.25), (3.0, -4.0))
+
+
+def test_png_of_a_volume_is_refused(tmp_path: Path, a_mask: np.ndarray, a_geometry: Geometry) -> None:
+    with pytest.raises(OutputError, match=r"m\.png: a PNG holds one plane and the image has 4"):
+        write_mask(a_mask, a_geometry, tmp_path / "m.png")
+
+
+def test_mask_of_another_size_is_refused(tmp_path: Path, a_geometry: Geometry) -> None:
+    with pytest.raises(OutputError, match=r"\(6, 5, 3\) voxels; \(6, 5, 4\)"):
+        write_mask(np.zeros((6, 5, 3)), a_geometry, tmp_path / "m.nrrd")
+
+
+@pytest.mark.parametrize("name", ["m.doc", "m", ".nii.gz", "m.seg.nrrd.txt"])
+def test_unknown_output_type_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError, match=r"unknown file type; .*\.seg\.nrrd"):
+        check_output(tmp_path / name)
+
+
+def test_missing_output_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"absent does not exist; an existing folder"):
+        check_output(tmp_path / "absent" / "m.nrrd")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_folder_in_place_of_the_output_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.nrrd").mkdir()
+    with pytest.raises(OutputError, match="this is a folder"):
+        check_output(tmp_path / "m.nrrd")
+
+
+def test_output_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OutputError, match=r"cannot be written \(Permission denied\)"):
+        check_output(tmp_path / "m.nrrd")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_folder_and_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.nrrd").touch(mode=0o444)
+    with pytest.raises(OutputError, match="the file is read-only"):
+        check_output(tmp_path / "m.nrrd")
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            check_output(tmp_path / "n.nrrd")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    check_output(tmp_path / "m.nrrd")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [*MASK_TYPES, "m.png"])
+def test_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).write_text("old")
+
+    def cut_short(image: sitk.Image, path: str, **options: bool) -> None:
+        Path(path).write_bytes(b"NRRD")
+        raise RuntimeError("sitk::ERROR: No space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", cut_short)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
+        write_mask(np.ones((6, 5, 1)), Geometry((6, 5, 1)), tmp_path / name)
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [(name, "old")]
+
+
+def test_writer_that_silently_loses_voxels_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.nii").write_text("old")
+    write_image = sitk.WriteImage
+
+    def lose_the_end(image: sitk.Image, path: str, **options: bool) -> None:
+        write_image(image, path, **options)
+        content = Path(path).read_bytes()
+        Path(path).write_bytes(content[:-40])
+
+    monkeypatch.setattr(sitk, "WriteImage", lose_the_end)
+    with pytest.raises(OutputError, match=r"m\.nii: cannot be written"):
+        write_mask(np.ones((6, 5, 4)), Geometry((6, 5, 4)), tmp_path / "m.nii")
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("m.nii", "old")]
+
+
+def test_failing_replacement_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.nrrd").write_text("old")
+
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutputError, match=r"m\.nrrd: cannot be written \(No space left on device\)"):
+        write_mask(np.ones((6, 5, 4)), Geometry((6, 5, 4)), tmp_path / "m.nrrd")
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("m.nrrd", "old")]
+
+
+LIMITED_WRITER = """
+import resource, signal, sys
+import numpy as np
+from AdaptCore.errors import OutputError
+from AdaptCore.io import Geometry, write_mask
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+mask = np.random.default_rng(0).integers(0, 2, (64, 64, 32))
+try:
+    write_mask(mask, Geometry((64, 64, 32)), sys.argv[1])
+except OutputError as error:
+    print(error)
+    sys.exit(2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are a matter of POSIX systems")
+@pytest.mark.parametrize("name", ["m.seg.nrrd", "m.nii.gz", "m.nii", "m.mha"])
+def test_disk_that_really_ends_leaves_the_old_file_whole(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED_WRITER, str(tmp_path / name)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith(f"{tmp_path / name}: cannot be written (")
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [(name, "old")]
+
+
+def test_segments_are_named_after_their_labels(tmp_path: Path, a_mask: np.ndarray, a_geometry: Geometry) -> None:
+    write_mask(a_mask, a_geometry, tmp_path / "m.seg.nrrd", {1: "Left lung", 2: "Lesion\nB"})
+    image = sitk.ReadImage(str(tmp_path / "m.seg.nrrd"))
+    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    assert fields["Segment0_Name"] == "Left lung"
+    assert fields["Segment1_Name"] == "Lesion B"
+    assert (fields["Segment0_LabelValue"], fields["Segment1_LabelValue"]) == ("1", "2")
+    assert fields["Segment0_ID"] != fields["Segment1_ID"]
+    assert fields["Segment1_Extent"] == "0 5 0 4 0 3"
