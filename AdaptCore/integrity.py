@@ -1,7 +1,8 @@
 """Finds image files that are cut short or damaged where ITK would read them without complaint.
 
 ITK fills the missing voxels of a truncated NIfTI file with zeros, completes a truncated JPEG with grey and ignores the
-checksums of compressed NRRD and MetaImage files, so these formats are checked here before ITK sees them (source: ours, from trials).
+checksums of compressed NRRD and MetaImage files, so these formats are checked here before ITK sees them (source: ours,
+from trials).
 """
 
 from __future__ import annotations
