@@ -1,0 +1,57 @@
+"""`adaptseg train`: train the built-in model on synthetic scenes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from AdaptCore.errors import AdaptSegError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("train", help="train the built-in model on synthetic images")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, log.csv and exported weights")
+    parser.add_argument(
+        "--stages",
+        type=parse_stages,
+        help="SIDE:BATCH:STEPS,... one run of steps per image side (default: the shipped model's recipe)",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
+    parser.add_argument("--threads", type=int, help="processor threads of the network (data has a process of its own)")
+    parser.add_argument("--log-every", type=int, default=500, help="steps between rows of the table")
+    parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+    parser.set_defaults(run=run)
+
+
+def parse_stages(text: str) -> tuple[tuple[int, int, int], ...]:
+    try:
+        stages = tuple(tuple(int(number) for number in part.split(":")) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: SIDE:BATCH:STEPS,... in whole numbers is wanted") from error
+    if any(len(stage) != 3 or min(stage) < 1 or stage[0] % 16 for stage in stages):
+        raise argparse.ArgumentTypeError(f"{text!r}: SIDE:BATCH:STEPS,... with SIDE a multiple of 16 is wanted")
+    return stages  # type: ignore[return-value]
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from AdaptCore.models.compact import CompactConfig
+    from AdaptCore.models.devices import choose_device
+    from AdaptCore.training.train import Stage, Trainer, TrainingConfig
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    config = TrainingConfig(seed=arguments.seed)
+    if arguments.stages:
+        config = TrainingConfig(stages=tuple(Stage(*stage) for stage in arguments.stages), seed=arguments.seed)
+    trainer = Trainer(config, CompactConfig(), arguments.out, choose_device(arguments.device))
+    if arguments.resume:
+        trainer.resume()
+    elif trainer.checkpoint.exists():
+        raise AdaptSegError(f"{arguments.out} holds a training already: --resume or another folder is wanted")
+    trainer.run(arguments.log_every)
+    weights = arguments.out / "compact.safetensors"
+    trainer.export(weights)
+    print(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")

@@ -1,0 +1,421 @@
+"""The built-in compact model: a small promptable network with click maps at half resolution.
+
+Architecture (ours): a convolutional stem keeps detail at 1/2, 1/4 and 1/8, five transformer blocks see the whole plane
+at 1/16. The decoder receives every prompt twice, as dense maps and as SAM's sparse tokens (Kirillov et al. 2023,
+section 3), mixes them in a two-way transformer at 1/16 and returns to half resolution over skip connections, where
+hypernetwork vectors give the masks. Only the decoder is run for a click.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.models.checkpoint import load_into
+from AdaptCore.prompts import Prompts
+
+POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """Every size of the network; stored with the weights.
+
+    Attributes:
+        input_side: side of the square input in pixels.
+        stem: channels at 1/2, 1/4 and 1/8.
+        dim: channels of the tokens at 1/16.
+        heads: attention heads.
+        blocks: transformer blocks of the encoder.
+        decoder: channels of the decoder at 1/8, 1/4 and 1/2.
+        mlp: hidden width of the decoder's feed-forward layers.
+        alternatives: masks offered for an ambiguous first click, besides the single one.
+        disk_radius: radius of a click on the dense maps, in pixels of the input.
+        reach: decay length of a click's wide map, in pixels of the input.
+    """
+
+    input_side: int = 256
+    stem: tuple[int, int, int] = (32, 64, 128)
+    dim: int = 192
+    heads: int = 6
+    blocks: int = 5
+    decoder: tuple[int, int, int] = (96, 48, 32)
+    mlp: int = 512
+    alternatives: int = 3
+    disk_radius: float = 5.0
+    reach: float = 32.0
+
+
+def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3 x 3 convolution, group norm, SiLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(max(1, outputs // 16), outputs), nn.SiLU()
+    )
+
+
+class ResidualConv(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = conv_norm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries (B, N, D) over keys and values (B, M, D)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        q, k, v = (
+            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer, x in ((self.query, query), (self.key, key), (self.value, value))
+        )
+        mask = None if key_mask is None else key_mask[:, None, None, :]
+        return self.out(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
+
+
+class EncoderBlock(nn.Module):
+    """Depthwise position, self-attention, feed-forward; x is B x D x h x w."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.position = nn.Conv2d(dim, dim, 3, 1, 1, groups=dim)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.position(x)
+        tokens = x.flatten(2).transpose(1, 2)
+        normed = self.norm1(tokens)
+        tokens = tokens + self.attention(normed, normed, normed)
+        tokens = tokens + self.mlp(self.norm2(tokens))
+        return tokens.transpose(1, 2).unflatten(2, x.shape[-2:])
+
+
+class CompactEncoder(nn.Module):
+    """Standardized image B x 3 x S x S -> features at 1/2, 1/4, 1/8 and 1/16."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        half, quarter, eighth = config.stem
+        self.to_half = conv_norm(3, half, 2)
+        self.to_quarter = nn.Sequential(conv_norm(half, quarter, 2), ResidualConv(quarter))
+        self.to_eighth = nn.Sequential(conv_norm(quarter, eighth, 2), ResidualConv(eighth))
+        self.patch = conv_norm(eighth, config.dim, 2)
+        self.blocks = nn.Sequential(*(EncoderBlock(config.dim, config.heads) for _ in range(config.blocks)))
+        self.neck = nn.Sequential(nn.Conv2d(config.dim, config.dim, 1), nn.GroupNorm(1, config.dim))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        half = self.to_half(image)
+        quarter = self.to_quarter(half)
+        eighth = self.to_eighth(quarter)
+        return half, quarter, eighth, self.neck(self.blocks(self.patch(eighth)))
+
+
+class FourierPosition(nn.Module):
+    """Random Fourier features of positions in [0, 1]^2 (as in SAM's prompt encoder)."""
+
+    frequencies: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer("frequencies", torch.randn(2, dim // 2, generator=generator))
+
+    def forward(self, xy: Tensor) -> Tensor:
+        phase = 2 * math.pi * (2 * xy.float() - 1) @ self.frequencies.float()
+        return torch.cat([phase.sin(), phase.cos()], -1)
+
+    def grid(self, height: int, width: int) -> Tensor:
+        """Encoding of the centres of an h x w grid, (h * w, D)."""
+        device = self.frequencies.device
+        y, x = torch.meshgrid(
+            (torch.arange(height, device=device) + 0.5) / height,
+            (torch.arange(width, device=device) + 0.5) / width,
+            indexing="ij",
+        )
+        return self(torch.stack([x, y], -1)).flatten(0, 1)
+
+
+class TwoWayBlock(nn.Module):
+    """Tokens attend to each other and to the image, then the image to the tokens (SAM, appendix A)."""
+
+    def __init__(self, dim: int, heads: int, mlp: int) -> None:
+        super().__init__()
+        self.self_attention, self.to_image, self.to_tokens = (Attention(dim, heads) for _ in range(3))
+        self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(dim) for _ in range(4))
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Linear(mlp, dim))
+
+    def forward(
+        self, tokens: Tensor, image: Tensor, token_position: Tensor, image_position: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        query = tokens + token_position
+        tokens = self.norm1(tokens + self.self_attention(query, query, tokens, mask))
+        tokens = self.norm2(tokens + self.to_image(tokens + token_position, image + image_position, image))
+        tokens = self.norm3(tokens + self.mlp(tokens))
+        image = self.norm4(
+            image + self.to_tokens(image + image_position, tokens + token_position, tokens, mask)
+        )
+        return tokens, image
+
+
+@dataclass(frozen=True)
+class PromptTensors:
+    """A batch of prompts in input pixels.
+
+    Attributes:
+        points: float32 B x P x 2, (x, y) with pixel centres at whole numbers.
+        labels: int64 B x P, one of POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING.
+        prior: float32 B x h x w logits at mask resolution; ignored where `has_prior` is 0.
+        has_prior: float32 B.
+    """
+
+    points: Tensor
+    labels: Tensor
+    prior: Tensor
+    has_prior: Tensor
+
+    def to(self, device: torch.device) -> PromptTensors:
+        return PromptTensors(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+def dense_maps(prompts: PromptTensors, side: int, config: CompactConfig) -> Tensor:
+    """Prompts as seven maps at half resolution, float32 B x 7 x h x w.
+
+    Disks and wide decaying maps of positive and negative clicks, the filled box, the prior and whether there is one.
+    """
+    points, labels = prompts.points.float(), prompts.labels
+    grid = torch.arange(0, side, 2, device=points.device, dtype=torch.float32) + 0.5
+    distance = (
+        (grid[None, None, :, None] - points[:, :, 1, None, None]) ** 2
+        + (grid[None, None, None, :] - points[:, :, 0, None, None]) ** 2
+    ).sqrt()
+    maps = []
+    for label in (POSITIVE, NEGATIVE):
+        away = distance.masked_fill((labels != label)[:, :, None, None], torch.inf)
+        nearest = away.amin(1) if points.shape[1] else away.new_full((len(points), len(grid), len(grid)), torch.inf)
+        maps += [((config.disk_radius + 1 - nearest) / 2).clamp(0, 1), (-nearest / config.reach).exp()]
+    maps.append(filled_box(points, labels, grid))
+    known = prompts.has_prior[:, None, None]
+    maps += [torch.tanh(prompts.prior.float() / 4) * known, known.expand_as(maps[0])]
+    return torch.stack(maps, 1)
+
+
+def filled_box(points: Tensor, labels: Tensor, grid: Tensor) -> Tensor:
+    """Inside of each sample's box on the grid with soft edges, B x h x w; zero where there is no box."""
+    first = torch.where((labels == BOX_FIRST)[..., None], points, torch.inf).amin(1)
+    second = torch.where((labels == BOX_SECOND)[..., None], points, -torch.inf).amax(1)
+    x = torch.minimum(grid[None] - first[:, :1], second[:, :1] - grid[None])
+    y = torch.minimum(grid[None] - first[:, 1:], second[:, 1:] - grid[None])
+    return (torch.minimum(x[:, None, :], y[:, :, None]) / 2 + 0.5).clamp(0, 1)
+
+
+class CompactDecoder(nn.Module):
+    """Features and prompts -> logits B x (1 + alternatives) x S/2 x S/2 and predicted IoUs B x (1 + alternatives).
+
+    Mask 0 is the single answer, the others are the alternatives for an ambiguous first click.
+    """
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, (eighth, quarter, half) = config.dim, config.decoder
+        self.masks = 1 + config.alternatives
+        self.position = FourierPosition(dim)
+        self.point_kind = nn.Embedding(5, dim)
+        self.output_tokens = nn.Embedding(1 + self.masks, dim)
+        self.dense_half = conv_norm(7, 16)
+        self.dense_quarter = conv_norm(16, 32, 2)
+        self.dense_eighth = conv_norm(32, 64, 2)
+        self.dense_sixteenth = nn.Conv2d(64, dim, 3, 2, 1)
+        self.blocks = nn.ModuleList(TwoWayBlock(dim, config.heads, config.mlp) for _ in range(2))
+        self.up_eighth = nn.Conv2d(dim, eighth, 1)
+        self.skip_eighth = nn.Conv2d(config.stem[2] + 64, eighth, 1)
+        self.mix_eighth = nn.Sequential(ResidualConv(eighth), ResidualConv(eighth))
+        self.up_quarter = nn.Conv2d(eighth, quarter, 1)
+        self.skip_quarter = nn.Conv2d(config.stem[1] + 32, quarter, 1)
+        self.mix_quarter = nn.Sequential(ResidualConv(quarter), ResidualConv(quarter))
+        self.up_half = nn.Conv2d(quarter, half, 1)
+        self.skip_half = nn.Conv2d(config.stem[0] + 16, half, 1)
+        self.mix_half = ResidualConv(half)
+        self.hypernetworks = nn.ModuleList(
+            nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, half + 1)) for _ in range(self.masks)
+        )
+        self.quality = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, self.masks))
+
+    def forward(self, features: tuple[Tensor, ...], prompts: PromptTensors) -> tuple[Tensor, Tensor]:
+        half, quarter, eighth, coarse = features
+        side = 2 * half.shape[-1]
+        dense_half = self.dense_half(dense_maps(prompts, side, self.config).to(half.dtype))
+        dense_quarter = self.dense_quarter(dense_half)
+        dense_eighth = self.dense_eighth(dense_quarter)
+        coarse = coarse + self.dense_sixteenth(dense_eighth)
+        tokens, image = self.mix(coarse, prompts, side)
+        x = upsample(self.up_eighth(image)) + self.skip_eighth(torch.cat([eighth, dense_eighth], 1))
+        x = self.mix_eighth(x)
+        x = upsample(self.up_quarter(x)) + self.skip_quarter(torch.cat([quarter, dense_quarter], 1))
+        x = self.mix_quarter(x)
+        x = upsample(self.up_half(x)) + self.skip_half(torch.cat([half, dense_half], 1))
+        x = self.mix_half(x)
+        vectors = torch.stack([net(tokens[:, 1 + k]) for k, net in enumerate(self.hypernetworks)], 1)
+        logits = torch.einsum("bkc,bchw->bkhw", vectors[..., :-1], x) + vectors[..., -1][..., None, None]
+        return logits.float(), self.quality(tokens[:, 0]).float().sigmoid()
+
+    def mix(self, coarse: Tensor, prompts: PromptTensors, side: int) -> tuple[Tensor, Tensor]:
+        """Two-way transformer; returns tokens B x T x D (quality, then masks) and the image B x D x h x w."""
+        batch, _, height, width = coarse.shape
+        point_position = self.position((prompts.points + 0.5) / side)
+        points = self.point_kind(prompts.labels)
+        outputs = self.output_tokens.weight[None].expand(batch, -1, -1)
+        tokens = torch.cat([outputs, points], 1).to(coarse.dtype)
+        token_position = torch.cat([torch.zeros_like(outputs), point_position], 1).to(coarse.dtype)
+        image_position = self.position.grid(height, width)[None].to(coarse.dtype)
+        valid = torch.cat([prompts.labels.new_ones(batch, outputs.shape[1]), prompts.labels != PADDING], 1).bool()
+        image = coarse.flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            tokens, image = block(tokens, image, token_position, image_position, valid)
+        return tokens, image.transpose(1, 2).unflatten(2, (height, width))
+
+
+def upsample(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class CompactNetwork(nn.Module):
+    """Encoder and decoder with their sizes."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = CompactEncoder(config)
+        self.decoder = CompactDecoder(config)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: str) -> CompactNetwork:
+        """Build the network that weights describe.
+
+        Raises:
+            CheckpointError: a tensor is missing, left over or of another shape.
+        """
+        network = cls(config_from_json(metadata["config"]))
+        load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
+        return network
+
+
+def standardize(image: Tensor, sizes: Tensor) -> Tensor:
+    """Zero mean and unit deviation over each image proper; padding becomes zero.
+
+    Args:
+        image: B x 3 x S x S.
+        sizes: int64 B x 2, (h, w) of the image proper.
+    """
+    axis = torch.arange(image.shape[-1], device=image.device)
+    rows, columns = (axis[None] < sizes[:, k : k + 1] for k in (0, 1))
+    valid = (rows[:, None, :, None] & columns[:, None, None, :]).to(image.dtype)
+    count = 3 * sizes.prod(1)[:, None, None, None]
+    mean = (image * valid).sum((1, 2, 3), keepdim=True) / count
+    deviation = (((image - mean) * valid) ** 2).sum((1, 2, 3), keepdim=True).div(count).sqrt()
+    return (image - mean) / deviation.clamp(min=0.02) * valid
+
+
+class CompactModel:
+    """The built-in model behind the Model protocol."""
+
+    def __init__(
+        self, network: CompactNetwork, name: str, digest: str, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.name, self.digest = name, digest
+        self.network = network.eval().requires_grad_(False).to(device)
+        self.mask_side = network.config.input_side // 2
+        self._dtype = dtype
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        metadata: Mapping[str, str],
+        *,
+        name: str,
+        digest: str,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> CompactModel:
+        """Build the model from checked weights; see `CompactNetwork.from_tensors` for errors."""
+        return cls(CompactNetwork.from_tensors(tensors, metadata, name), name, digest, device, dtype)
+
+    @classmethod
+    def random(cls, seed: int) -> CompactModel:
+        """An untrained model for tests."""
+        torch.manual_seed(seed)
+        return cls(CompactNetwork(CompactConfig()), "random", f"{seed:064d}", torch.device("cpu"))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @torch.inference_mode()
+    def encode(self, image: np.ndarray) -> Embedding:
+        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1]."""
+        side = self.network.config.input_side
+        height, width = image.shape[:2]
+        scale = side / max(height, width)
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(self.device)
+        planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
+        resized = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
+        square = F.pad(resized.expand(-1, 3, -1, -1), (0, side - size[1], 0, side - size[0]))
+        standard = standardize(square, torch.tensor([size], device=self.device))
+        with self._autocast():
+            features = self.network.encoder(standard.contiguous(memory_format=torch.channels_last))
+        return Embedding(tuple(features), (height, width), size, side)
+
+    @torch.inference_mode()
+    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
+        """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask."""
+        tensors = self.prompt_tensors(embedding, prompts, prior_logits)
+        with self._autocast():
+            logits, quality = self.network.decoder(embedding.features, tensors)
+        ambiguous = len(prompts.clicks) == 1 and prompts.box is None and prior_logits is None
+        kept = slice(None) if ambiguous else slice(0, 1)
+        return Decoding(logits[0, kept], quality[0, kept])
+
+    def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
+        """Prompts of one plane as a batch of one in input pixels."""
+        points = [(click.x, click.y) for click in prompts.clicks]
+        labels = [POSITIVE if click.positive else NEGATIVE for click in prompts.clicks]
+        if prompts.box:
+            points += [(prompts.box.x0, prompts.box.y0), (prompts.box.x1, prompts.box.y1)]
+            labels += [BOX_FIRST, BOX_SECOND]
+        scale = torch.tensor(embedding.scale)
+        xy = (torch.tensor(points, dtype=torch.float32).reshape(-1, 2) + 0.5) * scale - 0.5
+        known = prior_logits is not None
+        prior = prior_logits.float() if known else torch.zeros(self.mask_side, self.mask_side)
+        tensors = PromptTensors(xy[None], torch.tensor([labels]), prior[None], torch.tensor([float(known)]))
+        return tensors.to(self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+
+def config_to_json(config: CompactConfig) -> str:
+    return json.dumps(asdict(config))
+
+
+def config_from_json(text: str) -> CompactConfig:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return CompactConfig(**values)
