@@ -1,0 +1,125 @@
+"""Embedding cache: what the encoder knows of recently seen planes, bounded in memory, shared between threads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import numpy as np
+
+from AdaptCore.models.base import Embedding
+from AdaptCore.predict.geometry import PlaneGeometry
+from AdaptCore.predict.intensity import Window
+from AdaptCore.predict.zoom import CropWindow
+
+DEFAULT_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class EmbeddingKey:
+    """What an embedding depends on: the model's weights, the voxels, the plane, the intensity window and the crop."""
+
+    model: str
+    voxels: str
+    plane: PlaneGeometry | None
+    window: Window | None
+    crop: CropWindow | None = None
+
+    def cropped(self, crop: CropWindow | None) -> EmbeddingKey:
+        return replace(self, crop=crop)
+
+
+def key(
+    model_digest: str, voxels: np.ndarray, plane: PlaneGeometry | None = None, window: Window | None = None
+) -> EmbeddingKey:
+    """The key of a plane's embedding; `voxels` are the plane's own, so a volume edited in place is noticed."""
+    content = hashlib.blake2b(np.ascontiguousarray(voxels).data, digest_size=16)
+    content.update(f"{voxels.shape}{voxels.dtype.str}".encode())
+    return EmbeddingKey(model_digest, content.hexdigest(), plane, window)
+
+
+class EmbeddingCache:
+    """Least recently used embeddings go first; any entry may vanish at any time and is then computed again.
+
+    Args:
+        max_bytes: memory for all tensors together; an embedding larger than this is never kept.
+    """
+
+    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._entries: OrderedDict[EmbeddingKey, Embedding] = OrderedDict()
+        self._pending: dict[EmbeddingKey, Future[Embedding]] = {}
+        self._nbytes = 0
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._entries)
+
+    def __contains__(self, key: EmbeddingKey) -> bool:
+        with self._lock:
+            return key in self._entries
+
+    @property
+    def nbytes(self) -> int:
+        with self._lock:
+            return self._nbytes
+
+    def get(self, key: EmbeddingKey) -> Embedding | None:
+        with self._lock:
+            return self._touch(key)
+
+    def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
+        with self._lock:
+            self._store(key, embedding)
+
+    def get_or_compute(self, key: EmbeddingKey, compute: Callable[[], Embedding]) -> Embedding:
+        """The kept embedding, or the computed one; a thread that asks meanwhile waits for the first one's result."""
+        with self._lock:
+            found = self._touch(key)
+            if found is not None:
+                return found
+            pending = self._pending.get(key)
+            if pending is None:
+                mine: Future[Embedding] = Future()
+                self._pending[key] = mine
+        return self._compute(key, mine, compute) if pending is None else pending.result()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+            self._nbytes = 0
+
+    def _compute(self, key: EmbeddingKey, mine: Future[Embedding], compute: Callable[[], Embedding]) -> Embedding:
+        try:
+            embedding = compute()
+        except BaseException as error:
+            with self._lock:
+                del self._pending[key]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._store(key, embedding)
+            del self._pending[key]
+        mine.set_result(embedding)
+        return embedding
+
+    def _touch(self, key: EmbeddingKey) -> Embedding | None:
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        return self._entries.get(key)
+
+    def _store(self, key: EmbeddingKey, embedding: Embedding) -> None:
+        replaced = self._entries.pop(key, None)
+        self._nbytes -= replaced.nbytes if replaced else 0
+        if embedding.nbytes > self.max_bytes:
+            return
+        self._entries[key] = embedding
+        self._nbytes += embedding.nbytes
+        while self._nbytes > self.max_bytes:
+            _, oldest = self._entries.popitem(last=False)
+            self._nbytes -= oldest.nbytes

@@ -1,0 +1,87 @@
+"""Intensity windows: what part of the stored intensities the model sees, as [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from AdaptCore.errors import ImageError
+
+LOW_PERCENTILE = 0.5
+HIGH_PERCENTILE = 99.5
+SAMPLE_SIZE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """Stored intensities from `low` (shown as 0) to `high` (shown as 1).
+
+    Raises:
+        ImageError: the limits are not finite or not increasing.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and math.isfinite(self.high - self.low)):
+            raise ImageError(f"intensity window from {self.low} to {self.high}: finite limits are wanted")
+        if self.high <= self.low:
+            raise ImageError(f"intensity window from {self.low} to {self.high}: low < high is wanted")
+
+    @classmethod
+    def from_level(cls, level: float, width: float) -> Window:
+        """The window that radiologists give as level (its centre) and width, in stored intensities (HU in CT)."""
+        return cls(level - width / 2, level + width / 2)
+
+
+def auto_window(image: np.ndarray) -> Window:
+    """Robust percentiles of the finite voxels, over all channels (ours).
+
+    An image that is flat between the percentiles gets its whole range, a constant one a window around its value.
+    Large images are sampled with a fixed seed, so the same image always gets the same window.
+
+    Raises:
+        ImageError: the image holds no number, or none that is finite.
+    """
+    values = _sample(_numeric(image))
+    values = values[np.isfinite(values)]
+    if not values.size:
+        raise ImageError(f"image of shape {image.shape} has no finite voxel: at least one is wanted")
+    low, high = (float(value) for value in np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE)))
+    if low == high:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        half = max(0.5, abs(low) * 1e-6)
+        low, high = low - half, high + half
+    return Window(low, high)
+
+
+def apply_window(image: np.ndarray, window: Window) -> np.ndarray:
+    """A new float32 array in [0, 1] of the image's shape; NaN and infinite voxels count as the lowest finite one.
+
+    Raises:
+        ImageError: the image does not hold numbers.
+    """
+    precision = np.float32 if image.dtype.itemsize <= 4 else np.float64
+    values: np.ndarray = _numeric(image).astype(precision, order="C")
+    finite = np.isfinite(values)
+    if not finite.all():
+        values[~finite] = values[finite].min() if finite.any() else window.low
+    shown = np.clip((values - window.low) / (window.high - window.low), 0.0, 1.0)
+    return shown.astype(np.float32, copy=False)
+
+
+def _numeric(image: np.ndarray) -> np.ndarray:
+    if image.dtype.kind not in "biuf" or not image.size:
+        raise ImageError(f"image of shape {image.shape} and type {image.dtype}: a non-empty array of numbers is wanted")
+    return image
+
+
+def _sample(image: np.ndarray) -> np.ndarray:
+    values = image.ravel(order="K")
+    if values.size > SAMPLE_SIZE:
+        values = values[np.random.default_rng(0).integers(0, values.size, SAMPLE_SIZE)]
+    return values.astype(np.float64)

@@ -1,0 +1,418 @@
+"""Plane session: prompts on one image become masks, with undo and redo of every prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
+from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.zoom import (
+    CropWindow,
+    ZoomPolicy,
+    choose_window,
+    clip_box,
+    paste,
+    prompts_in,
+    touches_border,
+    window_holds,
+    zoom_policy,
+)
+from AdaptCore.prompts import Box, Click, Prompts
+
+MASK_LOGIT = 6.0
+"""Logit that a binary mask given as prior gets inside, and its negative outside."""
+
+STROKE_CLICKS = 8
+"""Most clicks that one scribble becomes, spread evenly along the stroke."""
+
+PRIVATE_CACHE_BYTES = 64 * 2**20
+
+EmbeddingSource = Callable[[CropWindow | None], Embedding]
+"""Gives the embedding of a window of the plane, or of the whole plane for None."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to a set of prompts.
+
+    Attributes:
+        mask: bool (H, W), read-only.
+        logits: float32 (H, W), read-only; the mask is where they are above zero.
+        score: predicted IoU, or 1.0 for a prior that was taken over as it is.
+    """
+
+    mask: np.ndarray
+    logits: np.ndarray
+    score: float
+
+    @classmethod
+    def of(cls, logits: np.ndarray, score: float) -> Prediction:
+        """Freeze logits (H, W) into an answer; the array becomes read-only."""
+        mask = binarize(logits)
+        mask.flags.writeable = logits.flags.writeable = False
+        return cls(mask, logits, score)
+
+    @property
+    def probability(self) -> np.ndarray:
+        """float32 (H, W) in [0, 1]."""
+        return 1.0 / (1.0 + np.exp(-self.logits))
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A decoded plane: logits float32 (H, W) on the CPU, predicted IoU, and the window they were refined in."""
+
+    logits: torch.Tensor
+    score: float
+    window: CropWindow | None = None
+
+
+def binarize(logits: np.ndarray) -> np.ndarray:
+    """The only place where logits become a mask."""
+    return logits > 0
+
+
+def mask_logits(mask: np.ndarray) -> np.ndarray:
+    """Logits float32 (H, W) that stand for a binary mask (H, W)."""
+    return np.where(mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
+
+
+def check_image(image01: np.ndarray) -> np.ndarray:
+    """A contiguous float32 copy of a plane (H, W) or (H, W, 3).
+
+    Raises:
+        ImageError: wrong number of dimensions or channels, no pixel, or values that are not in [0, 1].
+    """
+    image = np.array(image01, dtype=np.float32, order="C")
+    if not image.size or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ImageError(f"plane of shape {image.shape}: a non-empty (H, W) or (H, W, 3) image is wanted")
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise ImageError(f"plane with values from {low:g} to {high:g}: finite values in [0, 1] are wanted")
+    return image
+
+
+def predict_plane(
+    model: Model,
+    embedding_of: EmbeddingSource,
+    prompts: Prompts,
+    prior: torch.Tensor | None = None,
+    zoom: ZoomPolicy | None = None,
+) -> Look:
+    """Decode prompts on the whole plane, then look again in a window around the object ("zoom", ours).
+
+    Args:
+        embedding_of: embedding of the plane or of a window of it.
+        prompts: valid prompts in plane pixels.
+        prior: logits (H, W) of the previous answer.
+        zoom: None for the whole plane only.
+    """
+    first = _whole_look(model, embedding_of, prompts, prior)
+    if zoom is None:
+        return first
+    window = choose_window(_mask(first), prompts, _shape(first), zoom)
+    return first if window is None else predict_window(model, embedding_of, prompts, first, window, zoom)
+
+
+def predict_window(
+    model: Model,
+    embedding_of: EmbeddingSource,
+    prompts: Prompts,
+    previous: Look,
+    window: CropWindow,
+    zoom: ZoomPolicy,
+) -> Look:
+    """Decode prompts in a window only; the pixels outside keep the previous answer, as background.
+
+    An object that reaches the window's border makes the window grow, once; one that outgrows what `zoom` allows is
+    decoded on the whole plane.
+    """
+    look = _window_look(model, embedding_of, prompts, previous, window)
+    if not touches_border(_mask(look), window):
+        return look
+    grown = choose_window(_mask(look), prompts, _shape(look), zoom)
+    if grown is None:
+        return _whole_look(model, embedding_of, prompts, look.logits)
+    return _window_look(model, embedding_of, prompts, previous, grown)
+
+
+def _whole_look(model: Model, embedding_of: EmbeddingSource, prompts: Prompts, prior: torch.Tensor | None) -> Look:
+    return Look(*_decode(model, embedding_of(None), prompts, prior))
+
+
+def _window_look(
+    model: Model, embedding_of: EmbeddingSource, prompts: Prompts, previous: Look, window: CropWindow
+) -> Look:
+    prior = previous.logits[window.slices]
+    logits, score = _decode(model, embedding_of(window), prompts_in(prompts, window), prior)
+    return Look(paste(previous.logits, window, logits), score, window)
+
+
+def _decode(
+    model: Model, embedding: Embedding, prompts: Prompts, prior: torch.Tensor | None
+) -> tuple[torch.Tensor, float]:
+    """The best alternative's logits on the encoded plane, float32 (H, W) on the CPU, and its predicted IoU."""
+    small = None if prior is None else to_prior(prior.to(model.device), embedding, model.mask_side)
+    with torch.no_grad():
+        decoding = model.decode(embedding, prompts, small)
+        best = decoding.best
+        return to_plane(decoding.logits[best], embedding).float().cpu(), float(decoding.scores[best])
+
+
+def _mask(look: Look) -> np.ndarray:
+    return binarize(look.logits.numpy())
+
+
+def _shape(look: Look) -> tuple[int, int]:
+    height, width = look.logits.shape
+    return height, width
+
+
+class PlaneEncoder:
+    """Embeddings of one plane and of its windows, computed when first asked for and shared through a cache.
+
+    Args:
+        model: encodes.
+        image01: float32 (H, W) or (H, W, 3) in [0, 1].
+        source: key of the whole plane's embedding; without one the image itself is the key.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image01: np.ndarray,
+        cache: EmbeddingCache,
+        source: EmbeddingKey | None = None,
+        whole: Embedding | None = None,
+    ) -> None:
+        self._model = model
+        self._image = check_image(image01)
+        self.cache = cache
+        self._source = source
+        self._whole = whole
+        if whole is not None and whole.plane_shape != self.shape:
+            raise ImageError(f"embedding of a plane of {whole.plane_shape} for one of {self.shape}: the same is wanted")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        height, width = self._image.shape[:2]
+        return height, width
+
+    def __call__(self, window: CropWindow | None = None) -> Embedding:
+        if window is None and self._whole is not None:
+            return self._whole
+        if self._source is None:
+            self._source = key(self._model.digest, self._image)
+        return self.cache.get_or_compute(self._source.cropped(window), lambda: self._encode(window))
+
+    def _encode(self, window: CropWindow | None) -> Embedding:
+        image = self._image if window is None else np.ascontiguousarray(self._image[window.slices])
+        with torch.no_grad():
+            return self._model.encode(image)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """One entry of the history."""
+
+    prompts: Prompts = field(default_factory=Prompts)
+    look: Look | None = None
+    prediction: Prediction | None = None
+
+
+class PlaneSession:
+    """One plane's prompts, its current answer, and every earlier one.
+
+    Args:
+        model: answers the prompts.
+        image01: float32 (H, W) or (H, W, 3) in [0, 1]; copied.
+        embedding: of the whole plane, where the caller has it already; else computed at the first prompt.
+        cache: shared embeddings; else the session keeps a small one of its own.
+        zoom: policy of the second look, True for the default one, False or None for none.
+        source: key of the plane in `cache`; without one the image itself is the key.
+        prior: mask or logits (H, W) that the session starts from.
+
+    Raises:
+        ImageError: the image, embedding or prior does not fit.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image01: np.ndarray,
+        *,
+        embedding: Embedding | None = None,
+        cache: EmbeddingCache | None = None,
+        zoom: ZoomPolicy | bool | None = True,
+        source: EmbeddingKey | None = None,
+        prior: np.ndarray | None = None,
+    ) -> None:
+        self._model = model
+        cache = EmbeddingCache(PRIVATE_CACHE_BYTES) if cache is None else cache
+        self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
+        self.zoom = zoom_policy(zoom)
+        self._history = [_State()]
+        self._position = 0
+        if prior is not None:
+            look = self._look_of(prior)
+            self._history = [_State(look=look, prediction=Prediction.of(look.logits.numpy(), look.score))]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self._encoder.shape
+
+    @property
+    def prompts(self) -> Prompts:
+        return self._state.prompts
+
+    @property
+    def prediction(self) -> Prediction | None:
+        return self._state.prediction
+
+    @property
+    def window(self) -> CropWindow | None:
+        """Where the current answer was refined, None if it comes from the whole plane."""
+        return self._state.look.window if self._state.look else None
+
+    @property
+    def can_undo(self) -> bool:
+        return self._position > 0
+
+    @property
+    def can_redo(self) -> bool:
+        return self._position < len(self._history) - 1
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was ever asked of this session."""
+        return len(self._history) == 1
+
+    def click(self, x: float, y: float, positive: bool = True) -> Prediction:
+        """Add a click at pixel (x, y).
+
+        Raises:
+            PromptError: it is outside the plane, or negative with nothing to take away from.
+        """
+        return self._add(Prompts((Click(float(x), float(y), bool(positive)),)))
+
+    def scribble(self, points: Iterable[tuple[float, float]], positive: bool = True) -> Prediction:
+        """Add a stroke through pixels (x, y) as one step; a long one becomes a few clicks along it.
+
+        Raises:
+            PromptError: it has no point, leaves the plane, or is negative with nothing to take away from.
+        """
+        stroke = tuple(Click(float(x), float(y), bool(positive)) for x, y in points)
+        if not stroke:
+            raise PromptError("scribble without points: at least one is wanted")
+        Prompts(stroke).with_box(self._whole_box).validate(self.shape)
+        return self._add(Prompts(thin_stroke(stroke, STROKE_CLICKS)))
+
+    def box(self, x0: float, y0: float, x1: float, y1: float) -> Prediction:
+        """Set the box around the object, in place of an earlier one; what lies outside the plane is cut off.
+
+        Raises:
+            PromptError: it has no size or misses the plane.
+        """
+        box = Box(float(x0), float(y0), float(x1), float(y1))
+        Prompts(box=box).validate(self.shape)
+        return self._add(Prompts(box=clip_box(box, self._whole_window)))
+
+    def set_prior(self, prior: np.ndarray) -> Prediction:
+        """Take a bool mask or float logits (H, W) as the previous answer; without prompts it is the answer itself.
+
+        Raises:
+            ImageError: it is not of the plane's shape or not finite.
+        """
+        look = self._look_of(prior)
+        if self.prompts != Prompts():
+            look = predict_plane(self._model, self._encoder, self.prompts, look.logits, self.zoom)
+        return self._push(self.prompts, look)
+
+    def undo(self) -> Prediction | None:
+        """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
+        self._position = max(0, self._position - 1)
+        return self.prediction
+
+    def redo(self) -> Prediction | None:
+        """Go forward one step that was undone. Does nothing at the end."""
+        self._position = min(len(self._history) - 1, self._position + 1)
+        return self.prediction
+
+    def reset(self) -> None:
+        """Return to the start without prompts, as a step that can be undone."""
+        self._append(self._history[0])
+
+    def seen_as(self, image01: np.ndarray, source: EmbeddingKey | None = None) -> PlaneSession:
+        """A session with the same history on another rendering of the plane, such as another intensity window.
+
+        Raises:
+            ImageError: the image is not of the plane's shape.
+        """
+        other = PlaneSession(self._model, image01, cache=self._encoder.cache, zoom=self.zoom, source=source)
+        if other.shape != self.shape:
+            raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")
+        other._history, other._position = list(self._history), self._position
+        return other
+
+    @property
+    def _state(self) -> _State:
+        return self._history[self._position]
+
+    @property
+    def _whole_window(self) -> CropWindow:
+        height, width = self.shape
+        return CropWindow(0, 0, width, height)
+
+    @property
+    def _whole_box(self) -> Box:
+        height, width = self.shape
+        return Box(-0.5, -0.5, width - 0.5, height - 0.5)
+
+    def _add(self, added: Prompts) -> Prediction:
+        prompts = Prompts((*self.prompts.clicks, *added.clicks), added.box or self.prompts.box)
+        self._validate(prompts)
+        return self._push(prompts, self._answer(prompts, added))
+
+    def _validate(self, prompts: Prompts) -> None:
+        something_to_take_away = self.prediction is not None and self.prediction.mask.any()
+        checked = prompts.with_box(self._whole_box) if something_to_take_away and not prompts.box else prompts
+        checked.validate(self.shape)
+
+    def _answer(self, prompts: Prompts, added: Prompts) -> Look:
+        look, prediction = self._state.look, self._state.prediction
+        if self.zoom and look and look.window and prediction and window_holds(look.window, added, prediction.mask):
+            return predict_window(self._model, self._encoder, prompts, look, look.window, self.zoom)
+        return predict_plane(self._model, self._encoder, prompts, look.logits if look else None, self.zoom)
+
+    def _push(self, prompts: Prompts, look: Look) -> Prediction:
+        prediction = Prediction.of(look.logits.numpy(), look.score)
+        self._append(_State(prompts, look, prediction))
+        return prediction
+
+    def _append(self, state: _State) -> None:
+        self._history = [*self._history[: self._position + 1], state]
+        self._position += 1
+
+    def _look_of(self, prior: np.ndarray) -> Look:
+        values = np.asarray(prior)
+        if values.shape != self.shape or not np.isfinite(values).all():
+            raise ImageError(f"prior of shape {values.shape}: finite values of shape {self.shape} are wanted")
+        logits = mask_logits(values) if values.dtype.kind in "bui" else values.astype(np.float32)
+        return Look(torch.from_numpy(logits), 1.0)
+
+
+def thin_stroke(stroke: tuple[Click, ...], most: int) -> tuple[Click, ...]:
+    """At most `most` clicks of a stroke, its ends included, at even distances along its length."""
+    if len(stroke) <= most:
+        return stroke
+    points = np.array([(click.x, click.y) for click in stroke])
+    travelled = np.concatenate(([0.0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()))
+    wanted = np.linspace(0.0, travelled[-1], most)
+    nearest = np.abs(travelled[None, :] - wanted[:, None]).argmin(axis=1)
+    return tuple(stroke[index] for index in dict.fromkeys(nearest.tolist()))

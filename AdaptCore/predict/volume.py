@@ -1,0 +1,307 @@
+"""Volume session: planes of a volume are segmented, accepted and propagated into one labelmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+
+import numpy as np
+
+from AdaptCore.errors import PromptError
+from AdaptCore.models.base import Embedding, Model
+from AdaptCore.predict.background import BackgroundWorker
+from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.geometry import (
+    PlaneGeometry,
+    axis_plane,
+    check_mask,
+    check_volume,
+    extract,
+    plane_voxels,
+)
+from AdaptCore.predict.intensity import Window, apply_window, auto_window
+from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, mask_logits
+from AdaptCore.predict.propagate import (
+    Progress,
+    Propagation,
+    PropagationPolicy,
+    gather,
+    propagate_planes,
+)
+from AdaptCore.predict.zoom import ZoomPolicy, zoom_policy
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """Labels and confirmations of some voxels (flat indices) before and after one step."""
+
+    voxels: np.ndarray
+    labels: tuple[np.ndarray, np.ndarray]
+    confirmed: tuple[np.ndarray, np.ndarray]
+
+
+class VolumeSession:
+    """One volume, its labelmap, and a plane session for each plane that was looked at.
+
+    The volume is read, never written. Accepted planes are confirmed: propagation neither changes their voxels nor
+    passes them by, it starts afresh from them.
+
+    Args:
+        model: answers the prompts.
+        volume: (i, j, k) or (i, j, k, 3) of any real type, intensities as stored.
+        window: intensities shown to the model; None takes robust percentiles of the volume.
+        cache: shared embeddings; None gives the session its own.
+        zoom: policy of the second look, True for the default one, False or None for none.
+        precompute: planes on each side of the current one whose embeddings are computed in the background.
+
+    Raises:
+        ImageError: the volume has other dimensions, is empty, or has no finite voxel.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        volume: np.ndarray,
+        *,
+        window: Window | None = None,
+        cache: EmbeddingCache | None = None,
+        zoom: ZoomPolicy | bool | None = True,
+        precompute: int = 2,
+    ) -> None:
+        self.shape = check_volume(volume)
+        self._model = model
+        self._volume = volume
+        self._window = auto_window(volume) if window is None else window
+        self._cache = EmbeddingCache() if cache is None else cache
+        self._zoom = zoom_policy(zoom)
+        self._precompute = precompute
+        self._worker = BackgroundWorker()
+        self._sessions: dict[PlaneGeometry, PlaneSession] = {}
+        self._labels = np.zeros(self.shape, np.uint8)
+        self._confirmed = np.zeros(self.shape, bool)
+        self._changes: list[_Change] = []
+        self._position = 0
+
+    def __enter__(self) -> VolumeSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def window(self) -> Window:
+        """The intensities that the model sees."""
+        return self._window
+
+    @property
+    def labelmap(self) -> np.ndarray:
+        """uint8 (i, j, k), 1 inside the object; a read-only view that follows every change."""
+        view = self._labels[:]
+        view.flags.writeable = False
+        return view
+
+    @property
+    def can_undo(self) -> bool:
+        return self._position > 0
+
+    @property
+    def can_redo(self) -> bool:
+        return self._position < len(self._changes)
+
+    def plane(self, geometry: PlaneGeometry) -> PlaneSession:
+        """The session of a plane; it keeps its prompts for as long as this volume session lives.
+
+        A plane that already carries labels starts from them, so that clicks correct what propagation has given. The
+        embeddings of the planes beside it are then computed in the background.
+
+        Raises:
+            ImageError: the plane misses the volume.
+        """
+        session = self._sessions.get(geometry)
+        if session is None or session.is_untouched:
+            session = self._new_session(geometry)
+            self._sessions[geometry] = session
+        self._precompute_around(geometry)
+        return session
+
+    def set_window(self, window: Window) -> None:
+        """Show other intensities to the model; prompts, answers and history stay, new prompts see the new window."""
+        self._worker.cancel()
+        self._window = window
+        for geometry, session in self._sessions.items():
+            image, source = self._image(geometry)
+            self._sessions[geometry] = session.seen_as(image, source)
+
+    def is_confirmed(self, axis: int, index: int) -> bool:
+        """Whether every voxel of a slice was accepted."""
+        return bool(extract(self._confirmed, axis_plane(self.shape, axis, index)).all())
+
+    def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None) -> None:
+        """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
+
+        Raises:
+            PromptError: there is neither a mask nor a prediction.
+            ImageError: the mask is not of the plane's shape.
+        """
+        accepted = self._prediction_mask(geometry) if mask is None else np.asarray(mask).astype(bool)
+        check_mask(accepted, geometry)
+        voxels, rows, columns = plane_voxels(self.shape, geometry)
+        flat = np.ravel_multi_index(voxels, self.shape)
+        self._apply(flat, accepted[rows, columns], confirm=True)
+
+    def propagate(
+        self,
+        axis: int,
+        index: int,
+        *,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        extent: tuple[int, int] | None = None,
+        policy: PropagationPolicy | None = None,
+    ) -> Propagation:
+        """Carry an accepted slice to its neighbours, first towards higher and then towards lower indices.
+
+        The labels of all planes it gives are written as one step of the history, also after cancellation.
+
+        Args:
+            progress: called after each plane with (done, at most to do, confidence).
+            cancelled: asked before each plane.
+            extent: first and last slice to touch, inclusive; None for the whole volume.
+
+        Raises:
+            PromptError: the slice is not accepted or outside the volume, or the extent is.
+        """
+        start = axis_plane(self.shape, axis, index)
+        if not self.is_confirmed(axis, index):
+            raise PromptError(
+                f"plane {index} of axis {axis} is not accepted: propagation starts from an accepted plane"
+            )
+        first, last = self._check_extent(axis, index, extent)
+        self._worker.cancel()
+        onwards = (range(index + 1, last + 1), range(index - 1, first - 1, -1))
+        directions = [
+            propagate_planes(
+                self._model,
+                self._start_logits(start),
+                indices,
+                lambda i: self._encoder(axis_plane(self.shape, axis, i)),
+                lambda i: self._confirmed_logits(axis, i),
+                policy or PropagationPolicy(),
+            )
+            for indices in onwards
+        ]
+        result = gather(axis, index, directions, [len(indices) for indices in onwards], progress, cancelled)
+        self._write(result)
+        return result
+
+    def undo(self) -> None:
+        """Take back the last accepted plane or propagation. Does nothing at the start."""
+        if self.can_undo:
+            self._position -= 1
+            self._restore(self._changes[self._position], 0)
+
+    def redo(self) -> None:
+        """Apply again what was taken back last. Does nothing at the end."""
+        if self.can_redo:
+            self._restore(self._changes[self._position], 1)
+            self._position += 1
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until the background work is done; False if `timeout` seconds passed before."""
+        return self._worker.wait(timeout)
+
+    def close(self) -> None:
+        """End the background thread; an error that it met is raised here at the latest."""
+        self._worker.close()
+
+    def _image(self, geometry: PlaneGeometry) -> tuple[np.ndarray, EmbeddingKey]:
+        window = self._window
+        voxels = extract(self._volume, geometry)
+        return apply_window(voxels, window), key(self._model.digest, voxels, geometry, window)
+
+    def _encoder(self, geometry: PlaneGeometry) -> PlaneEncoder:
+        image, source = self._image(geometry)
+        return PlaneEncoder(self._model, image, self._cache, source)
+
+    def _embed(self, geometry: PlaneGeometry) -> Embedding:
+        return self._encoder(geometry)(None)
+
+    def _new_session(self, geometry: PlaneGeometry) -> PlaneSession:
+        image, source = self._image(geometry)
+        labels = self._plane_labels(geometry)
+        prior = labels if labels.any() else None
+        return PlaneSession(self._model, image, cache=self._cache, zoom=self._zoom, source=source, prior=prior)
+
+    def _plane_labels(self, geometry: PlaneGeometry) -> np.ndarray:
+        """The labelmap on a plane, bool (H, W)."""
+        labels = np.zeros(geometry.shape, bool)
+        voxels, rows, columns = plane_voxels(self.shape, geometry)
+        labels[rows, columns] = self._labels[voxels] > 0
+        return labels
+
+    def _precompute_around(self, geometry: PlaneGeometry) -> None:
+        axis = geometry.axis
+        if axis is None or not self._precompute:
+            return
+        here = int(geometry.plane_to_ijk[axis, 2])
+        near = [here + sign * step for step in range(1, self._precompute + 1) for sign in (1, -1)]
+        planes = [
+            geometry.moved([index - here if other == axis else 0 for other in range(3)])
+            for index in near
+            if 0 <= index < self.shape[axis]
+        ]
+        self._worker.request([partial(self._embed, plane) for plane in planes])
+
+    def _prediction_mask(self, geometry: PlaneGeometry) -> np.ndarray:
+        session = self._sessions.get(geometry)
+        if session is None or session.prediction is None:
+            raise PromptError("this plane has no prediction to accept: give it a click, box or scribble first")
+        return session.prediction.mask
+
+    def _check_extent(self, axis: int, index: int, extent: tuple[int, int] | None) -> tuple[int, int]:
+        first, last = (0, self.shape[axis] - 1) if extent is None else extent
+        if not 0 <= first <= index <= last < self.shape[axis]:
+            raise PromptError(
+                f"extent {first} to {last}: slices from 0 to {self.shape[axis] - 1} around slice {index} are wanted"
+            )
+        return first, last
+
+    def _confirmed_logits(self, axis: int, index: int) -> np.ndarray | None:
+        return self._start_logits(axis_plane(self.shape, axis, index)) if self.is_confirmed(axis, index) else None
+
+    def _start_logits(self, geometry: PlaneGeometry) -> np.ndarray:
+        """The model's own logits where its mask was accepted as it was, else logits that stand for the labels."""
+        labels = self._plane_labels(geometry)
+        session = self._sessions.get(geometry)
+        prediction = session.prediction if session else None
+        if prediction is not None and np.array_equal(prediction.mask, labels):
+            return prediction.logits
+        return mask_logits(labels)
+
+    def _write(self, result: Propagation) -> None:
+        if not result.masks:
+            return
+        flat, labels = [], []
+        for index, mask in result.masks.items():
+            voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, result.axis, index))
+            flat.append(np.ravel_multi_index(voxels, self.shape))
+            labels.append(mask[rows, columns])
+        written, values = np.concatenate(flat), np.concatenate(labels)
+        free = ~self._confirmed.reshape(-1)[written]
+        self._apply(written[free], values[free], confirm=False)
+
+    def _apply(self, voxels: np.ndarray, labels: np.ndarray, confirm: bool) -> None:
+        before = self._labels.reshape(-1)[voxels]
+        confirmed = self._confirmed.reshape(-1)[voxels]
+        change = _Change(voxels, (before, labels.astype(np.uint8)), (confirmed, confirmed | confirm))
+        self._changes = [*self._changes[: self._position], change]
+        self._position += 1
+        self._restore(change, 1)
+
+    def _restore(self, change: _Change, side: int) -> None:
+        self._labels.reshape(-1)[change.voxels] = change.labels[side]
+        self._confirmed.reshape(-1)[change.voxels] = change.confirmed[side]
