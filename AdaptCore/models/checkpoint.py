@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from AdaptCore.errors import CheckpointError
 
 WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
+ZIP_START = b"PK\x03\x04"
 SAM_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
 SAM_PATCH_WEIGHT = "image_encoder.patch_embed.proj.weight"
 
@@ -62,7 +62,7 @@ def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[s
     start = first_bytes(path)
     if expected_sha256 is not None:
         check_sha256(path, expected_sha256)
-    if start.startswith(b"PK"):
+    if start.startswith(ZIP_START):
         return load_pytorch(path), {}
     if start[8:9] == b"{":
         return load_safetensors(path)
@@ -79,9 +79,13 @@ def first_bytes(path: Path) -> bytes:
 
 
 def kind_of(start: bytes) -> str:
-    """What a file that is no checkpoint seems to be, judged by its first bytes."""
+    """What a file seems to be, judged by its first bytes."""
     if not start:
         return "the file is empty"
+    if start.startswith(ZIP_START):
+        return "a PyTorch file"
+    if start[8:9] == b"{":
+        return "a safetensors file"
     if start.lstrip().startswith(b"<"):
         return "the file is a web page"
     return f"not a checkpoint (the file starts with {start[:8]!r})"
@@ -96,20 +100,18 @@ def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}  # noqa: SIM118
             return tensors, dict(stream.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged safetensors file ({one_line(error)}); {WANTED}") from error
+        raise CheckpointError(f"{path}: truncated or damaged safetensors file ({one_line(error)}); {WANTED}") from error
 
 
 def load_pytorch(path: Path) -> dict[str, Tensor]:
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: the PyTorch file is truncated ({path.stat().st_size} bytes); {WANTED}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused, because it holds Python objects that would run code on loading; {WANTED}"
+            f"{path}: refused, it is damaged or holds Python objects that would run code on loading; {WANTED}"
         ) from error
     except (RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged PyTorch file ({one_line(error)}); {WANTED}") from error
+        raise CheckpointError(f"{path}: truncated or damaged PyTorch file ({one_line(error)}); {WANTED}") from error
     return only_tensors(content, path)
 
 
@@ -119,7 +121,9 @@ def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: holds {type(content).__name__}, a dictionary of named tensors is wanted")
     odd = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if odd:
-        raise CheckpointError(f"{path}: {few(odd)} no tensor by name; a flat dictionary of named tensors is wanted")
+        raise CheckpointError(
+            f"{path}: {few(odd)}: not a tensor with a name; a flat dictionary of named tensors is wanted"
+        )
     return dict(content)
 
 

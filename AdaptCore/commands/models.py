@@ -1,0 +1,82 @@
+"""`adaptseg models`: list, verify, fetch and add models."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from AdaptCore.errors import ModelError
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("models", help="list, verify, fetch and add models", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="show all models and whether their weights are here").set_defaults(run=run_list)
+    verify = actions.add_parser("verify", help="check weights: whole, unchanged, of the right architecture")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="models to check (all that are here)")
+    verify.set_defaults(run=run_verify)
+    fetch = actions.add_parser("fetch", help="download the weights of a model")
+    fetch.add_argument("name", metavar="NAME")
+    fetch.add_argument("--yes", action="store_true", help="download without asking")
+    fetch.set_defaults(run=run_fetch)
+    add = actions.add_parser("add", help="make a checkpoint file of yours known by a name; the file stays where it is")
+    add.add_argument("path", type=Path, metavar="FILE")
+    add.add_argument("--name", required=True)
+    add.add_argument("--architecture", help="insist on compact, sam_vit_b, sam_vit_l or sam_vit_h (found by itself)")
+    add.add_argument("--licence", default="not stated", help="licence of the weights")
+    add.add_argument("--citation", default="not stated", help="paper to cite")
+    add.set_defaults(run=run_add)
+
+
+def run_list(arguments: argparse.Namespace) -> None:
+    from AdaptCore.models.registry import describe_size, list_models
+
+    for entry in list_models():
+        state = "here" if entry.is_present else "to fetch" if entry.url else "missing"
+        print(f"{entry.name:<16}{state:<10}{describe_size(entry.size):<16}{entry.licence:<14}{entry.description}")
+
+
+def run_verify(arguments: argparse.Namespace) -> None:
+    from AdaptCore.models.registry import find_model, list_models, verify_model
+
+    for name in arguments.names or [entry.name for entry in list_models() if entry.is_present]:
+        path = verify_model(name)
+        known = "checksum and architecture are right" if find_model(name).sha256 else "no checksum known, it loads"
+        print(f"{name}: {known} ({path})")
+
+
+def run_fetch(arguments: argparse.Namespace) -> None:
+    from AdaptCore.models.registry import fetch_model
+
+    path = fetch_model(arguments.name, announce if arguments.yes else ask)
+    print("Nothing was fetched." if path is None else f"{arguments.name}: {path}")
+
+
+def announce(question: str) -> bool:
+    print(question)
+    return True
+
+
+def ask(question: str) -> bool:
+    """Show what would be fetched and wait for y.
+
+    Raises:
+        ModelError: nobody is there to answer.
+    """
+    try:
+        return input(f"{question}\nFetch it? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError as error:
+        raise ModelError("no answer to whether to fetch: y or the option --yes is wanted") from error
+
+
+def run_add(arguments: argparse.Namespace) -> None:
+    from AdaptCore.models.registry import add_model
+
+    entry = add_model(
+        arguments.path,
+        arguments.name,
+        architecture=arguments.architecture,
+        licence=arguments.licence,
+        citation=arguments.citation,
+    )
+    print(f"{entry.name}: {entry.architecture}, {entry.file}")

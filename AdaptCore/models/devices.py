@@ -1,0 +1,114 @@
+"""Where a model computes: device, number format, and the way out when an accelerator's memory is full."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from AdaptCore.errors import ModelError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Result = TypeVar("Result")
+
+CPU_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+
+
+def choose_device(requested: str | None = None) -> torch.device:
+    """The requested device, or the fastest one there is: CUDA, then MPS, then CPU.
+
+    Args:
+        requested: "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        ModelError: another name, or a device that this machine does not have.
+    """
+    if requested is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps() else "cpu")
+    match = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", requested)
+    if match is None:
+        raise ModelError(f"device {requested!r}: cpu, cuda, cuda:N or mps is wanted")
+    if requested == "mps" and not has_mps():
+        raise ModelError("device 'mps': this machine or this PyTorch has none; cpu is always there")
+    if requested.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(match[1] or 0) >= count:
+            raise ModelError(f"device {requested!r}: PyTorch sees {count} CUDA devices here; cpu is always there")
+    return torch.device(requested)
+
+
+def has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
+    """Number format for the heavy layers on a device.
+
+    Args:
+        device: where the model computes.
+        precision: "auto" takes bfloat16 only where the processor computes in it, not where it is emulated.
+
+    Raises:
+        ModelError: an unknown precision.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
+    if precision == "float32":
+        return torch.float32
+    if precision == "bfloat16":
+        return torch.bfloat16
+    raise ModelError(f"precision {precision!r}: auto, float32 or bfloat16 is wanted")
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capabilities = cpu_capabilities()
+        return any(capabilities.get(flag) for flag in CPU_BFLOAT16_FLAGS)
+    return False
+
+
+def cpu_capabilities() -> Mapping[str, Any]:
+    """Processor flags as PyTorch knows them; empty before PyTorch 2.11."""
+    query: Callable[[], Mapping[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
+    return query() if query else {}
+
+
+def run_with_fallback(
+    compute: Callable[[], Result], *, device: torch.device, move_to_cpu: Callable[[], None]
+) -> Result:
+    """Compute; when the accelerator's memory is full, warn, move the model to the CPU and compute again.
+
+    Args:
+        compute: does the work wherever the model is at that moment.
+        device: where the model is now.
+        move_to_cpu: brings the model to the CPU.
+
+    Raises:
+        ModelError: memory is full on the CPU too.
+    """
+    try:
+        return compute()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if device.type == "cpu":
+            raise ModelError("out of memory on cpu: a smaller model or more free memory is wanted") from error
+    # Outside the handler, because the traceback keeps the accelerator's tensors alive.
+    warnings.warn(f"{device} is out of memory; going on with the CPU, more slowly", stacklevel=3)
+    move_to_cpu()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return run_with_fallback(compute, device=torch.device("cpu"), move_to_cpu=move_to_cpu)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """CUDA raises a type of its own; MPS and the CPU raise RuntimeError and say it in the message."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "not enough memory"))

@@ -1,0 +1,395 @@
+"""Models by name: the shipped manifest, the user's own, loading, verifying, fetching and adding."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO, Any
+from urllib.error import URLError
+
+import torch
+
+from AdaptCore.atomic import atomic_target, write_bytes
+from AdaptCore.errors import CheckpointError, ModelError, OutputError
+from AdaptCore.models.base import Model
+from AdaptCore.models.checkpoint import detect_architecture, first_bytes, kind_of, load_tensors, sha256_of
+from AdaptCore.models.devices import Precision, choose_device, choose_dtype
+from AdaptCore.resources import resource_path, user_folder
+
+MANIFEST = "models.json"
+SCHEMA = "models.schema.json"
+WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
+TIMEOUT_SECONDS = 30.0
+
+OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model of a manifest.
+
+    Attributes:
+        name: what the user calls it.
+        architecture: "compact", "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        file: name of the weights among the shipped files or, with a URL, among the fetched ones; else a path.
+        url: where the weights can be fetched (https), or None.
+        sha256: checksum of the weights (hex), None as long as it is not known.
+        size: bytes of the weights, None as long as it is not known.
+        licence: of the weights, SPDX where there is a name.
+        citation: the paper to cite.
+        description: one sentence.
+        modality_notes: what images it was trained on and suits.
+    """
+
+    name: str
+    architecture: str
+    file: str
+    url: str | None
+    sha256: str | None
+    size: int | None
+    licence: str
+    citation: str
+    description: str
+    modality_notes: str
+
+    @property
+    def path(self) -> Path:
+        """Where the weights are or, with a URL, would be once fetched.
+
+        Raises:
+            ModelError: shipped weights that are missing.
+        """
+        if self.url:
+            return user_folder() / "models" / self.file
+        return Path(self.file) if Path(self.file).is_absolute() else resource_path(self.file)
+
+    @property
+    def is_present(self) -> bool:
+        try:
+            return self.path.is_file()
+        except ModelError:
+            return False
+
+
+def user_manifest() -> Path:
+    """The manifest of models that the user added; it may not exist yet."""
+    return user_folder() / MANIFEST
+
+
+def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
+    """Read a manifest and check it against the schema.
+
+    Raises:
+        ModelError: unreadable, no JSON, or not as the schema says.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); a model manifest is wanted") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: no JSON ({error}); a model manifest is wanted") from error
+    problem = best_match(Draft202012Validator(schema).iter_errors(content))
+    if problem is not None:
+        raise ModelError(f"{path}: {problem.json_path}: {problem.message}; a model manifest as in {SCHEMA} is wanted")
+    return tuple(ModelEntry(**entry) for entry in content["models"])
+
+
+def write_manifest(path: Path, entries: tuple[ModelEntry, ...]) -> None:
+    """Replace a manifest.
+
+    Raises:
+        OutputError: the system could not write.
+    """
+    content = {"version": 1, "models": [asdict(entry) for entry in entries]}
+    make_folder(path.parent)
+    write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
+
+
+def list_models() -> tuple[ModelEntry, ...]:
+    """The shipped models and the user's own.
+
+    Raises:
+        ModelError: a manifest is damaged.
+    """
+    added = read_manifest(user_manifest()) if user_manifest().exists() else ()
+    return (*read_manifest(resource_path(MANIFEST)), *added)
+
+
+def find_model(name: str) -> ModelEntry:
+    """The manifest's entry of that name; a damaged user manifest does not stand in the way of shipped models.
+
+    Raises:
+        ModelError: no model has the name; the message lists those there are.
+    """
+    shipped = read_manifest(resource_path(MANIFEST))
+    entry = next((entry for entry in shipped if entry.name == name), None)
+    if entry is not None:
+        return entry
+    entries = {entry.name: entry for entry in list_models()}
+    if name not in entries:
+        close = difflib.get_close_matches(name, entries, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ModelError(f"unknown model {name!r}{hint}; {', '.join(entries)} or a checkpoint file is wanted")
+    return entries[name]
+
+
+def load_model(
+    name_or_path: str | Path = "compact",
+    device: str | None = None,
+    checkpoint: Path | None = None,
+    precision: Precision = "auto",
+) -> Model:
+    """Load a model by name, or from a checkpoint file whose architecture shows in its tensors.
+
+    Args:
+        name_or_path: name in a manifest, or a file.
+        device: "cpu", "cuda", "cuda:N", "mps"; the fastest one there is by default.
+        checkpoint: other weights for the named model, of its architecture.
+        precision: see `choose_dtype`.
+
+    Raises:
+        ModelError: unknown name or device, weights not fetched yet, or a package is missing.
+        CheckpointError: weights that are missing, damaged, unsafe or of another architecture.
+    """
+    chosen = choose_device(device)
+    dtype = choose_dtype(chosen, precision)
+    if checkpoint is not None:
+        entry = find_model(str(name_or_path))
+        return build_model(entry.name, read_weights(Path(checkpoint), entry.architecture), chosen, dtype)
+    if names_file(str(name_or_path)):
+        path = Path(name_or_path)
+        return build_model(path.stem, read_weights(path), chosen, dtype)
+    entry = find_model(str(name_or_path))
+    weights = read_weights(present_path(entry), entry.architecture, entry.sha256)
+    return build_model(entry.name, weights, chosen, dtype)
+
+
+def names_file(name_or_path: str) -> bool:
+    """Whether a model is asked for by its file: one that exists, or a word that can only be a path."""
+    path = Path(name_or_path)
+    return path.is_file() or path.suffix.lower() in WEIGHT_SUFFIXES or len(path.parts) > 1
+
+
+def present_path(entry: ModelEntry) -> Path:
+    """Path of weights that are on this machine.
+
+    Raises:
+        ModelError: they are not; the message says how to get them.
+    """
+    path = entry.path
+    if path.is_file():
+        return path
+    if entry.url:
+        raise ModelError(
+            f"model {entry.name!r} is not on this machine; fetch it with: adaptseg models fetch {entry.name}"
+        )
+    raise ModelError(f"model {entry.name!r}: {path} is gone; put the file back or add the model again")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Tensors of a checked file with their architecture, metadata and SHA256."""
+
+    path: Path
+    tensors: dict[str, torch.Tensor]
+    metadata: dict[str, str]
+    architecture: str
+    digest: str
+
+
+def read_weights(path: Path, architecture: str | None = None, sha256: str | None = None) -> Weights:
+    """Read a checkpoint; `architecture` and `sha256` are insisted on where given.
+
+    Raises:
+        CheckpointError: missing, damaged, unsafe, or not what is insisted on.
+    """
+    tensors, metadata = load_tensors(path, sha256)
+    found = detect_architecture(tensors, metadata, path)
+    if architecture not in (None, found):
+        raise CheckpointError(f"{path}: weights of {found}, {architecture} is wanted")
+    return Weights(path, tensors, metadata, found, sha256 or sha256_of(path))
+
+
+def build_model(name: str, weights: Weights, device: torch.device, dtype: torch.dtype) -> Model:
+    """Build the model that weights belong to.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over or of another shape.
+        ModelError: a package is missing.
+    """
+    tensors, digest = weights.tensors, weights.digest
+    if weights.architecture == "compact":
+        from AdaptCore.models.compact import CompactModel
+
+        return CompactModel.from_tensors(
+            tensors, weights.metadata, name=name, digest=digest, device=device, dtype=dtype
+        )
+    from AdaptCore.models.sam import SamModel
+
+    return SamModel.from_tensors(
+        tensors, weights.architecture, name=name, digest=digest, device=device, dtype=dtype, source=weights.path
+    )
+
+
+def verify_model(name: str) -> Path:
+    """Check that a model's weights are here, whole, unchanged and of their architecture; gives their path.
+
+    Raises:
+        ModelError: unknown name, or weights that are not on this machine.
+        CheckpointError: damaged, changed or of another architecture.
+    """
+    entry = find_model(name)
+    path = present_path(entry)
+    read_weights(path, entry.architecture, entry.sha256)
+    return path
+
+
+def add_model(
+    path: Path,
+    name: str,
+    *,
+    architecture: str | None = None,
+    licence: str = "not stated",
+    citation: str = "not stated",
+    description: str = "",
+) -> ModelEntry:
+    """Enter a checkpoint file into the user's manifest; the file stays where it is.
+
+    Raises:
+        CheckpointError: the file cannot be used, or is not of the architecture named.
+        ModelError: the name is taken or no name, or the user's manifest is damaged (it is left as it is).
+        OutputError: the manifest cannot be written.
+    """
+    if name in (entry.name for entry in list_models()):
+        raise ModelError(f"a model {name!r} is there already; another name is wanted")
+    path = Path(path).resolve()
+    weights = read_weights(path, architecture)
+    build_model(name, weights, torch.device("cpu"), torch.float32)
+    entry = ModelEntry(
+        name=name,
+        architecture=weights.architecture,
+        file=str(path),
+        url=None,
+        sha256=weights.digest,
+        size=path.stat().st_size,
+        licence=licence,
+        citation=citation,
+        description=description,
+        modality_notes="",
+    )
+    added = read_manifest(user_manifest()) if user_manifest().exists() else ()
+    write_manifest(user_manifest(), (*added, entry))
+    return entry
+
+
+def record_weights(name: str = "compact") -> ModelEntry:
+    """Enter checksum and size of shipped weights that have changed into the shipped manifest (after training).
+
+    Raises:
+        ModelError: the weights or the manifest are missing.
+        OutputError: the manifest cannot be written.
+    """
+    manifest = resource_path(MANIFEST)
+    path = find_model(name).path
+    entries = tuple(
+        replace(entry, sha256=sha256_of(path), size=path.stat().st_size) if entry.name == name else entry
+        for entry in read_manifest(manifest)
+    )
+    write_manifest(manifest, entries)
+    return find_model(name)
+
+
+class HttpsRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections to https only."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if not newurl.lower().startswith("https://"):
+            raise URLError(f"the server points to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_https(url: str) -> Any:
+    return urllib.request.build_opener(HttpsRedirects).open(url, timeout=TIMEOUT_SECONDS)
+
+
+def fetch_model(name: str, confirm: Callable[[str], bool], *, open_url: OpenUrl = open_https) -> Path | None:
+    """Download a model's weights after the user's consent; whole and checked, or not at all.
+
+    Args:
+        name: a model with a URL.
+        confirm: shown what would be fetched (size, licence, address); False stops.
+        open_url: opens a URL for reading.
+
+    Returns:
+        Where the weights are, or None if the user did not consent.
+
+    Raises:
+        ModelError: unknown name, nothing to fetch, or the server cannot be reached.
+        CheckpointError: what the server sent is not the file that is wanted.
+        OutputError: the file cannot be written.
+    """
+    entry = find_model(name)
+    if entry.url is None:
+        raise ModelError(f"model {name!r} has no address to fetch it from; one with a URL is wanted")
+    if entry.is_present and sha256_of(entry.path) == entry.sha256:
+        return entry.path
+    question = f"{name}: {describe_size(entry.size)}, licence {entry.licence}, from {entry.url}, to {entry.path}"
+    if not confirm(question):
+        return None
+    make_folder(entry.path.parent)
+    with atomic_target(entry.path) as temporary:
+        receive(entry, temporary, open_url)
+        check_received(entry, temporary)
+    return entry.path
+
+
+def receive(entry: ModelEntry, target: Path, open_url: OpenUrl) -> None:
+    from tqdm import tqdm
+
+    with target.open("wb") as file, tqdm(desc=entry.name, total=entry.size, unit="B", unit_scale=True) as progress:
+        for block in downloaded_blocks(entry, open_url):
+            file.write(block)
+            progress.update(len(block))
+            if entry.size is not None and file.tell() > entry.size:
+                raise CheckpointError(f"{entry.url}: more than the {entry.size} bytes wanted; nothing was kept")
+
+
+def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
+    try:
+        with open_url(str(entry.url)) as stream:
+            while block := stream.read(1 << 20):
+                yield block
+    except (OSError, HTTPException) as error:
+        raise ModelError(f"{entry.url}: could not be fetched ({error}); nothing was kept") from error
+
+
+def check_received(entry: ModelEntry, path: Path) -> None:
+    found = sha256_of(path)
+    if found != entry.sha256:
+        raise CheckpointError(
+            f"{entry.url}: {kind_of(first_bytes(path))}, {path.stat().st_size} bytes with SHA256 {found}; "
+            f"{entry.sha256} is wanted; nothing was kept"
+        )
+
+
+def describe_size(size: int | None) -> str:
+    return "size not known" if size is None else f"{size / 1e6:.0f} MB"

@@ -1,0 +1,185 @@
+"""Official SAM (vit_b, vit_l, vit_h and models fine-tuned from them) behind our Model protocol."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from AdaptCore.errors import ImageError, ModelError
+from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
+from AdaptCore.prompts import Prompts
+
+INSTALL = (
+    "SAM needs the packages segment-anything and torchvision; install segment-anything with pip, "
+    "and torch and torchvision as a matching pair (https://pytorch.org/get-started)"
+)
+
+
+def build_network(architecture: str) -> Any:
+    """A `segment_anything` Sam with random weights, in evaluation mode.
+
+    Args:
+        architecture: "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+
+    Raises:
+        ModelError: segment-anything or a torchvision that fits torch is missing.
+    """
+    try:
+        from segment_anything import sam_model_registry
+    except ImportError as error:
+        raise ModelError(f"{INSTALL} ({error})") from error
+    except RuntimeError as error:
+        raise ModelError(f"torchvision does not fit torch {torch.__version__}: {INSTALL}") from error
+    return sam_model_registry[architecture.removeprefix("sam_")]()
+
+
+class SamModel:
+    """Encodes as `SamPredictor.set_image` does and decodes as `SamPredictor.predict` does (Kirillov et al. 2023).
+
+    The encoder computes in `dtype`; prompts and decoder stay in float32.
+
+    Attributes:
+        network: the `segment_anything` Sam; replaced as a whole when the model moves, so that another thread may go on
+            with the one it holds.
+        mask_side: 256.
+    """
+
+    mask_side = 256
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        architecture: str,
+        name: str,
+        digest: str,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        from segment_anything.utils.transforms import ResizeLongestSide
+
+        self.architecture, self.name, self.digest, self.dtype = architecture, name, digest, dtype
+        self.network = network.eval().requires_grad_(False)
+        self.resize = ResizeLongestSide(network.image_encoder.img_size)
+        run_with_fallback(lambda: network.to(device), device=device, move_to_cpu=lambda: network.to("cpu"))
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        architecture: str,
+        *,
+        name: str,
+        digest: str,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        source: Path | str | None = None,
+    ) -> SamModel:
+        """Build the model that weights belong to.
+
+        Raises:
+            CheckpointError: a tensor is missing, left over or of another shape.
+            ModelError: a package is missing.
+        """
+        network = build_network(architecture)
+        load_into(network, tensors, source or name, architecture)
+        return cls(network, architecture=architecture, name=name, digest=digest, device=device, dtype=dtype)
+
+    @classmethod
+    def random(cls, architecture: str = "sam_vit_b", seed: int = 0, device: torch.device | None = None) -> SamModel:
+        """A model with seeded random weights, to measure speed and to test (ours)."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = build_network(architecture)
+        name = f"{architecture}_random_{seed}"
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        return cls(network, architecture=architecture, name=name, digest=digest, device=device or torch.device("cpu"))
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.device
+
+    def move_to(self, device: torch.device) -> None:
+        """Go on with a copy of the network on another device, in float32 where that has no bfloat16."""
+        replica = build_network(self.architecture).requires_grad_(False)
+        replica.load_state_dict(self.network.state_dict())
+        if not computes_bfloat16(device):
+            self.dtype = torch.float32
+        self.network = replica.to(device)
+
+    def encode(self, image: np.ndarray) -> Embedding:
+        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1], rounded to 8 bits as SAM was trained.
+
+        Raises:
+            ImageError: the plane is so narrow that nothing is left of it at 1024 pixels.
+        """
+        pixels = to_rgb8(image)
+        side = self.resize.target_length
+        if min(self.resize.get_preprocess_shape(*pixels.shape[:2], side)) < 1:
+            raise ImageError(f"plane of {pixels.shape[1]} x {pixels.shape[0]} pixels: too narrow for SAM")
+        resized = torch.from_numpy(self.resize.apply_image(pixels)).permute(2, 0, 1)[None]
+        features = self._computed(lambda: self._encoded(resized))
+        return Embedding((features,), image.shape[:2], (resized.shape[2], resized.shape[3]), side)
+
+    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
+        """Answer prompts given in plane pixels; `prior_logits` is 256 x 256.
+
+        A lone click without a prior is ambiguous and gives three masks, everything else gives one (as in SAM's own
+        ONNX export).
+        """
+        return self._computed(lambda: self._decoded(embedding, prompts, prior_logits))
+
+    def _computed(self, compute: Any) -> Any:
+        with torch.no_grad():
+            return run_with_fallback(compute, device=self.device, move_to_cpu=lambda: self.move_to(torch.device("cpu")))
+
+    def _encoded(self, resized: Tensor) -> Tensor:
+        network = self.network
+        device = network.device
+        pixels = network.preprocess(resized.to(device))
+        with torch.autocast(device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            return network.image_encoder(pixels).float()
+
+    def _decoded(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> Decoding:
+        network = self.network
+        points, box = self._prompt_tensors(embedding, prompts, network.device)
+        prior = None if prior_logits is None else prior_logits[None, None].float().to(network.device)
+        sparse, dense = network.prompt_encoder(points=points, boxes=box, masks=prior)
+        logits, scores = network.mask_decoder(
+            image_embeddings=embedding.features[0].to(network.device),
+            image_pe=network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=len(prompts.clicks) == 1 and prompts.box is None and prior is None,
+        )
+        return Decoding(logits[0], scores[0])
+
+    def _prompt_tensors(
+        self, embedding: Embedding, prompts: Prompts, device: torch.device
+    ) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
+        """Prompts in input pixels: points 1 x N x 2 with labels 1 x N, box 1 x 4."""
+        points = box = None
+        if prompts.clicks:
+            xy = np.array([(click.x, click.y) for click in prompts.clicks])
+            scaled = torch.as_tensor(self.resize.apply_coords(xy, embedding.plane_shape), dtype=torch.float32)
+            labels = torch.tensor([[int(click.positive) for click in prompts.clicks]], dtype=torch.int32)
+            points = scaled[None].to(device), labels.to(device)
+        if prompts.box:
+            corners = np.array([prompts.box.x0, prompts.box.y0, prompts.box.x1, prompts.box.y1])
+            scaled = torch.as_tensor(self.resize.apply_boxes(corners, embedding.plane_shape), dtype=torch.float32)
+            box = scaled.to(device)
+        return points, box
+
+
+def to_rgb8(image: np.ndarray) -> np.ndarray:
+    """Plane (H, W) or (H, W, 3) in [0, 1] as uint8 (H, W, 3)."""
+    levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, -1) if levels.ndim == 2 else levels
