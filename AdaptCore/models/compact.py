@@ -168,9 +168,7 @@ class TwoWayBlock(nn.Module):
         tokens = self.norm1(tokens + self.self_attention(query, query, tokens, mask))
         tokens = self.norm2(tokens + self.to_image(tokens + token_position, image + image_position, image))
         tokens = self.norm3(tokens + self.mlp(tokens))
-        image = self.norm4(
-            image + self.to_tokens(image + image_position, tokens + token_position, tokens, mask)
-        )
+        image = self.norm4(image + self.to_tokens(image + image_position, tokens + token_position, tokens, mask))
         return tokens, image
 
 
@@ -403,10 +401,9 @@ class CompactModel:
             labels += [BOX_FIRST, BOX_SECOND]
         scale = torch.tensor(embedding.scale)
         xy = (torch.tensor(points, dtype=torch.float32).reshape(-1, 2) + 0.5) * scale - 0.5
-        known = prior_logits is not None
-        prior = prior_logits.float() if known else torch.zeros(self.mask_side, self.mask_side)
-        tensors = PromptTensors(xy[None], torch.tensor([labels]), prior[None], torch.tensor([float(known)]))
-        return tensors.to(self.device)
+        known = torch.tensor([0.0 if prior_logits is None else 1.0])
+        prior = torch.zeros(self.mask_side, self.mask_side) if prior_logits is None else prior_logits.float()
+        return PromptTensors(xy[None], torch.tensor([labels]), prior[None], known).to(self.device)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)

@@ -6,12 +6,12 @@ protrusions, smooth or detailed. Preference learning has something to learn beca
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from AdaptCore.training.shapes import Field, Mask, signed_distance
+from AdaptCore.training.shapes import Mask, signed_distance
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,6 @@ class RaterStyle:
     rim: float = 0.0
     protrusions: float = 0.0
     smoothness: float = 0.0
-
-    def as_vector(self) -> Field:
-        """(offset / 0.15, rim, protrusions, smoothness), float32, each within about [-1, 1]."""
-        return np.array(astuple(self), np.float32) / np.array([0.15, 1, 1, 1], np.float32)
 
 
 def random_style(rng: np.random.Generator) -> RaterStyle:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from AdaptCore.predict.intensity import apply_window, auto_window
 from AdaptCore.training import shapes
-from AdaptCore.training.raters import RaterStyle, draw, random_style
+from AdaptCore.training.raters import RaterStyle, draw
 from AdaptCore.training.shapes import Field, Grid, Mask
 
 KINDS = ("blob", "nested", "ring", "tube", "tree", "spindle", "parts", "cloud", "lobes", "crescent", "ellipse")
@@ -101,17 +101,16 @@ class SceneGenerator:
         """A scene with at least one target between 0.1 % and 80 % of the image."""
         while True:
             valid = self._valid_shape(rng)
-            image, edges = self._tissue(rng)
-            targets = []
+            image, region = self._tissue(rng)
+            targets: list[Target] = []
             for _ in range(int(rng.integers(1, 6))):
                 painted = self._object(rng)
-                appearance = self._paint(rng, image, painted)
-                image = appearance
+                image = self._paint(rng, image, painted)
                 targets = [self._hide(t, painted, rng) for t in targets] + [
                     Target(painted.kind, field > 0, painted.softness) for field in painted.targets
                 ]
-            if edges is not None and rng.random() < 0.3:
-                targets.append(Target("tissue", edges, 1.0))
+            if region is not None and rng.random() < 0.3:
+                targets.append(Target("tissue", region, 1.0))
             targets = [self._crop(target, valid) for target in targets]
             kept = tuple(t for t in targets if 0.001 <= t.mask[: valid[0], : valid[1]].mean() <= 0.8)
             if kept:
@@ -183,8 +182,8 @@ class SceneGenerator:
         if kind == "parts":
             parts = self._parts(rng, grid, radius)
             union = np.maximum.reduce(parts)
-            targets = (union, parts[0]) if rng.random() < 0.35 else (union,)
-            return PaintedObject(kind, (union,), targets, softness)
+            asked = [union, parts[0]] if rng.random() < 0.35 else [union]
+            return PaintedObject(kind, (union,), tuple(asked), softness)
         base = self._base(rng, "blob" if kind in ("nested", "ring") else kind, grid, centre, radius)
         if kind == "ring":
             wall = shapes.ring(rng, base, radius)
@@ -192,8 +191,8 @@ class SceneGenerator:
             return PaintedObject(kind, (filled, wall), (wall, filled), softness)
         if kind == "nested":
             inner = self._inner(rng, base, grid, centre, radius)
-            targets = (base, inner) if rng.random() < 0.8 else (base, inner, np.minimum(base, -inner))
-            return PaintedObject(kind, (base, inner), targets, softness)
+            asked = [base, inner] if rng.random() < 0.8 else [base, inner, np.minimum(base, -inner)]
+            return PaintedObject(kind, (base, inner), tuple(asked), softness)
         return PaintedObject(kind, (base,), (base,), softness)
 
     @staticmethod
@@ -245,7 +244,6 @@ class SceneGenerator:
         contrast = float(np.exp(rng.uniform(math.log(0.05), math.log(0.7))))
         if painted.kind == "tree":
             contrast = max(contrast, 0.15)
-        colour = None
         for field in painted.layers:
             tint = contrast * random_tint(rng)
             inside = image[field > 0]
@@ -354,16 +352,8 @@ def random_tint(rng: np.random.Generator) -> Field:
 def lose_resolution(image: Field, factor: float) -> Field:
     """Down and up again by `factor`, as a small scan shown large."""
     side = image.shape[0]
-    small_side = max(16, round(side / factor))
+    share = max(16, round(side / factor)) / side
     blurred = ndimage.gaussian_filter(image, (factor / 2.5, factor / 2.5, 0), truncate=2.5)
-    at = (np.arange(small_side) + 0.5) * side / small_side - 0.5
-    nearest = np.clip(np.rint(at).astype(int), 0, side - 1)
-    small = blurred[np.ix_(nearest, nearest)]
-    back = np.clip((np.arange(side) + 0.5) * small_side / side - 0.5, 0, small_side - 1)
-    low = np.floor(back).astype(int)
-    high, part = np.minimum(low + 1, small_side - 1), (back - low).astype(np.float32)
-    rows = small[low] * (1 - part)[:, None, None] + small[high] * part[:, None, None]
-    return rows[:, low] * (1 - part)[None, :, None] + rows[:, high] * part[None, :, None]
-
-
-__all__ = ["KINDS", "RaterStyle", "Scene", "SceneGenerator", "Target", "TextureBank", "random_style"]
+    for zoom in (share, 1 / share):
+        blurred = ndimage.zoom(blurred, (zoom, zoom, 1), order=1, mode="nearest", grid_mode=True)
+    return blurred

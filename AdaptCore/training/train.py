@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.compact import (
+    POSITIVE,
     CompactConfig,
     CompactNetwork,
     PromptTensors,
@@ -170,14 +171,15 @@ def validate(network: CompactNetwork, batches: list[Batch], clicks: int = 5) -> 
         truth, inside = (batch.target >= 0.5).numpy(), (batch.valid > 0).numpy()
         states = [PromptState() for _ in truth]
         for state, mask in zip(states, truth, strict=True):
-            add_click_in(rng, state, mask, 0)
+            add_click_in(rng, state, mask, POSITIVE)
         for click in range(clicks):
             logits, quality = network.decoder(features, to_device(states, batch.image.shape[-1], device))
             chosen = quality.argmax(1) if click == 0 else torch.zeros(len(states), dtype=torch.long, device=device)
             rows = torch.arange(len(states), device=device)
             iou = mask_iou(logits, batch.target.to(device), batch.valid.to(device))[rows, chosen]
             sums[click] += float(iou.mean())
-            for state, answer, mask, area in zip(states, logits[rows, chosen].cpu().numpy(), truth, inside, strict=True):
+            answers = logits[rows, chosen].cpu().numpy()
+            for state, answer, mask, area in zip(states, answers, truth, inside, strict=True):
                 state.prior = answer
                 add_correction(rng, state, answer > 0, mask, area)
     return [float(value) for value in sums / max(1, len(batches))]
@@ -237,9 +239,7 @@ class Trainer:
             start += stage.steps
             if done == stage.steps:
                 continue
-            samples = SyntheticSamples(
-                stage.side, self.config.seed, self.config.true_share, stage.steps * stage.batch
-            )
+            samples = SyntheticSamples(stage.side, self.config.seed, self.config.true_share, stage.steps * stage.batch)
             loader = DataLoader(
                 samples,
                 sampler=range(done * stage.batch, stage.steps * stage.batch),

@@ -1,0 +1,148 @@
+"""The built-in model: frames, prompts, alternatives, weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from AdaptCore.errors import CheckpointError
+from AdaptCore.models.base import to_plane, to_prior
+from AdaptCore.models.compact import (
+    BOX_FIRST,
+    BOX_SECOND,
+    NEGATIVE,
+    PADDING,
+    POSITIVE,
+    CompactConfig,
+    CompactModel,
+    CompactNetwork,
+    PromptTensors,
+    config_from_json,
+    config_to_json,
+    dense_maps,
+    standardize,
+)
+from AdaptCore.prompts import Box, Click, Prompts
+
+TINY = CompactConfig(input_side=64, stem=(16, 16, 16), dim=48, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
+
+
+@pytest.fixture(scope="module")
+def a_model() -> CompactModel:
+    return CompactModel.random(seed=3)
+
+
+@pytest.fixture
+def a_plane() -> np.ndarray:
+    return np.random.default_rng(0).random((96, 160)).astype(np.float32)
+
+
+def prompt_tensors(points: list[tuple[float, float]], labels: list[int], side: int = 64) -> PromptTensors:
+    half = side // 2
+    return PromptTensors(torch.tensor([points]), torch.tensor([labels]), torch.zeros(1, half, half), torch.zeros(1))
+
+
+def test_longest_side_fills_the_input_and_the_rest_is_padding(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    embedding = a_model.encode(a_plane)
+    assert embedding.input_shape == (154, 256)
+    assert embedding.plane_shape == (96, 160)
+
+
+def test_first_click_gets_alternatives_and_more_prompts_one_mask(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    embedding = a_model.encode(a_plane)
+    click, box = Click(50, 40), Box(20, 20, 90, 80)
+    assert a_model.decode(embedding, Prompts((click,))).logits.shape == (4, 128, 128)
+    assert a_model.decode(embedding, Prompts((click, Click(10, 10, False)))).logits.shape == (1, 128, 128)
+    assert a_model.decode(embedding, Prompts((click,), box)).logits.shape == (1, 128, 128)
+    assert a_model.decode(embedding, Prompts((click,)), torch.zeros(128, 128)).logits.shape == (1, 128, 128)
+
+
+def test_colour_of_equal_channels_is_the_same_as_grey(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    grey, colour = a_model.encode(a_plane), a_model.encode(np.stack([a_plane] * 3, -1))
+    for one, other in zip(grey.features, colour.features):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_brightness_and_contrast_do_not_matter(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    plain, dim = a_model.encode(a_plane), a_model.encode(0.2 + 0.3 * a_plane)
+    for one, other in zip(plain.features, dim.features):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+def test_constant_plane_gives_finite_logits(a_model: CompactModel) -> None:
+    embedding = a_model.encode(np.full((40, 40), 0.7, np.float32))
+    assert torch.isfinite(a_model.decode(embedding, Prompts((Click(3, 3),))).logits).all()
+
+
+def test_padding_content_is_zero_and_image_is_standardized() -> None:
+    image = torch.rand(1, 3, 32, 32)
+    standard = standardize(image, torch.tensor([[20, 32]]))
+    assert standard[..., 20:, :].abs().max() == 0
+    assert float(standard[..., :20, :].mean()) == pytest.approx(0, abs=1e-5)
+    assert float(standard[..., :20, :].square().mean()) == pytest.approx(1, abs=1e-4)
+
+
+def test_click_is_drawn_where_it_was_made() -> None:
+    maps = dense_maps(prompt_tensors([(20.5, 40.5), (8.5, 8.5)], [POSITIVE, NEGATIVE]), 64, TINY)[0]
+    positive, negative = maps[0], maps[2]
+    assert np.unravel_index(int(maps[1].argmax()), (32, 32)) == (20, 10)
+    assert positive[20, 10] == 1 and positive[20, 10 + 4] == 0
+    assert np.unravel_index(int(maps[3].argmax()), (32, 32)) == (4, 4)
+    assert negative[20, 10] == 0
+
+
+def test_box_is_filled_and_nothing_is_drawn_for_padding() -> None:
+    box = dense_maps(prompt_tensors([(15.5, 7.5), (47.5, 23.5)], [BOX_FIRST, BOX_SECOND]), 64, TINY)[0, 4]
+    rows, columns = np.nonzero(box.numpy() >= 0.5)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 11, 8, 23)
+    assert dense_maps(prompt_tensors([(5.0, 5.0)], [PADDING]), 64, TINY).abs().max() == 0
+
+
+def test_padded_points_do_not_change_the_answer() -> None:
+    torch.manual_seed(0)
+    network = CompactNetwork(TINY).eval()
+    features = network.encoder(torch.rand(1, 3, 64, 64))
+    plain, _ = network.decoder(features, prompt_tensors([(20.0, 30.0)], [POSITIVE]))
+    padded, _ = network.decoder(features, prompt_tensors([(20.0, 30.0), (0.0, 0.0)], [POSITIVE, PADDING]))
+    torch.testing.assert_close(plain, padded, atol=1e-5, rtol=1e-4)
+
+
+def test_prior_changes_the_answer(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    embedding, prompts = a_model.encode(a_plane), Prompts((Click(50, 40),), Box(20, 20, 90, 80))
+    without = a_model.decode(embedding, prompts).logits
+    prior = torch.full((128, 128), 5.0)
+    assert (a_model.decode(embedding, prompts, prior).logits - without).abs().max() > 1e-3
+
+
+def test_logits_go_to_the_plane_and_back(a_model: CompactModel) -> None:
+    embedding = a_model.encode(np.zeros((100, 200), np.float32))
+    y, x = torch.meshgrid(torch.arange(100.0), torch.arange(200.0), indexing="ij")
+    disk = 30 - ((x - 120) ** 2 + (y - 45) ** 2).sqrt()
+    there = to_prior(disk, embedding, 128)
+    back = to_plane(there, embedding)
+    assert there.shape == (128, 128) and back.shape == (100, 200)
+    assert there[64:].max() <= there[:64].min()
+    union = ((back > 0) | (disk > 0)).sum()
+    assert ((back > 0) & (disk > 0)).sum() / union > 0.97
+
+
+def test_weights_of_another_size_are_refused() -> None:
+    tensors = CompactNetwork(TINY).state_dict()
+    wrong = CompactConfig(input_side=64, stem=(16, 16, 32), dim=48, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
+    with pytest.raises(CheckpointError, match="wrong shape"):
+        CompactNetwork.from_tensors(tensors, {"config": config_to_json(wrong)}, "weights.safetensors")
+
+
+def test_sizes_survive_their_text_form() -> None:
+    assert config_from_json(config_to_json(TINY)) == TINY
+
+
+def test_only_finite_gradients_reach_the_decoder() -> None:
+    torch.manual_seed(0)
+    network = CompactNetwork(TINY)
+    features = network.encoder(torch.rand(1, 3, 64, 64))
+    logits, quality = network.decoder(features, prompt_tensors([(20.0, 30.0)], [POSITIVE]))
+    (logits.square().mean() + quality.mean()).backward()
+    gradients = [p.grad for p in network.decoder.parameters() if p.grad is not None]
+    assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
