@@ -1,0 +1,186 @@
+"""`adaptseg bench`: how few clicks a mask takes, how fast answers come, how well propagation holds, with figures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from AdaptCore.evaluate.clicks import Segmenter
+
+DEFAULT_MODEL = "compact"
+RIVALS = ("growcut", "random-walker")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("bench", help="measure accuracy, speed and propagation", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    _add_clicks(kinds)
+    _add_latency(kinds)
+    _add_propagate(kinds)
+
+
+def run_clicks(arguments: argparse.Namespace) -> None:
+    """Benchmark of clicks for one or more methods.
+
+    Raises:
+        AdaptSegError: data, targets, models or result file cannot be used.
+    """
+    from tqdm import tqdm
+
+    from AdaptCore.evaluate.clicks import report_rows, run_targets, summarize
+    from AdaptCore.evaluate.datasets import load_target
+    from AdaptCore.evaluate.tables import text_table
+
+    _check_result_file(arguments.json)
+    segmenters = {name: _segmenter(name, arguments.device, arguments.zoom) for name in arguments.model}
+    targets = [load_target(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
+    for target in targets:
+        if target.empty:
+            print(f"{target.name}: {target.empty} empty masks left out")
+    results: dict[str, dict[str, Any]] = {}
+    for name, segmenter in segmenters.items():
+        with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="image", disable=None) as bar:
+            curves = run_targets(segmenter, targets, arguments.max_clicks, arguments.seed, bar.update)
+        summary = summarize(curves, arguments.max_clicks, arguments.seed)
+        print(f"\n{name}, seed {arguments.seed}\n{text_table(*report_rows(summary))}\n")
+        results[name] = summary | {"seed": arguments.seed, "model": name, "max_clicks": arguments.max_clicks}
+    _write(arguments.json, results)
+
+
+def run_latency(arguments: argparse.Namespace) -> None:
+    """Benchmark of speed beside SamPredictor.
+
+    Raises:
+        AdaptSegError: the model or the result file cannot be used.
+    """
+    from AdaptCore.evaluate.latency import measure, report
+    from AdaptCore.evaluate.tables import write_json
+
+    _check_result_file(arguments.json)
+    result = measure(arguments.model, arguments.device, arguments.rounds)
+    print(report(result))
+    if arguments.json:
+        write_json(arguments.json, result)
+
+
+def run_propagate(arguments: argparse.Namespace) -> None:
+    """Benchmark of propagation from one accepted plane.
+
+    Raises:
+        AdaptSegError: data, targets, model or result file cannot be used.
+    """
+    from tqdm import tqdm
+
+    from AdaptCore.evaluate.datasets import load_volumes
+    from AdaptCore.evaluate.propagate import report_rows, run_volumes, summarize
+    from AdaptCore.evaluate.tables import text_table, write_json
+    from AdaptCore.models.registry import load_model
+
+    _check_result_file(arguments.json)
+    model = load_model(arguments.model, arguments.device)
+    targets = [load_volumes(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
+    with tqdm(
+        total=sum(len(target.items) for target in targets), desc=arguments.model, unit="volume", disable=None
+    ) as bar:
+        scores = run_volumes(model, targets, arguments.zoom, bar.update)
+    summary = summarize(scores, arguments.seed)
+    print(text_table(*report_rows(summary)))
+    if arguments.json:
+        write_json(arguments.json, summary | {"seed": arguments.seed, "model": arguments.model})
+
+
+def _add_clicks(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("clicks", help="quality after each simulated click", description=run_clicks.__doc__)
+    _add_data(parser)
+    parser.add_argument(
+        "--model",
+        type=_names,
+        default=[DEFAULT_MODEL],
+        metavar="NAME[,NAME]",
+        help=f"model name or checkpoint file, or {' or '.join(RIVALS)}; several run one after the other",
+    )
+    parser.add_argument("--max-clicks", type=_positive, default=20, metavar="N")
+    parser.set_defaults(run=run_clicks)
+
+
+def _add_latency(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("latency", help="time and memory, beside SAM", description=run_latency.__doc__)
+    parser.add_argument("--rounds", type=_positive, default=20, metavar="N", help="measured planes (default 20)")
+    _add_model(parser)
+    _add_output(parser)
+    parser.set_defaults(run=run_latency)
+
+
+def _add_propagate(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("propagate", help="volumes from one plane", description=run_propagate.__doc__)
+    _add_data(parser)
+    _add_model(parser)
+    parser.set_defaults(run=run_propagate)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of benchmark sets")
+    parser.add_argument(
+        "--targets", type=_names, required=True, metavar="T1,T2", help="SET[:SELECTOR], such as busi or drive:obs1"
+    )
+    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N items of each target")
+    parser.add_argument("--seed", type=_whole, default=0, metavar="S")
+    parser.add_argument("--no-zoom", dest="zoom", action="store_false", help="without the second look")
+    _add_output(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="model name or checkpoint file")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or mps (default: the best there is)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+
+
+def _segmenter(name: str, device: str | None, zoom: bool) -> Segmenter:
+    from AdaptCore.evaluate.clicks import ModelSegmenter
+    from AdaptCore.evaluate.rivals import GrowCut, RandomWalker
+    from AdaptCore.models.registry import load_model
+
+    if name == GrowCut.name:
+        return GrowCut()
+    if name == RandomWalker.name:
+        return RandomWalker()
+    return ModelSegmenter(load_model(name, device), zoom)
+
+
+def _write(path: Path | None, results: dict[str, dict[str, Any]]) -> None:
+    from AdaptCore.evaluate.tables import write_json
+
+    if path is not None:
+        write_json(path, next(iter(results.values())) if len(results) == 1 else {"models": results})
+
+
+def _check_result_file(path: Path | None) -> None:
+    from AdaptCore.atomic import check_folder
+
+    if path is not None:
+        check_folder(path)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least one name is wanted")
+    return list(dict.fromkeys(names))
+
+
+def _positive(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is wanted")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0 is wanted")
+    return int(text)
