@@ -146,6 +146,19 @@ def write_mask(mask: np.ndarray, geometry: Geometry, path: str | Path, names: Ma
         _write_checked(image, temporary, path)
 
 
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Write a grey image as NRRD with its geometry and stored type, whole or not at all.
+
+    Raises:
+        OutputError: not a .nrrd name, or the system could not write.
+    """
+    path = Path(path)
+    check_output(path, volume.geometry, (".nrrd",))
+    image = _as_image(volume.array, volume.geometry, volume.geometry.dimensions == 2)
+    with atomic_target(path, ".nrrd") as temporary:
+        _write_checked(image, temporary, path)
+
+
 def _suffix(path: Path, known: tuple[str, ...]) -> str:
     for suffix in known:
         if path.name.lower().endswith(suffix) and len(path.name) > len(suffix):
@@ -165,14 +178,14 @@ def _write_checked(image: sitk.Image, temporary: Path, path: Path) -> None:
         raise OutputError(f"{path}: cannot be written (what arrived on the disk differs; is it full?)")
 
 
-def _as_image(labels: np.ndarray, geometry: Geometry, flat: bool) -> sitk.Image:
+def _as_image(voxels: np.ndarray, geometry: Geometry, flat: bool) -> sitk.Image:
     if flat:
-        image = sitk.GetImageFromArray(labels[:, :, 0].T)
+        image = sitk.GetImageFromArray(voxels[:, :, 0].T)
         image.SetSpacing(geometry.spacing[:2])
         image.SetOrigin(geometry.origin[:2])
         image.SetDirection(geometry.direction_matrix[:2, :2].ravel().tolist())
         return image
-    image = sitk.GetImageFromArray(labels.transpose(2, 1, 0))
+    image = sitk.GetImageFromArray(voxels.transpose(2, 1, 0))
     image.SetSpacing(geometry.spacing)
     image.SetOrigin(geometry.origin)
     image.SetDirection(geometry.direction)

@@ -1,0 +1,216 @@
+"""`adaptseg segment`: clicks and boxes on planes of a volume become a mask file."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from AdaptCore.evaluate.report import Report
+    from AdaptCore.io import Geometry, Volume
+    from AdaptCore.models.base import Model
+    from AdaptCore.predict.intensity import Window
+    from AdaptCore.predict.volume import VolumeSession
+
+DESCRIPTION = """\
+Segment one object of a volume or picture.
+
+Voxels are counted from 0 along I, J, K as in 3D Slicer. Every plane across --axis that has a click or a box is
+segmented; --propagate carries the masks to the other planes."""
+
+BOX_HELP = """\
+box around the object on plane N: A0,B0,A1,B1,N, where A and B are the plane's two axes in increasing order
+(--axis 2: I0,J0,I1,J1,K; --axis 1: I0,K0,I1,K1,J; --axis 0: J0,K0,J1,K1,I); N may be left out for a picture"""
+
+NEGATIVE_NUMBERS = re.compile(r"^-\d[\d.,+-]*$")
+"""Values such as -160,240, which argparse would take for an option."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with (planes done, planes there can be at most)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A mask uint8 (I, J, K), the intensities that the model saw, and the confidence of each plane across the axis."""
+
+    mask: np.ndarray
+    window: Window
+    confidences: Mapping[int, float]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "segment",
+        help="segment one object from clicks",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser._negative_number_matcher = NEGATIVE_NUMBERS
+    parser.add_argument("volume", type=Path, help="NRRD, NIfTI, MHA, MHD, PNG or JPG file, or a DICOM folder")
+    parser.add_argument(
+        "--click",
+        action="append",
+        default=[],
+        metavar="I,J,K[,-]",
+        help="voxel on the object, or with ',-' on the background; I,J[,-] for a picture; may be repeated",
+    )
+    parser.add_argument("--box", action="append", default=[], metavar="A0,B0,A1,B1,N", help=BOX_HELP)
+    parser.add_argument(
+        "--axis",
+        type=int,
+        choices=(0, 1, 2),
+        help="axis across the planes (default: the one with the thickest slices, K where all are alike)",
+    )
+    parser.add_argument("--propagate", action="store_true", help="carry the masks to the other planes")
+    parser.add_argument(
+        "--window",
+        metavar="LOW,HIGH",
+        help="intensities that the model sees (default: 0.5 to 99.5 percent of the voxels)",
+    )
+    parser.add_argument(
+        "--model", default="compact", metavar="NAME", help="model name or checkpoint (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="mask: .seg.nrrd, .nii.gz, .nii, .nrrd, .mha, or .png (2D)",
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="page with pictures of the result (.html)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check everything that can be checked without the model first, so that bad input costs no time and no file."""
+    from AdaptCore.commands.console import plain_warnings, progress_bar
+    from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
+    from AdaptCore.io import check_contrast, check_output, read_volume, write_mask
+    from AdaptCore.models.registry import load_model
+
+    with plain_warnings():
+        window = parse_window(arguments.window)
+        check_output(arguments.out)
+        if arguments.report:
+            check_output(arguments.report, suffixes=REPORT_SUFFIXES)
+        volume = read_volume(arguments.volume)
+        check_contrast(volume, str(arguments.volume))
+        check_output(arguments.out, volume.geometry)
+        axis = choose_axis(volume.geometry, arguments.axis)
+        prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
+        model = load_model(arguments.model, arguments.device)
+        with progress_bar(len(prompts), "segmenting") as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            result = segment(model, volume, prompts, axis, propagate=arguments.propagate, window=window, progress=show)
+        write_mask(result.mask, volume.geometry, arguments.out)
+        if arguments.report:
+            write_report(make_report(volume, result, prompts, axis, model.name), arguments.report)
+    print(f"{arguments.out}: {describe(result.mask, volume.geometry)}")
+
+
+def segment(
+    model: Model,
+    volume: Volume,
+    prompts: Mapping[int, PlanePrompts],
+    axis: int,
+    *,
+    propagate: bool = False,
+    window: Window | None = None,
+    progress: Progress | None = None,
+) -> Segmentation:
+    """Predict and accept each plane with prompts; carry the masks on where asked.
+
+    Between two planes with prompts each mask is carried half the way.
+
+    Args:
+        prompts: plane index across `axis` -> its prompts.
+
+    Raises:
+        PromptError: a prompt does not fit its plane.
+    """
+    from AdaptCore.predict.volume import VolumeSession
+
+    indices = sorted(prompts)
+    size = volume.geometry.size[axis]
+    confidences: dict[int, float] = {}
+    with VolumeSession(model, volume.array, window=window, precompute=0) as session:
+        for done, index in enumerate(indices, start=1):
+            confidences[index] = _predict_plane(session, axis, index, prompts[index])
+            if progress:
+                progress(done, size if propagate else len(indices))
+        for index, extent in zip(indices, _carried(indices, size)) if propagate else ():
+            before = len(confidences)
+
+            def tell(done: int, _most: int, _confidence: float, before: int = before) -> None:
+                if progress:
+                    progress(before + done, size)
+
+            confidences.update(session.propagate(axis, index, extent=extent, progress=tell).confidences)
+        return Segmentation(session.labelmap.copy(), session.window, dict(sorted(confidences.items())))
+
+
+def _predict_plane(session: VolumeSession, axis: int, index: int, prompts: PlanePrompts) -> float:
+    """Give a plane its prompts, positive ones first, and accept the answer; gives its predicted IoU."""
+    from AdaptCore.predict.geometry import axis_plane
+
+    geometry = axis_plane(session.shape, axis, index)
+    plane = session.plane(geometry)
+    if prompts.box:
+        plane.box(prompts.box.x0, prompts.box.y0, prompts.box.x1, prompts.box.y1)
+    for positive, clicks in ((True, prompts.positive), (False, prompts.negative)):
+        for x, y in clicks:
+            plane.click(x, y, positive)
+    session.accept(geometry)
+    return plane.prediction.score if plane.prediction else 0.0
+
+
+def _carried(indices: Sequence[int], size: int) -> list[tuple[int, int]]:
+    """First and last plane that each of the sorted indices is carried to."""
+    limits = [-1, *((a + b) // 2 for a, b in pairwise(indices)), size - 1]
+    return [(first + 1, last) for first, last in pairwise(limits)]
+
+
+def describe(mask: np.ndarray, geometry: Geometry) -> str:
+    voxels = int((mask > 0).sum())
+    if not voxels:
+        return "the mask is empty"
+    if geometry.is_flat:
+        return f"{voxels} pixels"
+    return f"{voxels} voxels, {voxels * geometry.voxel_millilitres:.3g} mL"
+
+
+def make_report(
+    volume: Volume, result: Segmentation, prompts: Mapping[int, PlanePrompts], axis: int, model_name: str
+) -> Report:
+    """The page for one segmented volume."""
+    from AdaptCore.evaluate.pictures import Scene
+    from AdaptCore.evaluate.report import Report, result_pictures
+
+    clicks = voxel_clicks(prompts, axis)
+    scene = Scene(volume.array, volume.geometry, result.window, result.mask, clicks)
+    size, spacing = volume.geometry.size, volume.geometry.spacing
+    facts = [
+        ("Image", f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.3g}' for s in spacing)} mm"),
+        ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
+        ("Model", model_name),
+        ("Prompts", f"{len(clicks)} clicks and {sum(p.box is not None for p in prompts.values())} boxes"),
+        ("Mask", describe(result.mask, volume.geometry)),
+    ]
+    summary = f"One object, segmented on planes across axis {'IJK'[axis]}."
+    pictures = result_pictures(scene, axis, sorted(prompts), result.confidences)
+    return Report("Segmentation", summary, facts, pictures)

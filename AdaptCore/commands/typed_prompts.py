@@ -1,0 +1,153 @@
+"""Prompts as typed on the command line: clicks, boxes and windows are read, checked and sorted by plane."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from AdaptCore.errors import PromptError
+from AdaptCore.prompts import Box
+
+if TYPE_CHECKING:
+    from AdaptCore.evaluate.pictures import VoxelClick
+    from AdaptCore.io import Geometry
+    from AdaptCore.predict.intensity import Window
+
+
+@dataclass
+class PlanePrompts:
+    """What the user says about one plane, in its pixels (x, y)."""
+
+    positive: list[tuple[int, int]] = field(default_factory=list)
+    negative: list[tuple[int, int]] = field(default_factory=list)
+    box: Box | None = None
+
+
+def choose_axis(geometry: Geometry, wanted: int | None) -> int:
+    """The wanted axis, else the one with the thickest slices; K for a picture and where all are alike (ours).
+
+    Raises:
+        PromptError: a picture has planes across K only.
+    """
+    if geometry.is_flat:
+        if wanted not in (None, 2):
+            raise PromptError(f"--axis {wanted}: a picture has one plane; 2 or no --axis is wanted")
+        return 2
+    if wanted is not None:
+        return wanted
+    thickest = max(geometry.spacing)
+    return geometry.spacing.index(thickest) if geometry.spacing[2] < 0.99 * thickest else 2
+
+
+def collect_prompts(
+    clicks: Sequence[str], boxes: Sequence[str], size: tuple[int, int, int], axis: int
+) -> dict[int, PlanePrompts]:
+    """Read clicks and boxes as typed and sort them by plane across `axis`.
+
+    Raises:
+        PromptError: one cannot be read or lies outside, a box has no size, or a plane has nothing positive.
+    """
+    planes: dict[int, PlanePrompts] = {}
+    for text in clicks:
+        voxel, positive = parse_click(text, size)
+        x, y = (voxel[other] for other in range(3) if other != axis)
+        plane = planes.setdefault(voxel[axis], PlanePrompts())
+        (plane.positive if positive else plane.negative).append((x, y))
+    for text in boxes:
+        box, index = parse_box(text, size, axis)
+        plane = planes.setdefault(index, PlanePrompts())
+        if plane.box:
+            raise PromptError(f"--box {text}: plane {index} has a box already; one for each plane is wanted")
+        plane.box = box
+    if not planes:
+        raise PromptError("no --click and no --box: at least one click on the object or a box is wanted")
+    for index, plane in planes.items():
+        if not plane.positive and not plane.box:
+            raise PromptError(
+                f"plane {index} of axis {axis} has only clicks on the background: "
+                "at least one click on the object or a box is wanted"
+            )
+    return planes
+
+
+def parse_click(text: str, size: tuple[int, int, int]) -> tuple[tuple[int, int, int], bool]:
+    """Read `I,J,K`, with `,-` for the background; `I,J` is enough where there is one plane.
+
+    Raises:
+        PromptError: it cannot be read or lies outside the volume.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    positive = parts[-1] != "-"
+    if parts[-1] in ("-", "+"):
+        parts.pop()
+    flat = size[2] == 1
+    numbers = _whole_numbers(parts)
+    if numbers is not None and len(numbers) == 2 and flat:
+        numbers.append(0)
+    if numbers is None or len(numbers) != 3:
+        wanted = "I,J or I,J,-" if flat else "I,J,K or I,J,K,-"
+        raise PromptError(f"--click {text}: {wanted} in whole numbers is wanted")
+    if not all(0 <= number < length for number, length in zip(numbers, size)):
+        shape, last = " x ".join(map(str, size)), ",".join(str(length - 1) for length in size)
+        raise PromptError(f"--click {text} is outside the volume of {shape} voxels: 0,0,0 to {last} is wanted")
+    return (numbers[0], numbers[1], numbers[2]), positive
+
+
+def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, int]:
+    """Read `A0,B0,A1,B1,N`: two corners on plane N across `axis`; N may be left out where there is one plane.
+
+    Raises:
+        PromptError: it cannot be read, has no size or lies outside the volume.
+    """
+    numbers = _whole_numbers([part.strip() for part in text.split(",")])
+    if numbers is not None and len(numbers) == 4 and size[axis] == 1:
+        numbers.append(0)
+    if numbers is None or len(numbers) != 5:
+        raise PromptError(f"--box {text}: A0,B0,A1,B1,N in whole numbers is wanted")
+    *corners, index = numbers
+    width, height = (length for other, length in enumerate(size) if other != axis)
+    limits = (width, height, width, height)
+    if not 0 <= index < size[axis] or not all(0 <= c < limit for c, limit in zip(corners, limits)):
+        raise PromptError(
+            f"--box {text} is outside the volume: corners from 0,0 to {width - 1},{height - 1} "
+            f"and a plane from 0 to {size[axis] - 1} are wanted"
+        )
+    return Box(*corners), index
+
+
+def parse_window(text: str | None) -> Window | None:
+    """Read `LOW,HIGH` in stored intensities.
+
+    Raises:
+        PromptError: it cannot be read.
+        ImageError: the limits are not finite or not increasing.
+    """
+    from AdaptCore.predict.intensity import Window
+
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise PromptError(f"--window {text}: LOW,HIGH in numbers is wanted") from error
+    return Window(low, high)
+
+
+def _whole_numbers(parts: Sequence[str]) -> list[int] | None:
+    return [int(part) for part in parts] if all(re.fullmatch(r"[+-]?\d{1,9}", part) for part in parts) else None
+
+
+def voxel_clicks(prompts: Mapping[int, PlanePrompts], axis: int) -> list[VoxelClick]:
+    """The clicks of all planes in voxels (i, j, k)."""
+    from AdaptCore.evaluate.pictures import VoxelClick
+
+    clicks: list[VoxelClick] = []
+    for index, plane in prompts.items():
+        for positive, pixels in ((True, plane.positive), (False, plane.negative)):
+            for pixel in pixels:
+                voxel = [*pixel]
+                voxel.insert(axis, index)
+                clicks.append(VoxelClick((voxel[0], voxel[1], voxel[2]), positive))
+    return clicks

@@ -1,0 +1,172 @@
+"""The simulated user of a volume: clicks on one plane, lets it propagate, then repairs the worst planes (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.pictures import VoxelClick
+from AdaptCore.evaluate.users import next_click
+from AdaptCore.models.base import Model
+from AdaptCore.predict.geometry import axis_plane, extract
+from AdaptCore.predict.intensity import Window
+from AdaptCore.predict.volume import VolumeSession
+
+Progress = Callable[[int, float], None]
+"""Called after each click with (clicks so far, Dice of the volume)."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When the user is satisfied.
+
+    Attributes:
+        plane_dice: a plane that agrees so well gets no further click.
+        volume_dice: a volume that agrees so well is finished.
+        clicks_per_plane: most clicks on one plane before the user turns to another.
+        max_clicks: most clicks in all.
+    """
+
+    plane_dice: float = 0.94
+    volume_dice: float = 0.95
+    clicks_per_plane: int = 5
+    max_clicks: int = 20
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeRun:
+    """What the user did and got.
+
+    Attributes:
+        mask: uint8 (I, J, K).
+        window: intensities that the model saw.
+        clicks: in order.
+        dice_after_click: Dice of the volume; the last click on a plane counts after its propagation.
+        confidences: plane index -> confidence of the last prediction there.
+    """
+
+    mask: np.ndarray
+    window: Window
+    clicks: tuple[VoxelClick, ...]
+    dice_after_click: tuple[float, ...]
+    confidences: dict[int, float]
+
+    def prompted(self, axis: int) -> list[int]:
+        """Indices of the planes that were clicked on."""
+        return sorted({click.voxel[axis] for click in self.clicks})
+
+
+class VolumeUser:
+    """A user who knows the truth, bool (I, J, K), and works on planes across one axis.
+
+    Args:
+        rng: the only source of chance.
+    """
+
+    def __init__(
+        self,
+        session: VolumeSession,
+        truth: np.ndarray,
+        axis: int,
+        rng: np.random.Generator,
+        patience: Patience = Patience(),
+        progress: Progress | None = None,
+    ) -> None:
+        self._session = session
+        self._truth = truth
+        self._axis = axis
+        self._rng = rng
+        self._patience = patience
+        self._progress = progress
+        self._clicks: list[VoxelClick] = []
+        self._dice: list[float] = []
+        self._confidences: dict[int, float] = {}
+        self._finished: set[int] = set()
+
+    def work(self) -> VolumeRun:
+        """Start on the plane in the middle of the object; repair the plane with most wrong voxels until satisfied."""
+        index: int | None = self._middle()
+        while index is not None and len(self._clicks) < self._patience.max_clicks:
+            self._work_on(index)
+            index = self._worst()
+        return VolumeRun(
+            self._session.labelmap.copy(),
+            self._session.window,
+            tuple(self._clicks),
+            tuple(self._dice),
+            dict(sorted(self._confidences.items())),
+        )
+
+    def _work_on(self, index: int) -> None:
+        geometry = axis_plane(self._session.shape, self._axis, index)
+        plane, truth = self._session.plane(geometry), extract(self._truth, geometry)
+        self._finished.add(index)
+        for _ in range(min(self._patience.clicks_per_plane, self._patience.max_clicks - len(self._clicks))):
+            present = plane.prediction.mask if plane.prediction else np.zeros(geometry.shape, bool)
+            click = next_click(truth, present, self._rng)
+            if click is None or dice(truth, present) >= self._patience.plane_dice:
+                break
+            self._confidences[index] = plane.click(click.x, click.y, click.positive).score
+            i, j, k = geometry.voxel(click.x, click.y)
+            self._clicks.append(VoxelClick((round(i), round(j), round(k)), click.positive))
+            self._session.accept(geometry)
+            self._tell()
+        self._carry_on(index)
+
+    def _carry_on(self, index: int) -> None:
+        """Propagate half the way to the next plane clicked on; a user who sees it get worse takes that back."""
+        before = self._agreement()
+        if not self._session.is_confirmed(self._axis, index):
+            return
+        result = self._session.propagate(self._axis, index, extent=self._extent(index))
+        if self._agreement() < before:
+            self._session.undo()
+        else:
+            self._confidences.update(result.confidences)
+        self._dice[-1] = self._agreement()
+
+    def _extent(self, index: int) -> tuple[int, int]:
+        below = [other for other in self._finished if other < index]
+        above = [other for other in self._finished if other > index]
+        first = (max(below) + index) // 2 + 1 if below else 0
+        last = (min(above) + index) // 2 if above else self._session.shape[self._axis] - 1
+        return first, last
+
+    def _middle(self) -> int:
+        return int(np.median(np.nonzero(self._area(self._truth))[0]))
+
+    def _worst(self) -> int | None:
+        """The plane with most wrong voxels among those not worked on; None when the user is satisfied."""
+        if self._agreement() >= self._patience.volume_dice:
+            return None
+        wrong = self._area(self._truth != (self._session.labelmap > 0))
+        wrong[list(self._finished)] = 0
+        return int(wrong.argmax()) if wrong.any() else None
+
+    def _area(self, voxels: np.ndarray) -> np.ndarray:
+        return np.count_nonzero(voxels, axis=tuple(other for other in range(3) if other != self._axis))
+
+    def _agreement(self) -> float:
+        return dice(self._truth, self._session.labelmap > 0)
+
+    def _tell(self) -> None:
+        self._dice.append(self._agreement())
+        if self._progress:
+            self._progress(len(self._clicks), self._dice[-1])
+
+
+def annotate(
+    model: Model,
+    array: np.ndarray,
+    truth: np.ndarray,
+    axis: int,
+    seed: int,
+    patience: Patience = Patience(),
+    progress: Progress | None = None,
+) -> VolumeRun:
+    """Let a simulated user segment the object `truth` of a volume (I, J, K) with the model."""
+    with VolumeSession(model, array, precompute=0) as session:
+        return VolumeUser(session, truth, axis, np.random.default_rng(seed), patience, progress).work()
