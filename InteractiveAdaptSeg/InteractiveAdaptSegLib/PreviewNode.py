@@ -1,0 +1,92 @@
+"""Shows a mask that is not accepted yet: a segmentation of its own, on the plane only, that is never saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+COLOR = (0.94, 0.89, 0.26)
+SEGMENT_ID = "preview"
+
+
+class PreviewNode:
+    """One mask in the slice views; its node comes with the first mask and goes with `remove`."""
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self.node: Any = None
+
+    def show(self, volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray) -> None:
+        """Show a plane's mask (H, W) in place of the one before."""
+        if self.node is None or self.node.GetScene() is None:
+            self.node = self._create()
+        segment = self.node.GetSegmentation().GetSegment(SEGMENT_ID)
+        segment.AddRepresentation(_representation(), planeImage(volumeNode, geometry, mask))
+        self.node.Modified()
+        self.node.GetDisplayNode().SetVisibility(True)
+
+    def hide(self) -> None:
+        if self.node is not None and self.node.GetDisplayNode() is not None:
+            self.node.GetDisplayNode().SetVisibility(False)
+
+    def remove(self) -> None:
+        if self.node is not None and self.node.GetScene() is not None:
+            self._scene.RemoveNode(self.node)
+        self.node = None
+
+    def forget(self) -> None:
+        """Let go of the node without touching the scene, which is being closed."""
+        self.node = None
+
+    def _create(self) -> Any:
+        node = self._scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Preview")
+        node.SetHideFromEditors(True)
+        node.SetSaveWithScene(False)
+        node.CreateDefaultDisplayNodes()
+        segment = slicer.vtkSegment()
+        segment.SetName("Preview")
+        segment.SetColor(COLOR)
+        node.GetSegmentation().SetSourceRepresentationName(_representation())
+        node.GetSegmentation().AddSegment(segment, SEGMENT_ID)
+        display = node.GetDisplayNode()
+        display.SetSaveWithScene(False)
+        display.SetOpacity2DFill(0.35)
+        display.SetVisibility3D(False)
+        return node
+
+
+def planeImage(volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray) -> Any:
+    """A plane's mask (H, W) as an image of one slice in world coordinates."""
+    toWorld = ijkToWorld(volumeNode)
+    matrix = np.eye(4)
+    matrix[:3, :2] = toWorld[:3, :3] @ geometry.plane_to_ijk[:, :2]
+    matrix[:3, 3] = toWorld[:3, :3] @ geometry.plane_to_ijk[:, 2] + toWorld[:3, 3]
+    normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+    matrix[:3, 2] = normal / np.linalg.norm(normal) * _thickness(toWorld, geometry)
+    height, width = geometry.shape
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(0, width - 1, 0, height - 1, 0, 0)
+    image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    scalars = numpy_to_vtk(np.ascontiguousarray(mask).ravel().astype(np.uint8), deep=True)
+    scalars.SetName("ImageScalars")
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def _thickness(toWorld: np.ndarray, geometry: PlaneGeometry) -> float:
+    """Distance in mm between slices of the volume along the plane's facing axis."""
+    facing = int(np.abs(geometry.normal).argmax())
+    return float(np.linalg.norm(toWorld[:3, facing]))
+
+
+def _representation() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()

@@ -1,0 +1,301 @@
+"""Prompts of one segment as nodes that are saved with the scene: clicks, boxes, and the planes they were given on.
+
+A hidden scripted module node refers to the volume, the segmentation, a point list of positive clicks, one of negative
+clicks, and a region of interest per box. Each control point carries its plane and its place in the order of prompts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+import vtk
+
+from AdaptCore.prompts import Box, Click
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+KIND_ATTRIBUTE = "InteractiveAdaptSeg.Kind"
+KIND = "prompts"
+PLANE_ATTRIBUTE = "InteractiveAdaptSeg.Plane"
+STEP_ATTRIBUTE = "InteractiveAdaptSeg.Step"
+POSITIVE_COLOR = (0.0, 0.45, 0.70)
+NEGATIVE_COLOR = (0.84, 0.37, 0.0)
+
+
+@dataclass(frozen=True)
+class PromptStep:
+    """One action of the user on a plane: a click, a stroke of clicks of one sign, or a box."""
+
+    step: int
+    clicks: tuple[Click, ...] = ()
+    box: Box | None = None
+
+
+class PromptNodes:
+    """The prompts of one segment of one volume."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+    @classmethod
+    def create(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> PromptNodes:
+        """Add empty prompts to the scene."""
+        segment = segmentationNode.GetSegmentation().GetSegment(segmentID)
+        name = scene.GenerateUniqueName(f"{segment.GetName()} prompts")
+        node = scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", name)
+        node.SetHideFromEditors(True)
+        node.SetAttribute(KIND_ATTRIBUTE, KIND)
+        node.SetNodeReferenceID("volume", volumeNode.GetID())
+        node.SetNodeReferenceID("segmentation", segmentationNode.GetID())
+        node.SetParameter("segmentID", segmentID)
+        node.SetNodeReferenceID("positive", _addPoints(scene, f"{name} +", "ThickCross2D", POSITIVE_COLOR))
+        node.SetNodeReferenceID("negative", _addPoints(scene, f"{name} -", "Dash2D", NEGATIVE_COLOR))
+        prompts = cls(node)
+        prompts._rememberGeometry()
+        return prompts
+
+    @classmethod
+    def all(cls, scene: Any) -> list[PromptNodes]:
+        """All prompts of the scene whose nodes are complete."""
+        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode", scene)
+        found = [cls(node) for node in nodes if node.GetAttribute(KIND_ATTRIBUTE) == KIND]
+        return [prompts for prompts in found if prompts.isComplete]
+
+    @classmethod
+    def find(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> PromptNodes | None:
+        for prompts in cls.all(scene):
+            if (prompts.volumeNode, prompts.segmentationNode, prompts.segmentID) == (
+                volumeNode,
+                segmentationNode,
+                segmentID,
+            ):
+                return prompts
+        return None
+
+    @property
+    def volumeNode(self) -> Any:
+        return self.node.GetNodeReference("volume")
+
+    @property
+    def segmentationNode(self) -> Any:
+        return self.node.GetNodeReference("segmentation")
+
+    @property
+    def segmentID(self) -> str:
+        return self.node.GetParameter("segmentID")
+
+    @property
+    def isComplete(self) -> bool:
+        """Whether every node it needs, and the segment, are in the scene."""
+        if self.node.GetScene() is None or not all((self.volumeNode, self.segmentationNode, *self.pointNodes)):
+            return False
+        return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID) is not None
+
+    @property
+    def pointNodes(self) -> tuple[Any, Any]:
+        """Point lists of the positive and the negative clicks."""
+        return self.node.GetNodeReference("positive"), self.node.GetNodeReference("negative")
+
+    @property
+    def boxNodes(self) -> list[Any]:
+        count = self.node.GetNumberOfNodeReferences("box")
+        return [node for n in range(count) if (node := self.node.GetNthNodeReference("box", n))]
+
+    @property
+    def planes(self) -> list[PlaneGeometry]:
+        """The planes that prompts were given on, in the order of their numbers."""
+        from AdaptCore.predict.geometry import PlaneGeometry
+
+        return [PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in self._read("planes")]
+
+    def planeNumber(self, geometry: PlaneGeometry) -> int:
+        """The number of a plane; a new plane gets the next one."""
+        planes = self.planes
+        if geometry in planes:
+            return planes.index(geometry)
+        added = {"plane_to_ijk": geometry.plane_to_ijk.tolist(), "shape": list(geometry.shape)}
+        self._write("planes", [*self._read("planes"), added])
+        return len(planes)
+
+    @property
+    def acceptedPlanes(self) -> list[int]:
+        """Numbers of the planes whose mask was accepted into the segment."""
+        return self._read("accepted")
+
+    @acceptedPlanes.setter
+    def acceptedPlanes(self, numbers: Sequence[int]) -> None:
+        self._write("accepted", sorted(set(numbers)))
+
+    @property
+    def nextStep(self) -> int:
+        """The number of the next action: one more than any stored one."""
+        taken = [step for node in self.pointNodes for _, _, step in _markedPoints(node)]
+        taken += [int(node.GetAttribute(STEP_ATTRIBUTE)) for node in self.boxNodes]
+        return max(taken, default=-1) + 1
+
+    def steps(self, plane: int) -> list[PromptStep]:
+        """The actions on a plane in their order, as they stand now: moved points count where they are."""
+        self.followVolume()
+        geometry = self.planes[plane]
+        toVoxels = np.linalg.inv(ijkToWorld(self.volumeNode))
+        clicks: dict[int, list[Click]] = {}
+        for positive, node in zip((True, False), self.pointNodes):
+            for index, markedPlane, step in _markedPoints(node):
+                if markedPlane == plane:
+                    world = node.GetNthControlPointPositionWorld(index)
+                    x, y = geometry.pixel(worldPoint(toVoxels, [world[axis] for axis in range(3)]))
+                    clicks.setdefault(step, []).append(Click(x, y, positive))
+        steps = [PromptStep(step, tuple(stroke)) for step, stroke in clicks.items()]
+        for node in self.boxNodes:
+            if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
+                steps.append(PromptStep(int(node.GetAttribute(STEP_ATTRIBUTE)), box=_planeBox(node, geometry, toVoxels)))
+        return sorted(steps, key=lambda action: action.step)
+
+    def addStep(self, geometry: PlaneGeometry, action: PromptStep) -> None:
+        """Store an action; a box replaces the plane's earlier one."""
+        self.followVolume()
+        plane = self.planeNumber(geometry)
+        toWorld = ijkToWorld(self.volumeNode)
+        for click in action.clicks:
+            node = self.pointNodes[0 if click.positive else 1]
+            position = worldPoint(toWorld, geometry.voxel(click.x, click.y))
+            index = node.AddControlPointWorld(*(float(value) for value in position), "+" if click.positive else "-")
+            markPoint(node, index, plane, action.step)
+        if action.box is not None:
+            self._addBox(geometry, plane, action.step, action.box)
+
+    def removeStep(self, step: int) -> None:
+        """Take an action out of the scene."""
+        for node in self.pointNodes:
+            for index, _, markedStep in reversed(list(_markedPoints(node))):
+                if markedStep == step:
+                    node.RemoveNthControlPoint(index)
+        for node in self.boxNodes:
+            if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
+                self.node.GetScene().RemoveNode(node)
+
+    def removePlane(self, geometry: PlaneGeometry) -> None:
+        """Take all actions on a plane out of the scene."""
+        for action in self.steps(self.planeNumber(geometry)):
+            self.removeStep(action.step)
+
+    def followVolume(self) -> None:
+        """Keep the prompts on the voxels they were given on, whatever happened to the volume's transforms."""
+        current = self._localMatrix()
+        stored = self._read("ijkToRAS")
+        moved = current @ np.linalg.inv(np.array(stored)) if stored else np.eye(4)
+        transformID = self.volumeNode.GetTransformNodeID()
+        for node in (*self.pointNodes, *self.boxNodes):
+            if node.GetTransformNodeID() != transformID:
+                node.SetAndObserveTransformNodeID(transformID)
+            if not np.allclose(moved, np.eye(4), atol=1e-9):
+                transform = vtk.vtkTransform()
+                transform.SetMatrix(slicer.util.vtkMatrixFromArray(moved))
+                node.ApplyTransform(transform)
+        if not np.array_equal(current, np.array(stored)):
+            self._rememberGeometry()
+
+    def remove(self) -> None:
+        """Take the prompts and all their nodes out of the scene."""
+        scene = self.node.GetScene()
+        for node in (*self.pointNodes, *self.boxNodes, self.node):
+            if node is not None:
+                scene.RemoveNode(node)
+
+    def _addBox(self, geometry: PlaneGeometry, plane: int, step: int, box: Box) -> None:
+        scene = self.node.GetScene()
+        for node in self.boxNodes:
+            if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
+                scene.RemoveNode(node)
+        node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{self.node.GetName()} box")
+        node.SetAttribute(PLANE_ATTRIBUTE, str(plane))
+        node.SetAttribute(STEP_ATTRIBUTE, str(step))
+        node.SetAndObserveTransformNodeID(self.volumeNode.GetTransformNodeID())
+        _placeBox(node, geometry, box, self._localMatrix())
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetSelectedColor(POSITIVE_COLOR)
+        node.GetDisplayNode().SetFillVisibility(False)
+        self.node.AddNodeReferenceID("box", node.GetID())
+
+    def _localMatrix(self) -> np.ndarray:
+        matrix = vtk.vtkMatrix4x4()
+        self.volumeNode.GetIJKToRASMatrix(matrix)
+        return slicer.util.arrayFromVTKMatrix(matrix)
+
+    def _rememberGeometry(self) -> None:
+        self._write("ijkToRAS", self._localMatrix().tolist())
+
+    def _read(self, parameter: str) -> list:
+        return json.loads(self.node.GetParameter(parameter) or "[]")
+
+    def _write(self, parameter: str, value: list) -> None:
+        self.node.SetParameter(parameter, json.dumps(value))
+
+
+def markPoint(node: Any, index: int, plane: int, step: int) -> None:
+    """Note on a control point which plane it belongs to and which action it is part of."""
+    node.SetNthControlPointDescription(index, json.dumps({"plane": plane, "step": step}))
+
+
+def unmarkedPoints(node: Any) -> list[int]:
+    """Control points that are placed and not part of any action, such as those the user has just placed."""
+    marked = {index for index, _, _ in _markedPoints(node)}
+    return [index for index in _placedPoints(node) if index not in marked]
+
+
+def _placedPoints(node: Any) -> list[int]:
+    count = node.GetNumberOfControlPoints()
+    return [index for index in range(count) if node.GetNthControlPointPositionStatus(index) == node.PositionDefined]
+
+
+def _markedPoints(node: Any) -> Iterator[tuple[int, int, int]]:
+    """Index, plane and step of each placed control point that carries them."""
+    for index in _placedPoints(node):
+        try:
+            mark = json.loads(node.GetNthControlPointDescription(index))
+            yield index, int(mark["plane"]), int(mark["step"])
+        except (ValueError, TypeError, KeyError):
+            continue
+
+
+def _addPoints(scene: Any, name: str, glyph: str, color: tuple[float, float, float]) -> str:
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetGlyphTypeFromString(glyph)
+    display.SetColor(color)
+    display.SetSelectedColor(color)
+    display.SetPointLabelsVisibility(False)
+    return node.GetID()
+
+
+def _placeBox(node: Any, geometry: PlaneGeometry, box: Box, ijkToLocal: np.ndarray) -> None:
+    """Lay a region of interest over the box, one pixel thick, in the volume's own coordinates."""
+    steps = ijkToLocal[:3, :3] @ geometry.plane_to_ijk[:, :2]
+    lengths = np.linalg.norm(steps, axis=0)
+    across, along = (steps / lengths).T
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.column_stack((across, along, np.cross(across, along)))
+    matrix[:3, 3] = worldPoint(ijkToLocal, geometry.voxel((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+    node.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetSize((box.x1 - box.x0) * lengths[0], (box.y1 - box.y0) * lengths[1], lengths.min())
+
+
+def _planeBox(node: Any, geometry: PlaneGeometry, worldToVoxels: np.ndarray) -> Box:
+    """The box that a region of interest covers on a plane, in its pixels."""
+    axes = slicer.util.arrayFromVTKMatrix(node.GetObjectToNodeMatrix())
+    half = np.array(node.GetSize()) / 2
+    pixels = []
+    for across, along in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        world = np.zeros(3)
+        node.TransformPointToWorld(worldPoint(axes, half * (across, along, 0)), world)
+        pixels.append(geometry.pixel(worldPoint(worldToVoxels, world)))
+    (x0, y0), (x1, y1) = np.min(pixels, axis=0), np.max(pixels, axis=0)
+    return Box(float(x0), float(y0), float(x1), float(y1))

@@ -1,0 +1,306 @@
+"""Writes masks into a segment through Slicer's Segment Editor logic, so that its masking, overwriting and undo hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, toWorldMatrix
+
+UNDO_STATES = 10
+"""As many as Slicer's Segment Editor keeps."""
+
+EDITOR_TAG = "SegmentEditor"
+"""Singleton tag of the Segment Editor module's own node: what the user set there for masking holds here."""
+
+GRID_TOLERANCE = 1e-3
+"""Grids whose voxels coincide within this many voxels are the same."""
+
+
+@dataclass(frozen=True)
+class VoxelBlock:
+    """A mask over a box of the volume's voxels: bool (a, b, c), the first of them at `origin` (i, j, k)."""
+
+    origin: tuple[int, int, int]
+    mask: np.ndarray
+
+    @classmethod
+    def around(cls, volumeMask: np.ndarray) -> VoxelBlock | None:
+        """The smallest block that holds a volume's mask, bool (i, j, k); None if it is empty."""
+        if not volumeMask.any():
+            return None
+        limits = []
+        for axis in range(3):
+            others = tuple(other for other in range(3) if other != axis)
+            set_ = np.flatnonzero(volumeMask.any(axis=others))
+            limits.append((int(set_[0]), int(set_[-1]) + 1))
+        box = tuple(slice(*limit) for limit in limits)
+        return cls((limits[0][0], limits[1][0], limits[2][0]), volumeMask[box])
+
+    @classmethod
+    def ofVoxels(cls, voxels: np.ndarray) -> VoxelBlock | None:
+        """The block that holds voxels N x 3 (i, j, k); None if there are none."""
+        if not len(voxels):
+            return None
+        low = voxels.min(axis=0)
+        mask = np.zeros(voxels.max(axis=0) - low + 1, bool)
+        mask[tuple((voxels - low).T)] = True
+        return cls((int(low[0]), int(low[1]), int(low[2])), mask)
+
+
+class SegmentWriter:
+    """Writes into one segment at a time; each write is one step of undo.
+
+    Args:
+        scene: the scene whose Segment Editor node gives masking and overwriting.
+        onOutsideEdit: called after the segmentation was changed by anyone else; undo has then been forgotten, since it
+            would take that change back as well.
+    """
+
+    def __init__(self, scene: Any, onOutsideEdit: Callable[[], None] = lambda: None) -> None:
+        self._scene = scene
+        self._onOutsideEdit = onOutsideEdit
+        self._volumeNode: Any = None
+        self._segmentationNode: Any = None
+        self._segmentID = ""
+        self._observations: list[tuple[Any, int]] = []
+        self._busy = False
+        self._editor = slicer.vtkSlicerSegmentEditorLogic()
+        self._editor.SetMRMLScene(scene)
+        self._editor.SetMaximumNumberOfUndoStates(UNDO_STATES)
+
+    @property
+    def editorNode(self) -> Any:
+        """The Segment Editor node, made if the scene has none yet."""
+        node = self._scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+        if node is None:
+            node = slicer.vtkMRMLSegmentEditorNode()
+            node.SetSingletonTag(EDITOR_TAG)
+            node = self._scene.AddNode(node)
+        return node
+
+    @property
+    def canUndo(self) -> bool:
+        return self._editor.CanUndo()
+
+    @property
+    def canRedo(self) -> bool:
+        return self._editor.CanRedo()
+
+    def setTarget(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> None:
+        """Choose the segment to write into, and the volume whose voxels masks are given in.
+
+        A segmentation that has no geometry yet takes the volume's, with its transform.
+
+        Raises:
+            SceneError: the segment does not exist, the segmentation is not made of voxels, or the volume or the
+                segmentation is under a non-linear transform.
+        """
+        if segmentationNode.GetSegmentation().GetSegment(segmentID) is None:
+            raise SceneError(f"segmentation '{segmentationNode.GetName()}' has no segment '{segmentID}': choose one")
+        self._adoptGeometry(volumeNode, segmentationNode)
+        ijkToWorld(volumeNode)
+        toWorldMatrix(segmentationNode)
+        self._volumeNode, self._segmentationNode, self._segmentID = volumeNode, segmentationNode, segmentID
+        self._select()
+        if not self._editor.CanTriviallyConvertSourceRepresentationToBinaryLabelMap():
+            raise SceneError(
+                f"segmentation '{segmentationNode.GetName()}' is made of surfaces: "
+                "make binary labelmaps its source representation in the Segmentations module"
+            )
+        self._editor.TrivialSetSourceRepresentationToBinaryLabelmap()
+        self._observe(segmentationNode.GetSegmentation())
+
+    def addSegment(self, segmentationNode: Any, name: str) -> str:
+        """Add an empty segment and give its ID; the history starts anew."""
+        with self._ownChange():
+            segmentID = segmentationNode.GetSegmentation().AddEmptySegment("", name)
+        self._editor.ClearUndoState()
+        return segmentID
+
+    def write(self, add: VoxelBlock | None, remove: VoxelBlock | None = None) -> None:
+        """Take voxels out of the segment and put others in, as one step of undo.
+
+        Raises:
+            SceneError: nothing of the mask falls on the segmentation's voxels, or the target is gone.
+        """
+        self._select()
+        taken, given = self._modifier(remove), self._modifier(add)
+        if add is not None and given is None:
+            raise SceneError(
+                f"the mask does not meet the voxels of segmentation '{self._segmentationNode.GetName()}': "
+                "give it the geometry of the volume, or a finer one"
+            )
+        with self._ownChange():
+            self._editor.SaveStateForUndo()
+            if taken is not None:
+                self._modify(taken, self._editor.ModificationModeRemove)
+            if given is not None:
+                self._modify(given, self._editor.ModificationModeAdd)
+
+    def undo(self) -> None:
+        """Take the last write back. Does nothing without one."""
+        if self.canUndo:
+            with self._ownChange():
+                self._editor.Undo()
+
+    def redo(self) -> None:
+        """Write again what was taken back last. Does nothing without it."""
+        if self.canRedo:
+            with self._ownChange():
+                self._editor.Redo()
+
+    def forgetHistory(self) -> None:
+        self._editor.ClearUndoState()
+
+    def contents(self, voxels: np.ndarray) -> np.ndarray:
+        """Which of the volume's voxels N x 3 (i, j, k) the segment holds, bool (N)."""
+        segment = self._segmentationNode.GetSegmentation().GetSegment(self._segmentID)
+        inside = np.zeros(len(voxels), bool)
+        image = self._segmentationNode.GetBinaryLabelmapInternalRepresentation(self._segmentID)
+        if image is None or image.IsEmpty():
+            return inside
+        extent = np.array(image.GetExtent()).reshape(3, 2)
+        indices = _rounded(_moved(self._volumeToGrid(image), voxels)) - extent[:, 0]
+        met = ((indices >= 0) & (indices <= extent[:, 1] - extent[:, 0])).all(axis=1)
+        labels = _imageArray(image)
+        inside[met] = labels[tuple(indices[met].T)] == segment.GetLabelValue()
+        return inside
+
+    def release(self) -> None:
+        """Let go of the target, its history and all observers."""
+        for observed, tag in self._observations:
+            observed.RemoveObserver(tag)
+        self._observations = []
+        self._volumeNode = self._segmentationNode = None
+        self._segmentID = ""
+        self._editor.ClearUndoState()
+        self._editor.SetSegmentEditorNode(None)
+
+    def _select(self) -> None:
+        """Point the Segment Editor's node at the target; the user may have moved it meanwhile."""
+        if self._segmentationNode is None or self._segmentationNode.GetScene() is None:
+            raise SceneError("the segmentation is gone: choose another one")
+        node = self.editorNode
+        self._editor.SetSegmentEditorNode(node)
+        if node.GetSegmentationNode() != self._segmentationNode:
+            self._editor.SetSegmentationNode(self._segmentationNode)
+        if node.GetSourceVolumeNode() != self._volumeNode:
+            self._editor.SetSourceVolumeNode(self._volumeNode)
+        if node.GetSelectedSegmentID() != self._segmentID:
+            self._editor.SetCurrentSegmentID(self._segmentID)
+
+    def _adoptGeometry(self, volumeNode: Any, segmentationNode: Any) -> None:
+        segmentation = segmentationNode.GetSegmentation()
+        if self._editor.GetReferenceImageGeometryStringFromSegmentation(segmentation):
+            return
+        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        if segmentationNode.GetParentTransformNode() is None:
+            segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+
+    def _modify(self, modifier: Any, mode: int) -> None:
+        self._editor.ModifySegmentByLabelmap(self._segmentationNode, self._segmentID, modifier, mode, True, False)
+
+    def _modifier(self, block: VoxelBlock | None) -> Any:
+        """The block on the segmentation's grid, as an image of the smallest extent; None if it falls beside it."""
+        if block is None:
+            return None
+        self._editor.UpdateReferenceGeometryImage()
+        reference = self._editor.GetReferenceGeometryImage()
+        toGrid = self._volumeToGrid(reference)
+        limits = _blockOnGrid(block, toGrid, np.array(reference.GetExtent()).reshape(3, 2))
+        if (limits[:, 0] > limits[:, 1]).any():
+            return None
+        mask = _resampled(block, toGrid, limits)
+        return _imageLike(reference, mask, limits) if mask.any() else None
+
+    def _volumeToGrid(self, image: Any) -> np.ndarray:
+        """4 x 4 matrix from the volume's voxels to those of an image of the segmentation."""
+        matrix = vtk.vtkMatrix4x4()
+        image.GetImageToWorldMatrix(matrix)
+        gridToWorld = toWorldMatrix(self._segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
+        return np.linalg.inv(gridToWorld) @ ijkToWorld(self._volumeNode)
+
+    def _observe(self, segmentation: Any) -> None:
+        if any(observed is segmentation for observed, _ in self._observations):
+            return
+        for observed, tag in self._observations:
+            observed.RemoveObserver(tag)
+        events = (segmentation.SourceRepresentationModified, segmentation.SegmentAdded, segmentation.SegmentRemoved)
+        self._observations = [
+            (segmentation, segmentation.AddObserver(event, self._onSegmentationModified)) for event in events
+        ]
+
+    def _onSegmentationModified(self, caller: Any, event: str) -> None:
+        if not self._busy:
+            self._editor.ClearUndoState()
+            self._onOutsideEdit()
+
+    @contextmanager
+    def _ownChange(self) -> Iterator[None]:
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+
+def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points N x 3 moved by a 4 x 4 matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def _rounded(points: np.ndarray) -> np.ndarray:
+    return np.floor(points + 0.5).astype(np.intp)
+
+
+def _blockOnGrid(block: VoxelBlock, toGrid: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """First and last index (3 x 2) of the block on the grid, cut to the grid's extent."""
+    low = np.array(block.origin) - 0.5
+    corners = np.array(list(np.ndindex(2, 2, 2))) * block.mask.shape + low
+    onGrid = _moved(toGrid, corners)
+    first = np.ceil(onGrid.min(axis=0) - GRID_TOLERANCE).astype(int)
+    last = np.floor(onGrid.max(axis=0) + GRID_TOLERANCE).astype(int)
+    return np.column_stack((np.maximum(first, extent[:, 0]), np.minimum(last, extent[:, 1])))
+
+
+def _resampled(block: VoxelBlock, toGrid: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """The block's mask at each voxel of the grid within `limits`: that of the volume's voxel nearest to it."""
+    sizes = limits[:, 1] - limits[:, 0] + 1
+    toVolume = np.linalg.inv(toGrid)
+    mask = np.zeros(sizes, bool)
+    plane = np.indices((sizes[1], sizes[2])).reshape(2, -1).T + limits[1:, 0]
+    for offset in range(sizes[0]):
+        points = np.column_stack((np.full(len(plane), limits[0, 0] + offset), plane))
+        voxels = _rounded(_moved(toVolume, points)) - block.origin
+        met = ((voxels >= 0) & (voxels < block.mask.shape)).all(axis=1)
+        mask[offset].reshape(-1)[met] = block.mask[tuple(voxels[met].T)]
+    return mask
+
+
+def _imageLike(reference: Any, mask: np.ndarray, limits: np.ndarray) -> Any:
+    """An image on the reference's grid that holds `mask` (i, j, k) at `limits` (3 x 2)."""
+    matrix = vtk.vtkMatrix4x4()
+    reference.GetImageToWorldMatrix(matrix)
+    image = slicer.vtkOrientedImageData()
+    image.SetExtent(*(int(value) for value in limits.ravel()))
+    image.SetGeometryFromImageToWorldMatrix(matrix)
+    scalars = numpy_to_vtk(mask.ravel(order="F").astype(np.uint8), deep=True)
+    scalars.SetName("ImageScalars")
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def _imageArray(image: Any) -> np.ndarray:
+    """The image's scalars, (i, j, k)."""
+    extent = np.array(image.GetExtent()).reshape(3, 2)
+    sizes = extent[:, 1] - extent[:, 0] + 1
+    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(sizes, order="F")
