@@ -26,8 +26,7 @@ check: $(VENV)/.dev ## check format, lint, types, Python 3.10 to 3.13, and the m
 	$(BIN)/ruff check .
 	$(BIN)/mypy --python-version 3.10
 	$(BIN)/mypy --python-version 3.13
-	$(BIN)/python -m pytest -q Testing/core/test_python_versions.py
-	$(BIN)/python -m jsonschema --instance Resources/models.json Resources/models.schema.json
+	$(BIN)/python -m pytest -q Testing/core/test_python_versions.py Testing/core/test_package.py -m "not slow"
 
 format: $(VENV)/.dev ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff format .
