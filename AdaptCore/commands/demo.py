@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.errors import OutputError
+from AdaptCore.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.phantom import Phantom
@@ -52,6 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
     from AdaptCore.commands.console import plain_warnings, progress_bar
     from AdaptCore.models.registry import load_model
 
+    if arguments.max_clicks < 1:
+        raise PromptError(f"--max-clicks {arguments.max_clicks}: at least 1 is wanted")
     with plain_warnings():
         prepare_folder(arguments.out)
         model = load_model(arguments.model, arguments.device)

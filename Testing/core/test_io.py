@@ -340,3 +340,21 @@ def test_segments_are_named_after_their_labels(tmp_path: Path, a_mask: np.ndarra
     assert (fields["Segment0_LabelValue"], fields["Segment1_LabelValue"]) == ("1", "2")
     assert fields["Segment0_ID"] != fields["Segment1_ID"]
     assert fields["Segment1_Extent"] == "0 5 0 4 0 3"
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("collection", ["mixed3d", "ct_lesion3d"])
+def test_masks_of_real_images_have_their_geometry(tmp_path: Path, data_dir: Path, collection: str) -> None:
+    images = sorted((data_dir / collection / "images").iterdir())
+    assert images
+    for path in images:
+        source = sitk.ReadImage(str(path))
+        volume = read_volume(path)
+        assert volume.array.shape == source.GetSize()
+        for name in ("m.seg.nrrd", "m.nii.gz"):
+            write_mask(volume.array > volume.array.mean(), volume.geometry, tmp_path / name)
+            mask = sitk.ReadImage(str(tmp_path / name))
+            assert mask.GetSize() == source.GetSize()
+            np.testing.assert_allclose(mask.GetSpacing(), source.GetSpacing(), rtol=1e-6)
+            np.testing.assert_allclose(mask.GetOrigin(), source.GetOrigin(), rtol=1e-6, atol=1e-5)
+            np.testing.assert_allclose(mask.GetDirection(), source.GetDirection(), atol=1e-6)

@@ -1,0 +1,228 @@
+"""Input that cannot be used: one line that says what was wanted, exit status 2, no traceback, no file left behind."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore import cli
+from Testing.image_files import make_image, write_disc_volume, write_one_dimensional
+from Testing.toy_model import ToyModel
+
+CENTRE = ("--click", "24,20,3")
+
+
+@pytest.fixture
+def a_toy_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+
+
+@pytest.fixture
+def a_volume(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    write_disc_volume(tmp_path / "in" / "ball.nrrd")
+    return tmp_path / "in" / "ball.nrrd"
+
+
+@pytest.fixture
+def an_old_mask(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "m.nii.gz").write_text("old")
+    return tmp_path / "out" / "m.nii.gz"
+
+
+def refusal(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run the command, check that it refuses in one line, and give that line."""
+    assert cli.main(["segment", *map(str, arguments)]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("adaptseg: ")
+    assert printed.err.count("\n") == 1
+    return printed.err
+
+
+def assert_untouched(mask: Path) -> None:
+    assert [(file.name, file.read_text()) for file in mask.parent.iterdir()] == [("m.nii.gz", "old")]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "wanted"),
+    [
+        (("--click", "48,20,3"), "--click 48,20,3 is outside the volume of 48 x 40 x 7 voxels: 0,0,0 to 47,39,6"),
+        (("--click", "-1,20,3"), "--click -1,20,3 is outside the volume"),
+        (("--click", "24,20,-3,-"), "--click 24,20,-3,- is outside the volume"),
+        (("--click", "24,20"), "--click 24,20: I,J,K or I,J,K,- in whole numbers is wanted"),
+        (("--click", "24,20,3.5"), "I,J,K or I,J,K,- in whole numbers is wanted"),
+        (("--click", "a,b,c"), "I,J,K or I,J,K,- in whole numbers is wanted"),
+        (("--click", ""), "I,J,K or I,J,K,- in whole numbers is wanted"),
+        (("--click", "24,20,3,-"), "plane 3 of axis 2 has only clicks on the background: at least one click on the"),
+        ((*CENTRE, "--click", "24,20,4,-"), "plane 4 of axis 2 has only clicks on the background"),
+        ((), "no --click and no --box: at least one click on the object or a box is wanted"),
+        (("--box", "5,5,5,9,3"), "a width and height above zero are wanted"),
+        (("--box", "9,5,5,9,3"), "a width and height above zero are wanted"),
+        (("--box", "5,5,9,9,7"), "--box 5,5,9,9,7 is outside the volume"),
+        (("--box", "5,5,60,9,3"), "corners from 0,0 to 47,39 and a plane from 0 to 6 are wanted"),
+        (("--box", "5,5,9,9"), "--box 5,5,9,9: A0,B0,A1,B1,N in whole numbers is wanted"),
+        (("--box", "5,5,9,9,3", "--box", "6,6,9,9,3"), "plane 3 has a box already"),
+        ((*CENTRE, "--window", "300,100"), "low < high is wanted"),
+        ((*CENTRE, "--window", "nan,100"), "finite limits are wanted"),
+        ((*CENTRE, "--window", "wide"), "--window wide: LOW,HIGH in numbers is wanted"),
+    ],
+)
+@pytest.mark.usefixtures("a_toy_model")
+def test_prompt_that_cannot_be_used(
+    capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path, prompts: tuple[str, ...], wanted: str
+) -> None:
+    assert wanted in refusal(capfd, a_volume, *prompts, "--out", an_old_mask)
+    assert_untouched(an_old_mask)
+
+
+@pytest.fixture
+def bad_images(tmp_path: Path) -> dict[str, Path]:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    paths = {
+        name: folder / f"{name}.nrrd" for name in ("empty", "text", "truncated", "four", "constant", "nan", "missing")
+    }
+    paths["line"] = write_one_dimensional(folder)[0]
+    paths["note"] = folder / "note.txt"
+    paths["folder"] = folder / "no_dicom"
+    paths["folder"].mkdir()
+    paths["empty"].touch()
+    paths["text"].write_text("hello")
+    paths["note"].write_text("hello")
+    write_disc_volume(paths["truncated"])
+    content = paths["truncated"].read_bytes()
+    paths["truncated"].write_bytes(content[: len(content) // 2])
+    sitk.WriteImage(sitk.Image([4, 5, 6, 7], sitk.sitkInt16), str(paths["four"]))
+    sitk.WriteImage(make_image(np.full((7, 40, 48), 12, np.int16)), str(paths["constant"]))
+    sitk.WriteImage(make_image(np.full((7, 40, 48), np.nan, np.float32)), str(paths["nan"]))
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("empty", "the file is empty; an image is wanted"),
+        ("text", "a NRRD, NIfTI, MHA, MHD, PNG or JPG image or a DICOM folder is wanted"),
+        ("note", "not an image of a known type"),
+        ("truncated", "truncated.nrrd: cannot be read ("),
+        ("four", "4 dimensions (4 x 5 x 6 x 7); 2 or 3 are wanted"),
+        ("line", "1 dimensions (5); 2 or 3 are wanted"),
+        ("constant", "the image is constant (every voxel is 12); an image with contrast is wanted"),
+        ("nan", "every voxel is NaN or infinite; finite voxels are wanted"),
+        ("missing", "no such file or folder"),
+        ("folder", "the folder holds no DICOM image"),
+    ],
+)
+@pytest.mark.usefixtures("a_toy_model")
+def test_image_that_cannot_be_used(
+    capfd: pytest.CaptureFixture[str], bad_images: dict[str, Path], an_old_mask: Path, name: str, wanted: str
+) -> None:
+    line = refusal(capfd, bad_images[name], *CENTRE, "--out", an_old_mask)
+    assert str(bad_images[name]) in line
+    assert wanted in line
+    assert_untouched(an_old_mask)
+
+
+@pytest.mark.parametrize(
+    ("out", "wanted"),
+    [
+        ("absent/m.nii.gz", "does not exist; an existing folder is wanted"),
+        ("m.doc", "unknown file type; a name that ends in one of .seg.nrrd"),
+        ("m.png", "m.png: a PNG holds one plane and the image has 7"),
+        ("in", "unknown file type"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_output_is_checked_before_the_model_is_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    a_volume: Path,
+    out: str,
+    wanted: str,
+    option: str,
+) -> None:
+    def too_late(name: str, device: str | None = None) -> None:
+        pytest.fail("the model was loaded")
+
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", too_late)
+    if option == "--report":
+        other = ("--out", tmp_path / "m.nrrd")
+        wanted = wanted if "folder" in wanted else "unknown file type"
+        out = out.replace(".nii.gz", ".html")
+    else:
+        other = ()
+    assert wanted in refusal(capfd, a_volume, *CENTRE, option, tmp_path / out, *other)
+    assert [file.name for file in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.usefixtures("a_toy_model")
+def test_full_disk_leaves_the_old_file_whole(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path
+) -> None:
+    def no_space(image: sitk.Image, path: str, **options: bool) -> None:
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("sitk::ERROR: No space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", no_space)
+    line = refusal(capfd, a_volume, *CENTRE, "--out", an_old_mask)
+    assert "m.nii.gz: cannot be written (No space left on device)" in line
+    assert_untouched(an_old_mask)
+
+
+def test_unknown_model_is_named(capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path) -> None:
+    line = refusal(capfd, a_volume, *CENTRE, "--model", "huge", "--out", an_old_mask)
+    assert "unknown model 'huge'" in line
+    assert_untouched(an_old_mask)
+
+
+def test_unknown_device_is_named(capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path) -> None:
+    assert "abacus" in refusal(capfd, a_volume, *CENTRE, "--device", "abacus", "--out", an_old_mask)
+
+
+class Trap:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "noise", "empty", "missing"])
+def test_corrupt_checkpoint_is_refused_and_never_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path, kind: str
+) -> None:
+    weights = tmp_path / "weights.pth"
+    contents = {"pickle": pickle.dumps(Trap(tmp_path / "sprung")), "noise": bytes(range(256)) * 20, "empty": b""}
+    if kind in contents:
+        weights.write_bytes(contents[kind])
+    line = refusal(capfd, a_volume, *CENTRE, "--model", weights, "--out", an_old_mask)
+    assert "weights.pth" in line
+    assert not (tmp_path / "sprung").exists()
+    assert_untouched(an_old_mask)
+
+
+def test_no_traceback_from_a_fresh_process(tmp_path: Path, repository: Path, an_old_mask: Path) -> None:
+    (tmp_path / "v.nii").write_bytes(b"\x00" * 100)
+    done = subprocess.run(
+        [sys.executable, "-m", "AdaptCore.cli", "segment", str(tmp_path / "v.nii"), *CENTRE, "--out", str(an_old_mask)],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert (
+        done.stderr == f"adaptseg: {tmp_path / 'v.nii'}: the file is cut short (100 bytes of image data, 348 wanted)\n"
+    )

@@ -1,0 +1,158 @@
+"""The demo: an ambiguous phantom, a simulated user, and files that open in Slicer and a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore import cli
+from AdaptCore.commands.demo import DemoResult, prepare_folder, run_demo
+from AdaptCore.errors import OutputError
+from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.phantom import Phantom, PhantomRecipe, make_phantom
+from AdaptCore.evaluate.volume_user import Patience, VolumeRun, annotate
+from AdaptCore.io import read_volume
+from Testing.toy_model import ToyModel
+
+
+@pytest.fixture(scope="module")
+def a_phantom() -> Phantom:
+    return make_phantom(seed=0)
+
+
+@pytest.fixture(scope="module")
+def a_small_phantom() -> Phantom:
+    recipe = PhantomRecipe(size=(64, 64, 14), lesion_radii=(12.0, 10.0, 12.0), distractors=0)
+    return make_phantom(seed=2, recipe=recipe)
+
+
+@pytest.fixture(scope="module")
+def a_run(a_small_phantom: Phantom) -> VolumeRun:
+    return annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def a_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, run_demo(ToyModel(), folder, seed=0, max_clicks=8)
+
+
+def test_phantom_is_oblique_and_has_thick_slices(a_phantom: Phantom) -> None:
+    geometry = a_phantom.volume.geometry
+    assert geometry.spacing == (0.8, 0.8, 3.0)
+    turn = geometry.direction_matrix
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    assert np.abs(turn).max() < 0.999
+    assert np.linalg.det(turn) == pytest.approx(1.0)
+
+
+def test_equal_seeds_give_equal_phantoms(a_phantom: Phantom) -> None:
+    again, other = make_phantom(seed=0), make_phantom(seed=1)
+    np.testing.assert_array_equal(again.volume.array, a_phantom.volume.array)
+    assert (other.truth != a_phantom.truth).any()
+
+
+def test_halo_is_between_lesion_and_tissue(a_phantom: Phantom) -> None:
+    from scipy.ndimage import distance_transform_edt
+
+    recipe = PhantomRecipe()
+    image, truth = a_phantom.volume.array, a_phantom.truth
+    outside = distance_transform_edt(~truth, sampling=recipe.spacing)
+    halo = float(image[(outside > 1.5) & (outside < 2.5)].mean())
+    lesion, tissue = float(image[truth].mean()), float(np.median(image[outside > 15]))
+    assert lesion - halo > 15
+    assert halo - tissue > 15
+
+
+def test_lesion_lies_inside_the_volume(a_phantom: Phantom) -> None:
+    truth = a_phantom.truth
+    assert 2000 < truth.sum() < 0.2 * truth.size
+    for axis in range(3):
+        ends = truth.take([0, -1], axis)
+        assert not ends.any()
+
+
+def test_user_starts_on_the_object(a_run: VolumeRun, a_small_phantom: Phantom) -> None:
+    assert a_run.clicks[0].positive
+    assert a_small_phantom.truth[a_run.clicks[0].voxel]
+
+
+def test_every_click_repairs_something(a_run: VolumeRun, a_small_phantom: Phantom) -> None:
+    for click in a_run.clicks:
+        assert bool(a_small_phantom.truth[click.voxel]) == click.positive
+
+
+def test_dice_of_the_run_is_that_of_its_mask(a_run: VolumeRun, a_small_phantom: Phantom) -> None:
+    assert len(a_run.dice_after_click) == len(a_run.clicks)
+    assert a_run.dice_after_click[-1] == pytest.approx(dice(a_small_phantom.truth, a_run.mask > 0))
+    assert a_run.dice_after_click[-1] > 0.8
+
+
+def test_user_stops_when_the_patience_ends(a_small_phantom: Phantom) -> None:
+    never = Patience(plane_dice=1.1, volume_dice=1.1, clicks_per_plane=3, max_clicks=7)
+    run = annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, 0, never)
+    assert len(run.clicks) == 7
+    planes = [click.voxel[2] for click in run.clicks]
+    assert planes[:3] == [planes[0]] * 3
+    assert planes[3:6] == [planes[3]] * 3
+    assert len(run.prompted(2)) == 3
+
+
+def test_user_stops_when_satisfied(a_small_phantom: Phantom) -> None:
+    easy = Patience(plane_dice=0.1, volume_dice=0.1)
+    assert len(annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, 0, easy).clicks) == 1
+
+
+def test_equal_seeds_give_equal_runs(a_run: VolumeRun, a_small_phantom: Phantom) -> None:
+    again = annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, seed=0)
+    assert again.clicks == a_run.clicks
+    np.testing.assert_array_equal(again.mask, a_run.mask)
+
+
+def test_demo_writes_image_mask_report_and_picture(a_demo: tuple[Path, DemoResult], a_phantom: Phantom) -> None:
+    folder, result = a_demo
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "phantom.nrrd",
+        "report.html",
+        "result.png",
+        "segmentation.seg.nrrd",
+    ]
+    image, mask = read_volume(folder / "phantom.nrrd"), sitk.ReadImage(str(folder / "segmentation.seg.nrrd"))
+    np.testing.assert_array_equal(image.array, a_phantom.volume.array)
+    assert mask.GetMetaData("Segment0_Name") == "Lesion"
+    np.testing.assert_allclose(mask.GetDirection(), image.geometry.direction)
+    np.testing.assert_allclose(mask.GetOrigin(), image.geometry.origin)
+    written = sitk.GetArrayFromImage(mask).transpose(2, 1, 0) > 0
+    assert result.dice == pytest.approx(dice(a_phantom.truth, written))
+
+
+def test_demo_report_tells_the_result(a_demo: tuple[Path, DemoResult]) -> None:
+    folder, result = a_demo
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"{result.dice:.3f} against the phantom" in page
+    assert f"on {result.planes} of 26 planes" in page
+    assert page.count("data:image/png;base64,") == 4
+    assert str(folder) not in page
+
+
+def test_demo_command_makes_its_folder_and_prints_the_dice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+    assert cli.main(["demo", "--out", str(tmp_path / "a" / "b"), "--max-clicks", "2"]) == 0
+    assert (tmp_path / "a" / "b" / "report.html").exists()
+    assert "against the phantom's truth, 2 clicks on" in capsys.readouterr().out
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="the folder cannot be made"):
+        prepare_folder(tmp_path / "file")
+
+
+def test_user_without_patience_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--max-clicks", "0"]) == 2
+    assert capsys.readouterr().err == "adaptseg: --max-clicks 0: at least 1 is wanted\n"
