@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
@@ -60,7 +61,7 @@ class Prediction:
     @property
     def probability(self) -> np.ndarray:
         """float32 (H, W) in [0, 1]."""
-        return 1.0 / (1.0 + np.exp(-self.logits))
+        return expit(self.logits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,198 @@
+"""Planes read the voxels they pass, and masks go back to exactly those."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.predict.geometry import (
+    PlaneGeometry,
+    axis_plane,
+    check_volume,
+    extract,
+    insert,
+    oblique_plane,
+    plane_voxels,
+)
+
+SHAPE = (5, 7, 6)
+
+
+@pytest.fixture
+def a_volume() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
+
+
+def test_axis_planes_are_exact_slices_with_x_as_the_first_remaining_axis(a_volume):
+    assert np.array_equal(extract(a_volume, axis_plane(SHAPE, 2, 3)), a_volume[:, :, 3].T)
+    assert np.array_equal(extract(a_volume, axis_plane(SHAPE, 1, 4)), a_volume[:, 4, :].T)
+    assert np.array_equal(extract(a_volume, axis_plane(SHAPE, 0, 2)), a_volume[2].T)
+
+
+def test_exact_slice_cannot_be_used_to_change_the_volume(a_volume):
+    image = extract(a_volume, axis_plane(SHAPE, 2, 3))
+    assert image.dtype == np.int16
+    with pytest.raises(ValueError, match="read-only"):
+        image[0, 0] = 1
+    a_volume[0, 0, 3] = 5
+
+
+def test_colour_planes_keep_their_channels():
+    volume = np.random.default_rng(0).integers(0, 255, (4, 5, 3, 3)).astype(np.uint8)
+    image = extract(volume, axis_plane(volume.shape, 1, 2))
+    assert image.shape == (3, 4, 3)
+    assert image[1, 3].tolist() == volume[3, 2, 1].tolist()
+
+
+def test_flipped_and_swapped_planes_are_still_exact(a_volume):
+    flipped = oblique_plane((4, 0, 3), (-1, 0, 0), (0, 1, 0), (7, 5))
+    swapped = oblique_plane((0, 6, 2), (0, -1, 0), (1, 0, 0), (5, 7))
+    assert flipped.axis == swapped.axis == 2
+    assert np.array_equal(extract(a_volume, flipped), a_volume[::-1, :, 3].T)
+    assert np.array_equal(extract(a_volume, swapped), a_volume[:, ::-1, 2])
+
+
+def test_part_of_a_slice_is_read_exactly_too(a_volume):
+    part = oblique_plane((1, 2, 3), (1, 0, 0), (0, 1, 0), (4, 3))
+    assert np.array_equal(extract(a_volume, part), a_volume[1:4, 2:6, 3].T)
+
+
+def test_plane_between_slices_is_interpolated():
+    ramp = np.arange(6, dtype=np.float32) * np.ones((*SHAPE[:2], 1), np.float32)
+    between = axis_plane(SHAPE, 2, 2).moved((0, 0, 0.25))
+    assert not between.is_axis_aligned
+    assert extract(ramp, between) == pytest.approx(np.full((7, 5), 2.25))
+
+
+def test_oblique_plane_reads_a_linear_field_exactly_and_nan_outside():
+    i, j, k = np.meshgrid(*(np.arange(n) for n in (20, 20, 20)), indexing="ij")
+    field = (2.0 * i - 3.0 * j + 0.5 * k).astype(np.float32)
+    step = math.sqrt(0.5)
+    plane = oblique_plane((3, 5, 2), (step, step, 0), (0, 0, 1), (10, 30))
+    image = extract(field, plane)
+    x, y = 8, 7
+    voxel = plane.voxel(x, y)
+    assert voxel == pytest.approx((3 + 8 * step, 5 + 8 * step, 9))
+    assert image[y, x] == pytest.approx(2 * voxel[0] - 3 * voxel[1] + 0.5 * voxel[2], abs=1e-4)
+    assert np.isnan(image[:, 25:]).all()
+
+
+def test_oblique_plane_of_a_colour_volume_interpolates_each_channel():
+    volume = np.stack([np.full((4, 4, 4), value, np.uint8) for value in (10, 20, 30)], axis=-1)
+    image = extract(volume, axis_plane((4, 4, 4), 2, 1).moved((0, 0, 0.5)))
+    assert image[2, 2].tolist() == [10.0, 20.0, 30.0]
+
+
+def test_plane_beside_the_volume_is_refused(a_volume):
+    with pytest.raises(ImageError, match="misses the volume"):
+        extract(a_volume, axis_plane(SHAPE, 2, 3).moved((0, 0, 50)))
+
+
+def test_insert_writes_only_where_the_mask_is_set():
+    target = np.full(SHAPE, 9, np.uint8)
+    mask = np.zeros((7, 5), bool)
+    mask[6, 1] = mask[0, 4] = True
+    insert(target, axis_plane(SHAPE, 2, 3), mask, value=2)
+    assert sorted(map(tuple, np.argwhere(target != 9))) == [(1, 6, 3), (4, 0, 3)]
+    assert target[1, 6, 3] == 2
+
+
+def test_insert_refuses_a_mask_of_another_shape():
+    with pytest.raises(ImageError, match="same shape"):
+        insert(np.zeros(SHAPE, np.uint8), axis_plane(SHAPE, 2, 3), np.ones((5, 7), bool))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_plane_of_an_axis_passes_each_voxel_of_its_slice_once(axis):
+    voxels, rows, columns = plane_voxels(SHAPE, axis_plane(SHAPE, axis, 1))
+    height, width = axis_plane(SHAPE, axis, 1).shape
+    assert (voxels[axis] == 1).all()
+    assert len(set(zip(*(part.tolist() for part in voxels)))) == len(rows) == height * width
+    assert set(zip(rows.tolist(), columns.tolist())) == {(y, x) for y in range(height) for x in range(width)}
+
+
+def test_coarse_oblique_plane_fills_its_layer_without_holes():
+    step = 2 * math.sqrt(0.5)
+    plane = oblique_plane((0, 0, 0), (step, 0, step), (0, 2, 0), (10, 12))
+    target = np.zeros((16, 18, 20), np.uint8)
+    insert(target, plane, np.ones(plane.shape, bool))
+    assert target.sum() == 16 * 18
+    assert all(target[i, j, i] == 1 for i in range(16) for j in range(18))
+
+
+@given(st.integers(0, 2), st.data())
+def test_mask_written_to_a_slice_is_read_back(axis, data):
+    plane = axis_plane(SHAPE, axis, data.draw(st.integers(0, SHAPE[axis] - 1)))
+    mask = np.random.default_rng(data.draw(st.integers(0, 1000))).random(plane.shape) > 0.5
+    target = np.zeros(SHAPE, np.uint8)
+    insert(target, plane, mask)
+    assert np.array_equal(extract(target, plane) > 0, mask)
+    assert target.sum() == mask.sum()
+
+
+@given(
+    st.tuples(*[st.floats(-1, 1)] * 3),
+    st.tuples(*[st.floats(-1, 1)] * 3),
+    st.tuples(*[st.floats(0, 8)] * 3),
+    st.floats(0, 9),
+    st.floats(0, 9),
+)
+def test_pixel_and_voxel_are_inverse(x_step, y_step, origin, x, y):
+    if np.linalg.norm(np.cross(x_step, y_step)) < 0.05:
+        return
+    plane = oblique_plane(origin, x_step, y_step, (10, 10))
+    voxel = np.array(plane.voxel(x, y)) + 2.5 * plane.normal
+    assert plane.pixel(voxel) == pytest.approx((x, y), abs=1e-6)
+
+
+@given(st.tuples(*[st.floats(-1, 1)] * 3), st.tuples(*[st.floats(-1, 1)] * 3))
+def test_every_voxel_an_oblique_plane_passes_lies_within_half_a_voxel_of_it(x_step, y_step):
+    if np.linalg.norm(np.cross(x_step, y_step)) < 0.05:
+        return
+    plane = oblique_plane((4, 4, 4), x_step, y_step, (12, 12))
+    voxels, rows, columns = plane_voxels((9, 9, 9), plane)
+    centres = np.stack(voxels, axis=1)
+    facing = np.abs(plane.normal).argmax()
+    distance = np.abs((centres - plane.plane_to_ijk[:, 2]) @ plane.normal) / np.abs(plane.normal[facing])
+    assert (distance <= 0.5 + 1e-6).all()
+    assert (rows >= 0).all() and (rows < 12).all() and (columns >= 0).all() and (columns < 12).all()
+
+
+def test_equal_planes_are_one_dictionary_key():
+    planes = {axis_plane(SHAPE, 2, 3): "kept"}
+    assert planes[axis_plane(SHAPE, 2, 3)] == "kept"
+    assert axis_plane(SHAPE, 2, 4) not in planes
+
+
+def test_matrix_of_a_plane_cannot_be_changed():
+    matrix = np.array(axis_plane(SHAPE, 2, 3).plane_to_ijk)
+    plane = PlaneGeometry(matrix, (7, 5))
+    matrix[0, 2] = 100
+    assert plane.plane_to_ijk[0, 2] == 0
+    with pytest.raises(ValueError, match="read-only"):
+        plane.plane_to_ijk[0, 0] = 2
+
+
+@pytest.mark.parametrize(("axis", "index"), [(3, 0), (-1, 0), (2, 6), (2, -1)])
+def test_plane_outside_the_volume_is_refused(axis, index):
+    with pytest.raises(PromptError, match="wanted|outside"):
+        axis_plane(SHAPE, axis, index)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(2), np.full((3, 3), np.nan), [[1, 2, 0], [1, 2, 0], [0, 0, 1]]])
+def test_matrix_that_spans_no_plane_is_refused(matrix):
+    with pytest.raises(ImageError, match="wanted"):
+        PlaneGeometry(np.array(matrix), (4, 4))
+
+
+@pytest.mark.parametrize(
+    "volume", [np.zeros(5), np.zeros((5, 5)), np.zeros((4, 4, 4, 2)), np.zeros((4, 0, 4)), np.zeros((2, 2, 2), complex)]
+)
+def test_array_that_is_no_volume_is_refused(volume):
+    with pytest.raises(ImageError, match="wanted"):
+        check_volume(volume)
