@@ -180,7 +180,7 @@ def test_matrix_of_a_plane_cannot_be_changed():
 
 @pytest.mark.parametrize(("axis", "index"), [(3, 0), (-1, 0), (2, 6), (2, -1)])
 def test_plane_outside_the_volume_is_refused(axis, index):
-    with pytest.raises(PromptError, match="wanted|outside"):
+    with pytest.raises(PromptError, match=r"wanted|outside"):
         axis_plane(SHAPE, axis, index)
 
 

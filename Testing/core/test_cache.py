@@ -1,0 +1,209 @@
+"""The embedding cache forgets the oldest first, computes once, and the background thread ends when told."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from AdaptCore.models.base import Embedding
+from AdaptCore.predict.background import BackgroundWorker
+from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.geometry import axis_plane
+from AdaptCore.predict.intensity import Window
+from AdaptCore.predict.zoom import CropWindow
+
+TIMEOUT = 10.0
+
+
+def an_embedding(floats: int) -> Embedding:
+    return Embedding((torch.zeros(floats),), (8, 8), (8, 8), 8)
+
+
+def a_key(name: str) -> EmbeddingKey:
+    return EmbeddingKey("model", name, None, None)
+
+
+def test_least_recently_used_embedding_goes_first():
+    cache = EmbeddingCache(max_bytes=3 * 40)
+    for name in "abc":
+        cache.put(a_key(name), an_embedding(10))
+    cache.get(a_key("a"))
+    cache.put(a_key("d"), an_embedding(10))
+    assert [a_key(name) in cache for name in "abcd"] == [True, False, True, True]
+    assert cache.nbytes == 120
+
+
+def test_memory_never_exceeds_the_bound():
+    cache = EmbeddingCache(max_bytes=100)
+    cache.put(a_key("small"), an_embedding(10))
+    cache.put(a_key("large"), an_embedding(26))
+    assert a_key("large") not in cache
+    assert cache.nbytes == 40
+    cache.put(a_key("small"), an_embedding(20))
+    assert (cache.nbytes, len(cache)) == (80, 1)
+    cache.clear()
+    assert (cache.nbytes, len(cache)) == (0, 0)
+
+
+def test_key_depends_on_voxels_plane_window_model_and_crop():
+    voxels = np.arange(12, dtype=np.int16).reshape(3, 4)
+    plane, window = axis_plane((4, 3, 2), 2, 0), Window(0, 10)
+    changed = voxels.copy()
+    changed[2, 3] += 1
+    base = key("m", voxels, plane, window)
+    assert base == key("m", voxels.copy(), axis_plane((4, 3, 2), 2, 0), Window(0, 10))
+    others = [
+        key("n", voxels, plane, window),
+        key("m", changed, plane, window),
+        key("m", voxels.reshape(4, 3), plane, window),
+        key("m", voxels.view(np.uint16), plane, window),
+        key("m", voxels, axis_plane((4, 3, 2), 2, 1), window),
+        key("m", voxels, plane, Window(0, 11)),
+        base.cropped(CropWindow(0, 0, 2, 2)),
+    ]
+    assert len({base, *others}) == 1 + len(others)
+
+
+def test_key_of_a_view_is_the_key_of_its_values():
+    voxels = np.arange(24).reshape(4, 6)
+    assert key("m", voxels[:, ::-1].T) == key("m", np.ascontiguousarray(voxels[:, ::-1].T))
+
+
+def test_two_threads_compute_one_embedding_once():
+    cache, started, go, calls, results = EmbeddingCache(), threading.Event(), threading.Event(), [], []
+
+    def compute() -> Embedding:
+        calls.append(1)
+        started.set()
+        assert go.wait(TIMEOUT)
+        return an_embedding(4)
+
+    threads = [
+        threading.Thread(target=lambda: results.append(cache.get_or_compute(a_key("a"), compute))) for _ in range(2)
+    ]
+    threads[0].start()
+    assert started.wait(TIMEOUT)
+    threads[1].start()
+    go.set()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    assert len(calls) == 1
+    assert results[0] is results[1]
+
+
+def test_failed_computation_is_raised_and_tried_again():
+    cache = EmbeddingCache()
+
+    def fail() -> Embedding:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cache.get_or_compute(a_key("a"), fail)
+    embedding = an_embedding(4)
+    assert cache.get_or_compute(a_key("a"), lambda: embedding) is embedding
+
+
+def test_background_jobs_run_in_order():
+    worker, done = BackgroundWorker(), []
+    worker.request([lambda: done.append(1), lambda: done.append(2)])
+    assert worker.wait(TIMEOUT)
+    worker.request([lambda: done.append(3)])
+    assert worker.wait(TIMEOUT)
+    worker.close()
+    assert done == [1, 2, 3]
+
+
+@pytest.fixture
+def a_blocked_worker():
+    """A worker whose first job waits for `go`."""
+    worker, started, go = BackgroundWorker(), threading.Event(), threading.Event()
+
+    def block() -> None:
+        started.set()
+        assert go.wait(TIMEOUT)
+
+    worker.request([block])
+    assert started.wait(TIMEOUT)
+    yield worker, go
+    go.set()
+    worker.close()
+
+
+def test_new_request_and_cancel_drop_what_waits(a_blocked_worker):
+    worker, go = a_blocked_worker
+    done = []
+    worker.request([lambda: done.append("dropped")])
+    worker.request([lambda: done.append("kept")])
+    assert not worker.wait(0.01)
+    go.set()
+    assert worker.wait(TIMEOUT)
+    assert done == ["kept"]
+
+
+def test_cancel_drops_what_waits(a_blocked_worker):
+    worker, go = a_blocked_worker
+    done = []
+    worker.request([lambda: done.append("dropped")])
+    worker.cancel()
+    go.set()
+    assert worker.wait(TIMEOUT)
+    assert done == []
+
+
+def test_error_in_the_background_is_raised_once_and_stops_the_rest():
+    worker, done = BackgroundWorker(), []
+
+    def fail() -> None:
+        raise RuntimeError("boom")
+
+    worker.request([fail, lambda: done.append(1)])
+    with pytest.raises(RuntimeError, match="boom"):
+        worker.wait(TIMEOUT)
+    assert worker.wait(TIMEOUT)
+    worker.request([lambda: done.append(2)])
+    assert worker.wait(TIMEOUT)
+    worker.close()
+    assert done == [2]
+
+
+def test_error_is_raised_by_close_at_the_latest():
+    worker = BackgroundWorker()
+
+    def fail() -> None:
+        raise RuntimeError("boom")
+
+    worker.request([fail])
+    with pytest.raises(RuntimeError, match="boom"):
+        worker.close()
+    worker.close()
+
+
+def background_threads() -> int:
+    return sum(thread.name == "AdaptCore-background" for thread in threading.enumerate())
+
+
+def test_close_ends_the_thread_and_refuses_more_work():
+    before = background_threads()
+    worker = BackgroundWorker()
+    assert background_threads() == before
+    worker.request([lambda: None])
+    assert background_threads() == before + 1
+    worker.close()
+    worker.close()
+    assert background_threads() == before
+    with pytest.raises(RuntimeError, match="closed"):
+        worker.request([lambda: None])
+
+
+def test_forgotten_worker_ends_its_thread():
+    before = background_threads()
+    worker = BackgroundWorker()
+    worker.request([lambda: None])
+    assert worker.wait(TIMEOUT)
+    del worker
+    gc.collect()
+    assert background_threads() == before

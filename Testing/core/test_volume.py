@@ -1,0 +1,366 @@
+"""Volume session: planes are clicked, accepted and propagated into a labelmap that can be taken back."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.predict.cache import EmbeddingCache
+from AdaptCore.predict.geometry import axis_plane, extract, oblique_plane
+from AdaptCore.predict.intensity import Window
+from AdaptCore.predict.propagate import dice
+from AdaptCore.predict.volume import VolumeSession
+from Testing.toy_model import ToyModel
+
+SHAPE = (60, 50, 24)
+CENTRE = (28, 25, 11)
+RADIUS = 9
+TIMEOUT = 20.0
+
+
+def a_ball(radius: float = RADIUS, centre: tuple[int, int, int] = CENTRE) -> np.ndarray:
+    grid = np.ogrid[tuple(slice(0, size) for size in SHAPE)]
+    return sum((axis - middle) ** 2 for axis, middle in zip(grid, centre)) < radius**2
+
+
+def a_scan(dtype: type = np.int16) -> np.ndarray:
+    noise = np.random.default_rng(0).integers(0, 20, SHAPE)
+    return (100 + noise + 400 * a_ball()).astype(dtype)
+
+
+@pytest.fixture
+def a_model() -> ToyModel:
+    return ToyModel()
+
+
+@pytest.fixture
+def a_session(a_model):
+    with VolumeSession(a_model, a_scan(), precompute=0) as session:
+        yield session
+
+
+@pytest.fixture
+def an_accepted_session(a_session):
+    plane = axis_plane(SHAPE, 2, CENTRE[2])
+    a_session.plane(plane).click(CENTRE[0], CENTRE[1])
+    a_session.accept(plane)
+    return a_session
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_click_accept_and_propagate_along_any_axis_gives_the_ball(a_session, axis):
+    plane = axis_plane(SHAPE, axis, CENTRE[axis])
+    a_session.plane(plane).click(*plane.pixel(CENTRE))
+    a_session.accept(plane)
+    result = a_session.propagate(axis, CENTRE[axis])
+    assert dice(a_session.labelmap > 0, a_ball()) > 0.9
+    assert abs(max(result.masks) - (CENTRE[axis] + RADIUS)) <= 2
+    assert abs(min(result.masks) - (CENTRE[axis] - RADIUS)) <= 2
+    assert CENTRE[axis] not in result.masks
+    assert result.confidences.keys() == result.masks.keys()
+    assert not result.cancelled
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
+def test_volume_of_any_type_is_segmented_and_never_modified(a_model, dtype):
+    volume = (a_scan() // 3).astype(dtype)
+    before = volume.copy()
+    with VolumeSession(a_model, volume) as session:
+        plane = axis_plane(SHAPE, 2, 11)
+        session.plane(plane).click(28, 25)
+        session.accept(plane)
+        session.propagate(2, 11)
+        assert dice(session.labelmap > 0, a_ball()) > 0.9
+    assert np.array_equal(volume, before)
+    assert volume.dtype == dtype
+
+
+def test_colour_volume_is_segmented(a_model):
+    volume = np.repeat((a_scan() // 3).astype(np.uint8)[..., None], 3, axis=3)
+    with VolumeSession(a_model, volume, precompute=0) as session:
+        plane = axis_plane(SHAPE, 2, 11)
+        assert dice(session.plane(plane).click(28, 25).mask, a_ball()[:, :, 11].T) > 0.9
+
+
+def test_oblique_plane_is_segmented_and_written_only_where_it_passes(a_session):
+    half = np.sqrt(0.5)
+    plane = oblique_plane((28 - 20 * half, 5, 11 - 20 * half), (half, 0, half), (0, 1, 0), (40, 40))
+    prediction = a_session.plane(plane).click(20, 20)
+    truth = extract(a_ball().astype(np.float32), plane) > 0.5
+    assert dice(prediction.mask, truth) > 0.9
+    a_session.accept(plane)
+    i, j, k = np.nonzero(a_session.labelmap)
+    assert len(i) > 100
+    assert (np.abs((i - 28) - (k - 11)) <= 1).all()
+    assert a_ball(RADIUS + 1.5)[i, j, k].all()
+
+
+def test_plane_session_is_kept_with_its_prompts(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    session = a_session.plane(plane)
+    session.click(28, 25)
+    assert a_session.plane(axis_plane(SHAPE, 2, 11)) is session
+    assert a_session.plane(axis_plane(SHAPE, 2, 12)) is not session
+
+
+def test_window_is_chosen_from_the_volume_or_given(a_model):
+    with VolumeSession(a_model, a_scan()) as session:
+        assert session.window.low == pytest.approx(100, abs=1)
+        assert 480 < session.window.high < 520
+    with VolumeSession(a_model, a_scan(), window=Window(0, 1000)) as session:
+        assert session.window == Window(0, 1000)
+
+
+def test_other_window_keeps_prompts_and_undo_but_is_used_for_new_clicks(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    answer = a_session.plane(plane).click(28, 25)
+    a_session.set_window(Window(5000, 6000))
+    session = a_session.plane(plane)
+    assert session.prediction is answer
+    assert session.click(29, 25).mask.all()
+    assert session.undo() is answer
+
+
+def test_undo_and_redo_of_accept_and_propagation(an_accepted_session):
+    session = an_accepted_session
+    accepted = session.labelmap.copy()
+    session.propagate(2, 11)
+    propagated = session.labelmap.copy()
+    assert propagated.sum() > accepted.sum() > 0
+    session.undo()
+    assert np.array_equal(session.labelmap, accepted)
+    session.undo()
+    assert not session.labelmap.any()
+    assert not session.can_undo
+    assert not session.is_confirmed(2, 11)
+    session.undo()
+    session.redo()
+    session.redo()
+    session.redo()
+    assert np.array_equal(session.labelmap, propagated)
+    assert session.is_confirmed(2, 11)
+    assert not session.can_redo
+
+
+def test_new_accept_after_undo_drops_what_was_undone(an_accepted_session):
+    an_accepted_session.undo()
+    an_accepted_session.accept(axis_plane(SHAPE, 2, 3), np.ones((50, 60), bool))
+    assert not an_accepted_session.can_redo
+    assert an_accepted_session.labelmap.sum() == 50 * 60
+
+
+def test_accepting_again_replaces_the_plane(an_accepted_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    mask = np.zeros(plane.shape, bool)
+    mask[3, 4] = True
+    an_accepted_session.accept(plane, mask)
+    assert np.argwhere(an_accepted_session.labelmap).tolist() == [[4, 3, 11]]
+    an_accepted_session.undo()
+    assert an_accepted_session.labelmap[28, 25, 11] == 1
+
+
+def test_labelmap_cannot_be_written_from_outside(a_session):
+    with pytest.raises(ValueError, match="read-only"):
+        a_session.labelmap[0, 0, 0] = 1
+
+
+def test_confirmed_planes_are_never_changed_by_propagation(an_accepted_session):
+    session = an_accepted_session
+    corner = np.zeros((50, 60), bool)
+    corner[:4, :4] = True
+    wanted = extract(a_ball(), axis_plane(SHAPE, 2, 14)) | corner
+    session.accept(axis_plane(SHAPE, 2, 14), wanted)
+    crossing = np.zeros((24, 60), bool)
+    session.accept(axis_plane(SHAPE, 1, 20), crossing)
+    result = session.propagate(2, 11)
+    assert 14 not in result.masks
+    assert {13, 15} <= result.masks.keys()
+    labels = session.labelmap[:, :, 14].T.astype(bool)
+    assert np.array_equal(np.delete(labels, 20, axis=0), np.delete(wanted, 20, axis=0))
+    assert not session.labelmap[:, 20, :].any()
+
+
+def test_propagation_keeps_to_its_extent(an_accepted_session):
+    result = an_accepted_session.propagate(2, 11, extent=(9, 12))
+    assert sorted(result.masks) == [9, 10, 12]
+    assert np.flatnonzero(an_accepted_session.labelmap.any(axis=(0, 1))).tolist() == [9, 10, 11, 12]
+
+
+def test_cancelled_propagation_writes_what_was_done_as_one_step(an_accepted_session):
+    session, done = an_accepted_session, []
+    before = session.labelmap.copy()
+    result = session.propagate(2, 11, progress=lambda *told: done.append(told), cancelled=lambda: len(done) == 3)
+    assert result.cancelled
+    assert sorted(result.masks) == [12, 13, 14]
+    assert np.flatnonzero(session.labelmap.any(axis=(0, 1))).tolist() == [11, 12, 13, 14]
+    assert done[0][:2] == (1, 23)
+    session.undo()
+    assert np.array_equal(session.labelmap, before)
+
+
+def test_propagation_that_finds_nothing_is_no_step(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    a_session.accept(plane, np.zeros(plane.shape, bool))
+    assert dict(a_session.propagate(2, 11).masks) == {}
+    a_session.undo()
+    assert not a_session.can_undo
+
+
+def test_failing_model_leaves_the_labels_as_they_were(an_accepted_session, a_model):
+    before = an_accepted_session.labelmap.copy()
+
+    def fail(done: int, total: int, confidence: float) -> None:
+        raise RuntimeError("the window was closed")
+
+    with pytest.raises(RuntimeError, match="closed"):
+        an_accepted_session.propagate(2, 11, progress=fail)
+    assert np.array_equal(an_accepted_session.labelmap, before)
+    assert not an_accepted_session.can_redo
+
+
+def test_click_on_a_propagated_plane_corrects_what_propagation_gave(an_accepted_session):
+    session = an_accepted_session
+    plane = axis_plane(SHAPE, 2, 13)
+    assert session.plane(plane).prediction is None
+    result = session.propagate(2, 11)
+    start = session.plane(plane).prediction
+    assert start is not None
+    assert np.array_equal(start.mask, result.masks[13])
+    corrected = session.plane(plane).click(28, 25, positive=False)
+    assert corrected.mask.sum() < start.mask.sum()
+
+
+def test_changed_voxels_are_not_answered_from_an_old_embedding(a_model):
+    volume = a_scan()
+    with VolumeSession(a_model, volume, precompute=0, zoom=None) as session:
+        session.plane(axis_plane(SHAPE, 2, 11)).click(28, 25)
+    cache = EmbeddingCache()
+    for encoded, change in ((2, 0), (2, 0), (3, 50)):
+        volume[5:10, 5:10, 11] += change
+        with VolumeSession(a_model, volume, cache=cache, precompute=0, zoom=None, window=Window(0, 600)) as session:
+            session.plane(axis_plane(SHAPE, 2, 11)).click(28, 25)
+        assert a_model.encoded == encoded
+
+
+def test_neighbours_are_encoded_in_the_background_nearest_first(a_model):
+    cache = EmbeddingCache()
+    with VolumeSession(a_model, a_scan(), cache=cache, precompute=2, zoom=None) as session:
+        session.plane(axis_plane(SHAPE, 2, 0))
+        assert session.wait(TIMEOUT)
+        assert a_model.encoded == 2
+        session.plane(axis_plane(SHAPE, 2, 11))
+        assert session.wait(TIMEOUT)
+        assert a_model.encoded == 6
+        session.plane(axis_plane(SHAPE, 2, 12)).click(28, 25)
+        assert session.wait(TIMEOUT)
+        assert a_model.encoded == 8
+        assert len(cache) == 8
+
+
+def test_dropped_embeddings_are_computed_again(a_model):
+    cache = EmbeddingCache(max_bytes=0)
+    with VolumeSession(a_model, a_scan(), cache=cache, zoom=None) as session:
+        plane = axis_plane(SHAPE, 2, 11)
+        first = session.plane(plane).click(28, 25)
+        session.plane(plane).undo()
+        assert np.array_equal(session.plane(plane).click(28, 25).logits, first.logits)
+
+
+def test_error_in_the_background_reaches_the_user_and_the_thread_ends():
+    class Failing(ToyModel):
+        def encode(self, image):
+            raise RuntimeError("out of memory")
+
+    before = threading.active_count()
+    session = VolumeSession(Failing(), a_scan())
+    session.plane(axis_plane(SHAPE, 2, 11))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        session.wait(TIMEOUT)
+    session.close()
+    assert threading.active_count() == before
+
+
+def test_accepting_nothing_or_propagating_from_nowhere_is_refused(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    with pytest.raises(PromptError, match="no prediction"):
+        a_session.accept(plane)
+    a_session.plane(plane)
+    with pytest.raises(PromptError, match="no prediction"):
+        a_session.accept(plane)
+    with pytest.raises(PromptError, match="not accepted"):
+        a_session.propagate(2, 11)
+    with pytest.raises(PromptError, match="outside the volume"):
+        a_session.propagate(2, 24)
+    with pytest.raises(ImageError, match="same shape"):
+        a_session.accept(plane, np.ones((3, 3), bool))
+    assert not a_session.can_undo
+
+
+@pytest.mark.parametrize("extent", [(12, 20), (0, 24), (-1, 15), (20, 2)])
+def test_extent_that_does_not_fit_is_refused(an_accepted_session, extent):
+    with pytest.raises(PromptError, match="0 to 23 around slice 11"):
+        an_accepted_session.propagate(2, 11, extent=extent)
+
+
+@pytest.mark.parametrize("volume", [np.zeros(9), np.zeros((9, 9)), np.zeros((3, 3, 3, 4)), np.zeros((3, 3, 3, 3, 3))])
+def test_image_of_another_dimension_is_refused(a_model, volume):
+    with pytest.raises(ImageError, match=r"\(i, j, k\)"):
+        VolumeSession(a_model, volume)
+
+
+def test_volume_without_a_finite_voxel_is_refused(a_model):
+    with pytest.raises(ImageError, match="no finite voxel"):
+        VolumeSession(a_model, np.full((3, 3, 3), np.nan))
+
+
+def test_nan_voxels_count_as_dark(a_model):
+    volume = a_scan(np.float32)
+    volume[:10] = np.nan
+    volume[50:] = np.inf
+    with VolumeSession(a_model, volume, precompute=0) as session:
+        prediction = session.plane(axis_plane(SHAPE, 2, 11)).click(28, 25)
+    assert dice(prediction.mask, a_ball()[:, :, 11].T) > 0.9
+
+
+def test_constant_volume_does_not_crash(a_model):
+    with VolumeSession(a_model, np.full(SHAPE, 7, np.int16)) as session:
+        plane = axis_plane(SHAPE, 2, 11)
+        assert session.plane(plane).click(5, 5).mask.shape == (50, 60)
+        session.accept(plane)
+        assert not session.propagate(2, 11).cancelled
+
+
+def test_single_slice_can_be_accepted_and_has_no_neighbours(a_model):
+    with VolumeSession(a_model, a_scan()[:, :, 11:12]) as session:
+        plane = axis_plane((60, 50, 1), 2, 0)
+        session.plane(plane).click(28, 25)
+        session.accept(plane)
+        assert dict(session.propagate(2, 0).masks) == {}
+        assert dice(session.labelmap[:, :, 0] > 0, a_ball()[:, :, 11]) > 0.9
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["accept", "undo", "redo"]), st.integers(0, 2), st.integers(0, 3)), max_size=10)
+)
+def test_labelmap_history_leads_back_to_every_earlier_state(actions):
+    session = VolumeSession(ToyModel(), np.arange(64, dtype=np.int16).reshape(4, 4, 4), precompute=0)
+    past, future = [session.labelmap.copy()], []
+    for name, axis, index in actions:
+        if name == "undo":
+            session.undo()
+            if len(past) > 1:
+                future.append(past.pop())
+        elif name == "redo":
+            session.redo()
+            if future:
+                past.append(future.pop())
+        else:
+            session.accept(axis_plane((4, 4, 4), axis, index), np.random.default_rng(axis + index).random((4, 4)) > 0.5)
+            past, future = [*past, session.labelmap.copy()], []
+        assert np.array_equal(session.labelmap, past[-1])
