@@ -141,11 +141,10 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
             f"{source}: {len(tensors)} tensors ({few(tensors)}) of no known architecture; "
             f"compact, {', '.join(SAM_WIDTHS.values())} are known"
         )
-    if patches.shape[0] not in SAM_WIDTHS:
-        raise CheckpointError(
-            f"{source}: SAM encoder of width {patches.shape[0]}; {', '.join(map(str, SAM_WIDTHS))} are known"
-        )
-    return SAM_WIDTHS[patches.shape[0]]
+    width = next(iter(patches.shape), 0)
+    if width not in SAM_WIDTHS:
+        raise CheckpointError(f"{source}: SAM encoder of width {width}; {', '.join(map(str, SAM_WIDTHS))} are known")
+    return SAM_WIDTHS[width]
 
 
 def load_into(

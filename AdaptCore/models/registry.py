@@ -83,24 +83,18 @@ def user_manifest() -> Path:
 
 
 def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
-    """Read a manifest and check it against the schema.
+    """Read a manifest.
 
     Raises:
         ModelError: unreadable, no JSON, or not as the schema says.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); a model manifest is wanted") from error
     except ValueError as error:
         raise ModelError(f"{path}: no JSON ({error}); a model manifest is wanted") from error
-    problem = best_match(Draft202012Validator(schema).iter_errors(content))
-    if problem is not None:
-        raise ModelError(f"{path}: {problem.json_path}: {problem.message}; a model manifest as in {SCHEMA} is wanted")
+    check_manifest(content, path)
     return tuple(ModelEntry(**entry) for entry in content["models"])
 
 
@@ -108,11 +102,28 @@ def write_manifest(path: Path, entries: tuple[ModelEntry, ...]) -> None:
     """Replace a manifest.
 
     Raises:
+        ModelError: an entry is not as the schema says; nothing is written.
         OutputError: the system could not write.
     """
     content = {"version": 1, "models": [asdict(entry) for entry in entries]}
+    check_manifest(content, path)
     make_folder(path.parent)
     write_bytes(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def check_manifest(content: object, path: Path) -> None:
+    """Check a manifest's content against the schema.
+
+    Raises:
+        ModelError: the message names the place in the manifest and what is wrong there.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
+    problem = best_match(Draft202012Validator(schema).iter_errors(content))
+    if problem is not None:
+        raise ModelError(f"{path}: {problem.json_path}: {problem.message}; a model manifest as in {SCHEMA} is wanted")
 
 
 def make_folder(folder: Path) -> None:
@@ -159,7 +170,7 @@ def load_model(
     """Load a model by name, or from a checkpoint file whose architecture shows in its tensors.
 
     Args:
-        name_or_path: name in a manifest, or a file.
+        name_or_path: name in a manifest, or a file (one without a usual suffix as "./FILE").
         device: "cpu", "cuda", "cuda:N", "mps"; the fastest one there is by default.
         checkpoint: other weights for the named model, of its architecture.
         precision: see `choose_dtype`.
@@ -182,9 +193,8 @@ def load_model(
 
 
 def names_file(name_or_path: str) -> bool:
-    """Whether a model is asked for by its file: one that exists, or a word that can only be a path."""
-    path = Path(name_or_path)
-    return path.is_file() or path.suffix.lower() in WEIGHT_SUFFIXES or len(path.parts) > 1
+    """Whether a model is asked for by its file: by a suffix of weights or a folder before it."""
+    return name_or_path.lower().endswith(WEIGHT_SUFFIXES) or "/" in name_or_path or "\\" in name_or_path
 
 
 def present_path(entry: ModelEntry) -> Path:
@@ -274,7 +284,8 @@ def add_model(
 
     Raises:
         CheckpointError: the file cannot be used, or is not of the architecture named.
-        ModelError: the name is taken or no name, or the user's manifest is damaged (it is left as it is).
+        ModelError: the name is taken or not made of letters, digits, _ and -, or the user's manifest is damaged (it
+            stays as it is).
         OutputError: the manifest cannot be written.
     """
     if name in (entry.name for entry in list_models()):
@@ -392,4 +403,4 @@ def check_received(entry: ModelEntry, path: Path) -> None:
 
 
 def describe_size(size: int | None) -> str:
-    return "size not known" if size is None else f"{size / 1e6:.0f} MB"
+    return "size not known" if size is None else f"{size / 1e6:.1f} MB"

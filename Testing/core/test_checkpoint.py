@@ -1,0 +1,242 @@
+"""Weight files are read whole and unchanged, and nothing in them is run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from AdaptCore.errors import CheckpointError
+from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT, detect_architecture, load_into, load_tensors, sha256_of
+
+WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
+
+
+class RunsCode:
+    """Unpickling it touches a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def a_pytorch_file(tmp_path: Path) -> Path:
+    torch.save(WEIGHTS, tmp_path / "weights.pth")
+    return tmp_path / "weights.pth"
+
+
+@pytest.fixture
+def a_safetensors_file(tmp_path: Path) -> Path:
+    save_file(WEIGHTS, tmp_path / "weights.safetensors", {"architecture": "compact"})
+    return tmp_path / "weights.safetensors"
+
+
+def assert_same(tensors: dict[str, Tensor]) -> None:
+    assert tensors.keys() == WEIGHTS.keys()
+    for name, tensor in WEIGHTS.items():
+        assert torch.equal(tensors[name], tensor)
+        assert tensors[name].dtype == tensor.dtype
+
+
+def test_a_pytorch_file_gives_its_tensors(a_pytorch_file: Path) -> None:
+    tensors, metadata = load_tensors(a_pytorch_file)
+    assert_same(tensors)
+    assert metadata == {}
+
+
+def test_a_safetensors_file_gives_tensors_and_metadata(a_safetensors_file: Path) -> None:
+    tensors, metadata = load_tensors(a_safetensors_file)
+    assert_same(tensors)
+    assert metadata == {"architecture": "compact"}
+
+
+def test_formats_are_told_apart_by_content(a_safetensors_file: Path) -> None:
+    assert_same(load_tensors(a_safetensors_file.rename(a_safetensors_file.with_suffix(".pth")))[0])
+
+
+def test_tensors_survive_a_replaced_file(a_safetensors_file: Path) -> None:
+    tensors, _ = load_tensors(a_safetensors_file)
+    a_safetensors_file.write_bytes(b"")
+    assert_same(tensors)
+
+
+def test_the_checksum_is_the_contents_sha256(a_pytorch_file: Path) -> None:
+    assert sha256_of(a_pytorch_file) == hashlib.sha256(a_pytorch_file.read_bytes()).hexdigest()
+
+
+def test_the_right_checksum_is_accepted_in_either_case(a_pytorch_file: Path) -> None:
+    assert_same(load_tensors(a_pytorch_file, sha256_of(a_pytorch_file).upper())[0])
+
+
+def test_one_changed_byte_fails_the_checksum(a_safetensors_file: Path) -> None:
+    digest = sha256_of(a_safetensors_file)
+    content = bytearray(a_safetensors_file.read_bytes())
+    content[-1] ^= 1
+    a_safetensors_file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"weights.safetensors: SHA256 .*{digest} is wanted"):
+        load_tensors(a_safetensors_file, digest)
+
+
+def test_a_pickle_in_place_of_weights_does_not_run(tmp_path: Path) -> None:
+    path, touched = tmp_path / "weights.pth", tmp_path / "touched"
+    path.write_bytes(pickle.dumps(RunsCode(touched)))
+    with pytest.raises(CheckpointError, match=r"weights.pth: not a checkpoint"):
+        load_tensors(path)
+    assert not touched.exists()
+
+
+def test_code_inside_a_pytorch_file_does_not_run(tmp_path: Path) -> None:
+    path, touched = tmp_path / "weights.pth", tmp_path / "touched"
+    torch.save({"a": torch.zeros(2), "b": RunsCode(touched)}, path)
+    with pytest.raises(CheckpointError, match=r"weights.pth: refused.*run code"):
+        load_tensors(path)
+    assert not touched.exists()
+
+
+def test_a_pytorch_file_that_runs_code_would_do_so_with_a_plain_load(tmp_path: Path) -> None:
+    path, touched = tmp_path / "weights.pth", tmp_path / "touched"
+    torch.save({"b": RunsCode(touched)}, path)
+    torch.load(path, weights_only=False)
+    assert touched.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"<!DOCTYPE html><html>404</html>", "the file is a web page"),
+        (b"GIF89a and some more bytes", "not a checkpoint"),
+        (b"PK\x03\x04 and nothing more", "truncated or damaged"),
+        (b"\xff" * 8 + b"{" + b"x" * 40, "truncated or damaged"),
+    ],
+    ids=["empty", "web page", "other format", "zip without end", "header longer than the file"],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "file.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"file\.pth: {message}.*is wanted"):
+        load_tensors(path)
+
+
+def test_a_zip_archive_of_something_else_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "file.pth", "w") as archive:
+        archive.writestr("slides/one.xml", "<p/>")
+    with pytest.raises(CheckpointError, match=r"file\.pth: truncated or damaged PyTorch file"):
+        load_tensors(tmp_path / "file.pth")
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_truncated_file_is_refused(a_pytorch_file: Path, a_safetensors_file: Path, suffix: str, kept: float) -> None:
+    path = a_pytorch_file if suffix == "pth" else a_safetensors_file
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(CheckpointError, match=f"weights.{suffix}: "):
+        load_tensors(path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 255)), min_size=1, max_size=6), pth=st.booleans()
+)
+def test_a_damaged_file_is_read_or_refused_with_one_error(
+    a_pytorch_file: Path, a_safetensors_file: Path, tmp_path: Path, changes: list[tuple[int, int]], pth: bool
+) -> None:
+    content = bytearray((a_pytorch_file if pth else a_safetensors_file).read_bytes())
+    for place, value in changes:
+        content[place % len(content)] = value
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(content)
+    try:
+        tensors, _ = load_tensors(damaged)
+    except CheckpointError as error:
+        assert str(error).startswith(str(damaged))
+    else:
+        assert all(isinstance(tensor, Tensor) for tensor in tensors.values())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.pth: cannot be read"):
+        load_tensors(tmp_path / "nowhere.pth")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_tensors(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"model": {"a": torch.zeros(2)}, "epoch": 3}, [torch.zeros(2)], {}, {1: torch.zeros(2)}],
+    ids=["nested", "list", "empty", "unnamed"],
+)
+def test_anything_but_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match="dictionary of named tensors is wanted"):
+        load_tensors(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize(("width", "architecture"), [(768, "sam_vit_b"), (1024, "sam_vit_l"), (1280, "sam_vit_h")])
+def test_sam_is_told_by_the_width_of_its_encoder(width: int, architecture: str) -> None:
+    assert detect_architecture({SAM_PATCH_WEIGHT: torch.zeros(width, 3, 1, 1)}, {}, "file") == architecture
+
+
+def test_the_compact_model_is_told_by_its_metadata() -> None:
+    assert detect_architecture(WEIGHTS, {"architecture": "compact", "config": json.dumps({})}, "file") == "compact"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"conv.weight": torch.zeros(1)}, r"net\.pth: 1 tensors \(conv.weight\) of no known architecture"),
+        ({SAM_PATCH_WEIGHT: torch.zeros(384, 3, 1, 1)}, r"net\.pth: SAM encoder of width 384"),
+        ({SAM_PATCH_WEIGHT: torch.tensor(1.0)}, r"net\.pth: SAM encoder of width 0"),
+    ],
+)
+def test_an_unknown_architecture_is_refused(tensors: dict[str, Tensor], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        detect_architecture(tensors, {}, "net.pth")
+
+
+def test_half_precision_weights_are_loaded_in_the_modules_precision() -> None:
+    module = nn.Linear(2, 1)
+    load_into(module, {"weight": torch.tensor([[0.5, 2.0]], dtype=torch.float16), "bias": torch.ones(1)}, "file")
+    assert module.weight.tolist() == [[0.5, 2.0]]
+    assert module.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"weight": torch.zeros(1, 2)}, "1 tensors missing: bias"),
+        ({"weight": torch.zeros(1, 2), "bias": torch.zeros(1), "c": torch.zeros(1)}, "1 tensors unexpected: c"),
+        (
+            {"weight": torch.zeros(1, 3), "bias": torch.zeros(1)},
+            r"1 tensors of wrong shape: weight \(1, 3\) instead of \(1, 2\)",
+        ),
+    ],
+    ids=["missing", "unexpected", "wrong shape"],
+)
+def test_weights_of_another_network_are_refused_and_change_nothing(tensors: dict[str, Tensor], message: str) -> None:
+    module = nn.Linear(2, 1)
+    before = module.weight.clone()
+    with pytest.raises(CheckpointError, match=rf"net\.pth: {message}; weights of little are wanted"):
+        load_into(module, tensors, "net.pth", "little")
+    assert torch.equal(module.weight, before)
+
+
+def test_of_many_wrong_tensors_the_first_few_are_named() -> None:
+    with pytest.raises(CheckpointError, match="7 tensors unexpected: t0, t1, t2 and 4 more; weights of Identity"):
+        load_into(nn.Identity(), {f"t{i}": torch.zeros(1) for i in range(7)}, "net.pth")

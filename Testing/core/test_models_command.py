@@ -1,0 +1,135 @@
+"""`adaptseg models` as a user types it."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from AdaptCore.commands import models
+from AdaptCore.errors import CheckpointError, ModelError
+from AdaptCore.models.compact import CompactConfig, CompactNetwork, config_to_json
+from AdaptCore.models.registry import ModelEntry, find_model, sha256_of, user_manifest, write_manifest
+
+SMALL = CompactConfig(input_side=64, stem=(16, 16, 16), dim=32, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
+
+
+@pytest.fixture(autouse=True)
+def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder, empty and apart from the real one."""
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def a_checkpoint(tmp_path: Path) -> Path:
+    """Random weights of a small compact model."""
+    torch.manual_seed(0)
+    path = tmp_path / "little.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in CompactNetwork(SMALL).state_dict().items()}
+    save_file(tensors, path, {"architecture": "compact", "config": config_to_json(SMALL)})
+    return path
+
+
+@pytest.fixture
+def a_server(a_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Offers the model "little"; gives the addresses that were opened."""
+    opened: list[str] = []
+
+    def answer(opener: urllib.request.OpenerDirector, url: str, timeout: float) -> io.BytesIO:
+        opened.append(url)
+        return io.BytesIO(a_checkpoint.read_bytes())
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", answer)
+    size, digest, url = a_checkpoint.stat().st_size, sha256_of(a_checkpoint), "https://weights.example.org/little"
+    entry = ModelEntry("little", "compact", "little", url, digest, size, "CC0-1.0", "nobody", "", "")
+    write_manifest(user_manifest(), (entry,))
+    return opened
+
+
+def adaptseg(*words: str | Path) -> None:
+    parser = argparse.ArgumentParser()
+    models.add_parser(parser.add_subparsers())
+    arguments = parser.parse_args([str(word) for word in words])
+    arguments.run(arguments)
+
+
+def test_list_shows_what_is_here_and_what_can_be_fetched(
+    a_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine", "--licence", "CC0-1.0")
+    capsys.readouterr()
+    adaptseg("models", "list")
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert list(rows) == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mine"]
+    assert "to fetch" in rows["sam_vit_h"]
+    assert "2564.6 MB" in rows["sam_vit_h"]
+    assert rows["mine"].split()[1] == "here"
+    assert "CC0-1.0" in rows["mine"]
+
+
+def test_an_added_model_is_verified(a_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine")
+    assert "mine: compact" in capsys.readouterr().out
+    adaptseg("models", "verify", "mine")
+    assert "mine: checksum and architecture are right" in capsys.readouterr().out
+
+
+def test_verify_looks_at_all_that_is_here(a_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine")
+    adaptseg("models", "add", a_checkpoint, "--name", "too")
+    capsys.readouterr()
+    adaptseg("models", "verify")
+    names = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert names[-2:] == ["mine", "too"]
+    assert "sam_vit_b" not in names
+
+
+def test_verify_stops_at_a_changed_file(a_checkpoint: Path) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine")
+    a_checkpoint.write_bytes(a_checkpoint.read_bytes() + b"x")
+    with pytest.raises(CheckpointError, match=r"little\.safetensors: SHA256"):
+        adaptseg("models", "verify")
+
+
+@pytest.mark.parametrize("answer", ["y", "Y", " yes "])
+def test_fetch_downloads_after_a_yes(
+    a_server: list[str], a_home: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    adaptseg("models", "fetch", "little")
+    assert a_server == ["https://weights.example.org/little"]
+    assert sha256_of(a_home / "models" / "little") == find_model("little").sha256
+
+
+@pytest.mark.parametrize("answer", ["", "n", "no", "yeah right"])
+def test_fetch_leaves_the_network_alone_without_a_yes(
+    a_server: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    adaptseg("models", "fetch", "little")
+    assert a_server == []
+    assert "Nothing was fetched." in capsys.readouterr().out
+
+
+def test_fetch_with_nobody_to_answer_asks_for_the_option(a_server: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(ModelError, match="y or the option --yes is wanted"):
+        adaptseg("models", "fetch", "little")
+    assert a_server == []
+
+
+def test_fetch_with_yes_says_what_it_fetches(a_server: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    adaptseg("models", "fetch", "little", "--yes")
+    assert "licence CC0-1.0, from https://weights.example.org/little" in capsys.readouterr().out
+    assert len(a_server) == 1
+
+
+def test_an_action_is_wanted() -> None:
+    with pytest.raises(SystemExit):
+        adaptseg("models")
