@@ -7,6 +7,7 @@ OUT = out
 DATA = ../shared/data
 TARGETS = bu_bil_2,bu_bil_3,drishti_gs:od_min2of4,drishti_gs:cup_min2of4,busi,ph2,cxr_lungs,lung_ct_2d,polyp_mini,msd_hippocampus:any
 LIMIT = 64
+CLICKS = --data $(DATA) --targets $(TARGETS) --limit $(LIMIT)
 
 help: ## show this list
 	@echo "Targets:"
@@ -32,12 +33,15 @@ format: $(VENV)/.dev ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-train: $(VENV)/.run ## train the built-in model on synthetic images (resumes where it stopped)
-	$(BIN)/adaptseg train --out $(OUT)/train
+# glibc would give memory back to the system after every step and ask for it again at the next.
+train: $(VENV)/.run ## train the built-in model on synthetic images; goes on where it stopped
+	MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_MAX_=0 \
+	$(BIN)/adaptseg train --out $(OUT)/train $$(test ! -f $(OUT)/train/training.pt || echo --resume)
 
-bench: $(VENV)/.dev ## measure the built-in model: make bench DATA=../shared/data
+bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DATA=FOLDER
 	mkdir -p $(OUT)/bench
-	$(BIN)/adaptseg bench clicks --data $(DATA) --targets $(TARGETS) --limit $(LIMIT) --json $(OUT)/bench/clicks.json
+	$(BIN)/adaptseg bench clicks $(CLICKS) --json $(OUT)/bench/clicks.json
+	$(BIN)/adaptseg bench clicks $(CLICKS) --model growcut,random-walker --json $(OUT)/bench/rivals.json
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
 	$(BIN)/adaptseg bench latency --json $(OUT)/bench/latency.json
 
