@@ -43,7 +43,7 @@ bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DAT
 	$(BIN)/adaptseg bench clicks $(CLICKS) --json $(OUT)/bench/clicks.json
 	$(BIN)/adaptseg bench clicks $(CLICKS) --model growcut,random-walker --json $(OUT)/bench/rivals.json
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
-	$(BIN)/adaptseg bench latency --json $(OUT)/bench/latency.json
+	$(BIN)/python Testing/bench_latency.py --json $(OUT)/bench/latency.json
 
 clean: ## remove what was built and measured, and the virtual environment
 	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
