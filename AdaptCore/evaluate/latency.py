@@ -1,0 +1,305 @@
+"""Benchmark of speed and memory: a model as the product runs it, beside SAM's own predictor in the same run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from AdaptCore.errors import ModelError
+from AdaptCore.evaluate.phantom import PhantomRecipe, make_phantom
+from AdaptCore.evaluate.tables import text_table
+from AdaptCore.evaluate.users import next_click
+from AdaptCore.models.base import Model
+from AdaptCore.predict.cache import EmbeddingCache
+from AdaptCore.predict.geometry import axis_plane
+from AdaptCore.predict.intensity import apply_window, auto_window
+from AdaptCore.predict.plane import Look, PlaneEncoder, PlaneSession, mask_logits, predict_window
+from AdaptCore.predict.volume import VolumeSession
+from AdaptCore.predict.zoom import CropWindow, ZoomPolicy
+from AdaptCore.prompts import Click, Prompts
+
+SIDE = 512
+LATER_CLICKS = 5
+WARM_UP_ROUNDS = 2
+PEER = "SamPredictor vit_b"
+RATIOS = ("embed_ms", "click_ms", "first_click_ms")
+
+Timings = dict[str, list[float]]
+"""Milliseconds by measure."""
+
+Answer = TypeVar("Answer")
+
+
+class Contender(Protocol):
+    """Something whose answers are timed."""
+
+    def round(self, image: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Timings:
+        """Time everything once on a new image, float32 (S, S) in [0, 1], with the mask the user wants, bool (S, S)."""
+        ...
+
+
+class ProductContender:
+    """A model behind plane and volume sessions.
+
+    Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding, zoom);
+    `click_ms` of the simulated user's later clicks there; `zoom_ms`, a second look in a window never seen (embedding,
+    decoding); `plane_change_ms` to a plane of a volume whose embedding is cached; `warm_click_ms`, the first click on
+    it.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def round(self, image: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Timings:
+        first = _wanted_click(truth, np.zeros_like(truth), rng)
+        embed_ms, _ = timed(self._model.encode, image, device=self._model.device)
+        timings: Timings = {"embed_ms": [embed_ms]}
+        started, session = timed(PlaneSession, self._model, image)
+        answered, prediction = timed(session.click, first.x, first.y)
+        timings["first_click_ms"] = [started + answered]
+        timings["click_ms"] = []
+        for _ in range(LATER_CLICKS):
+            click = _wanted_click(truth, prediction.mask, rng)
+            answered, prediction = timed(session.click, click.x, click.y, click.positive)
+            timings["click_ms"].append(answered)
+        timings["zoom_ms"] = [self._zoom(image, truth, first)]
+        change, warm = self._change_plane(image, first)
+        return timings | {"plane_change_ms": [change], "warm_click_ms": [warm]}
+
+    def _zoom(self, image: np.ndarray, truth: np.ndarray, click: Click) -> float:
+        height, width = truth.shape
+        window = CropWindow(width // 4, height // 4, 3 * width // 4, 3 * height // 4)
+        encoder = PlaneEncoder(self._model, image, EmbeddingCache())
+        before = Look(torch.from_numpy(mask_logits(truth)), 1.0)
+        return timed(predict_window, self._model, encoder, Prompts((click,)), before, window, ZoomPolicy())[0]
+
+    def _change_plane(self, image: np.ndarray, click: Click) -> tuple[float, float]:
+        volume = np.stack([image.T, image.T[::-1]], axis=2)
+        away, there = (axis_plane(volume.shape, 2, index) for index in (1, 0))
+        with VolumeSession(self._model, volume, precompute=1) as session:
+            session.plane(away)
+            session.wait()
+            change, plane_session = timed(session.plane, there)
+            session.wait()
+            warm, _ = timed(plane_session.click, click.x, click.y)
+        return change, warm
+
+
+class PeerContender:
+    """`segment_anything.SamPredictor` with vit_b and random weights: the time does not depend on them.
+
+    `embed_ms` is `set_image`, `first_click_ms` that and `predict` with three masks, `click_ms` is `predict` with one
+    mask and the earlier logits, as in SAM's notebook.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Raises ModelError when segment-anything or a fitting torchvision is missing."""
+        from AdaptCore.models.sam import build_network
+
+        torch.manual_seed(0)
+        network = build_network("sam_vit_b").to(device)
+        from segment_anything import SamPredictor
+
+        self._predictor = SamPredictor(network)
+        self._device = device
+
+    def round(self, image: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Timings:
+        colour = np.repeat((255 * image).astype(np.uint8)[..., None], 3, axis=2)
+        clicks = [_wanted_click(truth, np.zeros_like(truth), rng)]
+        embed, _ = timed(self._predictor.set_image, colour, device=self._device)
+        first, (masks, scores, logits) = timed(self._predict, clicks, None)
+        best = int(scores.argmax())
+        mask, prior = masks[best], logits[best]
+        later: list[float] = []
+        for _ in range(LATER_CLICKS):
+            clicks.append(_wanted_click(truth, mask, rng))
+            elapsed, (masks, _scores, logits) = timed(self._predict, clicks, prior)
+            later.append(elapsed)
+            mask, prior = masks[0], logits[0]
+        return {"embed_ms": [embed], "first_click_ms": [embed + first], "click_ms": later}
+
+    def _predict(self, clicks: list[Click], prior: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self._predictor.predict(
+            point_coords=np.array([(click.x, click.y) for click in clicks]),
+            point_labels=np.array([int(click.positive) for click in clicks]),
+            mask_input=None if prior is None else prior[None],
+            multimask_output=prior is None,
+        )
+
+
+def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
+    """Time a model and SAM's predictor in turns on the same images; peak memory comes from processes of their own.
+
+    Returns:
+        {"models": {name: {measure: {"median", "p95"}, "peak_mb"}}, "threads", "device", "input": [H, W], "rounds"} and,
+        where SAM's predictor cannot run here, "skipped": {name: reason}.
+
+    Raises:
+        AdaptSegError: the model cannot be loaded.
+    """
+    contenders: dict[str, Contender] = {model_name: _product(model_name, device)}
+    skipped: dict[str, str] = {}
+    try:
+        contenders[PEER] = _peer(device)
+    except ModelError as error:
+        skipped[PEER] = str(error)
+    timings = time_rounds(contenders, rounds)
+    models = {name: summarize(of) for name, of in timings.items()}
+    for name in contenders:
+        models[name]["peak_mb"] = _in_own_process(_peak_of_peer if name == PEER else _peak_of_product, name, device)
+    result = {
+        "models": models,
+        "threads": torch.get_num_threads(),
+        "device": _device(device).type,
+        "input": [SIDE, SIDE],
+        "rounds": rounds,
+    }
+    return result | ({"skipped": skipped} if skipped else {})
+
+
+def time_rounds(contenders: Mapping[str, Contender], rounds: int, side: int = SIDE) -> dict[str, Timings]:
+    """Let all contenders take turns on the same images and kinds of clicks; the first two rounds only warm up."""
+    timings: dict[str, Timings] = {name: {} for name in contenders}
+    for index in range(-WARM_UP_ROUNDS, rounds):
+        image, truth = phantom_plane(side, seed=index + WARM_UP_ROUNDS)
+        for name, contender in contenders.items():
+            measured = contender.round(image, truth, np.random.default_rng(index + WARM_UP_ROUNDS))
+            if index >= 0:
+                for key, values in measured.items():
+                    timings[name].setdefault(key, []).extend(values)
+    return timings
+
+
+def summarize(timings: Timings) -> dict[str, Any]:
+    """Median and 95th percentile of each measure."""
+    return {
+        key: {"median": float(np.median(values)), "p95": float(np.percentile(values, 95))}
+        for key, values in timings.items()
+    }
+
+
+def report(result: dict[str, Any]) -> str:
+    """The result as text: one row a measure and model, then how many times faster the model is than its peer."""
+    rows: list[list[object]] = []
+    for name, measures in result["models"].items():
+        for key, value in measures.items():
+            if key != "peak_mb":
+                rows.append([name, key.removesuffix("_ms").replace("_", " "), value["median"], value["p95"]])
+    lines = [text_table(["model", "measure", "median ms", "95th percentile ms"], rows), ""]
+    lines += [f"peak memory of {name}: {measures['peak_mb']:.0f} MB" for name, measures in result["models"].items()]
+    lines.append(
+        f"{result['threads']} threads on {result['device']}, input {result['input'][0]} x {result['input'][1]}"
+    )
+    lines += [f"{name} skipped: {reason}" for name, reason in result.get("skipped", {}).items()]
+    return "\n".join(lines + _ratios(result["models"]))
+
+
+def phantom_plane(side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A phantom of one plane, its lesion about a third as wide: float32 (S, S) in [0, 1] and bool (S, S)."""
+    third = side * 0.8 / 6
+    phantom = make_phantom(seed, PhantomRecipe(size=(side, side, 1), lesion_radii=(third, third, third)))
+    stored = phantom.volume.array[:, :, 0].T
+    return apply_window(stored, auto_window(stored)), np.ascontiguousarray(phantom.truth[:, :, 0].T)
+
+
+def peak_megabytes() -> float:
+    """Most memory that this process ever held, in MB."""
+    if sys.platform == "win32":
+        return _windows_peak_bytes() / 2**20
+    elif sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    else:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+
+
+def timed(work: Callable[..., Answer], *arguments: object, device: torch.device | None = None) -> tuple[float, Answer]:
+    """Milliseconds and answer of work(*arguments); waits for what a GPU still computes."""
+    started = time.perf_counter()
+    answer = work(*arguments)
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+    if device is not None and device.type == "mps":
+        torch.mps.synchronize()
+    return 1000 * (time.perf_counter() - started), answer
+
+
+def _wanted_click(truth: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> Click:
+    """The simulated user's click; a user who has nothing left to correct confirms the object."""
+    return next_click(truth, mask, rng) or _wanted_click(truth, np.zeros_like(truth), rng)
+
+
+def _device(requested: str | None) -> torch.device:
+    from AdaptCore.models.devices import choose_device
+
+    return choose_device(requested)
+
+
+def _product(name: str, device: str | None) -> ProductContender:
+    from AdaptCore.models.registry import load_model
+
+    return ProductContender(load_model(name, device))
+
+
+def _peer(device: str | None) -> PeerContender:
+    return PeerContender(_device(device))
+
+
+def _in_own_process(peak: Callable[[str, str | None], float], name: str, device: str | None) -> float:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(peak, name, device).result()
+
+
+def _peak_of_product(name: str, device: str | None) -> float:
+    time_rounds({name: _product(name, device)}, 1)
+    return peak_megabytes()
+
+
+def _peak_of_peer(name: str, device: str | None) -> float:
+    time_rounds({name: _peer(device)}, 1)
+    return peak_megabytes()
+
+
+def _windows_peak_bytes() -> int:
+    import ctypes
+    from ctypes import wintypes
+
+    class Counters(ctypes.Structure):
+        _fields_ = (
+            ("size", wintypes.DWORD),
+            ("page_faults", wintypes.DWORD),
+            ("peak_working_set", ctypes.c_size_t),
+            ("others", ctypes.c_size_t * 7),
+        )
+
+    counters = Counters(size=ctypes.sizeof(Counters))
+    kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
+    kernel32.GetCurrentProcess.restype = wintypes.HANDLE
+    kernel32.K32GetProcessMemoryInfo.argtypes = (wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD)
+    if not kernel32.K32GetProcessMemoryInfo(kernel32.GetCurrentProcess(), ctypes.byref(counters), counters.size):
+        raise ctypes.WinError(ctypes.get_last_error())  # type: ignore[attr-defined,unused-ignore]
+    return int(counters.peak_working_set)
+
+
+def _ratios(models: dict[str, Any]) -> list[str]:
+    """How many times longer the peer takes, by median."""
+    if PEER not in models:
+        return []
+    peer = models[PEER]
+    return [
+        f"{key.removesuffix('_ms').replace('_', ' ')}: {PEER} takes {peer[key]['median'] / of[key]['median']:.1f} x "
+        f"as long as {name}"
+        for name, of in models.items()
+        if name != PEER
+        for key in RATIOS
+    ]
