@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
-import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld

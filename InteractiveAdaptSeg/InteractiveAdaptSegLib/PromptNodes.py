@@ -155,7 +155,9 @@ class PromptNodes:
         steps = [PromptStep(step, tuple(stroke)) for step, stroke in clicks.items()]
         for node in self.boxNodes:
             if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
-                steps.append(PromptStep(int(node.GetAttribute(STEP_ATTRIBUTE)), box=_planeBox(node, geometry, toVoxels)))
+                steps.append(
+                    PromptStep(int(node.GetAttribute(STEP_ATTRIBUTE)), box=_planeBox(node, geometry, toVoxels))
+                )
         return sorted(steps, key=lambda action: action.step)
 
     def addStep(self, geometry: PlaneGeometry, action: PromptStep) -> None:
@@ -201,6 +203,11 @@ class PromptNodes:
                 node.ApplyTransform(transform)
         if not np.array_equal(current, np.array(stored)):
             self._rememberGeometry()
+
+    def setVisible(self, isVisible: bool) -> None:
+        """Show or hide the prompts in the views."""
+        for node in (*self.pointNodes, *self.boxNodes):
+            node.SetDisplayVisibility(isVisible)
 
     def remove(self) -> None:
         """Take the prompts and all their nodes out of the scene."""

@@ -13,6 +13,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, toWorldMatrix
 
 UNDO_STATES = 10
@@ -70,8 +71,9 @@ class SegmentWriter:
         self._onOutsideEdit = onOutsideEdit
         self._volumeNode: Any = None
         self._segmentationNode: Any = None
+        self._observed: Any = None
         self._segmentID = ""
-        self._observations: list[tuple[Any, int]] = []
+        self._observations = Observations()
         self._busy = False
         self._editor = slicer.vtkSlicerSegmentEditorLogic()
         self._editor.SetMRMLScene(scene)
@@ -158,9 +160,6 @@ class SegmentWriter:
             with self._ownChange():
                 self._editor.Redo()
 
-    def forgetHistory(self) -> None:
-        self._editor.ClearUndoState()
-
     def contents(self, voxels: np.ndarray) -> np.ndarray:
         """Which of the volume's voxels N x 3 (i, j, k) the segment holds, bool (N)."""
         segment = self._segmentationNode.GetSegmentation().GetSegment(self._segmentID)
@@ -177,10 +176,8 @@ class SegmentWriter:
 
     def release(self) -> None:
         """Let go of the target, its history and all observers."""
-        for observed, tag in self._observations:
-            observed.RemoveObserver(tag)
-        self._observations = []
-        self._volumeNode = self._segmentationNode = None
+        self._observations.clear()
+        self._volumeNode = self._segmentationNode = self._observed = None
         self._segmentID = ""
         self._editor.ClearUndoState()
         self._editor.SetSegmentEditorNode(None)
@@ -202,9 +199,9 @@ class SegmentWriter:
         segmentation = segmentationNode.GetSegmentation()
         if self._editor.GetReferenceImageGeometryStringFromSegmentation(segmentation):
             return
-        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
         if segmentationNode.GetParentTransformNode() is None:
             segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
 
     def _modify(self, modifier: Any, mode: int) -> None:
         self._editor.ModifySegmentByLabelmap(self._segmentationNode, self._segmentID, modifier, mode, True, False)
@@ -230,14 +227,15 @@ class SegmentWriter:
         return np.linalg.inv(gridToWorld) @ ijkToWorld(self._volumeNode)
 
     def _observe(self, segmentation: Any) -> None:
-        if any(observed is segmentation for observed, _ in self._observations):
-            return
-        for observed, tag in self._observations:
-            observed.RemoveObserver(tag)
-        events = (segmentation.SourceRepresentationModified, segmentation.SegmentAdded, segmentation.SegmentRemoved)
-        self._observations = [
-            (segmentation, segmentation.AddObserver(event, self._onSegmentationModified)) for event in events
-        ]
+        if segmentation is not self._observed:
+            self._observations.clear()
+            self._observed = segmentation
+        for event in (
+            segmentation.SourceRepresentationModified,
+            segmentation.SegmentAdded,
+            segmentation.SegmentRemoved,
+        ):
+            self._observations.add(segmentation, event, self._onSegmentationModified)
 
     def _onSegmentationModified(self, caller: Any, event: str) -> None:
         if not self._busy:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-MODULE_FOLDER = Path(__file__).resolve().parents[2] / "InteractiveAdaptSeg"
-DISC_RADIUS = 7.0
+from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, RADII, SHAPE, SceneApplication, rotation
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def slicer_libraries() -> None:
     """Skip where Slicer's libraries or what they load are missing; make the module's package importable."""
     pytest.importorskip("vtk", reason="vtk cannot be loaded", exc_type=ImportError)
-    pytest.importorskip("slicer", reason="slicer-core cannot be loaded", exc_type=ImportError)
-    if str(MODULE_FOLDER) not in sys.path:
-        sys.path.insert(0, str(MODULE_FOLDER))
+    pytest.importorskip("slicer.util", reason="slicer-core cannot be loaded", exc_type=ImportError)
+    for folder in (REPOSITORY, REPOSITORY / "InteractiveAdaptSeg"):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
 
 
 @pytest.fixture
@@ -37,70 +38,88 @@ def a_scene(slicer_libraries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     application.close()
 
 
-class SceneApplication:
-    """What of qSlicerApplication a scene needs: application logic, colours, module logics, reading and writing."""
+@pytest.fixture
+def an_ellipsoid() -> np.ndarray:
+    """Truth of the bright ellipsoid in the test volumes, bool (i, j, k)."""
+    offsets = np.indices(SHAPE).transpose(1, 2, 3, 0) - CENTRE
+    return ((offsets / RADII) ** 2).sum(axis=3) <= 1.0
 
-    def __init__(self, cache_folder: Path) -> None:
-        import slicer
-        import vtk
 
-        self.scene = slicer.vtkMRMLScene()
-        crosshair = slicer.vtkMRMLCrosshairNode()
-        crosshair.SetSingletonTag("default")
-        self.scene.AddNode(crosshair)
-        self.logic = slicer.vtkSlicerApplicationLogic()
-        self.logic.SetMRMLScene(self.scene)
-        colours = slicer.vtkMRMLColorLogic()
-        colours.SetMRMLScene(self.scene)
-        colours.AddDefaultColorNodes()
-        self.logic.SetColorLogic(colours)
-        self.logic.SetSliceLogics(vtk.vtkCollection())
-        self.logic.SetViewLogics(vtk.vtkCollection())
-        slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
-        slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
-        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene)
-        self._connect_files(cache_folder)
-        self.module_logics = {
-            name: self._module_logic(name, class_name)
-            for name, class_name in (
-                ("Terminologies", "vtkSlicerTerminologiesModuleLogic"),
-                ("SubjectHierarchy", "vtkSlicerSubjectHierarchyModuleLogic"),
-                ("Volumes", "vtkSlicerVolumesLogic"),
-                ("Transforms", "vtkSlicerTransformLogic"),
-                ("Markups", "vtkSlicerMarkupsLogic"),
-                ("Segmentations", "vtkSlicerSegmentationsModuleLogic"),
-            )
-        }
-        self.app = SimpleNamespace(applicationLogic=lambda: self.logic, mrmlScene=lambda: self.scene)
-        self.modules = SimpleNamespace(
-            **{
-                name.lower(): SimpleNamespace(logic=lambda logic=logic: logic)
-                for name, logic in self.module_logics.items()
-            }
-        )
+@pytest.fixture
+def voxels(an_ellipsoid: np.ndarray) -> np.ndarray:
+    """A bright ellipsoid and a fainter cube on dark, slightly noisy ground, int16 (i, j, k)."""
+    image = np.random.default_rng(0).normal(0, 3, SHAPE)
+    image[an_ellipsoid] += 500
+    cube = tuple(slice(centre - 2, centre + 3) for centre in OTHER_CENTRE)
+    image[cube] += 250
+    return image.astype(np.int16)
 
-    def close(self) -> None:
-        self.scene.Clear(True)
-        for logic in (*self.module_logics.values(), self.remote_io, self.logic):
-            logic.SetMRMLScene(None)
 
-    def _connect_files(self, cache_folder: Path) -> None:
-        import slicer
+@pytest.fixture
+def make_volume(a_scene: Any, voxels: np.ndarray) -> Callable[..., Any]:
+    """Adds a volume: make_volume(array=None, ijkToRAS=None)."""
+    import slicer
 
-        self.remote_io = slicer.vtkMRMLRemoteIOLogic()
-        self.remote_io.SetMRMLScene(self.scene)
-        self.remote_io.GetCacheManager().SetRemoteCacheDirectory(str(cache_folder))
-        self.remote_io.AddDataIOToScene()
-        self.data_io = slicer.vtkDataIOManagerLogic()
-        self.data_io.SetMRMLApplicationLogic(self.logic)
-        self.data_io.SetAndObserveDataIOManager(self.remote_io.GetDataIOManager())
-        self.logic.SetMRMLSceneDataIO(self.scene, self.remote_io, self.data_io)
+    def make(array: np.ndarray | None = None, ijkToRAS: np.ndarray | None = None) -> Any:
+        node = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Volume")
+        slicer.util.updateVolumeFromArray(node, np.ascontiguousarray((voxels if array is None else array).T))
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.eye(4) if ijkToRAS is None else ijkToRAS))
+        node.CreateDefaultDisplayNodes()
+        return node
 
-    def _module_logic(self, name: str, class_name: str) -> Any:
-        import slicer
+    return make
 
-        logic = getattr(slicer, class_name)()
-        logic.SetMRMLApplicationLogic(self.logic)
-        logic.SetMRMLScene(self.scene)
-        self.logic.SetModuleLogic(name, logic)
-        return logic
+
+@pytest.fixture
+def a_volume(make_volume: Callable[..., Any]) -> Any:
+    """A volume with spacing 0.8 x 0.9 x 2.5 mm along the patient's axes, stored as most scanners do (LPS)."""
+    matrix = np.diag([-0.8, -0.9, 2.5, 1.0])
+    matrix[:3, 3] = (15.0, 20.0, -30.0)
+    return make_volume(ijkToRAS=matrix)
+
+
+@pytest.fixture
+def an_oblique_volume(make_volume: Callable[..., Any]) -> Any:
+    """A volume whose axes are turned against the patient's by 25 and 15 degrees, with unequal spacing."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation(2, 25.0) @ rotation(0, 15.0) @ np.diag([-0.8, -0.9, 2.5])
+    matrix[:3, 3] = (15.0, 20.0, -30.0)
+    return make_volume(ijkToRAS=matrix)
+
+
+@pytest.fixture
+def a_segmentation(a_scene: Any, a_volume: Any) -> Any:
+    """A segmentation of `a_volume` with the empty segments "lesion" and "organ"."""
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Segmentation")
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(a_volume)
+    for segmentID in ("lesion", "organ"):
+        node.GetSegmentation().AddEmptySegment(segmentID, segmentID)
+    return node
+
+
+@pytest.fixture
+def a_slice_view(a_scene: Any) -> Any:
+    """An axial slice view."""
+    node = a_scene.CreateNodeByClass("vtkMRMLSliceNode")
+    node.UnRegister(None)
+    node.SetName("Red")
+    node.SetLayoutName("Red")
+    node = a_scene.AddNode(node)
+    node.SetOrientation("Axial")
+    return node
+
+
+@pytest.fixture
+def put_under_transform(a_scene: Any) -> Callable[..., Any]:
+    """Puts nodes under a new linear transform: put_under_transform(matrix, *nodes)."""
+    import slicer
+
+    def put(matrix: np.ndarray, *nodes: Any) -> Any:
+        transform = a_scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Transform")
+        transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+        for node in nodes:
+            node.SetAndObserveTransformNodeID(transform.GetID())
+        return transform
+
+    return put

@@ -1,0 +1,68 @@
+"""The user's actions as commands that can be undone and redone in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Command(Protocol):
+    """An action that has been done."""
+
+    def undo(self) -> None: ...
+
+    def redo(self) -> None: ...
+
+
+class History:
+    """What was done and what was undone."""
+
+    def __init__(self) -> None:
+        self._done: list[Command] = []
+        self._undone: list[Command] = []
+
+    @property
+    def canUndo(self) -> bool:
+        return bool(self._done)
+
+    @property
+    def canRedo(self) -> bool:
+        return bool(self._undone)
+
+    def push(self, command: Command) -> None:
+        """Note an action; what was undone before can no longer be redone."""
+        self._done.append(command)
+        self._undone.clear()
+
+    def undo(self) -> Command | None:
+        """Undo the last action and give it; None if there is none."""
+        if not self._done:
+            return None
+        command = self._done.pop()
+        command.undo()
+        self._undone.append(command)
+        return command
+
+    def redo(self) -> Command | None:
+        """Do again what was undone last and give it; None if there is none."""
+        if not self._undone:
+            return None
+        command = self._undone.pop()
+        command.redo()
+        self._done.append(command)
+        return command
+
+    def drop(self, isGone: Callable[[Command], bool]) -> None:
+        """Forget the actions that can be neither undone nor redone any more."""
+        self.dropDone(isGone)
+        self.dropUndone(isGone)
+
+    def dropDone(self, isGone: Callable[[Command], bool]) -> None:
+        self._done = [command for command in self._done if not isGone(command)]
+
+    def dropUndone(self, isGone: Callable[[Command], bool]) -> None:
+        self._undone = [command for command in self._undone if not isGone(command)]
+
+    def clear(self) -> None:
+        self._done.clear()
+        self._undone.clear()

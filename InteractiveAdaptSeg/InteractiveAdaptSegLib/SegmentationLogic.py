@@ -1,0 +1,675 @@
+"""Interactive segmentation in the scene: prompts in, masks out, with undo; survives whatever happens to its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import vtk
+
+from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.History import Command, History
+from InteractiveAdaptSegLib.Observations import Observations
+from InteractiveAdaptSegLib.PreviewNode import PreviewNode
+from InteractiveAdaptSegLib.PromptNodes import PromptNodes, PromptStep, markPoint, unmarkedPoints
+from InteractiveAdaptSegLib.PropagationTask import PropagationTask
+from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, ijkToWorld, slicePlane, voxelArray, worldPoint
+
+if TYPE_CHECKING:
+    from AdaptCore.models.base import Model
+    from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.plane import PlaneSession
+    from AdaptCore.predict.propagate import Propagation
+
+
+@dataclass(eq=False)
+class PromptCommand:
+    """A prompt on a plane, and the box it replaced if it was a box."""
+
+    target: Target
+    geometry: PlaneGeometry
+    action: PromptStep
+    replaced: PromptStep | None
+
+    def undo(self) -> None:
+        self.target.plane(self.geometry).undo()
+        self.target.prompts.removeStep(self.action.step)
+        if self.replaced is not None:
+            self.target.prompts.addStep(self.geometry, self.replaced)
+
+    def redo(self) -> None:
+        self.target.plane(self.geometry).redo()
+        self.target.prompts.addStep(self.geometry, self.action)
+
+
+@dataclass(eq=False)
+class ClearCommand:
+    """The prompts of a plane were cleared; its mask is kept for the parts of the object to come."""
+
+    target: Target
+    geometry: PlaneGeometry
+    actions: list[PromptStep]
+    keptBefore: np.ndarray | None
+    keptAfter: np.ndarray
+
+    def undo(self) -> None:
+        self.target.plane(self.geometry).undo()
+        for action in self.actions:
+            self.target.prompts.addStep(self.geometry, action)
+        self.target.kept.pop(self.geometry)
+        if self.keptBefore is not None:
+            self.target.kept[self.geometry] = self.keptBefore
+
+    def redo(self) -> None:
+        self.target.plane(self.geometry).redo()
+        self.target.prompts.removePlane(self.geometry)
+        self.target.kept[self.geometry] = self.keptAfter
+
+
+@dataclass(eq=False)
+class WriteCommand:
+    """Masks were written into the segment, as one step of Slicer's undo and some steps of the session's."""
+
+    target: Target
+    geometry: PlaneGeometry
+    writer: SegmentWriter
+    sessionSteps: int
+    acceptedBefore: list[int]
+    acceptedAfter: list[int]
+
+    def undo(self) -> None:
+        self.writer.undo()
+        for _ in range(self.sessionSteps):
+            self.target.session.undo()
+        self.target.prompts.acceptedPlanes = self.acceptedBefore
+
+    def redo(self) -> None:
+        self.writer.redo()
+        for _ in range(self.sessionSteps):
+            self.target.session.redo()
+        self.target.prompts.acceptedPlanes = self.acceptedAfter
+
+
+@dataclass(eq=False)
+class _RunningPropagation:
+    target: Target
+    geometry: PlaneGeometry
+    task: PropagationTask
+    labelsBefore: np.ndarray
+    sessionSteps: int
+    done: int = 0
+    total: int = 0
+
+
+class SegmentationLogic:
+    """All that the panel does, without the panel.
+
+    Points are given in world coordinates (RAS, mm) together with the slice view they were made in. Every method that
+    the user calls for raises a subclass of AdaptSegError with a message for the user, and then has changed nothing.
+
+    Args:
+        scene: the scene to work in.
+        loadModel: gives the model, called once before the first prompt; None loads the built-in one.
+        onChanged: called whenever what the panel shows may have changed.
+        onMessage: called with what the user should know and did not ask for, such as that a node is gone.
+        defer: runs a function when the current event has been dealt with; Slicer's markups do not like to be changed
+            while they report a change.
+    """
+
+    def __init__(
+        self,
+        scene: Any,
+        loadModel: Callable[[], Model] | None = None,
+        onChanged: Callable[[], None] = lambda: None,
+        onMessage: Callable[[str], None] = lambda text: None,
+        defer: Callable[[Callable[[], None]], None] = lambda function: function(),
+    ) -> None:
+        self._scene = scene
+        self._loadModel = loadModel or _loadBuiltInModel
+        self._onChanged = onChanged
+        self._onMessage = onMessage
+        self._defer = defer
+        self._model: Model | None = None
+        self._cache: Any = None
+        self._targets: dict[str, Target] = {}
+        self._target: Target | None = None
+        self._active: PlaneGeometry | None = None
+        self._running: _RunningPropagation | None = None
+        self._history = History()
+        self._changingPrompts = False
+        self._writer = SegmentWriter(scene, self._onOutsideEdit)
+        self._preview = PreviewNode(scene)
+        self._observations = Observations()
+        self._observeScene()
+
+    @property
+    def hasTarget(self) -> bool:
+        return self._target is not None
+
+    @property
+    def promptNodes(self) -> PromptNodes | None:
+        """The nodes of the current segment's prompts."""
+        return self._target.prompts if self._target else None
+
+    @property
+    def activePlane(self) -> PlaneGeometry | None:
+        """The plane of the latest prompt; `accept` and `propagate` act on it."""
+        return self._active
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """The active plane's mask (H, W) that `accept` would write."""
+        return self._target.mask(self._active) if self._target and self._active else None
+
+    @property
+    def isAccepted(self) -> bool:
+        """Whether the active plane's mask is in the segment already."""
+        mask = self.mask
+        if self._target is None or self._active is None or mask is None:
+            return False
+        return np.array_equal(mask, self._target.planeLabels(self._active))
+
+    @property
+    def isPropagating(self) -> bool:
+        return self._running is not None
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Planes done and planes there can be at most, of the propagation under way."""
+        return (self._running.done, self._running.total) if self._running else (0, 0)
+
+    @property
+    def canUndo(self) -> bool:
+        self._forgetLostWrites()
+        return self._history.canUndo and not self.isPropagating
+
+    @property
+    def canRedo(self) -> bool:
+        self._forgetLostWrites()
+        return self._history.canRedo and not self.isPropagating
+
+    @property
+    def editorNode(self) -> Any:
+        """Slicer's Segment Editor node: its masking and overwriting hold for what is written."""
+        return self._writer.editorNode
+
+    def setTarget(self, volumeNode: Any, segmentationNode: Any, segmentID: str = "") -> None:
+        """Choose what to segment; without a segment ID, a new segment is added.
+
+        Prompts that the scene holds for the segment are taken up again.
+        """
+        self._requireIdle()
+        if volumeNode is None:
+            raise SceneError("no volume is chosen: choose one")
+        if segmentationNode is None:
+            raise SceneError("no segmentation is chosen: choose one or make a new one")
+        voxels = voxelArray(volumeNode)
+        if not segmentID:
+            name = segmentationNode.GetSegmentation().GenerateUniqueSegmentID("Segment")
+            segmentID = self._writer.addSegment(segmentationNode, name)
+        self._writer.setTarget(volumeNode, segmentationNode, segmentID)
+        self._forgetLostWrites()
+        prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID)
+        if prompts is None:
+            with self._ownPrompts():
+                prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
+        self._select(self._targets.get(prompts.node.GetID()) or self._newTarget(prompts, voxels))
+
+    def clearTarget(self) -> None:
+        """Stop working on the current segment; what was written and the prompts stay."""
+        self.stopPropagation()
+        self._target = self._active = None
+        self._preview.hide()
+        self._onChanged()
+
+    def addClick(self, sliceNode: Any, world: Sequence[float], positive: bool = True) -> None:
+        """A click on the object or, negative, on the background."""
+        geometry, toPixel = self._planeOf(sliceNode)
+        x, y = toPixel(world)
+        self._prompt(geometry, lambda plane: plane.click(x, y, positive))
+
+    def addScribble(self, sliceNode: Any, worldPoints: Sequence[Sequence[float]], positive: bool = True) -> None:
+        """A stroke on the object or, negative, on the background."""
+        geometry, toPixel = self._planeOf(sliceNode)
+        pixels = [toPixel(world) for world in worldPoints]
+        self._prompt(geometry, lambda plane: plane.scribble(pixels, positive))
+
+    def addBox(self, sliceNode: Any, corner: Sequence[float], oppositeCorner: Sequence[float]) -> None:
+        """A box around the object, in place of the plane's earlier one."""
+        geometry, toPixel = self._planeOf(sliceNode)
+        (x0, x1), (y0, y1) = (sorted(pair) for pair in zip(toPixel(corner), toPixel(oppositeCorner)))
+        self._prompt(geometry, lambda plane: plane.box(x0, y0, x1, y1))
+
+    def showPlane(self, sliceNode: Any) -> bool:
+        """Make the plane that a view shows the active one if it has prompts; whether it has."""
+        target = self._requireTarget()
+        geometry = slicePlane(sliceNode, target.volumeNode)
+        if geometry not in target.prompts.planes or not target.storedSteps(geometry):
+            return False
+        self._activate(geometry)
+        return True
+
+    def clearPrompts(self) -> None:
+        """Clear the active plane's prompts, to point at a further part of the object; accepted masks stay."""
+        self._requireIdle()
+        target, geometry = self._requirePlane()
+        actions = target.storedSteps(geometry)
+        before, after = target.kept.get(geometry), target.planeLabels(geometry)
+        target.plane(geometry).reset()
+        target.kept[geometry] = after
+        with self._ownPrompts():
+            target.prompts.removePlane(geometry)
+        self._history.push(ClearCommand(target, geometry, actions, before, after))
+        self._activate(geometry)
+
+    def accept(self) -> None:
+        """Write the active plane's mask into the segment, in place of what was accepted there before."""
+        self._requireIdle()
+        target, geometry = self._requirePlane()
+        mask = target.mask(geometry)
+        if mask is None:
+            raise PromptError("this plane has no mask to accept: give it a click, scribble or box first")
+        change = target.change(geometry, mask)
+        if change.add is None and change.remove is None:
+            raise PromptError("the mask is empty: nothing to accept")
+        self._aim(target)
+        self._writer.write(change.add, change.remove)
+        target.session.accept(geometry, mask)
+        before = target.prompts.acceptedPlanes
+        target.markAccepted(geometry)
+        self._history.push(WriteCommand(target, geometry, self._writer, 1, before, target.prompts.acceptedPlanes))
+        self._activate(geometry)
+
+    def propagate(self, sliceNode: Any = None) -> None:
+        """Carry the mask of a slice to its neighbours, in the background; call `update` for news.
+
+        Args:
+            sliceNode: starts from what the segment holds on the slice in this view; None starts from the active
+                plane, which is accepted first if it is not.
+        """
+        self._requireIdle()
+        target = self._requireTarget()
+        if sliceNode is not None:
+            geometry = slicePlane(sliceNode, target.volumeNode)
+        else:
+            geometry = self._requirePlane()[1]
+            if not self.isAccepted:
+                self.accept()
+        axis = geometry.axis
+        if axis is None:
+            raise SceneError("propagation needs a slice along the volume's axes: turn the view to the volume plane")
+        index = int(geometry.plane_to_ijk[axis, 2])
+        self._aim(target)
+        contents = target.planeContents(geometry, self._writer)
+        if not contents.any():
+            raise PromptError(f"the segment is empty on slice {index}: accept a mask there first")
+        steps = self._confirm(target, geometry, contents)
+        task = PropagationTask(
+            lambda progress, cancelled: target.session.propagate(axis, index, progress=progress, cancelled=cancelled)
+        )
+        before = target.session.labelmap > 0
+        self._running = _RunningPropagation(target, geometry, task, before, steps)
+        self._onChanged()
+
+    def update(self, seconds: float = 0.02) -> bool:
+        """Take the news of the propagation under way, waiting for them up to `seconds`; whether it goes on.
+
+        The segment is written here, when the propagation has ended.
+        """
+        running = self._running
+        if running is None:
+            return False
+        for news in running.task.news(seconds):
+            running.done, running.total = news.done, news.total
+        if running.task.isFinished:
+            self._running = None
+            self._writePropagation(running)
+        self._onChanged()
+        return self._running is not None
+
+    def cancelPropagation(self) -> None:
+        """Stop before the next plane; the planes done until then are written by `update`."""
+        if self._running is not None:
+            self._running.task.cancel()
+
+    def stopPropagation(self) -> None:
+        """End the propagation under way and write nothing."""
+        if self._running is None:
+            return
+        running, self._running = self._running, None
+        running.task.stop()
+        self._undoSession(running)
+
+    def undo(self) -> None:
+        """Take back the latest prompt, acceptance or propagation."""
+        self._requireIdle()
+        self._forgetLostWrites()
+        with self._ownPrompts():
+            command = self._history.undo()
+        self._show(command)
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._requireIdle()
+        self._forgetLostWrites()
+        with self._ownPrompts():
+            command = self._history.redo()
+        self._show(command)
+
+    def close(self) -> None:
+        """Let go of everything; the scene keeps the prompts and the segments."""
+        self._dropTargets(list(self._targets.values()))
+        self._preview.remove()
+        self._observations.clear()
+
+    def _planeOf(self, sliceNode: Any) -> tuple[PlaneGeometry, Callable[[Sequence[float]], tuple[float, float]]]:
+        """The plane a view shows, and the way from world points to its pixels."""
+        self._requireIdle()
+        volumeNode = self._requireTarget().volumeNode
+        if sliceNode is None:
+            raise SceneError("prompts are given in slice views: click in one of them")
+        geometry = slicePlane(sliceNode, volumeNode)
+        toVoxels = np.linalg.inv(ijkToWorld(volumeNode))
+        return geometry, lambda world: geometry.pixel(worldPoint(toVoxels, world))
+
+    def _prompt(self, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]) -> None:
+        """Ask a plane, then store what was asked."""
+        target = self._requireTarget()
+        action, replaced = self._ask(target, geometry, ask)
+        with self._ownPrompts():
+            target.prompts.addStep(geometry, action)
+        self._observe(target)
+        self._history.push(PromptCommand(target, geometry, action, replaced))
+        self._activate(geometry)
+
+    def _ask(
+        self, target: Target, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]
+    ) -> tuple[PromptStep, PromptStep | None]:
+        """What the plane took of the prompt, as an action to store, and the box action that it replaces."""
+        self._aim(target)
+        window = displayWindow(target.volumeNode)
+        if window is not None and window != target.session.window:
+            target.session.set_window(window)
+        plane = target.plane(geometry)
+        before = plane.prompts
+        ask(plane)
+        box = plane.prompts.box if plane.prompts.box != before.box else None
+        action = PromptStep(target.prompts.nextStep, plane.prompts.clicks[len(before.clicks) :], box)
+        boxes = [stored for stored in target.storedSteps(geometry) if stored.box is not None]
+        return action, boxes[-1] if box is not None and boxes else None
+
+    def _aim(self, target: Target) -> None:
+        self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
+
+    def _confirm(self, target: Target, geometry: PlaneGeometry, contents: np.ndarray) -> int:
+        """Make a slice the confirmed start of a propagation, as it is in the segment; steps it took in the session."""
+        axis = geometry.axis
+        assert axis is not None
+        known = target.session.is_confirmed(axis, int(geometry.plane_to_ijk[axis, 2]))
+        if known and np.array_equal(contents, target.planeLabels(geometry)):
+            return 0
+        target.session.accept(geometry, contents)
+        return 1
+
+    def _writePropagation(self, running: _RunningPropagation) -> None:
+        target = running.target
+        try:
+            result = running.task.result()
+            add, remove = _difference(running, result)
+            if add is None and remove is None:
+                self._undoSession(running)
+                self._onMessage("The propagation found the object on no further slice.")
+                return
+            self._aim(target)
+            self._writer.write(add, remove)
+        except AdaptSegError as error:
+            self._undoSession(running)
+            self._onMessage(str(error))
+            return
+        accepted = target.prompts.acceptedPlanes
+        self._history.push(
+            WriteCommand(target, running.geometry, self._writer, running.sessionSteps + 1, accepted, accepted)
+        )
+
+    def _undoSession(self, running: _RunningPropagation) -> None:
+        """Bring a session back to where it was before a propagation whose result is not written."""
+        session = running.target.session
+        propagated = not np.array_equal(session.labelmap > 0, running.labelsBefore)
+        for _ in range(running.sessionSteps + propagated):
+            session.undo()
+
+    def _newTarget(self, prompts: PromptNodes, voxels: np.ndarray) -> Target:
+        from AdaptCore.predict.cache import EmbeddingCache
+        from AdaptCore.predict.volume import VolumeSession
+
+        if self._model is None:
+            self._model = self._loadModel()
+        if self._cache is None:
+            self._cache = EmbeddingCache()
+        session = VolumeSession(self._model, voxels, window=displayWindow(prompts.volumeNode), cache=self._cache)
+        target = Target(prompts, session)
+        target.confirmAccepted(self._writer)
+        self._targets[prompts.node.GetID()] = target
+        self._observe(target)
+        return target
+
+    def _select(self, target: Target) -> None:
+        if target is not self._target:
+            self._target, self._active = target, None
+            self._preview.hide()
+            for prompts in PromptNodes.all(self._scene):
+                prompts.setVisible(prompts.node is target.prompts.node)
+        self._onChanged()
+
+    def _activate(self, geometry: PlaneGeometry) -> None:
+        """Make a plane the active one and show its mask, unless the segment shows it already."""
+        self._active = geometry
+        target, mask = self._requireTarget(), self.mask
+        if mask is None or self.isAccepted:
+            self._preview.hide()
+        else:
+            self._preview.show(target.volumeNode, geometry, mask)
+        self._onChanged()
+
+    def _show(self, command: Command | None) -> None:
+        """Make the plane active that an undone or redone command concerns."""
+        if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)):
+            self._target = command.target
+            self._activate(command.geometry)
+        self._onChanged()
+
+    def _requireIdle(self) -> None:
+        if self._running is not None:
+            raise SceneError("a propagation is under way: wait for its end or cancel it")
+
+    def _requireTarget(self) -> Target:
+        if self._target is None:
+            raise SceneError("nothing is chosen to segment: choose a volume and a segment")
+        return self._target
+
+    def _requirePlane(self) -> tuple[Target, PlaneGeometry]:
+        target = self._requireTarget()
+        if self._active is None:
+            raise PromptError("no plane has a prompt yet: click on the object in a slice view first")
+        return target, self._active
+
+    @contextmanager
+    def _ownPrompts(self) -> Iterator[None]:
+        self._changingPrompts = True
+        try:
+            yield
+        finally:
+            self._changingPrompts = False
+
+    def _observe(self, target: Target) -> None:
+        volumeNode = target.volumeNode
+        self._observations.add(volumeNode, volumeNode.ImageDataModifiedEvent, self._onVoxelsModified)
+        for node in target.prompts.pointNodes:
+            for event, method in (
+                (node.PointPositionDefinedEvent, self._onPointPlaced),
+                (node.PointEndInteractionEvent, self._onPromptsChanged),
+                (node.PointRemovedEvent, self._onPromptsChanged),
+            ):
+                self._observations.add(node, event, method)
+        for node in target.prompts.boxNodes:
+            self._observations.add(node, node.PointEndInteractionEvent, self._onPromptsChanged)
+
+    def _onPointPlaced(self, caller: Any, event: str) -> None:
+        """The user has placed a point in a view: it becomes a click on the plane of the view under the cursor."""
+        if not self._changingPrompts:
+            sliceNode = self._viewUnderCursor()
+            self._defer(lambda: self._takePlacedPoints(caller, sliceNode))
+
+    def _takePlacedPoints(self, pointNode: Any, sliceNode: Any) -> None:
+        target = next((known for known in self._targets.values() if pointNode in known.prompts.pointNodes), None)
+        if target is None or pointNode.GetScene() is None:
+            return
+        for index in reversed(unmarkedPoints(pointNode)):
+            try:
+                self._takePlacedPoint(target, pointNode, index, sliceNode)
+            except AdaptSegError as error:
+                with self._ownPrompts():
+                    pointNode.RemoveNthControlPoint(index)
+                self._onMessage(str(error))
+
+    def _takePlacedPoint(self, target: Target, pointNode: Any, index: int, sliceNode: Any) -> None:
+        if target is not self._target:
+            raise SceneError("the point belongs to another segment than the chosen one: choose its segment first")
+        world = pointNode.GetNthControlPointPositionWorld(index)
+        geometry, toPixel = self._planeOf(sliceNode)
+        x, y = toPixel([world[axis] for axis in range(3)])
+        positive = pointNode is target.prompts.pointNodes[0]
+        action, replaced = self._ask(target, geometry, lambda plane: plane.click(x, y, positive))
+        with self._ownPrompts():
+            markPoint(pointNode, index, target.prompts.planeNumber(geometry), action.step)
+        self._history.push(PromptCommand(target, geometry, action, replaced))
+        self._activate(geometry)
+
+    def _viewUnderCursor(self) -> Any:
+        """The slice view that the mouse is in; None outside of slice views."""
+        crosshair = self._scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
+        return crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0]) if crosshair else None
+
+    def _onPromptsChanged(self, caller: Any, event: str) -> None:
+        """The user has moved or deleted prompts in a view or in the Markups module."""
+        if not self._changingPrompts:
+            self._defer(self._followPrompts)
+
+    def _followPrompts(self) -> None:
+        if self.isPropagating:
+            self.stopPropagation()
+            self._onMessage("The propagation was stopped because prompts were changed.")
+        for target in self._targets.values():
+            if not target.prompts.isComplete:
+                continue
+            for geometry in target.changedPlanes():
+                target.rebuild(geometry)
+                self._history.drop(lambda command, plane=geometry, of=target: _isPromptOn(command, of, plane))
+                if target is self._target and geometry == self._active:
+                    self._activate(geometry)
+        self._onChanged()
+
+    def _onOutsideEdit(self) -> None:
+        """The segmentation was edited elsewhere: Slicer's undo would take that back too, so it is given up."""
+        self._history.drop(_isWrite)
+        removed = [target for target in self._targets.values() if not target.prompts.isComplete]
+        if removed:
+            self._dropTargets(removed)
+            self._onMessage("A segment that was worked on was removed: choose another one to go on.")
+        self._onChanged()
+
+    def _forgetLostWrites(self) -> None:
+        """Slicer's undo keeps a limited number of states, and those of one segmentation only."""
+        if not self._writer.canUndo:
+            self._history.dropDone(_isWrite)
+        if not self._writer.canRedo:
+            self._history.dropUndone(_isWrite)
+
+    def _onVoxelsModified(self, caller: Any, event: str) -> None:
+        """Sessions on the old voxels end; the current one begins anew with the prompts that the scene holds."""
+        current = self._target
+        self._dropTargets([target for target in self._targets.values() if target.volumeNode is caller])
+        if current is not None and self._target is None:
+            nodes = current.volumeNode, current.segmentationNode, current.segmentID
+            self._defer(lambda: self._takeUpAgain(*nodes))
+
+    def _takeUpAgain(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> None:
+        try:
+            self.setTarget(volumeNode, segmentationNode, segmentID)
+        except AdaptSegError as error:
+            self._onMessage(str(error))
+
+    def _onSceneStartClose(self, caller: Any, event: str) -> None:
+        self._preview.forget()
+        self._dropTargets(list(self._targets.values()))
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeAboutToBeRemoved(self, caller: Any, event: str, node: Any) -> None:
+        if node is self._preview.node:
+            self._preview.forget()
+        if self._changingPrompts:
+            return
+        needed = [target for target in self._targets.values() if node in _nodesOf(target)]
+        if needed:
+            self._dropTargets(needed)
+            self._onMessage(f"'{node.GetName()}' was removed: choose a volume and a segment to go on.")
+        elif any(node in target.prompts.boxNodes for target in self._targets.values()):
+            self._defer(self._followPrompts)
+
+    def _dropTargets(self, gone: list[Target]) -> None:
+        """Close sessions whose nodes are gone or changed; nothing of the scene is touched."""
+        if self._running is not None and self._running.target in gone:
+            self._running.task.stop()
+            self._running = None
+        if self._target in gone:
+            self._target = self._active = None
+            self._writer.release()
+            self._preview.hide()
+        for target in gone:
+            target.session.close()
+        self._targets = {key: target for key, target in self._targets.items() if target not in gone}
+        self._history.drop(lambda command: getattr(command, "target", None) in gone)
+        self._observeScene()
+        self._onChanged()
+
+    def _observeScene(self) -> None:
+        """Observe the scene and what is being worked on, and nothing else."""
+        self._observations.clear()
+        self._observations.add(self._scene, self._scene.StartCloseEvent, self._onSceneStartClose)
+        self._observations.add(self._scene, self._scene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
+        for target in self._targets.values():
+            self._observe(target)
+
+
+def _difference(running: _RunningPropagation, result: Propagation) -> tuple[VoxelBlock | None, VoxelBlock | None]:
+    """Voxels that a propagation adds on the slices it has reached, and those it gives up."""
+    after = running.target.session.labelmap > 0
+    reached = np.zeros(after.shape[result.axis], bool)
+    reached[list(result.masks)] = True
+    slab = reached.reshape([-1 if axis == result.axis else 1 for axis in range(3)])
+    return VoxelBlock.around(after & slab), VoxelBlock.around(running.labelsBefore & ~after)
+
+
+def _nodesOf(target: Target) -> tuple[Any, ...]:
+    return target.volumeNode, target.segmentationNode, target.prompts.node, *target.prompts.pointNodes
+
+
+def _isWrite(command: Command) -> bool:
+    return isinstance(command, WriteCommand)
+
+
+def _isPromptOn(command: Command, target: Target, geometry: PlaneGeometry) -> bool:
+    isPrompt = isinstance(command, (PromptCommand, ClearCommand))
+    return isPrompt and command.target is target and command.geometry == geometry
+
+
+def _loadBuiltInModel() -> Model:
+    from AdaptCore.models.registry import load_model
+
+    return load_model()

@@ -1,0 +1,312 @@
+"""Writing into segments through the Segment Editor logic: neighbours, masking, overwriting, undo, other geometries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from Testing.slicer.scenes import SHAPE, matrix_of, rotation
+
+
+@pytest.fixture
+def a_writer(a_scene: Any, a_volume: Any, a_segmentation: Any) -> Any:
+    """Writes into the segment "lesion"."""
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    writer = SegmentWriter(a_scene)
+    writer.setTarget(a_volume, a_segmentation, "lesion")
+    yield writer
+    writer.release()
+
+
+def block(*limits: tuple[int, int]) -> Any:
+    """A full block of voxels from first to last index, inclusive, along i, j, k."""
+    from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock
+
+    low, high = np.array(limits).T
+    return VoxelBlock(tuple(int(v) for v in low), np.ones(high - low + 1, bool))
+
+
+def contents(segmentation: Any, volume: Any, segment_id: str) -> np.ndarray:
+    """A segment's voxels on the volume's grid, bool (i, j, k), as Slicer reads them."""
+    import slicer
+
+    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segment_id, volume).T > 0
+
+
+def expected(*limits: tuple[int, int]) -> np.ndarray:
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(first, last + 1) for first, last in limits)] = True
+    return mask
+
+
+def test_mask_lands_on_its_voxels_and_nowhere_else(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((3, 8), (10, 20), (6, 6)))
+    assert not contents(a_segmentation, a_volume, "organ").any()
+
+
+def test_source_voxels_are_never_changed(a_writer: Any, a_volume: Any, voxels: np.ndarray) -> None:
+    import slicer
+
+    a_writer.write(block((0, 39), (0, 35), (0, 11)))
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(a_volume).T, voxels)
+
+
+def test_writing_keeps_the_other_slices_of_the_segment(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    a_writer.write(block((4, 5), (11, 12), (7, 7)))
+    wanted = expected((3, 8), (10, 20), (6, 6)) | expected((4, 5), (11, 12), (7, 7))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), wanted)
+
+
+def test_voxels_can_be_taken_out_in_the_same_step(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    a_writer.write(block((9, 9), (10, 20), (6, 6)), remove=block((3, 5), (10, 20), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((6, 9), (10, 20), (6, 6)))
+    a_writer.undo()
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((3, 8), (10, 20), (6, 6)))
+
+
+def test_neighbour_keeps_its_voxels_if_overwriting_is_off(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetOverwriteMode(a_writer.editorNode.OverwriteNone)
+    a_writer.write(block((10, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "organ"), expected((0, 20), (0, 20), (5, 7)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((10, 30), (10, 12), (6, 6)))
+
+
+def test_neighbour_gives_way_only_under_the_mask_if_overwriting_is_on(
+    a_writer: Any, a_segmentation: Any, a_volume: Any
+) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetOverwriteMode(a_writer.editorNode.OverwriteAllSegments)
+    a_writer.write(block((10, 30), (10, 12), (6, 6)), remove=block((0, 2), (0, 2), (6, 6)))
+    wanted = expected((0, 20), (0, 20), (5, 7)) & ~expected((10, 30), (10, 12), (6, 6))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "organ"), wanted)
+
+
+def test_hidden_neighbour_is_kept_if_only_visible_ones_are_overwritten(
+    a_writer: Any, a_segmentation: Any, a_volume: Any
+) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_segmentation.GetDisplayNode().SetSegmentVisibility("organ", False)
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetOverwriteMode(a_writer.editorNode.OverwriteVisibleSegments)
+    a_writer.write(block((10, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "organ"), expected((0, 20), (0, 20), (5, 7)))
+
+
+def test_masking_to_another_segment_holds(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetMaskMode(a_segmentation.EditAllowedInsideSingleSegment)
+    a_writer.editorNode.SetMaskSegmentID("organ")
+    a_writer.editorNode.SetOverwriteMode(a_writer.editorNode.OverwriteNone)
+    a_writer.write(block((10, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((10, 20), (10, 12), (6, 6)))
+
+
+def test_masking_outside_other_segments_holds(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetMaskMode(a_segmentation.EditAllowedOutsideAllSegments)
+    a_writer.write(block((10, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((21, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "organ"), expected((0, 20), (0, 20), (5, 7)))
+
+
+def test_masking_by_intensity_holds(
+    a_writer: Any, a_segmentation: Any, a_volume: Any, an_ellipsoid: np.ndarray
+) -> None:
+    a_writer.editorNode.SourceVolumeIntensityMaskOn()
+    a_writer.editorNode.SetSourceVolumeIntensityMaskRange(400, 1000)
+    a_writer.write(block((0, 39), (0, 35), (6, 6)))
+    np.testing.assert_array_equal(
+        contents(a_segmentation, a_volume, "lesion"), an_ellipsoid & expected((0, 39), (0, 35), (6, 6))
+    )
+
+
+def test_undo_and_redo_bring_back_each_state(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    a_writer.write(block((3, 8), (10, 20), (7, 7)))
+    one, both = expected((3, 8), (10, 20), (6, 6)), expected((3, 8), (10, 20), (6, 7))
+    states = []
+    for step in (a_writer.undo, a_writer.undo, a_writer.redo, a_writer.redo):
+        step()
+        states.append(contents(a_segmentation, a_volume, "lesion"))
+    for state, wanted in zip(states, (one, np.zeros(SHAPE, bool), one, both)):
+        np.testing.assert_array_equal(state, wanted)
+    assert (a_writer.canUndo, a_writer.canRedo) == (True, False)
+
+
+def test_undo_never_takes_back_what_someone_else_has_drawn(
+    a_scene: Any, a_writer: Any, a_segmentation: Any, a_volume: Any
+) -> None:
+    import slicer
+
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    painted = expected((3, 8), (10, 20), (6, 6)) | expected((30, 31), (30, 31), (2, 2))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T.astype(np.uint8), a_segmentation, "lesion", a_volume)
+    assert not a_writer.canUndo
+    a_writer.undo()
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), painted)
+
+
+def test_outside_edits_are_reported_and_own_writes_are_not(a_scene: Any, a_volume: Any, a_segmentation: Any) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    reports: list[str] = []
+    writer = SegmentWriter(a_scene, lambda: reports.append("edited"))
+    writer.setTarget(a_volume, a_segmentation, "lesion")
+    writer.write(block((3, 8), (10, 20), (6, 6)))
+    writer.undo()
+    assert reports == []
+    a_segmentation.GetSegmentation().AddEmptySegment("third", "third")
+    assert reports == ["edited"]
+    writer.release()
+    a_segmentation.GetSegmentation().AddEmptySegment("fourth", "fourth")
+    assert reports == ["edited"]
+
+
+def test_contents_reads_the_segment_and_not_its_neighbour(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 2), (0, 2), (6, 6)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    assert not a_writer.contents(np.array([[1, 1, 6]])).any()
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    asked = np.array([[3, 10, 6], [8, 20, 6], [9, 20, 6], [3, 10, 5], [1, 1, 6], [39, 35, 11]])
+    assert a_writer.contents(asked).tolist() == [True, True, False, False, False, False]
+
+
+def test_segmentation_without_geometry_takes_that_of_the_volume_with_its_transform(
+    a_scene: Any, a_volume: Any, put_under_transform: Callable[..., Any]
+) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    put_under_transform(matrix_of(rotation(2, 30.0), (5.0, 6.0, 7.0)), a_volume)
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.GetSegmentation().AddEmptySegment("lesion")
+    writer = SegmentWriter(a_scene)
+    writer.setTarget(a_volume, segmentation, "lesion")
+    writer.write(block((3, 8), (10, 20), (6, 6)))
+    assert segmentation.GetTransformNodeID() == a_volume.GetTransformNodeID()
+    np.testing.assert_array_equal(contents(segmentation, a_volume, "lesion"), expected((3, 8), (10, 20), (6, 6)))
+    writer.release()
+
+
+def test_volume_under_a_transform_meets_a_segmentation_that_is_not(
+    a_writer: Any, a_volume: Any, a_segmentation: Any, put_under_transform: Callable[..., Any]
+) -> None:
+    put_under_transform(matrix_of(np.eye(3), (-0.8 * 4, 0.0, 2.5)), a_volume)
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    assert a_writer.contents(np.array([[3, 10, 6], [9, 10, 6]])).tolist() == [True, False]
+    assert contents_on_own_grid(a_segmentation) == ((7, 12), (10, 20), (7, 7))
+
+
+def contents_on_own_grid(segmentation: Any) -> tuple[tuple[int, int], ...]:
+    """First and last voxel of the segment "lesion" along each axis of the segmentation's grid."""
+    import slicer
+
+    image = segmentation.GetBinaryLabelmapInternalRepresentation("lesion")
+    first = np.array(image.GetExtent())[::2]
+    filled = np.argwhere(slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentation, "lesion").T) + first
+    return tuple((int(low), int(high)) for low, high in zip(filled.min(axis=0), filled.max(axis=0)))
+
+
+def test_oversampled_segmentation_gets_every_voxel_under_the_mask(a_scene: Any, a_volume: Any) -> None:
+    import slicer
+
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    fine = a_scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    sizes = np.array(SHAPE) * 2
+    slicer.util.updateVolumeFromArray(fine, np.zeros(sizes[::-1], np.int16))
+    matrix = slicer.util.arrayFromVTKMatrix(a_volume_matrix(a_volume))
+    matrix[:3, 3] -= matrix[:3, :3] @ (0.25, 0.25, 0.25)
+    matrix[:3, :3] /= 2
+    fine.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(fine)
+    segmentation.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    writer = SegmentWriter(a_scene)
+    writer.setTarget(a_volume, segmentation, "lesion")
+    writer.write(block((3, 8), (10, 20), (6, 6)))
+    assert contents_on_own_grid(segmentation) == ((6, 17), (20, 41), (12, 13))
+    assert contents(segmentation, fine, "lesion").sum() == 6 * 11 * 1 * 8
+    writer.release()
+
+
+def a_volume_matrix(volume: Any) -> Any:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return matrix
+
+
+def test_mask_that_misses_the_segmentation_is_refused_and_leaves_no_undo_step(
+    a_writer: Any, a_volume: Any, a_segmentation: Any, put_under_transform: Callable[..., Any]
+) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    put_under_transform(matrix_of(np.eye(3), (500.0, 0.0, 0.0)), a_volume)
+    with pytest.raises(SceneError, match="does not meet the voxels of segmentation 'Segmentation'"):
+        a_writer.write(block((3, 8), (10, 20), (6, 6)))
+    assert not a_writer.canUndo
+
+
+def test_missing_segment_is_refused(a_writer: Any, a_volume: Any, a_segmentation: Any) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    with pytest.raises(SceneError, match="has no segment 'nothing'"):
+        a_writer.setTarget(a_volume, a_segmentation, "nothing")
+
+
+def test_segmentation_made_of_surfaces_is_refused(a_scene: Any, a_volume: Any) -> None:
+    import slicer
+    import vtk
+
+    from InteractiveAdaptSegLib.Errors import SceneError
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    sphere = vtk.vtkSphereSource()
+    sphere.Update()
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Surfaces")
+    segmentation.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    segment = slicer.vtkSegment()
+    segment.AddRepresentation("Closed surface", sphere.GetOutput())
+    segmentation.GetSegmentation().AddSegment(segment, "lesion")
+    with pytest.raises(SceneError, match="'Surfaces' is made of surfaces"):
+        SegmentWriter(a_scene).setTarget(a_volume, segmentation, "lesion")
+
+
+def test_writing_after_the_segmentation_is_deleted_says_so(a_scene: Any, a_writer: Any, a_segmentation: Any) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_scene.RemoveNode(a_segmentation)
+    with pytest.raises(SceneError, match="the segmentation is gone"):
+        a_writer.write(block((3, 8), (10, 20), (6, 6)))
+
+
+def test_block_of_a_volume_mask_is_the_smallest_that_holds_it() -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock
+
+    mask = expected((3, 8), (10, 20), (6, 6))
+    mask[5, 15, 6] = False
+    found = VoxelBlock.around(mask)
+    assert found.origin == (3, 10, 6)
+    assert found.mask.shape == (6, 11, 1)
+    assert found.mask.sum() == mask.sum()
+    assert VoxelBlock.around(np.zeros(SHAPE, bool)) is None

@@ -1,0 +1,665 @@
+"""Clicks in slice views become masks in segments: acceptance, undo, several segments, propagation, gone nodes, MRB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE, matrix_of, rotation
+from Testing.toy_model import ToyModel
+
+
+class Panel:
+    """Stands for the user in front of the panel: looks at slices, clicks on voxels, and reads messages."""
+
+    def __init__(self, scene: Any, view: Any, model: ToyModel) -> None:
+        from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+
+        self.scene, self.view, self.model = scene, view, model
+        self.messages: list[str] = []
+        self.later: list[Callable[[], None]] = []
+        self.logic = SegmentationLogic(
+            scene, loadModel=lambda: model, onMessage=self.messages.append, defer=self.later.append
+        )
+        self.volume: Any = None
+        self.segmentation: Any = None
+
+    def choose(self, volume: Any, segmentation: Any, segment_id: str) -> None:
+        self.volume, self.segmentation = volume, segmentation
+        self.logic.setTarget(volume, segmentation, segment_id)
+
+    def world(self, voxel: Any) -> np.ndarray:
+        from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+        return worldPoint(ijkToWorld(self.volume), voxel)
+
+    def look_at(self, voxel: Any) -> None:
+        self.view.JumpSliceByCentering(*self.world(voxel))
+
+    def click(self, voxel: Any, positive: bool = True) -> None:
+        """Scroll to a voxel and click on it."""
+        self.look_at(voxel)
+        self.logic.addClick(self.view, self.world(voxel), positive)
+
+    def place(self, voxel: Any, positive: bool = True) -> None:
+        """Place a point with Slicer's own mouse mode instead."""
+        self.look_at(voxel)
+        crosshair = self.scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
+        crosshair.SetCursorPositionXYZ([0.0, 0.0, 0.0], self.view)
+        self.points(positive).AddControlPointWorld(*(float(value) for value in self.world(voxel)))
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Let the event loop run."""
+        while self.later:
+            self.later.pop(0)()
+
+    def points(self, positive: bool = True) -> Any:
+        return self.logic.promptNodes.pointNodes[0 if positive else 1]
+
+    def count_points(self) -> tuple[int, int]:
+        return tuple(node.GetNumberOfControlPoints() for node in self.logic.promptNodes.pointNodes)
+
+    def segment(self, segment_id: str) -> np.ndarray:
+        import slicer
+
+        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, segment_id, self.volume).T > 0
+
+    def wait(self) -> None:
+        """Wait for the propagation to end."""
+        for _ in range(2000):
+            if not self.logic.update(0.05):
+                return
+        raise AssertionError("the propagation did not end")
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    return 2.0 * float((first & second).sum()) / float(first.sum() + second.sum())
+
+
+def extent_of(image: Any) -> list[tuple[int, int]]:
+    """Where an image lies on the volume's grid: first voxel and one past the last, per axis."""
+    first_and_last = np.array(image.GetExtent()).reshape(3, 2)
+    return [(int(first), int(last) + 1) for first, last in first_and_last]
+
+
+def only_slice(mask: np.ndarray, index: int) -> np.ndarray:
+    alone = np.zeros_like(mask)
+    alone[:, :, index] = mask[:, :, index]
+    return alone
+
+
+@pytest.fixture
+def a_panel(a_scene: Any, a_slice_view: Any) -> Iterator[Panel]:
+    """A panel with nothing chosen."""
+    panel = Panel(a_scene, a_slice_view, ToyModel())
+    yield panel
+    panel.logic.close()
+
+
+@pytest.fixture
+def a_session(a_panel: Panel, a_volume: Any, a_segmentation: Any) -> Panel:
+    """A panel where the segment "lesion" is chosen."""
+    a_panel.choose(a_volume, a_segmentation, "lesion")
+    return a_panel
+
+
+def test_one_click_finds_the_object_on_its_slice(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
+    a_session.click(CENTRE)
+    assert dice(a_session.logic.mask.T, an_ellipsoid[:, :, CENTRE[2]]) > 0.9
+    assert not a_session.segment("lesion").any()
+
+
+def test_accepting_writes_the_mask_into_the_chosen_segment_on_that_slice_only(
+    a_session: Panel, an_ellipsoid: np.ndarray
+) -> None:
+    a_session.click(CENTRE)
+    mask = a_session.logic.mask
+    a_session.logic.accept()
+    wanted = np.zeros(SHAPE, bool)
+    wanted[:, :, CENTRE[2]] = mask.T
+    np.testing.assert_array_equal(a_session.segment("lesion"), wanted)
+    assert not a_session.segment("organ").any()
+    assert dice(a_session.segment("lesion"), only_slice(an_ellipsoid, CENTRE[2])) > 0.9
+
+
+def test_source_voxels_stay_as_they_are(a_session: Panel, voxels: np.ndarray) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    a_session.wait()
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(a_session.volume).T, voxels)
+
+
+@pytest.mark.parametrize("orientation, axis", [("Sagittal", 0), ("Coronal", 1)])
+def test_other_orientations_write_their_own_slice(
+    a_session: Panel, an_ellipsoid: np.ndarray, orientation: str, axis: int
+) -> None:
+    a_session.view.SetOrientation(orientation)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    filled = np.unique(np.argwhere(a_session.segment("lesion"))[:, axis])
+    assert filled.tolist() == [CENTRE[axis]]
+    truth = an_ellipsoid & a_session.segment("lesion")
+    assert truth.sum() > 0.8 * np.take(an_ellipsoid, CENTRE[axis], axis).sum()
+
+
+def test_oblique_view_writes_the_voxels_that_its_plane_passes(
+    a_panel: Panel, an_oblique_volume: Any, an_ellipsoid: np.ndarray
+) -> None:
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    segmentation = a_panel.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_panel.choose(an_oblique_volume, segmentation, "")
+    a_panel.click(CENTRE)
+    a_panel.logic.accept()
+    segment = a_panel.segment(segmentation.GetSegmentation().GetNthSegmentID(0))
+    assert an_ellipsoid[segment].mean() > 0.85
+    heights = (ijkToWorld(an_oblique_volume) @ np.column_stack((np.argwhere(segment), np.ones(segment.sum()))).T)[2]
+    np.testing.assert_allclose(heights, a_panel.world(CENTRE)[2], atol=1.3)
+
+
+def test_volume_and_segmentation_under_a_transform_agree(
+    a_session: Panel, an_ellipsoid: np.ndarray, put_under_transform: Callable[..., Any]
+) -> None:
+    import slicer
+
+    turn = matrix_of(rotation(2, 90.0), (5.0, -7.0, 2.5))
+    put_under_transform(turn, a_session.volume, a_session.segmentation)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    image = a_session.segmentation.GetBinaryLabelmapInternalRepresentation("lesion")
+    filled = slicer.util.arrayFromSegmentInternalBinaryLabelmap(a_session.segmentation, "lesion").T > 0
+    truth = only_slice(an_ellipsoid, CENTRE[2])[tuple(slice(*limits) for limits in extent_of(image))]
+    assert dice(filled, truth) > 0.9
+
+
+def test_negative_click_takes_away(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    before = a_session.logic.mask
+    a_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    assert before[CENTRE[1], CENTRE[0] + 7]
+    assert not a_session.logic.mask[CENTRE[1], CENTRE[0] + 7]
+
+
+def test_box_gives_a_mask_inside_it(a_session: Panel) -> None:
+    a_session.look_at(CENTRE)
+    corners = [(CENTRE[0] + sign * 4, CENTRE[1] + sign * 4, CENTRE[2]) for sign in (1, -1)]
+    a_session.logic.addBox(a_session.view, *(a_session.world(corner) for corner in corners))
+    rows, columns = np.nonzero(a_session.logic.mask)
+    for pixels, centre in ((columns, CENTRE[0]), (rows, CENTRE[1])):
+        assert centre - 4 <= pixels.min() <= centre - 3
+        assert centre + 3 <= pixels.max() <= centre + 4
+
+
+def test_scribble_is_one_step(a_session: Panel) -> None:
+    a_session.look_at(CENTRE)
+    stroke = [a_session.world((CENTRE[0] + step, CENTRE[1], CENTRE[2])) for step in range(-4, 5)]
+    a_session.logic.addScribble(a_session.view, stroke)
+    assert a_session.count_points()[0] > 1
+    a_session.logic.undo()
+    assert a_session.count_points() == (0, 0)
+    assert a_session.logic.mask is None
+
+
+def test_refused_prompt_changes_nothing(a_session: Panel) -> None:
+    from AdaptCore.errors import PromptError
+
+    with pytest.raises(PromptError):
+        a_session.click(CENTRE, positive=False)
+    assert a_session.count_points() == (0, 0)
+    assert not a_session.logic.canUndo
+    with pytest.raises(PromptError, match="no plane has a prompt"):
+        a_session.logic.accept()
+
+
+def test_click_outside_the_volume_is_refused(a_session: Panel) -> None:
+    from AdaptCore.errors import PromptError
+
+    with pytest.raises(PromptError, match="outside the plane"):
+        a_session.click((SHAPE[0] + 5, 0, CENTRE[2]))
+
+
+def test_click_in_a_3d_view_is_refused(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    with pytest.raises(SceneError, match="in slice views"):
+        a_session.logic.addClick(None, a_session.world(CENTRE))
+
+
+def test_mask_is_shown_until_it_is_accepted(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    preview = a_session.scene.GetFirstNodeByName("Preview")
+    assert preview.GetDisplayNode().GetVisibility()
+    shown = preview.GetBinaryLabelmapInternalRepresentation("preview")
+    assert shown.GetScalarRange() == (0, 1)
+    a_session.logic.accept()
+    assert not preview.GetDisplayNode().GetVisibility()
+
+
+def test_undo_takes_back_prompts_and_acceptances_in_order(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    one = a_session.logic.mask
+    a_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    two = a_session.logic.mask
+    a_session.logic.accept()
+    a_session.logic.undo()
+    assert not a_session.segment("lesion").any()
+    np.testing.assert_array_equal(a_session.logic.mask, two)
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.logic.mask, one)
+    assert a_session.count_points() == (1, 0)
+    a_session.logic.undo()
+    assert a_session.count_points() == (0, 0)
+    assert not a_session.logic.canUndo
+    for _ in range(3):
+        a_session.logic.redo()
+    assert a_session.count_points() == (1, 1)
+    np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]].T, two)
+
+
+def test_second_acceptance_replaces_the_first_on_that_slice(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    a_session.logic.accept()
+    np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]].T, a_session.logic.mask)
+    assert not a_session.segment("lesion")[CENTRE[0] + 7, CENTRE[1], CENTRE[2]]
+
+
+def test_what_was_painted_by_hand_stays(a_session: Panel) -> None:
+    import slicer
+
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[1:4, 1:4, CENTRE[2]] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert a_session.segment("lesion")[1:4, 1:4, CENTRE[2]].all()
+    assert a_session.segment("lesion")[CENTRE]
+
+
+def test_painting_by_hand_after_acceptance_ends_undo_of_it(a_session: Panel) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    painted = a_session.segment("lesion")
+    painted[1:4, 1:4, 2] = True
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        painted.T.astype(np.uint8), a_session.segmentation, "lesion", a_session.volume
+    )
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.segment("lesion"), painted)
+    assert a_session.count_points() == (0, 0)
+
+
+def test_cleared_prompts_leave_room_for_a_further_part(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    a_session.logic.clearPrompts()
+    assert a_session.count_points() == (0, 0)
+    a_session.click(OTHER_CENTRE)
+    a_session.logic.accept()
+    both = a_session.segment("lesion")
+    assert (both & first).sum() == first.sum()
+    assert both[OTHER_CENTRE]
+    for _ in range(3):
+        a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.segment("lesion"), first)
+    assert a_session.count_points() == (1, 0)
+
+
+def test_segments_keep_their_own_prompts_and_masks(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    lesion = a_session.segment("lesion")
+    a_session.choose(a_session.volume, a_session.segmentation, "organ")
+    assert a_session.count_points() == (0, 0)
+    a_session.click(OTHER_CENTRE)
+    a_session.logic.accept()
+    np.testing.assert_array_equal(a_session.segment("lesion"), lesion)
+    assert a_session.segment("organ")[OTHER_CENTRE]
+    a_session.choose(a_session.volume, a_session.segmentation, "lesion")
+    assert a_session.count_points() == (1, 0)
+
+
+def test_undo_follows_the_segments_back(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.choose(a_session.volume, a_session.segmentation, "organ")
+    a_session.click(OTHER_CENTRE)
+    a_session.logic.accept()
+    for _ in range(3):
+        a_session.logic.undo()
+    assert not a_session.segment("lesion").any()
+    assert not a_session.segment("organ").any()
+    assert a_session.logic.promptNodes.segmentID == "lesion"
+    assert a_session.count_points() == (1, 0)
+
+
+def test_new_segment_is_added_on_request(a_session: Panel) -> None:
+    a_session.logic.setTarget(a_session.volume, a_session.segmentation)
+    assert a_session.segmentation.GetSegmentation().GetNumberOfSegments() == 3
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert a_session.segment(a_session.logic.promptNodes.segmentID)[CENTRE]
+    assert not a_session.segment("lesion").any()
+
+
+def test_segment_editor_masking_holds(a_session: Panel) -> None:
+    node = a_session.logic.editorNode
+    node.SourceVolumeIntensityMaskOn()
+    node.SetSourceVolumeIntensityMaskRange(1000, 2000)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert not a_session.segment("lesion").any()
+
+
+def test_propagation_fills_the_object_and_nothing_else(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    assert a_session.logic.isPropagating
+    a_session.wait()
+    assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
+    assert a_session.logic.progress == (0, 0)
+    a_session.logic.undo()
+    filled = np.unique(np.argwhere(a_session.segment("lesion"))[:, 2])
+    assert filled.tolist() == [CENTRE[2]]
+    a_session.logic.redo()
+    assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
+
+
+def test_propagation_starts_from_what_was_corrected_by_hand(a_session: Panel) -> None:
+    import slicer
+
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[CENTRE[0] - 3 : CENTRE[0] + 4, CENTRE[1] - 3 : CENTRE[1] + 4, CENTRE[2]] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    a_session.look_at(CENTRE)
+    a_session.logic.propagate(a_session.view)
+    a_session.wait()
+    segment = a_session.segment("lesion")
+    np.testing.assert_array_equal(segment[:, :, CENTRE[2]], painted[:, :, CENTRE[2]] > 0)
+    assert segment[CENTRE[0], CENTRE[1], CENTRE[2] + 1]
+
+
+def test_propagation_accepts_the_mask_it_starts_from(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.propagate()
+    a_session.wait()
+    assert a_session.segment("lesion")[CENTRE]
+    a_session.logic.undo()
+    a_session.logic.undo()
+    assert not a_session.segment("lesion").any()
+
+
+def test_cancelled_propagation_keeps_what_was_done(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    planes = a_session.model.encoded
+    a_session.logic.propagate()
+    a_session.logic.cancelPropagation()
+    a_session.wait()
+    assert not a_session.logic.isPropagating
+    assert a_session.segment("lesion").sum() < an_ellipsoid.sum()
+    assert a_session.segment("lesion")[CENTRE]
+    assert a_session.model.encoded - planes < SHAPE[2]
+
+
+def test_nothing_else_is_done_during_a_propagation(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    with pytest.raises(SceneError, match="propagation is under way"):
+        a_session.click(CENTRE)
+    assert not a_session.logic.canUndo
+    a_session.wait()
+    assert a_session.logic.canUndo
+
+
+def test_propagation_of_an_oblique_plane_is_refused(a_panel: Panel, an_oblique_volume: Any) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    segmentation = a_panel.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_panel.choose(an_oblique_volume, segmentation, "")
+    a_panel.click(CENTRE)
+    with pytest.raises(SceneError, match="along the volume's axes"):
+        a_panel.logic.propagate()
+
+
+def test_empty_slice_cannot_be_propagated(a_session: Panel) -> None:
+    from AdaptCore.errors import PromptError
+
+    a_session.look_at(CENTRE)
+    with pytest.raises(PromptError, match="empty on slice 6"):
+        a_session.logic.propagate(a_session.view)
+
+
+def test_point_placed_in_a_view_becomes_a_click(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
+    a_session.place(CENTRE)
+    assert dice(a_session.logic.mask.T, an_ellipsoid[:, :, CENTRE[2]]) > 0.9
+    a_session.logic.undo()
+    assert a_session.count_points() == (0, 0)
+    a_session.logic.redo()
+    assert a_session.count_points() == (1, 0)
+
+
+def test_point_placed_outside_of_slice_views_is_taken_back_with_a_message(a_session: Panel) -> None:
+    a_session.points().AddControlPointWorld(1.0, 2.0, 3.0)
+    a_session.catch_up()
+    assert a_session.count_points() == (0, 0)
+    assert "in slice views" in a_session.messages[-1]
+
+
+def test_dragged_point_is_answered_where_it_is_now(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.points().SetNthControlPointPositionWorld(0, *(float(v) for v in a_session.world(OTHER_CENTRE)))
+    a_session.points().InvokeEvent(a_session.points().PointEndInteractionEvent)
+    a_session.catch_up()
+    assert a_session.logic.mask[OTHER_CENTRE[1], OTHER_CENTRE[0]]
+    assert not a_session.logic.mask[CENTRE[1], CENTRE[0]]
+
+
+def test_point_deleted_in_the_markups_module_is_no_longer_asked(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    one = a_session.logic.mask
+    a_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    a_session.points(False).RemoveNthControlPoint(0)
+    a_session.catch_up()
+    np.testing.assert_array_equal(a_session.logic.mask, one)
+
+
+def test_prompts_follow_the_volume_under_a_transform(a_session: Panel, put_under_transform: Callable[..., Any]) -> None:
+    a_session.click(CENTRE)
+    put_under_transform(matrix_of(rotation(2, 40.0), (30.0, 0.0, 0.0)), a_session.volume, a_session.segmentation)
+    steps = a_session.logic.promptNodes.steps(0)
+    assert (steps[0].clicks[0].x, steps[0].clicks[0].y) == pytest.approx(CENTRE[:2], abs=1e-6)
+    position = a_session.points().GetNthControlPointPositionWorld(0)
+    np.testing.assert_allclose([position[axis] for axis in range(3)], a_session.world(CENTRE), atol=1e-6)
+    a_session.volume.HardenTransform()
+    steps = a_session.logic.promptNodes.steps(0)
+    assert (steps[0].clicks[0].x, steps[0].clicks[0].y) == pytest.approx(CENTRE[:2], abs=1e-6)
+
+
+def test_window_of_the_display_reaches_the_model(a_session: Panel) -> None:
+    display = a_session.volume.GetScalarVolumeDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(100, 900)
+    a_session.click(CENTRE)
+    narrow = a_session.logic.mask.sum()
+    display.SetWindowLevel(600, 250)
+    a_session.click((CENTRE[0] + 1, CENTRE[1], CENTRE[2]))
+    assert a_session.logic.mask.sum() != narrow
+
+
+def test_changed_voxels_are_answered_anew(a_session: Panel) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    slicer.util.arrayFromVolume(a_session.volume)[:] = 0
+    slicer.util.arrayFromVolume(a_session.volume)[CENTRE[2], 10:14, 20:24] = 500
+    slicer.util.arrayFromVolumeModified(a_session.volume)
+    a_session.catch_up()
+    assert a_session.count_points() == (1, 0)
+    a_session.click((21, 11, CENTRE[2]))
+    assert a_session.logic.mask[11, 21]
+
+
+@pytest.mark.parametrize("role", ["volume", "segmentation", "points", "prompts"])
+def test_deleted_node_ends_the_work_with_a_message(a_session: Panel, role: str) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_session.click(CENTRE)
+    nodes = {
+        "volume": a_session.volume,
+        "segmentation": a_session.segmentation,
+        "points": a_session.points(),
+        "prompts": a_session.logic.promptNodes.node,
+    }
+    a_session.scene.RemoveNode(nodes[role])
+    a_session.catch_up()
+    assert "was removed" in a_session.messages[-1]
+    assert not a_session.logic.hasTarget
+    assert a_session.logic.mask is None
+    assert not a_session.logic.canUndo
+    with pytest.raises(SceneError, match="nothing is chosen"):
+        a_session.logic.addClick(a_session.view, (0.0, 0.0, 0.0))
+
+
+def test_volume_deleted_during_a_propagation_ends_it(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    a_session.scene.RemoveNode(a_session.volume)
+    assert not a_session.logic.isPropagating
+    assert not a_session.logic.update()
+
+
+def test_segment_deleted_during_the_work_ends_it(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.segmentation.GetSegmentation().RemoveSegment("lesion")
+    a_session.catch_up()
+    assert not a_session.logic.hasTarget
+    assert "segment" in a_session.messages[-1]
+    a_session.choose(a_session.volume, a_session.segmentation, "organ")
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert a_session.segment("organ")[CENTRE]
+
+
+def test_deleted_box_is_no_longer_asked(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    one = a_session.logic.mask
+    corners = [(CENTRE[0] + sign * 4, CENTRE[1] + sign * 4, CENTRE[2]) for sign in (1, -1)]
+    a_session.logic.addBox(a_session.view, *(a_session.world(corner) for corner in corners))
+    a_session.scene.RemoveNode(a_session.logic.promptNodes.boxNodes[0])
+    a_session.catch_up()
+    np.testing.assert_array_equal(a_session.logic.mask, one)
+
+
+def test_scene_can_be_closed_at_any_moment(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    a_session.scene.Clear(False)
+    assert not a_session.logic.isPropagating
+    assert not a_session.logic.hasTarget
+    assert not a_session.logic.update()
+    assert not a_session.logic.canUndo
+
+
+def test_closing_the_logic_keeps_prompts_and_segments_and_takes_the_preview_away(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    prompts = a_session.logic.promptNodes
+    a_session.logic.close()
+    assert prompts.isComplete
+    assert a_session.scene.GetFirstNodeByName("Preview") is None
+    prompts.pointNodes[0].AddControlPointWorld(0.0, 0.0, 0.0)
+    assert a_session.later == []
+
+
+def test_work_goes_on_in_a_new_scene(
+    a_session: Panel, make_volume: Callable[..., Any], an_ellipsoid: np.ndarray
+) -> None:
+    a_session.click(CENTRE)
+    a_session.scene.Clear(False)
+    view = a_session.scene.CreateNodeByClass("vtkMRMLSliceNode")
+    view.UnRegister(None)
+    view.SetLayoutName("Red")
+    a_session.view = a_session.scene.AddNode(view)
+    a_session.view.SetOrientation("Axial")
+    segmentation = a_session.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_session.choose(make_volume(), segmentation, "")
+    a_session.click(CENTRE)
+    a_session.logic.propagate()
+    a_session.wait()
+    assert dice(a_session.segment(a_session.logic.promptNodes.segmentID), an_ellipsoid) > 0.85
+
+
+def save_and_reload(panel: Panel, folder: Path) -> Panel:
+    """Save the scene as MRB, close it, and load it in front of a new panel."""
+    path = str(folder / "scene.mrb")
+    assert panel.scene.WriteToMRB(path, None)
+    panel.scene.Clear(False)
+    assert panel.scene.ReadFromMRB(path, True, None)
+    view = panel.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
+    other = Panel(panel.scene, view, panel.model)
+    volume = panel.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+    segmentation = panel.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    other.choose(volume, segmentation, "lesion")
+    return other
+
+
+def test_saved_scene_brings_the_prompts_back_and_work_goes_on(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    a_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    mask = a_session.logic.mask
+    other = save_and_reload(a_session, tmp_path)
+    assert other.count_points() == (1, 1)
+    other.look_at(CENTRE)
+    assert other.logic.showPlane(other.view)
+    np.testing.assert_array_equal(other.logic.mask, mask)
+    other.logic.accept()
+    np.testing.assert_array_equal(other.segment("lesion")[:, :, CENTRE[2]].T, mask)
+    other.logic.propagate()
+    other.wait()
+    assert other.segment("lesion")[CENTRE[0], CENTRE[1], CENTRE[2] + 1]
+    other.logic.close()
+
+
+def test_saved_scene_brings_boxes_and_accepted_planes_back(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    corners = [(CENTRE[0] + sign * 4.5, CENTRE[1] + sign * 3.5, CENTRE[2]) for sign in (1, -1)]
+    a_session.logic.addBox(a_session.view, *(a_session.world(corner) for corner in corners))
+    a_session.logic.accept()
+    accepted = a_session.segment("lesion")
+    other = save_and_reload(a_session, tmp_path)
+    box = other.logic.promptNodes.steps(0)[1].box
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx(
+        (CENTRE[0] - 4.5, CENTRE[1] - 3.5, CENTRE[0] + 4.5, CENTRE[1] + 3.5), abs=1e-3
+    )
+    np.testing.assert_array_equal(other.segment("lesion"), accepted)
+    other.click((CENTRE[0], CENTRE[1], CENTRE[2] + 1))
+    other.logic.propagate()
+    other.wait()
+    np.testing.assert_array_equal(other.segment("lesion")[:, :, CENTRE[2]], accepted[:, :, CENTRE[2]])
+    other.logic.close()
+
+
+def test_preview_is_not_saved(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    other = save_and_reload(a_session, tmp_path)
+    assert other.scene.GetFirstNodeByName("Preview") is None
+    assert other.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+    other.logic.close()
