@@ -204,13 +204,20 @@ def make_report(
     clicks = voxel_clicks(prompts, axis)
     scene = Scene(volume.array, volume.geometry, result.window, result.mask, clicks)
     size, spacing = volume.geometry.size, volume.geometry.spacing
+    boxes = sum(plane.box is not None for plane in prompts.values())
     facts = [
         ("Image", f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.3g}' for s in spacing)} mm"),
         ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
         ("Model", model_name),
-        ("Prompts", f"{len(clicks)} clicks and {sum(p.box is not None for p in prompts.values())} boxes"),
+        ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}"),
         ("Mask", describe(result.mask, volume.geometry)),
     ]
     summary = f"One object, segmented on planes across axis {'IJK'[axis]}."
     pictures = result_pictures(scene, axis, sorted(prompts), result.confidences)
     return Report("Segmentation", summary, facts, pictures)
+
+
+def _counted(number: int, thing: str) -> str:
+    return (
+        f"{number} {thing}" if number == 1 else f"{number} {thing}es" if thing.endswith("x") else f"{number} {thing}s"
+    )

@@ -164,6 +164,11 @@ def test_output_is_checked_before_the_model_is_loaded(
     assert [file.name for file in tmp_path.iterdir()] == ["in"]
 
 
+def test_output_is_checked_before_the_image_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capfd, tmp_path / "missing.nrrd", *CENTRE, "--out", tmp_path / "absent" / "m.nrrd")
+    assert "absent does not exist" in line
+
+
 @pytest.mark.usefixtures("a_toy_model")
 def test_full_disk_leaves_the_old_file_whole(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path

@@ -58,6 +58,16 @@ def test_truncated_file_is_refused_quietly(
     assert capfd.readouterr().err == ""
 
 
+def test_truncated_meta_image_that_does_not_tell_its_size_is_refused(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "z.mha")
+    header, _, rest = path.read_bytes().partition(b"CompressedDataSize")
+    path.write_bytes(header + rest.partition(b"\n")[2])
+    assert read_volume(path).array.shape == (21, 20, 9)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ImageError, match="the compressed voxels are cut short"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("name", ["z.nrrd", "z.nii.gz", "z.mha", "g.png"])
 def test_changed_byte_in_compressed_voxels_is_noticed(tmp_path: Path, name: str) -> None:
     path = write_whole(tmp_path / name)

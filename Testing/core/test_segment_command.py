@@ -124,6 +124,7 @@ def test_report_shows_pictures_and_no_path(tmp_path: Path, a_volume: Path) -> No
     assert page.count("data:image/png;base64,") == 3
     assert "Confidence of each plane" in page
     assert "48 x 40 x 7 voxels of 0.7 x 0.8 x 2.5 mm" in page
+    assert "1 click, 0 boxes" in page
     assert "ball" not in page
     assert str(tmp_path) not in page
 
