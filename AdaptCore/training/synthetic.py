@@ -103,7 +103,7 @@ class SceneGenerator:
             valid = self._valid_shape(rng)
             image, region = self._tissue(rng)
             targets: list[Target] = []
-            for _ in range(int(rng.integers(1, 6))):
+            for _ in range(int(rng.integers(1, rng.choice([3, 6])))):
                 painted = self._object(rng)
                 image = self._paint(rng, image, painted)
                 targets = [self._hide(t, painted, rng) for t in targets] + [
@@ -131,12 +131,16 @@ class SceneGenerator:
 
     @staticmethod
     def _hide(target: Target, above: PaintedObject, rng: np.random.Generator) -> Target:
-        """What is painted over an earlier target is no longer part of it, unless it is a small inclusion."""
+        """What is painted over an earlier target is no longer part of it, unless it is a small inclusion.
+
+        A target that loses more than half is given up.
+        """
         covered = np.logical_or.reduce([field > 0 for field in above.layers])
         overlap = (covered & target.mask).sum()
         if overlap == 0 or (overlap < 0.25 * target.mask.sum() and rng.random() < 0.5):
             return target
-        return Target(target.kind, target.mask & ~covered, target.softness)
+        left = target.mask & ~covered if overlap <= 0.5 * target.mask.sum() else np.zeros_like(target.mask)
+        return Target(target.kind, left, target.softness)
 
     def _grid(self, rng: np.random.Generator) -> Grid:
         return shapes.warped_grid(rng, self.side, float(rng.choice([0.0, 0.1, 0.2, 0.35])))
@@ -171,7 +175,7 @@ class SceneGenerator:
         kind = str(rng.choice(KINDS, p=KIND_WEIGHTS))
         grid = self._grid(rng)
         centre = tuple(rng.uniform(0.12, 0.88, 2) * side)
-        radius = side * float(np.exp(rng.uniform(math.log(0.035), math.log(0.36))))
+        radius = side * float(np.exp(rng.uniform(math.log(0.06), math.log(0.42))))
         softness = float(rng.choice([0.5, 1.0, rng.uniform(1, 0.02 * side + 1), rng.uniform(1, 0.15 * radius + 1.5)]))
         if kind == "tube":
             fields = (shapes.tube(rng, side, side * rng.uniform(0.008, 0.05), side * rng.uniform(0.3, 1.2)),)
@@ -254,6 +258,8 @@ class SceneGenerator:
             amount = rng.choice([0.0, 0.03, 0.1, 0.2]) * rng.uniform(0.3, 1.2)
             surface = keep * (image + tint) + (1 - keep) * colour
             surface = surface + amount * texture[..., None] * random_tint(rng)
+            if rng.random() < 0.35:
+                surface = surface + rng.uniform(0.2, 1) * contrast * self._patches(rng)[..., None] * random_tint(rng)
             if rng.random() < 0.3:
                 slope = np.clip(field / max(float(field.max()), 1e-3), 0, 1)[..., None]
                 surface = surface + rng.uniform(-0.5, 0.5) * contrast * slope
@@ -264,6 +270,11 @@ class SceneGenerator:
             image = image + self._rim(rng, field)[..., None] * random_tint(rng)
             contrast *= rng.uniform(0.4, 1.2)
         return image.astype(np.float32)
+
+    def _patches(self, rng: np.random.Generator) -> Field:
+        """Uneven filling: regions with outlines of their own that are no outline of the object, within [-1, 1]."""
+        noise = shapes.smooth_noise(rng, self.side, int(rng.integers(2, 9)))
+        return np.clip((noise - rng.uniform(-1, 1)) * rng.uniform(1, 12), -1, 1).astype(np.float32)
 
     def _rim(self, rng: np.random.Generator, field: Field) -> Field:
         """Bright or dark halo along the outline, as phase contrast and membranes have; often none."""

@@ -106,7 +106,7 @@ class SyntheticSamples(Dataset[tuple[Tensor, Tensor, Tensor]]):
             self._generator = SceneGenerator(self.side, TextureBank(self.seed))
         rng = np.random.default_rng([self.seed, self.side, index])
         scene = self._generator.scene(rng)
-        areas = np.array([target.mask.sum() for target in scene.targets], float) ** 0.4
+        areas = np.array([target.mask.sum() for target in scene.targets], float) ** 0.5
         target = scene.targets[int(rng.choice(len(areas), p=areas / areas.sum()))]
         mask = target.mask if rng.random() < self.true_share else target.drawn_by(random_style(rng))
         height, width = scene.valid_shape
