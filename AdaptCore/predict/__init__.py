@@ -1,0 +1,1 @@
+"""Prediction: from prompts to masks of planes and volumes."""

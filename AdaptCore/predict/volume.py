@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import partial
 from types import TracebackType
 
@@ -33,13 +34,21 @@ from AdaptCore.predict.propagate import (
 from AdaptCore.predict.zoom import ZoomPolicy, zoom_policy
 
 
+class _Origin(IntEnum):
+    """Where a voxel's label comes from."""
+
+    NONE = 0
+    CARRIED = 1
+    CONFIRMED = 2
+
+
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Labels and confirmations of some voxels (flat indices) before and after one step."""
+    """Labels and origins of some voxels (flat indices) before and after one step."""
 
     voxels: np.ndarray
     labels: tuple[np.ndarray, np.ndarray]
-    confirmed: tuple[np.ndarray, np.ndarray]
+    origins: tuple[np.ndarray, np.ndarray]
 
 
 class VolumeSession:
@@ -79,8 +88,10 @@ class VolumeSession:
         self._precompute = precompute
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
+        self._started: dict[PlaneGeometry, int] = {}
+        self._revision = 0
         self._labels = np.zeros(self.shape, np.uint8)
-        self._confirmed = np.zeros(self.shape, bool)
+        self._origins = np.full(self.shape, _Origin.NONE, np.uint8)
         self._changes: list[_Change] = []
         self._position = 0
 
@@ -115,16 +126,17 @@ class VolumeSession:
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
         """The session of a plane; it keeps its prompts for as long as this volume session lives.
 
-        A plane that already carries labels starts from them, so that clicks correct what propagation has given. The
-        embeddings of the planes beside it are then computed in the background.
+        A plane that was accepted or propagated as a whole starts from its labels, so that clicks correct what
+        propagation has given. The embeddings of the planes beside it are then computed in the background.
 
         Raises:
             ImageError: the plane misses the volume.
         """
         session = self._sessions.get(geometry)
-        if session is None or session.is_untouched:
+        if session is None or (session.is_untouched and self._started.get(geometry) != self._revision):
             session = self._new_session(geometry)
             self._sessions[geometry] = session
+            self._started[geometry] = self._revision
         self._precompute_around(geometry)
         return session
 
@@ -138,7 +150,7 @@ class VolumeSession:
 
     def is_confirmed(self, axis: int, index: int) -> bool:
         """Whether every voxel of a slice was accepted."""
-        return bool(extract(self._confirmed, axis_plane(self.shape, axis, index)).all())
+        return bool((extract(self._origins, axis_plane(self.shape, axis, index)) == _Origin.CONFIRMED).all())
 
     def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None) -> None:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
@@ -151,7 +163,7 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = np.ravel_multi_index(voxels, self.shape)
-        self._apply(flat, accepted[rows, columns], confirm=True)
+        self._apply(flat, accepted[rows, columns], _Origin.CONFIRMED)
 
     def propagate(
         self,
@@ -232,9 +244,14 @@ class VolumeSession:
 
     def _new_session(self, geometry: PlaneGeometry) -> PlaneSession:
         image, source = self._image(geometry)
-        labels = self._plane_labels(geometry)
-        prior = labels if labels.any() else None
+        prior = self._plane_labels(geometry) if self._is_written(geometry) else None
         return PlaneSession(self._model, image, cache=self._cache, zoom=self._zoom, source=source, prior=prior)
+
+    def _is_written(self, geometry: PlaneGeometry) -> bool:
+        if not self._changes:
+            return False
+        voxels, _, _ = plane_voxels(self.shape, geometry)
+        return bool((self._origins[voxels] != _Origin.NONE).all())
 
     def _plane_labels(self, geometry: PlaneGeometry) -> np.ndarray:
         """The labelmap on a plane, bool (H, W)."""
@@ -291,17 +308,18 @@ class VolumeSession:
             flat.append(np.ravel_multi_index(voxels, self.shape))
             labels.append(mask[rows, columns])
         written, values = np.concatenate(flat), np.concatenate(labels)
-        free = ~self._confirmed.reshape(-1)[written]
-        self._apply(written[free], values[free], confirm=False)
+        free = self._origins.reshape(-1)[written] != _Origin.CONFIRMED
+        self._apply(written[free], values[free], _Origin.CARRIED)
 
-    def _apply(self, voxels: np.ndarray, labels: np.ndarray, confirm: bool) -> None:
-        before = self._labels.reshape(-1)[voxels]
-        confirmed = self._confirmed.reshape(-1)[voxels]
-        change = _Change(voxels, (before, labels.astype(np.uint8)), (confirmed, confirmed | confirm))
+    def _apply(self, voxels: np.ndarray, labels: np.ndarray, origin: _Origin) -> None:
+        old_labels, old_origins = self._labels.reshape(-1)[voxels], self._origins.reshape(-1)[voxels]
+        new_origins = np.full_like(old_origins, origin)
+        change = _Change(voxels, (old_labels, labels.astype(np.uint8)), (old_origins, new_origins))
         self._changes = [*self._changes[: self._position], change]
         self._position += 1
         self._restore(change, 1)
 
     def _restore(self, change: _Change, side: int) -> None:
         self._labels.reshape(-1)[change.voxels] = change.labels[side]
-        self._confirmed.reshape(-1)[change.voxels] = change.confirmed[side]
+        self._origins.reshape(-1)[change.voxels] = change.origins[side]
+        self._revision += 1

@@ -108,6 +108,14 @@ def test_plane_session_is_kept_with_its_prompts(a_session):
     assert a_session.plane(axis_plane(SHAPE, 2, 12)) is not session
 
 
+def test_untouched_plane_session_stays_the_same_until_labels_change(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    session = a_session.plane(plane)
+    assert a_session.plane(plane) is session
+    a_session.accept(plane, np.ones(plane.shape, bool))
+    assert a_session.plane(plane).prediction.mask.all()
+
+
 def test_window_is_chosen_from_the_volume_or_given(a_model):
     with VolumeSession(a_model, a_scan()) as session:
         assert session.window.low == pytest.approx(100, abs=1)
@@ -233,6 +241,18 @@ def test_click_on_a_propagated_plane_corrects_what_propagation_gave(an_accepted_
     assert np.array_equal(start.mask, result.masks[13])
     corrected = session.plane(plane).click(28, 25, positive=False)
     assert corrected.mask.sum() < start.mask.sum()
+
+
+def test_plane_that_only_crosses_an_accepted_one_starts_empty(an_accepted_session):
+    crossing = axis_plane(SHAPE, 0, CENTRE[0])
+    assert an_accepted_session.labelmap[CENTRE[0]].any()
+    assert an_accepted_session.plane(crossing).prediction is None
+
+
+def test_plane_starts_empty_again_once_its_propagation_was_taken_back(an_accepted_session):
+    an_accepted_session.propagate(2, 11)
+    an_accepted_session.undo()
+    assert an_accepted_session.plane(axis_plane(SHAPE, 2, 13)).prediction is None
 
 
 def test_changed_voxels_are_not_answered_from_an_old_embedding(a_model):
