@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AdaptCore.errors import ImageError, PromptError
@@ -125,6 +125,7 @@ def test_coarse_oblique_plane_fills_its_layer_without_holes():
     assert all(target[i, j, i] == 1 for i in range(16) for j in range(18))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2), st.data())
 def test_mask_written_to_a_slice_is_read_back(axis, data):
     plane = axis_plane(SHAPE, axis, data.draw(st.integers(0, SHAPE[axis] - 1)))
@@ -135,6 +136,7 @@ def test_mask_written_to_a_slice_is_read_back(axis, data):
     assert target.sum() == mask.sum()
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.tuples(*[st.floats(-1, 1)] * 3),
     st.tuples(*[st.floats(-1, 1)] * 3),
@@ -150,6 +152,7 @@ def test_pixel_and_voxel_are_inverse(x_step, y_step, origin, x, y):
     assert plane.pixel(voxel) == pytest.approx((x, y), abs=1e-6)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.tuples(*[st.floats(-1, 1)] * 3), st.tuples(*[st.floats(-1, 1)] * 3))
 def test_every_voxel_an_oblique_plane_passes_lies_within_half_a_voxel_of_it(x_step, y_step):
     if np.linalg.norm(np.cross(x_step, y_step)) < 0.05:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -87,6 +87,7 @@ def test_image_without_usable_numbers_is_refused(image):
         auto_window(image)
 
 
+@settings(max_examples=50, deadline=None)
 @given(hnp.arrays(np.float32, (4, 6), elements=st.floats(-1e6, 1e6, width=32) | st.just(np.nan)))
 def test_any_image_lands_between_zero_and_one(image):
     shown = apply_window(image, Window(-1000, 1000))

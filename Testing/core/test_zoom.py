@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from AdaptCore.predict.zoom import (
@@ -62,6 +62,7 @@ def test_positive_clicks_and_box_enlarge_the_window_but_negative_clicks_do_not()
     assert boxed is not None and boxed.contains_box(Box(90, 60, 150, 110))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 290), st.integers(0, 190), st.integers(1, 100), st.integers(1, 100), st.data())
 def test_window_contains_the_object_and_lies_in_the_plane(x0, y0, width, height, data):
     mask = a_mask(x0, y0, min(300, x0 + width), min(200, y0 + height))
