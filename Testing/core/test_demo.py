@@ -15,6 +15,9 @@ from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.phantom import Phantom, PhantomRecipe, make_phantom
 from AdaptCore.evaluate.volume_user import Patience, VolumeRun, annotate
 from AdaptCore.io import read_volume
+from AdaptCore.predict.geometry import axis_plane
+from AdaptCore.predict.propagate import Propagation
+from AdaptCore.predict.volume import VolumeSession
 from Testing.toy_model import ToyModel
 
 
@@ -110,6 +113,22 @@ def test_equal_seeds_give_equal_runs(a_run: VolumeRun, a_small_phantom: Phantom)
     again = annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, seed=0)
     assert again.clicks == a_run.clicks
     np.testing.assert_array_equal(again.mask, a_run.mask)
+
+
+def test_user_takes_back_a_propagation_that_makes_it_worse(
+    a_small_phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_first_plane(session: VolumeSession, axis: int, index: int, **options: object) -> Propagation:
+        plane = axis_plane(session.shape, axis, 0)
+        session.accept(plane, np.ones(plane.shape, bool))
+        return Propagation(axis, index, {0: np.ones(plane.shape, bool)}, {0: 0.9}, False)
+
+    monkeypatch.setattr(VolumeSession, "propagate", fill_the_first_plane)
+    patience = Patience(max_clicks=1)
+    run = annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, 0, patience)
+    clicked = run.clicks[0].voxel[2]
+    assert np.flatnonzero(run.mask.any(axis=(0, 1))).tolist() == [clicked]
+    assert list(run.confidences) == [clicked]
 
 
 def test_demo_writes_image_mask_report_and_picture(a_demo: tuple[Path, DemoResult], a_phantom: Phantom) -> None:

@@ -109,11 +109,13 @@ def test_volume_has_more_pictures_than_a_plane(a_scene: Scene) -> None:
 
 def test_page_is_whole_in_itself_and_escaped() -> None:
     page = render(
-        Report("A <b> title", "Sum & more", [("Dice", "< 0.9")], [Picture("Result", "a caption", b"\x89PNG")])
+        Report("A <b> title", "Sum & more", [("Dice", "< 0.9")], [Picture('A "result"', "a <caption>", b"\x89PNG")])
     )
     assert "A &lt;b&gt; title" in page
     assert "Sum &amp; more" in page
     assert "<td>&lt; 0.9</td>" in page
+    assert 'alt="A &quot;result&quot;"' in page
+    assert "a &lt;caption&gt;" in page
     assert "data:image/png;base64,iVBORw==" in page
     assert not re.search(r"https?:|<script|src=\"(?!data:)|url\(", page)
 

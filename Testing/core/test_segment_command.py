@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore import cli
 from AdaptCore.commands.segment import segment
-from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts
+from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, voxel_clicks
 from AdaptCore.errors import PromptError
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.io import Geometry, read_volume
@@ -196,3 +196,5 @@ def test_prompts_are_sorted_by_plane() -> None:
     assert prompts[7].positive == [(6, 1)]
     assert (prompts[2].positive, prompts[2].negative) == ([(1, 3)], [(4, 5)])
     assert prompts[2].box == Box(0, 1, 5, 6)
+    clicks = {(click.voxel, click.positive) for click in voxel_clicks(prompts, axis=1)}
+    assert clicks == {((1, 2, 3), True), ((4, 2, 5), False), ((6, 7, 1), True)}
