@@ -3,17 +3,13 @@
 The CPU build of torch has no matching torchvision on the package index, so the tests install torchvision without its
 dependencies. Its import then stops at "operator torchvision::nms does not exist", although segment_anything needs
 nothing but its image resizing. `import_torchvision` declares the two missing schemas and imports it again.
-
-`python Testing/torchvision_for_tests.py ARGUMENTS` runs `adaptseg ARGUMENTS` in an interpreter prepared this way. Users
-install a torchvision that matches their torch; the product never does this.
+Users install a torchvision that matches their torch; the product never does this.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -37,11 +33,3 @@ def import_torchvision() -> tuple[ModuleType, torch.library.Library | None]:
     for operator in ("nms", "qnms"):
         library.define(operator + NON_MAXIMUM_SUPPRESSION)
     return importlib.import_module("torchvision"), library
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    import_torchvision()
-    from AdaptCore.cli import main
-
-    sys.exit(main())
