@@ -18,6 +18,9 @@ from AdaptCore.evaluate.phantom import PhantomRecipe, make_phantom
 from AdaptCore.evaluate.tables import text_table
 from AdaptCore.evaluate.users import next_click
 from AdaptCore.models.base import Model
+from AdaptCore.models.devices import choose_device
+from AdaptCore.models.registry import load_model
+from AdaptCore.models.sam import build_network
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane
 from AdaptCore.predict.intensity import apply_window, auto_window
@@ -102,8 +105,6 @@ class PeerContender:
 
     def __init__(self, device: torch.device) -> None:
         """Raises ModelError when segment-anything or a fitting torchvision is missing."""
-        from AdaptCore.models.sam import build_network
-
         torch.manual_seed(0)
         network = build_network("sam_vit_b").to(device)
         from segment_anything import SamPredictor
@@ -158,21 +159,23 @@ def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
     result = {
         "models": models,
         "threads": torch.get_num_threads(),
-        "device": _device(device).type,
+        "device": choose_device(device).type,
         "input": [SIDE, SIDE],
         "rounds": rounds,
     }
     return result | ({"skipped": skipped} if skipped else {})
 
 
-def time_rounds(contenders: Mapping[str, Contender], rounds: int, side: int = SIDE) -> dict[str, Timings]:
-    """Let all contenders take turns on the same images and kinds of clicks; the first two rounds only warm up."""
+def time_rounds(
+    contenders: Mapping[str, Contender], rounds: int, side: int = SIDE, warm_up: int = WARM_UP_ROUNDS
+) -> dict[str, Timings]:
+    """Let all contenders take turns on the same images and kinds of clicks; the first rounds only warm up."""
     timings: dict[str, Timings] = {name: {} for name in contenders}
-    for index in range(-WARM_UP_ROUNDS, rounds):
-        image, truth = phantom_plane(side, seed=index + WARM_UP_ROUNDS)
+    for seed in range(warm_up + rounds):
+        image, truth = phantom_plane(side, seed)
         for name, contender in contenders.items():
-            measured = contender.round(image, truth, np.random.default_rng(index + WARM_UP_ROUNDS))
-            if index >= 0:
+            measured = contender.round(image, truth, np.random.default_rng(seed))
+            if seed >= warm_up:
                 for key, values in measured.items():
                     timings[name].setdefault(key, []).extend(values)
     return timings
@@ -239,20 +242,12 @@ def _wanted_click(truth: np.ndarray, mask: np.ndarray, rng: np.random.Generator)
     return next_click(truth, mask, rng) or _wanted_click(truth, np.zeros_like(truth), rng)
 
 
-def _device(requested: str | None) -> torch.device:
-    from AdaptCore.models.devices import choose_device
-
-    return choose_device(requested)
-
-
 def _product(name: str, device: str | None) -> ProductContender:
-    from AdaptCore.models.registry import load_model
-
     return ProductContender(load_model(name, device))
 
 
 def _peer(device: str | None) -> PeerContender:
-    return PeerContender(_device(device))
+    return PeerContender(choose_device(device))
 
 
 def _in_own_process(peak: Callable[[str, str | None], float], name: str, device: str | None) -> float:
@@ -261,12 +256,12 @@ def _in_own_process(peak: Callable[[str, str | None], float], name: str, device:
 
 
 def _peak_of_product(name: str, device: str | None) -> float:
-    time_rounds({name: _product(name, device)}, 1)
+    time_rounds({name: _product(name, device)}, rounds=1, warm_up=0)
     return peak_megabytes()
 
 
 def _peak_of_peer(name: str, device: str | None) -> float:
-    time_rounds({name: _peer(device)}, 1)
+    time_rounds({name: _peer(device)}, rounds=1, warm_up=0)
     return peak_megabytes()
 
 

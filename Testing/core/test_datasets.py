@@ -33,7 +33,7 @@ def a_ramp() -> np.ndarray:
 
 @pytest.fixture
 def a_folder(tmp_path: Path) -> Path:
-    """Sets: plain (10 images, two masks empty), raters (3 raters), levels (nested levels), pairs (two children), volumes."""
+    """Sets: plain (10 images, 2 empty masks), raters (3 raters), levels (nested), chase_db1 (two children), volumes."""
     for number in range(10):
         save(a_ramp(), tmp_path / "plain" / "images" / f"i{number}.png")
         mask = a_mask() if number in (2, 5) else a_mask((2, 6, 3, 9))
@@ -54,7 +54,7 @@ def a_folder(tmp_path: Path) -> Path:
 
 
 def a_volume() -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels in (k, j, i) order; label 1 is largest in plane 1, label 2 in plane 3, both together in plane 2."""
+    """Image and labels in (k, j, i) order: label 1 is largest in plane 1, label 2 in plane 3, both in plane 2."""
     stored = np.arange(5 * 8 * 10, dtype=np.int16).reshape(5, 8, 10)
     labels = np.zeros((5, 8, 10), np.uint8)
     labels[1, 0:3, 0:5] = 1
