@@ -1,0 +1,517 @@
+"""The scripted module InteractiveAdaptSeg: module, panel, logic and self test.
+
+Nothing outside of Slicer and the standard library is imported before the panel is opened.
+"""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+MODULE_FOLDER = Path(__file__).resolve().parent
+
+
+class InteractiveAdaptSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Interactive AdaptSeg")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Markups", "Segmentations"]
+        self.parent.contributors = ["InteractiveAdaptSeg contributors"]
+        self.parent.helpText = _("""
+Click on a structure in a slice view: the module answers with a mask. Further clicks on the object (+) or beside it (-)
+correct the mask. Accept writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and
+overwriting are those of the Segment Editor. Everything is computed on this computer.
+Not for clinical use.
+""")
+        self.parent.acknowledgementText = _("""
+The built-in model was trained on synthetic images only.
+""")
+
+
+@parameterNodeWrapper
+class InteractiveAdaptSegParameterNode:
+    """What the user has chosen; saved with the scene.
+
+    inputVolume - the volume that is looked at; it is never written.
+    segmentation - the segmentation that masks are accepted into.
+    segmentID - the segment of it that is worked on.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    segmentation: vtkMRMLSegmentationNode
+    segmentID: str = ""
+
+
+class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: passes the user's wishes to the logic and shows its state."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.session = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._isApplyingChoice = False
+        self._timer = None
+
+    def setup(self):
+        """Build the panel when the user opens the module for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/InteractiveAdaptSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = InteractiveAdaptSegLogic()
+        self.session = self.logic.startSession(
+            onChanged=self.updateGui,
+            onMessage=self.showMessage,
+            defer=lambda function: qt.QTimer.singleShot(0, function),
+        )
+        self._timer = qt.QTimer()
+        self._timer.setInterval(10)
+        self._timer.connect("timeout()", self.onTimer)
+        self._connectButtons()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """Let go of everything when the module is unloaded or Slicer ends."""
+        self.removeObservers()
+        if self._timer is not None:
+            self._timer.stop()
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def enter(self):
+        """The user comes (back) to the module."""
+        self.initializeParameterNode()
+
+    def exit(self):
+        """The user goes to another module; a propagation under way goes on."""
+        if self._parameterNode is not None:
+            self._stopPlacing()
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            self._parameterNode = None
+
+    def onSceneStartClose(self, caller, event):
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event):
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        """Take up what the scene holds of the user's choices; choose the first volume if there is none."""
+        self.setParameterNode(self.logic.getParameterNode())
+        if not self._parameterNode.inputVolume:
+            volumeNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if volumeNode:
+                self._parameterNode.inputVolume = volumeNode
+
+    def setParameterNode(self, parameterNode):
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            interactionNode = slicer.app.applicationLogic().GetInteractionNode()
+            if not self.hasObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode):
+                self.addObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode)
+            self.applyChoice()
+
+    def onParameterNodeModified(self, caller=None, event=None):
+        self.applyChoice()
+
+    def applyChoice(self):
+        """Work on the chosen segment; nothing is loaded before all is chosen and all packages are there."""
+        choice = self._parameterNode
+        if self._isApplyingChoice or choice is None:
+            return
+        self._isApplyingChoice = True
+        try:
+            if self.ui.segmentSelector.currentNode() != choice.segmentation:
+                self.ui.segmentSelector.setCurrentNode(choice.segmentation)
+            if self._chosenSegment() is None:
+                choice.segmentID = self.ui.segmentSelector.currentSegmentID()
+            if self._chosenSegment() is None or self.logic.missingPackages():
+                self.session.clearTarget()
+            else:
+                self.ui.segmentSelector.setCurrentSegmentID(choice.segmentID)
+                with self._reported():
+                    self.session.setTarget(choice.inputVolume, choice.segmentation, choice.segmentID)
+        finally:
+            self._isApplyingChoice = False
+        self.updateGui()
+
+    def onSegmentChanged(self, segmentID):
+        """The user chose another segment, or Slicer did since one was added or removed."""
+        if self._parameterNode is not None and not self._isApplyingChoice:
+            self._parameterNode.segmentID = segmentID
+
+    def onNewSegment(self):
+        """Add a segment, and a segmentation to put it in if none is chosen."""
+        choice = self._parameterNode
+        if choice is None or choice.inputVolume is None:
+            self.showMessage(_("Choose a volume first."))
+            return
+        with self._reported():
+            self._isApplyingChoice = True
+            try:
+                if choice.segmentation is None:
+                    choice.segmentation = self.logic.addSegmentation(choice.inputVolume)
+                    self.ui.segmentSelector.setCurrentNode(choice.segmentation)
+                segmentID = choice.segmentation.GetSegmentation().AddEmptySegment()
+            finally:
+                self._isApplyingChoice = False
+            choice.segmentID = segmentID
+            self.applyChoice()
+
+    def onInstall(self):
+        with self._reported():
+            self.logic.installPackages(self._confirmInstallation)
+            self.applyChoice()
+
+    def onPlacePositive(self, checked):
+        self._place(0, checked)
+
+    def onPlaceNegative(self, checked):
+        self._place(1, checked)
+
+    def onAccept(self):
+        with self._reported():
+            self.session.accept()
+
+    def onPropagate(self):
+        with self._reported():
+            self._stopPlacing()
+            self.session.propagate()
+            self._timer.start()
+
+    def onCancel(self):
+        self.session.cancelPropagation()
+
+    def onClear(self):
+        with self._reported():
+            self.session.clearPrompts()
+
+    def onUndo(self):
+        with self._reported():
+            self.session.undo()
+
+    def onRedo(self):
+        with self._reported():
+            self.session.redo()
+
+    def onTimer(self):
+        """Runs only while a propagation is under way."""
+        if not self.session.update():
+            self._timer.stop()
+
+    def onMouseMode(self, caller, event):
+        self.updateGui()
+
+    def updateGui(self):
+        """Show the state of the logic."""
+        from InteractiveAdaptSegLib.ViewModel import panelState
+
+        if self.session is None:
+            return
+        self._followSession()
+        state = panelState(self.session, bool(self.logic.missingPackages()))
+        for button, enabled in (
+            (self.ui.positiveButton, state.canPlace),
+            (self.ui.negativeButton, state.canPlace),
+            (self.ui.acceptButton, state.canAccept),
+            (self.ui.propagateButton, state.canPropagate),
+            (self.ui.clearButton, state.canClear),
+            (self.ui.undoButton, state.canUndo),
+            (self.ui.redoButton, state.canRedo),
+            (self.ui.cancelButton, state.canCancel),
+        ):
+            button.enabled = enabled
+        self._showPlacing()
+        self.ui.installButton.visible = state.status.name == "PACKAGES_MISSING"
+        self.ui.progressBar.visible = state.canCancel
+        self.ui.progressBar.maximum = max(1, state.progress[1])
+        self.ui.progressBar.value = state.progress[0]
+        self.ui.statusLabel.text = statusText(state.status.name)
+
+    def showMessage(self, text):
+        """Tell the user something that goes beyond the status."""
+        self.ui.messageLabel.text = text
+
+    def _connectButtons(self):
+        self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentChanged)
+        self.ui.newSegmentButton.connect("clicked()", self.onNewSegment)
+        self.ui.installButton.connect("clicked()", self.onInstall)
+        self.ui.positiveButton.connect("clicked(bool)", self.onPlacePositive)
+        self.ui.negativeButton.connect("clicked(bool)", self.onPlaceNegative)
+        self.ui.acceptButton.connect("clicked()", self.onAccept)
+        self.ui.propagateButton.connect("clicked()", self.onPropagate)
+        self.ui.clearButton.connect("clicked()", self.onClear)
+        self.ui.undoButton.connect("clicked()", self.onUndo)
+        self.ui.redoButton.connect("clicked()", self.onRedo)
+        self.ui.cancelButton.connect("clicked()", self.onCancel)
+
+    def _chosenSegment(self):
+        choice = self._parameterNode
+        if choice.inputVolume is None or choice.segmentation is None or not choice.segmentID:
+            return None
+        return choice.segmentation.GetSegmentation().GetSegment(choice.segmentID)
+
+    def _followSession(self):
+        """Undo may have gone back to another segment: choose that one."""
+        choice, prompts = self._parameterNode, self.session.promptNodes
+        if self._isApplyingChoice or choice is None or prompts is None or prompts.segmentID == choice.segmentID:
+            return
+        self._isApplyingChoice = True
+        try:
+            choice.segmentID = prompts.segmentID
+            self.ui.segmentSelector.setCurrentSegmentID(prompts.segmentID)
+        finally:
+            self._isApplyingChoice = False
+
+    def _place(self, which, isOn):
+        from InteractiveAdaptSegLib.PlaceMode import startPlacing
+
+        if isOn and self.session.promptNodes is not None:
+            startPlacing(slicer.mrmlScene, self.session.promptNodes.pointNodes[which])
+        else:
+            self._stopPlacing()
+        self.updateGui()
+
+    def _stopPlacing(self):
+        from InteractiveAdaptSegLib.PlaceMode import isPlacing, stopPlacing
+
+        prompts = self.session.promptNodes
+        if prompts is not None and any(isPlacing(slicer.mrmlScene, node) for node in prompts.pointNodes):
+            stopPlacing(slicer.mrmlScene)
+
+    def _showPlacing(self):
+        """Show which button the mouse mode of the views belongs to; it may be left with the Escape key."""
+        from InteractiveAdaptSegLib.PlaceMode import isPlacing
+
+        prompts = self.session.promptNodes
+        nodes = prompts.pointNodes if prompts is not None else (None, None)
+        for button, node in zip((self.ui.positiveButton, self.ui.negativeButton), nodes):
+            button.checked = isPlacing(slicer.mrmlScene, node)
+
+    def _confirmInstallation(self, requirements):
+        names = "\n".join(str(requirement) for requirement in requirements)
+        return slicer.util.confirmOkCancelDisplay(
+            _("These Python packages will be downloaded and installed into Slicer. It may take some minutes."),
+            _("Install Python packages"),
+            detailedText=names,
+        )
+
+    @contextmanager
+    def _reported(self):
+        """What the user can act on is shown in the panel, anything else in Slicer's error window."""
+        from AdaptCore.errors import AdaptSegError
+
+        self.showMessage("")
+        with slicer.util.tryWithErrorDisplay(_("Unexpected error."), waitCursor=True):
+            try:
+                yield
+            except AdaptSegError as error:
+                self.showMessage(str(error))
+        self.updateGui()
+
+
+def statusText(status):
+    """The words for a status of the panel."""
+    return {
+        "PACKAGES_MISSING": _("Python packages are missing: press Install."),
+        "NOTHING_CHOSEN": _("Choose a volume and a segment."),
+        "READY_FOR_CLICK": _("Press + and click on the object in a slice view."),
+        "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
+        "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
+        "PROPAGATING": _("Propagating..."),
+    }[status]
+
+
+class InteractiveAdaptSegLogic(ScriptedLoadableModuleLogic):
+    """Entry to the module's logic for the panel, for scripts and for the self test."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from InteractiveAdaptSegLib.CorePath import makeAdaptCoreImportable
+
+        makeAdaptCoreImportable(MODULE_FOLDER)
+        from InteractiveAdaptSegLib.InstallLogic import InstallLogic
+
+        self._installLogic = InstallLogic(MODULE_FOLDER / "Resources" / "requirements.txt")
+        self._allInstalled = False
+
+    def getParameterNode(self):
+        return InteractiveAdaptSegParameterNode(super().getParameterNode())
+
+    def startSession(self, **callbacks):
+        """A SegmentationLogic on Slicer's scene; see there for the callbacks and all that it can do."""
+        from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+
+        return SegmentationLogic(slicer.mrmlScene, **callbacks)
+
+    def missingPackages(self):
+        """The Python packages that must be installed before the first prompt."""
+        if self._allInstalled:
+            return []
+        missing = self._installLogic.missing()
+        self._allInstalled = not missing
+        return missing
+
+    def installPackages(self, confirm):
+        """Install what is missing after a yes from `confirm`; whether everything is there now."""
+        return self._installLogic.install(confirm)
+
+    def addSegmentation(self, volumeNode):
+        """A new segmentation with the volume's geometry and transform."""
+        name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} segmentation")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.CreateDefaultDisplayNodes()
+        node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+        return node
+
+
+class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
+    """Self test: a phantom is segmented by clicks through the logic, in a scene that is then saved and loaded."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        for test in (
+            self.test_clickGivesMaskInSegment,
+            self.test_undoAndRedo,
+            self.test_propagation,
+            self.test_savedScene,
+        ):
+            self.setUp()
+            test()
+        self.delayDisplay("All tests passed")
+
+    def test_clickGivesMaskInSegment(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), 0)
+        logic.accept()
+        count = self._countVoxels(segmentationNode, volumeNode)
+        self.assertGreater(count, 0.7 * self._discSize())
+        self.assertLess(count, 1.3 * self._discSize())
+        logic.close()
+
+    def test_undoAndRedo(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        logic.accept()
+        count = self._countVoxels(segmentationNode, volumeNode)
+        logic.undo()
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), 0)
+        logic.redo()
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), count)
+        logic.close()
+
+    def test_propagation(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        logic.accept()
+        count = self._countVoxels(segmentationNode, volumeNode)
+        logic.propagate()
+        while logic.update(0.1):
+            slicer.app.processEvents()
+        self.assertGreater(self._countVoxels(segmentationNode, volumeNode), 2 * count)
+        logic.close()
+
+    def test_savedScene(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        mask = logic.mask.copy()
+        logic.close()
+        path = str(Path(slicer.util.tempDirectory()) / "InteractiveAdaptSegTest.mrb")
+        slicer.util.saveScene(path)
+        slicer.mrmlScene.Clear()
+        slicer.util.loadScene(path)
+        logic, volumeNode, segmentationNode, sliceNode = self._start(
+            slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"),
+            slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode"),
+        )
+        self.assertTrue(logic.showPlane(sliceNode))
+        self.assertTrue((logic.mask == mask).all())
+        logic.accept()
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), int(mask.sum()))
+        logic.close()
+
+    def _start(self, volumeNode=None, segmentationNode=None):
+        """A session on the phantom, and a slice view through its centre."""
+        moduleLogic = InteractiveAdaptSegLogic()
+        missing = moduleLogic.missingPackages()
+        self.assertEqual(missing, [], "Python packages are missing: open the module and press Install")
+        volumeNode = volumeNode or self._addPhantom()
+        if segmentationNode is None:
+            segmentationNode = moduleLogic.addSegmentation(volumeNode)
+            segmentationNode.GetSegmentation().AddEmptySegment("Segment_1")
+        logic = moduleLogic.startSession()
+        logic.setTarget(volumeNode, segmentationNode, "Segment_1")
+        return logic, volumeNode, segmentationNode, self._sliceNode(volumeNode)
+
+    def _addPhantom(self):
+        """A bright ball of 24 voxels' diameter in a volume of 64 x 64 x 32, with unequal spacing."""
+        import numpy as np
+
+        k, j, i = np.mgrid[0:32, 0:64, 0:64]
+        ball = (i - 34) ** 2 + (j - 30) ** 2 + (2 * (k - 16)) ** 2 <= 12**2
+        image = np.where(ball, 400, 100) + np.random.default_rng(0).normal(0, 10, ball.shape)
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom")
+        slicer.util.updateVolumeFromArray(volumeNode, image.astype(np.int16))
+        volumeNode.SetSpacing(0.8, 0.8, 1.6)
+        volumeNode.CreateDefaultDisplayNodes()
+        return volumeNode
+
+    def _discSize(self):
+        return 3.1416 * 12**2
+
+    def _centre(self, volumeNode):
+        matrix = vtk.vtkMatrix4x4()
+        volumeNode.GetIJKToRASMatrix(matrix)
+        return matrix.MultiplyPoint((34, 30, 16, 1))[:3]
+
+    def _sliceNode(self, volumeNode):
+        """The red slice view, or one of our own where Slicer runs without a window."""
+        node = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSliceNode")
+            node.UnRegister(None)
+            node.SetLayoutName("Red")
+            node.SetName("Red")
+            node = slicer.mrmlScene.AddNode(node)
+        node.SetOrientation("Axial")
+        node.JumpSliceByCentering(*self._centre(volumeNode))
+        return node
+
+    def _countVoxels(self, segmentationNode, volumeNode):
+        segmentID = segmentationNode.GetSegmentation().GetNthSegmentID(0)
+        return int(slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segmentID, volumeNode).sum())

@@ -1,0 +1,150 @@
+"""Says which Python packages are missing, and installs them after an explicit yes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+
+from InteractiveAdaptSegLib.Errors import InstallError
+
+LINE = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(>=\s*(?P<minimum>[0-9]+(\.[0-9]+)*))?$")
+REQUESTER = "InteractiveAdaptSeg"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A package and the lowest version that will do, such as "torch>=2.4"."""
+
+    name: str
+    minimum: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}>={self.minimum}" if self.minimum else self.name
+
+    def isMetBy(self, version: str | None) -> bool:
+        """Whether an installed version will do: None for a missing package, "" for one that does not say."""
+        return version is not None and (not version or _numbers(version) >= _numbers(self.minimum))
+
+
+class InstallLogic:
+    """What is missing, and its installation.
+
+    Args:
+        requirementsFile: one package per line, as NAME or NAME>=VERSION.
+        installedVersion: version of an installed package, None if it is missing, "" if it does not say.
+        installTorch: installs PyTorch in a build that fits the machine.
+        installPackages: installs other packages.
+    """
+
+    def __init__(
+        self,
+        requirementsFile: Path,
+        installedVersion: Callable[[str], str | None] | None = None,
+        installTorch: Callable[[Requirement], None] | None = None,
+        installPackages: Callable[[Sequence[Requirement]], None] | None = None,
+    ) -> None:
+        self._requirementsFile = requirementsFile
+        self._installedVersion = installedVersion or installedPackageVersion
+        self._installTorch = installTorch or installTorchWithPyTorchUtils
+        self._installPackages = installPackages or installPackagesWithSlicer
+
+    def missing(self) -> list[Requirement]:
+        """Packages that are not installed, or too old."""
+        wanted = readRequirements(self._requirementsFile)
+        return [
+            requirement for requirement in wanted if not requirement.isMetBy(self._installedVersion(requirement.name))
+        ]
+
+    def install(self, confirm: Callable[[Sequence[Requirement]], bool]) -> bool:
+        """Install what is missing if the user says yes; whether everything is there now.
+
+        Args:
+            confirm: asked once with what would be installed; nothing is downloaded before it has said yes.
+
+        Raises:
+            InstallError: something is still missing afterwards, or the PyTorch extension is not installed.
+        """
+        missing = self.missing()
+        if not missing:
+            return True
+        if not confirm(missing):
+            return False
+        torch = [requirement for requirement in missing if requirement.name == "torch"]
+        others = [requirement for requirement in missing if requirement.name != "torch"]
+        for requirement in torch:
+            self._installTorch(requirement)
+        if others:
+            self._installPackages(others)
+        importlib.invalidate_caches()
+        still = self.missing()
+        if still:
+            raise InstallError(f"{', '.join(map(str, still))} could not be installed: see Slicer's Python console")
+        return True
+
+
+def readRequirements(path: Path) -> list[Requirement]:
+    """Packages of a requirements file; empty lines and comments do not count.
+
+    Raises:
+        InstallError: a line is not NAME or NAME>=VERSION.
+    """
+    requirements = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.split("#")[0].strip()
+        match = LINE.match(text)
+        if text and match is None:
+            raise InstallError(f"{path.name}: {line!r} is not a package name or NAME>=VERSION")
+        if match is not None:
+            requirements.append(Requirement(match["name"], match["minimum"] or ""))
+    return requirements
+
+
+def installedPackageVersion(name: str) -> str | None:
+    """Version of an installed package, None if it is missing; "" if it can be imported and does not say.
+
+    Packages that come with Slicer do not always carry the record that pip writes.
+    """
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "" if importlib.util.find_spec(name) is not None else None
+
+
+def installTorchWithPyTorchUtils(requirement: Requirement) -> None:
+    """Install PyTorch through Slicer's PyTorch extension, which chooses the build for the machine's processor.
+
+    Raises:
+        InstallError: the extension is not installed.
+    """
+    try:
+        from PyTorchUtils import PyTorchUtilsLogic
+    except ImportError:
+        raise InstallError(
+            "PyTorch is installed by the PyTorch extension, which is missing: install it in the Extensions Manager"
+        ) from None
+    version = f">={requirement.minimum}" if requirement.minimum else None
+    PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=version)
+
+
+def installPackagesWithSlicer(requirements: Sequence[Requirement]) -> None:
+    """Install packages with pip: with Slicer's progress window where there is one (5.11 and later)."""
+    names = [str(requirement) for requirement in requirements]
+    try:
+        from slicer import packaging
+    except ImportError:
+        slicer.util.pip_install(names)
+        return
+    packaging.pip_install(names, requester=REQUESTER)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: 2.13.0+cpu gives (2, 13, 0)."""
+    match = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return tuple(int(part) for part in match.group().split(".")) if match else ()

@@ -1,0 +1,60 @@
+"""What the panel shows: computed from the logic, without Qt and without words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+
+
+class Status(Enum):
+    """What the user can do next."""
+
+    PACKAGES_MISSING = auto()
+    NOTHING_CHOSEN = auto()
+    READY_FOR_CLICK = auto()
+    MASK_TO_ACCEPT = auto()
+    ACCEPTED = auto()
+    PROPAGATING = auto()
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """Which buttons can be pressed, and the status.
+
+    Attributes:
+        progress: planes done and planes there can be at most, of a propagation under way.
+    """
+
+    status: Status
+    canPlace: bool = False
+    canAccept: bool = False
+    canPropagate: bool = False
+    canClear: bool = False
+    canUndo: bool = False
+    canRedo: bool = False
+    canCancel: bool = False
+    progress: tuple[int, int] = (0, 0)
+
+
+def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> PanelState:
+    """The panel's state for what the logic is doing now."""
+    if packagesMissing:
+        return PanelState(Status.PACKAGES_MISSING)
+    if logic.isPropagating:
+        return PanelState(Status.PROPAGATING, canCancel=True, progress=logic.progress)
+    history = {"canUndo": logic.canUndo, "canRedo": logic.canRedo}
+    if not logic.hasTarget:
+        return PanelState(Status.NOTHING_CHOSEN, **history)
+    if logic.mask is None:
+        return PanelState(Status.READY_FOR_CLICK, canPlace=True, **history)
+    accepted = logic.isAccepted
+    return PanelState(
+        Status.ACCEPTED if accepted else Status.MASK_TO_ACCEPT,
+        canPlace=True,
+        canAccept=not accepted,
+        canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
+        canClear=True,
+        **history,
+    )
