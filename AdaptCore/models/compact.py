@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from AdaptCore.errors import CheckpointError
 from AdaptCore.models.base import Decoding, Embedding
 from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.devices import choose_dtype, run_with_fallback
 from AdaptCore.prompts import Prompts
+
+Result = TypeVar("Result")
 
 POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
 
@@ -308,9 +312,14 @@ class CompactNetwork(nn.Module):
         """Build the network that weights describe.
 
         Raises:
-            CheckpointError: a tensor is missing, left over or of another shape.
+            CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
         """
-        network = cls(config_from_json(metadata["config"]))
+        try:
+            network = cls(config_from_json(metadata["config"]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{source}: sizes {metadata.get('config')!r:.200}; those of CompactConfig are wanted"
+            ) from error
         load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
         return network
 
@@ -359,16 +368,24 @@ class CompactModel:
     @classmethod
     def random(cls, seed: int) -> CompactModel:
         """An untrained model for tests."""
-        torch.manual_seed(seed)
-        return cls(CompactNetwork(CompactConfig()), "random", f"{seed:064d}", torch.device("cpu"))
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            network = CompactNetwork(CompactConfig())
+        return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
 
     @property
     def device(self) -> torch.device:
         return next(self.network.parameters()).device
 
-    @torch.inference_mode()
     def encode(self, image: np.ndarray) -> Embedding:
         """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1]."""
+        return self._run(lambda: self._encoded(image))
+
+    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
+        """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask."""
+        return self._run(lambda: self._decoded(embedding, prompts, prior_logits))
+
+    def _encoded(self, image: np.ndarray) -> Embedding:
         side = self.network.config.input_side
         height, width = image.shape[:2]
         scale = side / max(height, width)
@@ -382,15 +399,22 @@ class CompactModel:
             features = self.network.encoder(standard.contiguous(memory_format=torch.channels_last))
         return Embedding(tuple(features), (height, width), size, side)
 
-    @torch.inference_mode()
-    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
-        """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask."""
+    def _decoded(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> Decoding:
         tensors = self.prompt_tensors(embedding, prompts, prior_logits)
+        features = tuple(feature.to(self.device) for feature in embedding.features)
         with self._autocast():
-            logits, quality = self.network.decoder(embedding.features, tensors)
+            logits, quality = self.network.decoder(features, tensors)
         ambiguous = len(prompts.clicks) == 1 and prompts.box is None and prior_logits is None
         kept = slice(None) if ambiguous else slice(0, 1)
         return Decoding(logits[0, kept], quality[0, kept])
+
+    def _run(self, compute: Callable[[], Result]) -> Result:
+        with torch.no_grad():
+            return run_with_fallback(compute, device=self.device, move_to_cpu=self._move_to_cpu)
+
+    def _move_to_cpu(self) -> None:
+        self.network.to("cpu")
+        self._dtype = choose_dtype(self.device)
 
     def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
         """Prompts of one plane as a batch of one in input pixels."""
