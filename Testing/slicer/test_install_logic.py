@@ -1,0 +1,191 @@
+"""Which packages are missing, and that nothing is installed without a yes."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+CORE_PACKAGES = ("AdaptCore/models", "AdaptCore/predict", "AdaptCore")
+NOT_IN_THE_PANEL = {"cli", "io"}
+OPTIONAL = {"segment_anything", "torchvision"}
+WITH_SLICER = {"numpy", "vtk", "slicer"}
+
+
+class Machine:
+    """A machine with some packages on it, and a record of what was asked and installed."""
+
+    def __init__(self, **versions: str) -> None:
+        self.versions = dict(versions)
+        self.asked: list[list[str]] = []
+        self.installed: list[str] = []
+
+    def logic(self, folder: Path, requirements: str = "torch>=2.4\nsafetensors>=0.4\n") -> Any:
+        from InteractiveAdaptSegLib.InstallLogic import InstallLogic
+
+        file = folder / "requirements.txt"
+        file.write_text(requirements)
+        return InstallLogic(file, self.versions.get, self.install_torch, self.install_packages)
+
+    def install_torch(self, requirement: Any) -> None:
+        self.installed.append(f"torch extension: {requirement}")
+        self.versions["torch"] = "2.13.0+cpu"
+
+    def install_packages(self, requirements: Sequence[Any]) -> None:
+        self.installed += [f"pip: {requirement}" for requirement in requirements]
+        self.versions.update({requirement.name: requirement.minimum for requirement in requirements})
+
+    def say(self, answer: bool) -> Any:
+        def confirm(requirements: Sequence[Any]) -> bool:
+            self.asked.append([str(requirement) for requirement in requirements])
+            return answer
+
+        return confirm
+
+
+def test_missing_and_outdated_packages_are_named(tmp_path: Path) -> None:
+    machine = Machine(torch="2.3.1+cu121")
+    assert [str(one) for one in machine.logic(tmp_path).missing()] == ["torch>=2.4", "safetensors>=0.4"]
+    machine.versions.update(torch="2.10.0+cpu", safetensors="0.4")
+    assert machine.logic(tmp_path).missing() == []
+
+
+def test_package_that_does_not_tell_its_version_is_left_alone(tmp_path: Path) -> None:
+    assert Machine(torch="", safetensors="1.0").logic(tmp_path).missing() == []
+
+
+def test_nothing_is_installed_without_a_yes(tmp_path: Path) -> None:
+    machine = Machine()
+    assert machine.logic(tmp_path).install(machine.say(False)) is False
+    assert machine.asked == [["torch>=2.4", "safetensors>=0.4"]]
+    assert machine.installed == []
+
+
+def test_torch_comes_from_its_extension_and_the_rest_from_pip(tmp_path: Path) -> None:
+    machine = Machine()
+    assert machine.logic(tmp_path).install(machine.say(True)) is True
+    assert machine.installed == ["torch extension: torch>=2.4", "pip: safetensors>=0.4"]
+
+
+def test_only_what_is_missing_is_installed(tmp_path: Path) -> None:
+    machine = Machine(torch="2.13.0")
+    machine.logic(tmp_path).install(machine.say(True))
+    assert machine.installed == ["pip: safetensors>=0.4"]
+
+
+def test_nobody_is_asked_if_nothing_is_missing(tmp_path: Path) -> None:
+    machine = Machine(torch="2.13.0", safetensors="0.5")
+    assert machine.logic(tmp_path).install(machine.say(False)) is True
+    assert machine.asked == []
+
+
+def test_installation_that_changes_nothing_is_an_error(tmp_path: Path) -> None:
+    from InteractiveAdaptSegLib.Errors import InstallError
+    from InteractiveAdaptSegLib.InstallLogic import InstallLogic
+
+    (tmp_path / "requirements.txt").write_text("safetensors>=0.4\n")
+    logic = InstallLogic(tmp_path / "requirements.txt", lambda name: None, installPackages=lambda requirements: None)
+    with pytest.raises(InstallError, match=r"safetensors>=0\.4 could not be installed"):
+        logic.install(lambda requirements: True)
+
+
+def test_missing_pytorch_extension_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from InteractiveAdaptSegLib.Errors import InstallError
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installTorchWithPyTorchUtils
+
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    with pytest.raises(InstallError, match="Extensions Manager"):
+        installTorchWithPyTorchUtils(Requirement("torch", "2.4"))
+
+
+def test_pytorch_extension_is_told_the_version_and_does_not_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installTorchWithPyTorchUtils
+
+    calls: list[dict[str, Any]] = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, **arguments: Any) -> None:
+            calls.append(arguments)
+
+    module = ModuleType("PyTorchUtils")
+    module.PyTorchUtilsLogic = PyTorchUtilsLogic  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+    installTorchWithPyTorchUtils(Requirement("torch", "2.4"))
+    assert calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.4"}]
+
+
+def test_packages_are_installed_by_slicers_own_installer_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installPackagesWithSlicer
+
+    calls: list[Any] = []
+    packaging = ModuleType("slicer.packaging")
+    packaging.pip_install = lambda names, requester: calls.append((names, requester))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
+    installPackagesWithSlicer([Requirement("safetensors", "0.4")])
+    assert calls == [(["safetensors>=0.4"], "InteractiveAdaptSeg")]
+
+
+def test_older_slicer_installs_with_its_pip_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installPackagesWithSlicer
+
+    calls: list[Any] = []
+    monkeypatch.delattr(slicer, "packaging", raising=False)
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    monkeypatch.setattr(slicer.util, "pip_install", calls.append)
+    installPackagesWithSlicer([Requirement("safetensors", "0.4")])
+    assert calls == [["safetensors>=0.4"]]
+
+
+def test_line_that_is_no_requirement_is_named(tmp_path: Path) -> None:
+    from InteractiveAdaptSegLib.Errors import InstallError
+
+    with pytest.raises(InstallError, match="--index-url"):
+        Machine().logic(tmp_path, "# fine\n\ntorch>=2.4\n--index-url somewhere\n").missing()
+
+
+def test_installed_version_is_read_and_missing_packages_are_noticed() -> None:
+    import numpy
+
+    from InteractiveAdaptSegLib.InstallLogic import installedPackageVersion
+
+    assert installedPackageVersion("numpy") == numpy.__version__
+    assert installedPackageVersion("no-such-package") is None
+    assert installedPackageVersion("json") == ""
+
+
+def test_shipped_requirements_cover_what_the_panel_imports(repository: Path) -> None:
+    from InteractiveAdaptSegLib.InstallLogic import readRequirements
+
+    shipped = {
+        one.name.lower() for one in readRequirements(repository / "InteractiveAdaptSeg/Resources/requirements.txt")
+    }
+    imported = set()
+    for folder in (*CORE_PACKAGES, "InteractiveAdaptSeg/InteractiveAdaptSegLib"):
+        for file in (repository / folder).glob("*.py"):
+            if file.stem not in NOT_IN_THE_PANEL:
+                imported |= third_party_imports(file)
+    assert imported - OPTIONAL - WITH_SLICER <= shipped
+
+
+def third_party_imports(file: Path) -> set[str]:
+    """Top-level packages that a file imports anywhere, but for the standard library and our own."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    tops = {re.split(r"\.", name)[0] for name in names}
+    own = {"AdaptCore", "InteractiveAdaptSegLib", "PyTorchUtils"}
+    return {name.lower() for name in tops if name not in sys.stdlib_module_names} - {name.lower() for name in own}

@@ -1,0 +1,163 @@
+"""The scripted module's file: what it imports at discovery, its panel's names, and its self test on a real scene."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from Testing.toy_model import ToyModel
+
+SLICERS_OWN = {"slicer", "vtk", "qt", "ctk"}
+
+
+@pytest.fixture
+def module_file(repository: Path) -> Path:
+    return repository / "InteractiveAdaptSeg" / "InteractiveAdaptSeg.py"
+
+
+@pytest.fixture
+def panel_widgets(repository: Path) -> set[str]:
+    """Names of the widgets in the panel's .ui file."""
+    tree = ElementTree.parse(repository / "InteractiveAdaptSeg/Resources/UI/InteractiveAdaptSeg.ui")
+    return {widget.get("name", "") for widget in tree.iter("widget")}
+
+
+def module_level_imports(tree: ast.Module) -> set[str]:
+    """Top-level packages that are imported when a file is, not when its functions run."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+        elif not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            waiting += ast.iter_child_nodes(node)
+    return names
+
+
+def test_nothing_but_slicer_and_the_standard_library_is_imported_at_discovery(module_file: Path) -> None:
+    imported = module_level_imports(ast.parse(module_file.read_text(encoding="utf-8")))
+    assert {name for name in imported if name not in sys.stdlib_module_names} <= SLICERS_OWN
+
+
+def test_logic_without_qt(repository: Path) -> None:
+    for file in (repository / "InteractiveAdaptSeg/InteractiveAdaptSegLib").glob("*.py"):
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert not imported & {"qt", "ctk"}, file.name
+
+
+def test_heavy_packages_are_imported_only_when_needed(repository: Path) -> None:
+    for file in (repository / "InteractiveAdaptSeg/InteractiveAdaptSegLib").glob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        at_import = ast.Module([node for node in tree.body if not is_type_checking(node)], [])
+        imported = module_level_imports(at_import)
+        known = SLICERS_OWN | {"numpy", "AdaptCore", "InteractiveAdaptSegLib"}
+        assert {name for name in imported if name not in sys.stdlib_module_names} <= known, file.name
+        from_core = {
+            node.module
+            for node in at_import.body
+            if isinstance(node, ast.ImportFrom) and "AdaptCore" in str(node.module)
+        }
+        assert from_core <= {"AdaptCore.errors", "AdaptCore.prompts"}, file.name
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def test_panel_file_has_every_widget_that_the_code_uses(module_file: Path, panel_widgets: set[str]) -> None:
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(module_file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "ui"
+    }
+    assert used
+    assert used <= panel_widgets
+
+
+def test_panel_file_binds_only_parameters_that_exist(repository: Path, a_module: ModuleType) -> None:
+    tree = ElementTree.parse(repository / "InteractiveAdaptSeg/Resources/UI/InteractiveAdaptSeg.ui")
+    bound = {
+        element.findtext("string") for element in tree.iter("property") if element.get("name") == "SlicerParameterName"
+    }
+    assert bound == {"inputVolume", "segmentation"}
+    assert bound <= set(a_module.InteractiveAdaptSegParameterNode.__annotations__)
+
+
+def test_scene_reaches_every_mrml_widget_of_the_panel(repository: Path) -> None:
+    tree = ElementTree.parse(repository / "InteractiveAdaptSeg/Resources/UI/InteractiveAdaptSeg.ui")
+    mrml_widgets = {
+        widget.get("name") for widget in tree.iter("widget") if str(widget.get("class")).startswith("qMRML")
+    } - {"InteractiveAdaptSeg"}
+    receivers = {connection.findtext("receiver") for connection in tree.iter("connection")}
+    assert mrml_widgets == receivers
+
+
+@pytest.fixture
+def a_module(a_scene: Any, module_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The module file, with base classes in place of those that only Slicer's application has."""
+    import slicer
+
+    class Base:
+        pass
+
+    class ScriptedLoadableModuleTest(unittest.TestCase):
+        def delayDisplay(self, message: str) -> None:
+            pass
+
+    bases = {
+        "qt": ModuleType("qt"),
+        "slicer.i18n": SimpleNamespace(tr=lambda text: text, translate=lambda context, text: text),
+        "slicer.parameterNodeWrapper": SimpleNamespace(parameterNodeWrapper=lambda cls: cls),
+        "slicer.ScriptedLoadableModule": SimpleNamespace(
+            ScriptedLoadableModule=Base,
+            ScriptedLoadableModuleLogic=Base,
+            ScriptedLoadableModuleTest=ScriptedLoadableModuleTest,
+            ScriptedLoadableModuleWidget=Base,
+        ),
+    }
+    for name, base in bases.items():
+        monkeypatch.setitem(sys.modules, name, base)
+    slicer.app.processEvents = lambda: None
+    monkeypatch.setattr(slicer.util, "tempDirectory", lambda: str(tmp_path))
+    monkeypatch.setattr(slicer.util, "saveScene", lambda path: a_scene.WriteToMRB(path, None))
+    monkeypatch.setattr(slicer.util, "loadScene", lambda path: a_scene.ReadFromMRB(path, True, None))
+    specification = importlib.util.spec_from_file_location("InteractiveAdaptSeg", module_file)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_self_test_passes_on_a_real_scene(a_module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    from InteractiveAdaptSegLib import SegmentationLogic
+
+    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", ToyModel)
+    a_module.InteractiveAdaptSegTest("runTest").runTest()
+
+
+def test_every_status_has_its_words(a_module: ModuleType) -> None:
+    from InteractiveAdaptSegLib.ViewModel import Status
+
+    words = [a_module.statusText(status.name) for status in Status]
+    assert len(set(words)) == len(Status)
+
+
+def test_new_segmentation_has_the_geometry_of_the_volume(a_module: ModuleType, a_volume: Any) -> None:
+    import slicer
+
+    node = a_module.InteractiveAdaptSegLogic().addSegmentation(a_volume)
+    logic = slicer.vtkSlicerSegmentEditorLogic
+    geometry = logic.GetReferenceImageGeometryStringFromSegmentation(node.GetSegmentation())
+    assert geometry.split(";")[-7:-1] == ["0", "39", "0", "35", "0", "11"]

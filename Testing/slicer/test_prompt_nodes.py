@@ -1,0 +1,143 @@
+"""Prompts as nodes of the scene: stored and read back exactly, on any plane, in their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from Testing.slicer.scenes import CENTRE, SHAPE
+
+
+@pytest.fixture
+def some_prompts(a_scene: Any, a_volume: Any, a_segmentation: Any) -> Any:
+    """Empty prompts of the segment "lesion"."""
+    from InteractiveAdaptSegLib.PromptNodes import PromptNodes
+
+    return PromptNodes.create(a_scene, a_volume, a_segmentation, "lesion")
+
+
+def slice_of(volume_axis: int, index: int) -> Any:
+    from AdaptCore.predict.geometry import axis_plane
+
+    return axis_plane(SHAPE, volume_axis, index)
+
+
+def click(number: int, x: float, y: float, positive: bool = True) -> Any:
+    from AdaptCore.prompts import Click
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    return PromptStep(number, (Click(x, y, positive),))
+
+
+def test_actions_come_back_in_order_and_in_place(some_prompts: Any) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    plane = slice_of(2, 5)
+    actions = [
+        click(0, 3.25, 4.5),
+        click(1, 7, 8, positive=False),
+        PromptStep(2, box=Box(1.5, 2.5, 9.5, 11.5)),
+        click(3, 5, 6),
+    ]
+    for action in actions:
+        some_prompts.addStep(plane, action)
+    read = some_prompts.steps(0)
+    assert [action.step for action in read] == [0, 1, 2, 3]
+    assert [[one.positive for one in action.clicks] for action in read] == [[True], [False], [], [True]]
+    assert (read[0].clicks[0].x, read[0].clicks[0].y) == pytest.approx((3.25, 4.5))
+    box = read[2].box
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((1.5, 2.5, 9.5, 11.5))
+    assert some_prompts.nextStep == 4
+
+
+def test_oblique_plane_comes_back_exactly(a_scene: Any, an_oblique_volume: Any, a_segmentation: Any) -> None:
+    from AdaptCore.predict.geometry import oblique_plane
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptNodes, PromptStep
+
+    prompts = PromptNodes.create(a_scene, an_oblique_volume, a_segmentation, "lesion")
+    plane = oblique_plane((2.125, 1.0 / 3.0, 4.0), (0.9, 0.1, 0.05), (-0.1, 0.8, 0.2), (30, 20))
+    prompts.addStep(plane, click(0, 11.5, 12.25))
+    prompts.addStep(plane, PromptStep(1, box=Box(4.5, 5.5, 12.5, 13.5)))
+    assert prompts.planes == [plane]
+    read = prompts.steps(0)
+    assert (read[0].clicks[0].x, read[0].clicks[0].y) == pytest.approx((11.5, 12.25))
+
+
+def test_planes_keep_their_prompts_apart(some_prompts: Any) -> None:
+    some_prompts.addStep(slice_of(2, 5), click(0, 3, 4))
+    some_prompts.addStep(slice_of(0, 5), click(1, 7, 8))
+    assert [action.step for action in some_prompts.steps(0)] == [0]
+    assert [action.step for action in some_prompts.steps(1)] == [1]
+    some_prompts.removePlane(slice_of(2, 5))
+    assert some_prompts.steps(0) == []
+    assert len(some_prompts.steps(1)) == 1
+
+
+def test_new_box_replaces_the_one_on_the_same_plane_only(some_prompts: Any) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    for number, index in enumerate((5, 6, 5)):
+        some_prompts.addStep(slice_of(2, index), PromptStep(number, box=Box(1, 1, 5.0 + number, 6)))
+    assert [action.step for action in some_prompts.steps(0)] == [2]
+    assert [action.step for action in some_prompts.steps(1)] == [1]
+    assert len(some_prompts.boxNodes) == 2
+
+
+def test_point_being_placed_does_not_count_yet(some_prompts: Any) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import unmarkedPoints
+
+    some_prompts.addStep(slice_of(2, 5), click(0, 3, 4))
+    node = some_prompts.pointNodes[0]
+    node.AddControlPointWorld(1.0, 2.0, 3.0)
+    node.ResetNthControlPointPosition(1)
+    assert len(some_prompts.steps(0)) == 1
+    assert unmarkedPoints(node) == []
+
+
+def test_prompts_are_found_by_what_they_refer_to_and_not_by_name(
+    a_scene: Any, a_volume: Any, a_segmentation: Any, some_prompts: Any
+) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import PromptNodes
+
+    PromptNodes.create(a_scene, a_volume, a_segmentation, "organ")
+    some_prompts.node.SetName("renamed by the user")
+    found = PromptNodes.find(a_scene, a_volume, a_segmentation, "lesion")
+    assert found.node is some_prompts.node
+    assert PromptNodes.find(a_scene, a_volume, a_segmentation, "nothing") is None
+
+
+def test_prompts_without_their_segment_or_points_are_left_out(
+    a_scene: Any, a_volume: Any, a_segmentation: Any, some_prompts: Any
+) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import PromptNodes
+
+    a_scene.RemoveNode(some_prompts.pointNodes[1])
+    assert PromptNodes.all(a_scene) == []
+    PromptNodes.create(a_scene, a_volume, a_segmentation, "organ")
+    assert len(PromptNodes.all(a_scene)) == 1
+    a_segmentation.GetSegmentation().RemoveSegment("organ")
+    assert PromptNodes.all(a_scene) == []
+
+
+def test_prompts_lie_on_their_voxels_in_the_views(some_prompts: Any, a_volume: Any) -> None:
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+    some_prompts.addStep(slice_of(2, CENTRE[2]), click(0, CENTRE[0], CENTRE[1]))
+    position = some_prompts.pointNodes[0].GetNthControlPointPositionWorld(0)
+    np.testing.assert_allclose([position[axis] for axis in range(3)], worldPoint(ijkToWorld(a_volume), CENTRE))
+
+
+def test_moved_box_counts_where_it_is(some_prompts: Any, a_volume: Any) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    some_prompts.addStep(slice_of(2, 5), PromptStep(0, box=Box(2, 2, 8, 8)))
+    node = some_prompts.boxNodes[0]
+    node.SetCenterWorld(*np.add(node.GetCenterWorld(), (-0.8 * 3, 0.0, 0.0)))
+    box = some_prompts.steps(0)[0].box
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((5, 2, 11, 8))
