@@ -150,7 +150,7 @@ class PromptNodes:
             for index, markedPlane, step in _markedPoints(node):
                 if markedPlane == plane:
                     world = node.GetNthControlPointPositionWorld(index)
-                    x, y = geometry.pixel(worldPoint(toVoxels, [world[axis] for axis in range(3)]))
+                    x, y = geometry.pixel(worldPoint(toVoxels, [world[axis] for axis in range(3)]).tolist())
                     clicks.setdefault(step, []).append(Click(x, y, positive))
         steps = [PromptStep(step, tuple(stroke)) for step, stroke in clicks.items()]
         for node in self.boxNodes:
@@ -303,6 +303,6 @@ def _planeBox(node: Any, geometry: PlaneGeometry, worldToVoxels: np.ndarray) -> 
     for across, along in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
         world = np.zeros(3)
         node.TransformPointToWorld(worldPoint(axes, half * (across, along, 0)), world)
-        pixels.append(geometry.pixel(worldPoint(worldToVoxels, world)))
+        pixels.append(geometry.pixel(worldPoint(worldToVoxels, world).tolist()))
     (x0, y0), (x1, y1) = np.min(pixels, axis=0), np.max(pixels, axis=0)
     return Box(float(x0), float(y0), float(x1), float(y1))

@@ -11,6 +11,7 @@ import numpy as np
 import vtk
 
 from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand, WriteCommand, isPromptOn, isWrite, targetOf
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
@@ -26,74 +27,6 @@ if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.predict.propagate import Propagation
-
-
-@dataclass(eq=False)
-class PromptCommand:
-    """A prompt on a plane, and the box it replaced if it was a box."""
-
-    target: Target
-    geometry: PlaneGeometry
-    action: PromptStep
-    replaced: PromptStep | None
-
-    def undo(self) -> None:
-        self.target.plane(self.geometry).undo()
-        self.target.prompts.removeStep(self.action.step)
-        if self.replaced is not None:
-            self.target.prompts.addStep(self.geometry, self.replaced)
-
-    def redo(self) -> None:
-        self.target.plane(self.geometry).redo()
-        self.target.prompts.addStep(self.geometry, self.action)
-
-
-@dataclass(eq=False)
-class ClearCommand:
-    """The prompts of a plane were cleared; its mask is kept for the parts of the object to come."""
-
-    target: Target
-    geometry: PlaneGeometry
-    actions: list[PromptStep]
-    keptBefore: np.ndarray | None
-    keptAfter: np.ndarray
-
-    def undo(self) -> None:
-        self.target.plane(self.geometry).undo()
-        for action in self.actions:
-            self.target.prompts.addStep(self.geometry, action)
-        self.target.kept.pop(self.geometry)
-        if self.keptBefore is not None:
-            self.target.kept[self.geometry] = self.keptBefore
-
-    def redo(self) -> None:
-        self.target.plane(self.geometry).redo()
-        self.target.prompts.removePlane(self.geometry)
-        self.target.kept[self.geometry] = self.keptAfter
-
-
-@dataclass(eq=False)
-class WriteCommand:
-    """Masks were written into the segment, as one step of Slicer's undo and some steps of the session's."""
-
-    target: Target
-    geometry: PlaneGeometry
-    writer: SegmentWriter
-    sessionSteps: int
-    acceptedBefore: list[int]
-    acceptedAfter: list[int]
-
-    def undo(self) -> None:
-        self.writer.undo()
-        for _ in range(self.sessionSteps):
-            self.target.session.undo()
-        self.target.prompts.acceptedPlanes = self.acceptedBefore
-
-    def redo(self) -> None:
-        self.writer.redo()
-        for _ in range(self.sessionSteps):
-            self.target.session.redo()
-        self.target.prompts.acceptedPlanes = self.acceptedAfter
 
 
 @dataclass(eq=False)
@@ -143,6 +76,7 @@ class SegmentationLogic:
         self._running: _RunningPropagation | None = None
         self._history = History()
         self._changingPrompts = False
+        self._mustFollowPrompts = False
         self._writer = SegmentWriter(scene, self._onOutsideEdit)
         self._preview = PreviewNode(scene)
         self._observations = Observations()
@@ -330,6 +264,8 @@ class SegmentationLogic:
         if running.task.isFinished:
             self._running = None
             self._writePropagation(running)
+            if self._mustFollowPrompts:
+                self._followPrompts()
         self._onChanged()
         return self._running is not None
 
@@ -376,7 +312,7 @@ class SegmentationLogic:
             raise SceneError("prompts are given in slice views: click in one of them")
         geometry = slicePlane(sliceNode, volumeNode)
         toVoxels = np.linalg.inv(ijkToWorld(volumeNode))
-        return geometry, lambda world: geometry.pixel(worldPoint(toVoxels, world))
+        return geometry, lambda world: geometry.pixel(worldPoint(toVoxels, world).tolist())
 
     def _prompt(self, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]) -> None:
         """Ask a plane, then store what was asked."""
@@ -562,22 +498,24 @@ class SegmentationLogic:
             self._defer(self._followPrompts)
 
     def _followPrompts(self) -> None:
+        """Answer the prompts of changed planes afresh; after the propagation that is under way, if there is one."""
+        self._mustFollowPrompts = self.isPropagating
         if self.isPropagating:
-            self.stopPropagation()
-            self._onMessage("The propagation was stopped because prompts were changed.")
-        for target in self._targets.values():
-            if not target.prompts.isComplete:
-                continue
+            return
+        for target in [known for known in self._targets.values() if known.prompts.isComplete]:
             for geometry in target.changedPlanes():
-                target.rebuild(geometry)
-                self._history.drop(lambda command, plane=geometry, of=target: _isPromptOn(command, of, plane))
-                if target is self._target and geometry == self._active:
-                    self._activate(geometry)
+                self._rebuild(target, geometry)
+
+    def _rebuild(self, target: Target, geometry: PlaneGeometry) -> None:
+        target.rebuild(geometry)
+        self._history.drop(lambda command: isPromptOn(command, target, geometry))
+        if target is self._target and geometry == self._active:
+            self._activate(geometry)
         self._onChanged()
 
     def _onOutsideEdit(self) -> None:
         """The segmentation was edited elsewhere: Slicer's undo would take that back too, so it is given up."""
-        self._history.drop(_isWrite)
+        self._history.drop(isWrite)
         removed = [target for target in self._targets.values() if not target.prompts.isComplete]
         if removed:
             self._dropTargets(removed)
@@ -587,9 +525,9 @@ class SegmentationLogic:
     def _forgetLostWrites(self) -> None:
         """Slicer's undo keeps a limited number of states, and those of one segmentation only."""
         if not self._writer.canUndo:
-            self._history.dropDone(_isWrite)
+            self._history.dropDone(isWrite)
         if not self._writer.canRedo:
-            self._history.dropUndone(_isWrite)
+            self._history.dropUndone(isWrite)
 
     def _onVoxelsModified(self, caller: Any, event: str) -> None:
         """Sessions on the old voxels end; the current one begins anew with the prompts that the scene holds."""
@@ -634,7 +572,7 @@ class SegmentationLogic:
         for target in gone:
             target.session.close()
         self._targets = {key: target for key, target in self._targets.items() if target not in gone}
-        self._history.drop(lambda command: getattr(command, "target", None) in gone)
+        self._history.drop(lambda command: targetOf(command) in gone)
         self._observeScene()
         self._onChanged()
 
@@ -658,15 +596,6 @@ def _difference(running: _RunningPropagation, result: Propagation) -> tuple[Voxe
 
 def _nodesOf(target: Target) -> tuple[Any, ...]:
     return target.volumeNode, target.segmentationNode, target.prompts.node, *target.prompts.pointNodes
-
-
-def _isWrite(command: Command) -> bool:
-    return isinstance(command, WriteCommand)
-
-
-def _isPromptOn(command: Command, target: Target, geometry: PlaneGeometry) -> bool:
-    isPrompt = isinstance(command, (PromptCommand, ClearCommand))
-    return isPrompt and command.target is target and command.geometry == geometry
 
 
 def _loadBuiltInModel() -> Model:

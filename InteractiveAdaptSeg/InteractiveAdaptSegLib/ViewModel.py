@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
@@ -44,17 +44,17 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
         return PanelState(Status.PROPAGATING, canCancel=True, progress=logic.progress)
-    history = {"canUndo": logic.canUndo, "canRedo": logic.canRedo}
+    nothing = PanelState(Status.NOTHING_CHOSEN, canUndo=logic.canUndo, canRedo=logic.canRedo)
     if not logic.hasTarget:
-        return PanelState(Status.NOTHING_CHOSEN, **history)
+        return nothing
     if logic.mask is None:
-        return PanelState(Status.READY_FOR_CLICK, canPlace=True, **history)
+        return replace(nothing, status=Status.READY_FOR_CLICK, canPlace=True)
     accepted = logic.isAccepted
-    return PanelState(
-        Status.ACCEPTED if accepted else Status.MASK_TO_ACCEPT,
+    return replace(
+        nothing,
+        status=Status.ACCEPTED if accepted else Status.MASK_TO_ACCEPT,
         canPlace=True,
         canAccept=not accepted,
         canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
         canClear=True,
-        **history,
     )

@@ -428,6 +428,30 @@ def test_nothing_else_is_done_during_a_propagation(a_session: Panel) -> None:
     assert a_session.logic.canUndo
 
 
+def test_point_moved_during_a_propagation_is_answered_after_it(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.propagate()
+    a_session.points().SetNthControlPointPositionWorld(0, *(float(v) for v in a_session.world(OTHER_CENTRE)))
+    a_session.points().InvokeEvent(a_session.points().PointEndInteractionEvent)
+    a_session.catch_up()
+    a_session.wait()
+    assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
+    assert a_session.logic.mask[OTHER_CENTRE[1], OTHER_CENTRE[0]]
+
+
+def test_placing_a_point_during_a_propagation_is_refused_and_does_not_disturb_it(
+    a_session: Panel, an_ellipsoid: np.ndarray
+) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.propagate()
+    a_session.place(OTHER_CENTRE)
+    a_session.wait()
+    assert a_session.count_points() == (1, 0)
+    assert "propagation is under way" in a_session.messages[-1]
+    assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
+
+
 def test_propagation_of_an_oblique_plane_is_refused(a_panel: Panel, an_oblique_volume: Any) -> None:
     from InteractiveAdaptSegLib.Errors import SceneError
 

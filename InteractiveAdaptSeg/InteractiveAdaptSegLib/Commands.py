@@ -1,0 +1,100 @@
+"""What the user did to a segment, as commands that can be undone: prompts given, prompts cleared, masks written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from InteractiveAdaptSegLib.History import Command
+from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+from InteractiveAdaptSegLib.Target import Target
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+
+@dataclass(eq=False)
+class PromptCommand:
+    """A prompt on a plane, and the box it replaced if it was a box."""
+
+    target: Target
+    geometry: PlaneGeometry
+    action: PromptStep
+    replaced: PromptStep | None
+
+    def undo(self) -> None:
+        self.target.plane(self.geometry).undo()
+        self.target.prompts.removeStep(self.action.step)
+        if self.replaced is not None:
+            self.target.prompts.addStep(self.geometry, self.replaced)
+
+    def redo(self) -> None:
+        self.target.plane(self.geometry).redo()
+        self.target.prompts.addStep(self.geometry, self.action)
+
+
+@dataclass(eq=False)
+class ClearCommand:
+    """The prompts of a plane were cleared; its mask is kept for the parts of the object to come."""
+
+    target: Target
+    geometry: PlaneGeometry
+    actions: list[PromptStep]
+    keptBefore: np.ndarray | None
+    keptAfter: np.ndarray
+
+    def undo(self) -> None:
+        self.target.plane(self.geometry).undo()
+        for action in self.actions:
+            self.target.prompts.addStep(self.geometry, action)
+        self.target.kept.pop(self.geometry)
+        if self.keptBefore is not None:
+            self.target.kept[self.geometry] = self.keptBefore
+
+    def redo(self) -> None:
+        self.target.plane(self.geometry).redo()
+        self.target.prompts.removePlane(self.geometry)
+        self.target.kept[self.geometry] = self.keptAfter
+
+
+@dataclass(eq=False)
+class WriteCommand:
+    """Masks were written into the segment, as one step of Slicer's undo and some steps of the session's."""
+
+    target: Target
+    geometry: PlaneGeometry
+    writer: SegmentWriter
+    sessionSteps: int
+    acceptedBefore: list[int]
+    acceptedAfter: list[int]
+
+    def undo(self) -> None:
+        self.writer.undo()
+        for _ in range(self.sessionSteps):
+            self.target.session.undo()
+        self.target.prompts.acceptedPlanes = self.acceptedBefore
+
+    def redo(self) -> None:
+        self.writer.redo()
+        for _ in range(self.sessionSteps):
+            self.target.session.redo()
+        self.target.prompts.acceptedPlanes = self.acceptedAfter
+
+
+def targetOf(command: Command) -> Target | None:
+    """The segment that a command concerns."""
+    return command.target if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)) else None
+
+
+def isWrite(command: Command) -> bool:
+    return isinstance(command, WriteCommand)
+
+
+def isPromptOn(command: Command, target: Target, geometry: PlaneGeometry) -> bool:
+    """Whether a command gave or cleared prompts on one plane of one segment."""
+    if not isinstance(command, (PromptCommand, ClearCommand)):
+        return False
+    return command.target is target and command.geometry == geometry
