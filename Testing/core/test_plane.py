@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Decoding
 from AdaptCore.predict.cache import EmbeddingCache
-from AdaptCore.predict.plane import STROKE_CLICKS, PlaneSession, Prediction, thin_stroke
+from AdaptCore.predict.plane import (
+    STROKE_CLICKS,
+    Look,
+    PlaneEncoder,
+    PlaneSession,
+    Prediction,
+    predict_window,
+    thin_stroke,
+)
 from AdaptCore.predict.propagate import dice
-from AdaptCore.predict.zoom import ZoomPolicy
-from AdaptCore.prompts import Box, Click
+from AdaptCore.predict.zoom import CropWindow, ZoomPolicy
+from AdaptCore.prompts import Box, Click, Prompts
 from Testing.toy_model import ToyModel
 
 HEIGHT, WIDTH = 200, 260
@@ -175,7 +183,7 @@ def test_answer_after_undo_does_not_depend_on_what_was_undone(a_model, a_small_d
         lambda session: session.box(5, 5, 5, 9),
         lambda session: session.box(WIDTH + 1, 5, WIDTH + 9, 9),
         lambda session: session.scribble([]),
-        lambda session: session.scribble([(5, 5), (5, HEIGHT + 50), (5, 7)]),
+        lambda session: session.scribble([(-1 if step == 7 else 0, step) for step in range(30)]),
         lambda session: session.set_prior(np.zeros((3, 3), bool)),
         lambda session: session.set_prior(np.full((HEIGHT, WIDTH), np.nan)),
     ],
@@ -313,11 +321,36 @@ def test_click_outside_the_window_looks_at_the_whole_plane_again(a_model):
     assert dice(prediction.mask, both) > 0.9
 
 
-def test_object_that_leaves_the_window_makes_it_grow(a_model, a_small_disc):
-    session = PlaneSession(a_model, an_image(a_disc(80, 100, 30)), zoom=ZoomPolicy())
-    session.set_prior(a_disc(80, 100, 6))
-    session.click(80, 100)
-    assert dice(session.prediction.mask, a_disc(80, 100, 30)) > 0.95
+@pytest.fixture
+def a_small_window() -> CropWindow:
+    return CropWindow(70, 90, 102, 122)
+
+
+def look_in(window: CropWindow, model: ToyModel, truth: np.ndarray) -> Look:
+    encoder = PlaneEncoder(model, an_image(truth), EmbeddingCache())
+    before = Look(torch.full(truth.shape, -6.0), 1.0)
+    click = Click((window.x0 + window.x1) / 2, (window.y0 + window.y1) / 2)
+    return predict_window(model, encoder, Prompts((click,)), before, window, ZoomPolicy())
+
+
+def test_object_that_leaves_the_window_makes_it_grow_once(a_model, a_small_window):
+    look = look_in(a_small_window, a_model, a_disc(86, 106, 18))
+    assert look.window is not None and look.window.contains_box(Box(68, 88, 104, 124))
+    assert dice(look.logits.numpy() > 0, a_disc(86, 106, 18)) > 0.95
+    assert a_model.decoded == 2
+
+
+def test_object_inside_the_window_is_decoded_once(a_model, a_small_window):
+    look = look_in(a_small_window, a_model, a_disc(86, 106, 10))
+    assert look.window == a_small_window
+    assert a_model.decoded == 1
+
+
+def test_object_that_outgrows_every_window_is_decoded_on_the_whole_plane(a_model):
+    truth = a_disc(130, 100, 90)
+    look = look_in(CropWindow(60, 30, 200, 170), a_model, truth)
+    assert look.window is None
+    assert dice(look.logits.numpy() > 0, truth) > 0.95
 
 
 def test_large_object_is_decoded_on_the_whole_plane_only(a_model):

@@ -52,6 +52,12 @@ def test_large_object_and_empty_mask_get_no_window():
     assert choose_window(a_mask(0, 0, 0, 0), NO_PROMPTS, PLANE, POLICY) is None
 
 
+def test_limit_is_a_share_of_the_planes_longer_side():
+    assert choose_window(a_mask(100, 50, 220, 150), NO_PROMPTS, PLANE, POLICY) is not None
+    assert choose_window(a_mask(100, 50, 232, 150), NO_PROMPTS, PLANE, POLICY) is not None
+    assert choose_window(a_mask(100, 50, 234, 150), NO_PROMPTS, PLANE, POLICY) is None
+
+
 def test_positive_clicks_and_box_enlarge_the_window_but_negative_clicks_do_not():
     mask = a_mask(100, 80, 120, 100)
     near = choose_window(mask, Prompts((Click(290, 190, False),)), PLANE, POLICY)
