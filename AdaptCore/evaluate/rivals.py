@@ -63,7 +63,6 @@ class GrowCutSession:
         height, width = self._shape
         scalars.reshape(3, height + 2, width + 2)[1, 1:-1, 1:-1] = seeds
         self._seeds.GetPointData().GetScalars().Modified()
-        self._seeds.Modified()
         self._filter.Update()
         labels = vtk_to_numpy(self._filter.GetOutput().GetPointData().GetScalars())
         return labels.reshape(3, height + 2, width + 2)[1, 1:-1, 1:-1] == OBJECT
