@@ -263,11 +263,12 @@ class SceneGenerator:
             if rng.random() < 0.3:
                 slope = np.clip(field / max(float(field.max()), 1e-3), 0, 1)[..., None]
                 surface = surface + rng.uniform(-0.5, 0.5) * contrast * slope
-            if rng.random() < 0.15:
+            if rng.random() < (0.3 if painted.kind == "spindle" else 0.15):
                 surface = keep * image + (1 - keep) * surface
             soft = np.clip(field / (2 * painted.softness) + 0.5, 0, 1)[..., None]
             image = soft * surface + (1 - soft) * image
-            image = image + self._rim(rng, field)[..., None] * random_tint(rng)
+            if rng.random() < (0.6 if painted.kind == "spindle" else 0.3):
+                image = image + self._rim(rng, field)[..., None] * random_tint(rng)
             contrast *= rng.uniform(0.4, 1.2)
         return image.astype(np.float32)
 
@@ -277,9 +278,7 @@ class SceneGenerator:
         return np.clip((noise - rng.uniform(-1, 1)) * rng.uniform(1, 12), -1, 1).astype(np.float32)
 
     def _rim(self, rng: np.random.Generator, field: Field) -> Field:
-        """Bright or dark halo along the outline, as phase contrast and membranes have; often none."""
-        if rng.random() > 0.3:
-            return np.zeros_like(field)
+        """Bright or dark halo along the outline, as phase contrast and membranes have."""
         width, shift = rng.uniform(1, 0.02 * self.side + 1), rng.uniform(-3, 3)
         strength = rng.uniform(0.05, 0.4) * rng.choice([-1, 1])
         uneven = np.clip(0.7 + 0.5 * shapes.smooth_noise(rng, self.side, 4), 0, None)
