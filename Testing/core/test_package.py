@@ -113,7 +113,9 @@ def test_imports_point_one_way(repository: Path) -> None:
 
 def test_the_command_line_starts_without_the_heavy_libraries(repository: Path) -> None:
     script = "import sys, AdaptCore.cli as cli; cli.build_parser(); print(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=repository, capture_output=True, encoding="utf-8", check=True
+    )
     assert not {"torch", "SimpleITK", "skimage", "matplotlib", "vtk", "slicer"} & set(answer.stdout.split())
 
 
@@ -133,7 +135,7 @@ def a_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE.txt"):
         shutil.copy(repository / name, source)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return next((source / "dist").glob("*.whl"))
 
@@ -154,7 +156,7 @@ def test_the_installed_package_finds_its_own_weights(a_wheel: Path, repository: 
     script = "from AdaptCore.resources import resource_path as p; print(p('compact.safetensors'), p('models.json'))"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     answer = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=True
     )
     weights, manifest = map(Path, answer.stdout.split())
     assert weights == site / "AdaptCore/Resources/compact.safetensors"

@@ -39,7 +39,7 @@ def test_the_linter_refuses_newer_syntax(repository: Path, tmp_path: Path, too_n
     path = tmp_path / "too_new.py"
     path.write_text(f'"""Syntax of a newer Python."""\n\n{too_new}', encoding="utf-8")
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--config", str(repository / "pyproject.toml")]
-    answer = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
+    answer = subprocess.run([*command, str(path)], capture_output=True, encoding="utf-8", check=False)
     assert answer.returncode == 1
     assert "Python 3.10" in answer.stdout
 
@@ -50,5 +50,7 @@ def test_the_oldest_python_is_the_same_in_every_setting(repository: Path) -> Non
     assert f'requires-python = ">={oldest}"' in settings
     assert f'target-version = "py{oldest.replace(".", "")}"' in settings
     assert re.search(
-        rf"mypy --python-version {re.escape(oldest)}$", (repository / "Makefile").read_text(), re.MULTILINE
+        rf"mypy --python-version {re.escape(oldest)}$",
+        (repository / "Makefile").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
