@@ -108,7 +108,7 @@ class SegmentWriter:
         """
         if segmentationNode.GetSegmentation().GetSegment(segmentID) is None:
             raise SceneError(f"segmentation '{segmentationNode.GetName()}' has no segment '{segmentID}': choose one")
-        self._adoptGeometry(volumeNode, segmentationNode)
+        self._prepare(volumeNode, segmentationNode)
         ijkToWorld(volumeNode)
         toWorldMatrix(segmentationNode)
         self._volumeNode, self._segmentationNode, self._segmentID = volumeNode, segmentationNode, segmentID
@@ -195,7 +195,10 @@ class SegmentWriter:
         if node.GetSelectedSegmentID() != self._segmentID:
             self._editor.SetCurrentSegmentID(self._segmentID)
 
-    def _adoptGeometry(self, volumeNode: Any, segmentationNode: Any) -> None:
+    def _prepare(self, volumeNode: Any, segmentationNode: Any) -> None:
+        """Give a new segmentation what Slicer's Segment Editor would: display and geometry."""
+        if segmentationNode.GetDisplayNode() is None:
+            segmentationNode.CreateDefaultDisplayNodes()
         segmentation = segmentationNode.GetSegmentation()
         if self._editor.GetReferenceImageGeometryStringFromSegmentation(segmentation):
             return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.predict.propagate import Propagation
+    from AdaptCore.predict.volume import VolumeSession
 
 
 @dataclass(eq=False)
@@ -48,7 +49,7 @@ class SegmentationLogic:
 
     Args:
         scene: the scene to work in.
-        loadModel: gives the model, called once before the first prompt; None loads the built-in one.
+        loadModel: gives the model, called once at the first prompt; None loads the built-in one.
         onChanged: called whenever what the panel shows may have changed.
         onMessage: called with what the user should know and did not ask for, such as that a node is gone.
         defer: runs a function when the current event has been dealt with; Slicer's markups do not like to be changed
@@ -143,7 +144,7 @@ class SegmentationLogic:
             raise SceneError("no volume is chosen: choose one")
         if segmentationNode is None:
             raise SceneError("no segmentation is chosen: choose one or make a new one")
-        voxels = voxelArray(volumeNode)
+        voxelArray(volumeNode)
         if not segmentID:
             name = segmentationNode.GetSegmentation().GenerateUniqueSegmentID("Segment")
             segmentID = self._writer.addSegment(segmentationNode, name)
@@ -153,7 +154,7 @@ class SegmentationLogic:
         if prompts is None:
             with self._ownPrompts():
                 prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
-        self._select(self._targets.get(prompts.node.GetID()) or self._newTarget(prompts, voxels))
+        self._select(self._targets.get(prompts.node.GetID()) or self._newTarget(prompts))
 
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
@@ -380,7 +381,13 @@ class SegmentationLogic:
         for _ in range(running.sessionSteps + propagated):
             session.undo()
 
-    def _newTarget(self, prompts: PromptNodes, voxels: np.ndarray) -> Target:
+    def _newTarget(self, prompts: PromptNodes) -> Target:
+        target = Target(prompts, self._openSession)
+        self._targets[prompts.node.GetID()] = target
+        self._observe(target)
+        return target
+
+    def _openSession(self, target: Target) -> VolumeSession:
         from AdaptCore.predict.cache import EmbeddingCache
         from AdaptCore.predict.volume import VolumeSession
 
@@ -388,12 +395,12 @@ class SegmentationLogic:
             self._model = self._loadModel()
         if self._cache is None:
             self._cache = EmbeddingCache()
-        session = VolumeSession(self._model, voxels, window=displayWindow(prompts.volumeNode), cache=self._cache)
-        target = Target(prompts, session)
-        target.confirmAccepted(self._writer)
-        self._targets[prompts.node.GetID()] = target
-        self._observe(target)
-        return target
+        self._aim(target)
+        window = displayWindow(target.volumeNode)
+        session = VolumeSession(self._model, voxelArray(target.volumeNode), window=window, cache=self._cache)
+        for geometry, mask in target.acceptedMasks(self._writer):
+            session.accept(geometry, mask)
+        return session
 
     def _select(self, target: Target) -> None:
         if target is not self._target:
@@ -570,7 +577,7 @@ class SegmentationLogic:
             self._writer.release()
             self._preview.hide()
         for target in gone:
-            target.session.close()
+            target.close()
         self._targets = {key: target for key, target in self._targets.items() if target not in gone}
         self._history.drop(lambda command: targetOf(command) in gone)
         self._observeScene()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,14 +36,24 @@ class Target:
     """State of one segment.
 
     Attributes:
+        openSession: gives the session, asked at the first prompt: choosing a segment loads no model.
         kept: masks of planes whose prompts were cleared, so that further parts of the object join them.
         restored: planes whose session agrees with the prompts in the scene.
     """
 
     prompts: PromptNodes
-    session: VolumeSession
+    openSession: Callable[[Target], VolumeSession]
     kept: dict[PlaneGeometry, np.ndarray] = field(default_factory=dict)
     restored: set[PlaneGeometry] = field(default_factory=set)
+
+    @cached_property
+    def session(self) -> VolumeSession:
+        return self.openSession(self)
+
+    def close(self) -> None:
+        """End the session if there is one."""
+        if "session" in self.__dict__:
+            self.session.close()
 
     @property
     def volumeNode(self) -> Any:
@@ -101,7 +113,7 @@ class Target:
         """What the segment holds on a plane, whoever has drawn it, bool (H, W)."""
         from AdaptCore.predict.geometry import plane_voxels
 
-        voxels, rows, columns = plane_voxels(self.session.shape, geometry)
+        voxels, rows, columns = plane_voxels(self.volumeNode.GetImageData().GetDimensions(), geometry)
         contents = np.zeros(geometry.shape, bool)
         contents[rows, columns] = writer.contents(np.column_stack(voxels))
         return contents
@@ -118,11 +130,10 @@ class Target:
     def markAccepted(self, geometry: PlaneGeometry) -> None:
         self.prompts.acceptedPlanes = [*self.prompts.acceptedPlanes, self.prompts.planeNumber(geometry)]
 
-    def confirmAccepted(self, writer: SegmentWriter) -> None:
-        """Take the planes that were accepted before the scene was saved as they stand in the segment."""
-        planes = self.prompts.planes
-        for number in self.prompts.acceptedPlanes:
-            self.session.accept(planes[number], self.planeContents(planes[number], writer))
+    def acceptedMasks(self, writer: SegmentWriter) -> list[tuple[PlaneGeometry, np.ndarray]]:
+        """The planes that were accepted before the scene was saved, as they stand in the segment."""
+        planes = [self.prompts.planes[number] for number in self.prompts.acceptedPlanes]
+        return [(plane, self.planeContents(plane, writer)) for plane in planes]
 
 
 def replay(session: PlaneSession, steps: list[PromptStep]) -> None:

@@ -127,6 +127,26 @@ def test_accepting_writes_the_mask_into_the_chosen_segment_on_that_slice_only(
     assert dice(a_session.segment("lesion"), only_slice(an_ellipsoid, CENTRE[2])) > 0.9
 
 
+def test_model_is_loaded_at_the_first_prompt_and_once(
+    a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any
+) -> None:
+    from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+
+    loaded: list[ToyModel] = []
+    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(ToyModel()) or loaded[-1])
+    logic.setTarget(a_volume, a_segmentation, "lesion")
+    assert loaded == []
+    panel = Panel(a_scene, a_slice_view, ToyModel())
+    panel.volume = a_volume
+    for segment_id in ("lesion", "organ"):
+        logic.setTarget(a_volume, a_segmentation, segment_id)
+        panel.look_at(CENTRE)
+        logic.addClick(a_slice_view, panel.world(CENTRE))
+    assert len(loaded) == 1
+    logic.close()
+    panel.logic.close()
+
+
 def test_source_voxels_stay_as_they_are(a_session: Panel, voxels: np.ndarray) -> None:
     import slicer
 
