@@ -469,7 +469,8 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         """A session on the phantom, and a slice view through its centre."""
         moduleLogic = InteractiveAdaptSegLogic()
         missing = moduleLogic.missingPackages()
-        self.assertEqual(missing, [], "Python packages are missing: open the module and press Install")
+        if missing:
+            self.skipTest(f"{', '.join(map(str, missing))}: open the module and press Install")
         volumeNode = volumeNode or self._addPhantom()
         if segmentationNode is None:
             segmentationNode = moduleLogic.addSegmentation(volumeNode)

@@ -284,6 +284,22 @@ def test_undo_takes_back_prompts_and_acceptances_in_order(a_session: Panel) -> N
     np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]].T, two)
 
 
+def test_more_acceptances_than_slicer_keeps_are_undone_as_far_as_it_goes(a_session: Panel) -> None:
+    filled = []
+    for index in range(SHAPE[2]):
+        a_session.click((CENTRE[0], CENTRE[1], index))
+        a_session.logic.accept()
+        filled.append(a_session.segment("lesion").sum())
+    while a_session.logic.canUndo:
+        a_session.logic.undo()
+    left = len(np.unique(np.argwhere(a_session.segment("lesion"))[:, 2]))
+    assert 0 < left < SHAPE[2] - 5
+    assert a_session.segment("lesion").sum() == filled[left - 1]
+    assert a_session.count_points() == (0, 0)
+    accepted = a_session.logic.promptNodes.acceptedPlanes
+    assert len(accepted) == left
+
+
 def test_second_acceptance_replaces_the_first_on_that_slice(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.logic.accept()
