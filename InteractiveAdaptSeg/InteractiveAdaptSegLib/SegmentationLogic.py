@@ -74,6 +74,8 @@ class SegmentationLogic:
         self._targets: dict[str, Target] = {}
         self._target: Target | None = None
         self._active: PlaneGeometry | None = None
+        self._mask: np.ndarray | None = None
+        self._isAccepted = False
         self._running: _RunningPropagation | None = None
         self._history = History()
         self._changingPrompts = False
@@ -100,15 +102,12 @@ class SegmentationLogic:
     @property
     def mask(self) -> np.ndarray | None:
         """The active plane's mask (H, W) that `accept` would write."""
-        return self._target.mask(self._active) if self._target and self._active else None
+        return self._mask
 
     @property
     def isAccepted(self) -> bool:
         """Whether the active plane's mask is in the segment already."""
-        mask = self.mask
-        if self._target is None or self._active is None or mask is None:
-            return False
-        return np.array_equal(mask, self._target.planeLabels(self._active))
+        return self._isAccepted
 
     @property
     def isPropagating(self) -> bool:
@@ -159,8 +158,8 @@ class SegmentationLogic:
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
         self.stopPropagation()
-        self._target = self._active = None
-        self._preview.hide()
+        self._target = None
+        self._deactivate()
         self._onChanged()
 
     def addClick(self, sliceNode: Any, world: Sequence[float], positive: bool = True) -> None:
@@ -373,6 +372,8 @@ class SegmentationLogic:
         self._history.push(
             WriteCommand(target, running.geometry, self._writer, running.sessionSteps + 1, accepted, accepted)
         )
+        if target is self._target:
+            self._activate(running.geometry)
 
     def _undoSession(self, running: _RunningPropagation) -> None:
         """Bring a session back to where it was before a propagation whose result is not written."""
@@ -404,21 +405,27 @@ class SegmentationLogic:
 
     def _select(self, target: Target) -> None:
         if target is not self._target:
-            self._target, self._active = target, None
-            self._preview.hide()
+            self._target = target
+            self._deactivate()
             for prompts in PromptNodes.all(self._scene):
                 prompts.setVisible(prompts.node is target.prompts.node)
         self._onChanged()
 
     def _activate(self, geometry: PlaneGeometry) -> None:
         """Make a plane the active one and show its mask, unless the segment shows it already."""
-        self._active = geometry
-        target, mask = self._requireTarget(), self.mask
-        if mask is None or self.isAccepted:
+        target = self._requireTarget()
+        self._active, self._mask = geometry, target.mask(geometry)
+        self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
+        if self._mask is None or self._isAccepted:
             self._preview.hide()
         else:
-            self._preview.show(target.volumeNode, geometry, mask)
+            self._preview.show(target.volumeNode, geometry, self._mask)
         self._onChanged()
+
+    def _deactivate(self) -> None:
+        self._active = self._mask = None
+        self._isAccepted = False
+        self._preview.hide()
 
     def _show(self, command: Command | None) -> None:
         """Make the plane active that an undone or redone command concerns."""
@@ -573,9 +580,9 @@ class SegmentationLogic:
             self._running.task.stop()
             self._running = None
         if self._target in gone:
-            self._target = self._active = None
+            self._target = None
             self._writer.release()
-            self._preview.hide()
+            self._deactivate()
         for target in gone:
             target.close()
         self._targets = {key: target for key, target in self._targets.items() if target not in gone}

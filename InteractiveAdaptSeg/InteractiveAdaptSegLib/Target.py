@@ -45,6 +45,7 @@ class Target:
     openSession: Callable[[Target], VolumeSession]
     kept: dict[PlaneGeometry, np.ndarray] = field(default_factory=dict)
     restored: set[PlaneGeometry] = field(default_factory=set)
+    _latestVoxels: tuple[PlaneGeometry, Any] | None = None
 
     @cached_property
     def session(self) -> VolumeSession:
@@ -102,30 +103,33 @@ class Target:
 
     def planeLabels(self, geometry: PlaneGeometry) -> np.ndarray:
         """What this session has given the segment on a plane, bool (H, W)."""
-        from AdaptCore.predict.geometry import plane_voxels
-
-        voxels, rows, columns = plane_voxels(self.session.shape, geometry)
+        voxels, rows, columns = self._voxels(geometry)
         labels = np.zeros(geometry.shape, bool)
         labels[rows, columns] = self.session.labelmap[voxels] > 0
         return labels
 
     def planeContents(self, geometry: PlaneGeometry, writer: SegmentWriter) -> np.ndarray:
         """What the segment holds on a plane, whoever has drawn it, bool (H, W)."""
-        from AdaptCore.predict.geometry import plane_voxels
-
-        voxels, rows, columns = plane_voxels(self.volumeNode.GetImageData().GetDimensions(), geometry)
+        voxels, rows, columns = self._voxels(geometry)
         contents = np.zeros(geometry.shape, bool)
         contents[rows, columns] = writer.contents(np.column_stack(voxels))
         return contents
 
     def change(self, geometry: PlaneGeometry, mask: np.ndarray) -> Change:
         """What writing a plane's mask (H, W) changes in the segment; what others have drawn there stays."""
-        from AdaptCore.predict.geometry import plane_voxels
-
-        voxels, rows, columns = plane_voxels(self.session.shape, geometry)
+        voxels, rows, columns = self._voxels(geometry)
         wanted, written = mask[rows, columns], self.session.labelmap[voxels] > 0
         points = np.column_stack(voxels)
         return Change(VoxelBlock.ofVoxels(points[wanted]), VoxelBlock.ofVoxels(points[written & ~wanted]))
+
+    def _voxels(self, geometry: PlaneGeometry) -> tuple[Any, np.ndarray, np.ndarray]:
+        """The voxels a plane passes with their rows and columns; those of the latest plane are kept."""
+        from AdaptCore.predict.geometry import plane_voxels
+
+        if self._latestVoxels is None or self._latestVoxels[0] != geometry:
+            shape = self.volumeNode.GetImageData().GetDimensions()
+            self._latestVoxels = geometry, plane_voxels(shape, geometry)
+        return self._latestVoxels[1]
 
     def markAccepted(self, geometry: PlaneGeometry) -> None:
         self.prompts.acceptedPlanes = [*self.prompts.acceptedPlanes, self.prompts.planeNumber(geometry)]

@@ -126,6 +126,18 @@ def test_masking_outside_other_segments_holds(a_writer: Any, a_segmentation: Any
     np.testing.assert_array_equal(contents(a_segmentation, a_volume, "organ"), expected((0, 20), (0, 20), (5, 7)))
 
 
+def test_masking_concerns_the_written_segment_whatever_the_segment_editor_has_selected(
+    a_writer: Any, a_segmentation: Any, a_volume: Any
+) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 20), (0, 20), (5, 7)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetMaskMode(a_segmentation.EditAllowedOutsideAllSegments)
+    a_writer.editorNode.SetSelectedSegmentID("organ")
+    a_writer.write(block((10, 30), (10, 12), (6, 6)))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), expected((21, 30), (10, 12), (6, 6)))
+
+
 def test_masking_by_intensity_holds(
     a_writer: Any, a_segmentation: Any, a_volume: Any, an_ellipsoid: np.ndarray
 ) -> None:

@@ -414,6 +414,34 @@ def test_propagation_fills_the_object_and_nothing_else(a_session: Panel, an_elli
     assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
 
 
+def test_single_slice_image_has_nowhere_to_propagate_to(
+    a_panel: Panel, make_volume: Callable[..., Any], voxels: np.ndarray
+) -> None:
+    segmentation = a_panel.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_panel.choose(make_volume(voxels[:, :, CENTRE[2] : CENTRE[2] + 1]), segmentation, "")
+    a_panel.click((CENTRE[0], CENTRE[1], 0))
+    a_panel.logic.propagate()
+    a_panel.wait()
+    assert "no further slice" in a_panel.messages[-1]
+    assert a_panel.segment(a_panel.logic.promptNodes.segmentID)[CENTRE[0], CENTRE[1], 0]
+    a_panel.logic.undo()
+    assert not a_panel.segment(a_panel.logic.promptNodes.segmentID).any()
+
+
+def test_colour_image_is_segmented_too(a_panel: Panel, voxels: np.ndarray, an_ellipsoid: np.ndarray) -> None:
+    import slicer
+
+    node = a_panel.scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode")
+    colour = np.stack([np.clip(voxels, 0, 500) // 2] * 3, axis=-1).astype(np.uint8)
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(colour.transpose(2, 1, 0, 3)))
+    segmentation = a_panel.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    a_panel.choose(node, segmentation, "")
+    a_panel.click(CENTRE)
+    a_panel.logic.accept()
+    segment = a_panel.segment(a_panel.logic.promptNodes.segmentID)
+    assert dice(segment, only_slice(an_ellipsoid, CENTRE[2])) > 0.9
+
+
 def test_propagation_starts_from_what_was_corrected_by_hand(a_session: Panel) -> None:
     import slicer
 
