@@ -423,6 +423,8 @@ class CompactModel:
         if prompts.box:
             points += [(prompts.box.x0, prompts.box.y0), (prompts.box.x1, prompts.box.y1)]
             labels += [BOX_FIRST, BOX_SECOND]
+        if not points:
+            points, labels = [(0.0, 0.0)], [PADDING]
         scale = torch.tensor(embedding.scale)
         xy = (torch.tensor(points, dtype=torch.float32).reshape(-1, 2) + 0.5) * scale - 0.5
         known = torch.tensor([0.0 if prior_logits is None else 1.0])

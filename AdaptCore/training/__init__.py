@@ -1,0 +1,1 @@
+"""Synthetic images and the training of the built-in model on them."""

@@ -15,11 +15,15 @@ from AdaptCore.training.shapes import Mask, signed_distance, smooth_noise
 
 @dataclass
 class PromptState:
-    """The growing prompts of one training sample, points in input pixels."""
+    """The growing prompts of one training sample, points in input pixels.
+
+    `absent` says that the prior is the mask of something that is not in this image, so that nothing is to be found.
+    """
 
     points: list[tuple[float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     prior: NDArray[np.float32] | None = None
+    absent: bool = False
 
     @property
     def ambiguous(self) -> bool:
@@ -43,7 +47,9 @@ def first_prompts(rng: np.random.Generator, target: Mask) -> PromptState:
         for index in range(int(rng.integers(2, 9))):
             positive = index == 0 or rng.random() < 0.5
             add_click_in(rng, state, target if positive else near_outside(target), POSITIVE if positive else NEGATIVE)
-    elif choice < 0.6:
+    elif choice < 0.55:
+        continue_from_neighbour(rng, state, target)
+    elif choice < 0.65:
         state.prior = degraded(rng, target)
         if rng.random() < 0.6:
             add_box(rng, state, target)
@@ -52,6 +58,15 @@ def first_prompts(rng: np.random.Generator, target: Mask) -> PromptState:
     else:
         add_click_in(rng, state, target, POSITIVE)
     return state
+
+
+def continue_from_neighbour(rng: np.random.Generator, state: PromptState, target: Mask) -> None:
+    """Only the mask of the plane before: of the same object, or, at the object's end, of one that is not here."""
+    state.absent = rng.random() < 0.3
+    mask = np.roll(target, rng.integers(0, target.shape[0], 2), (0, 1)).T if state.absent else target
+    if state.absent and (mask & target).sum() > 0.3 * target.sum():
+        state.absent, mask = False, target
+    state.prior = degraded(rng, mask, growth=0.2)
 
 
 def add_click_in(rng: np.random.Generator, state: PromptState, region: Mask, label: int) -> None:
@@ -97,13 +112,16 @@ def near_outside(target: Mask) -> Mask:
     return ndimage.distance_transform_edt(~target) < reach if target.any() else ~target
 
 
-def degraded(rng: np.random.Generator, target: Mask) -> NDArray[np.float32]:
-    """Logits of an earlier, imperfect mask: shifted, grown or shrunk, with an uneven outline."""
+def degraded(rng: np.random.Generator, target: Mask, growth: float = 0.12) -> NDArray[np.float32]:
+    """Logits of an earlier, imperfect mask: shifted, grown or shrunk, with an uneven outline.
+
+    `growth` is the standard deviation of the outline's shift as a share of the equivalent radius.
+    """
     radius = max(2.0, float(np.sqrt(target.sum() / np.pi)))
     distance = signed_distance(target)
     uneven = 0.2 * radius * rng.random() * smooth_noise(rng, target.shape[0], int(rng.integers(3, 9)))
     moved = ndimage.shift(distance, rng.normal(0, 0.08, 2) * radius, order=1, mode="nearest")
-    grown = moved + uneven + rng.normal(0, 0.12) * radius
+    grown = moved + uneven + np.clip(rng.normal(0, growth), -2 * growth, 2 * growth) * radius
     return np.clip(grown * rng.uniform(0.5, 3), -rng.uniform(3, 12), rng.uniform(3, 12)).astype(np.float32)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -136,6 +137,9 @@ def interact(
     truth[~truth.any((1, 2))] = (batch.target.numpy() > 0)[~truth.any((1, 2))]
     inside = (batch.valid > 0).numpy()
     states = [first_prompts(rng, mask) for mask in truth]
+    present = np.array([not state.absent for state in states])
+    truth &= present[:, None, None]
+    target = target * torch.from_numpy(present).to(device)[:, None, None]
     losses, iou = [], torch.zeros(1)
     for _ in range(rounds):
         logits, quality = network.decoder(features, to_device(states, batch.image.shape[-1], device))
@@ -227,8 +231,8 @@ class Trainer:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise CheckpointError(f"{self.checkpoint}: a training state of this network is wanted ({error})") from error
+        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+            raise CheckpointError(f"{self.checkpoint}: a training state of this network is wanted") from error
         self.step, self.seconds = state["step"], state["seconds"]
 
     def batches(self) -> Iterator[tuple[Stage, Batch]]:

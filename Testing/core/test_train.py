@@ -13,7 +13,15 @@ from safetensors import safe_open
 from AdaptCore import cli
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.compact import BOX_FIRST, NEGATIVE, PADDING, POSITIVE, CompactConfig, CompactModel
-from AdaptCore.training.clicks import PromptState, add_box, add_correction, collate, degraded, first_prompts
+from AdaptCore.training.clicks import (
+    PromptState,
+    add_box,
+    add_correction,
+    collate,
+    continue_from_neighbour,
+    degraded,
+    first_prompts,
+)
 from AdaptCore.training.losses import mask_iou, mask_loss
 from AdaptCore.training.train import Stage, SyntheticSamples, Trainer, TrainingConfig, to_batch
 
@@ -70,7 +78,8 @@ def test_box_lies_around_the_target(a_square: np.ndarray) -> None:
 def test_every_start_has_something_to_go_by(a_square: np.ndarray) -> None:
     rng = np.random.default_rng(1)
     states = [first_prompts(rng, a_square) for _ in range(200)]
-    assert all(state.points for state in states)
+    assert all(state.points or state.prior is not None for state in states)
+    assert any(state.absent for state in states) and all(not state.points for state in states if state.absent)
     assert {state.ambiguous for state in states} == {True, False}
     assert all(NEGATIVE not in state.labels or POSITIVE in state.labels for state in states)
 
@@ -82,6 +91,17 @@ def test_earlier_mask_is_near_the_target(a_square: np.ndarray) -> None:
         guess = degraded(rng, a_square) > 0
         overlaps.append((guess & a_square).sum() / (guess | a_square).sum())
     assert 0.6 < np.mean(overlaps) < 0.97
+
+
+def test_mask_of_an_absent_object_lies_elsewhere(a_square: np.ndarray) -> None:
+    rng, shared = np.random.default_rng(0), {True: [], False: []}
+    for _ in range(100):
+        state = PromptState()
+        continue_from_neighbour(rng, state, a_square)
+        assert state.prior is not None
+        shared[state.absent].append(((state.prior > 0) & a_square).sum() / a_square.sum())
+    assert max(shared[True]) < 0.6 and np.mean(shared[True]) < 0.15
+    assert np.mean(shared[False]) > 0.7
 
 
 def test_missing_points_are_padding(a_square: np.ndarray) -> None:
