@@ -23,6 +23,7 @@ class ToyModel:
 
     name = "toy"
     digest = "70"
+    follows_prior = False
 
     def __init__(self, input_side: int = 128, mask_side: int = 64) -> None:
         self.input_side = input_side

@@ -62,11 +62,13 @@ class Model(Protocol):
         name: name in the model manifest.
         digest: SHA256 of the weights (hex), part of every cache key.
         mask_side: side of the square mask the decoder gives.
+        follows_prior: whether a prior without any prompt is understood as the mask of the plane beside this one.
     """
 
     name: str
     digest: str
     mask_side: int
+    follows_prior: bool
 
     @property
     def device(self) -> torch.device: ...

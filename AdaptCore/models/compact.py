@@ -343,6 +343,8 @@ def standardize(image: Tensor, sizes: Tensor) -> Tensor:
 class CompactModel:
     """The built-in model behind the Model protocol."""
 
+    follows_prior = True
+
     def __init__(
         self, network: CompactNetwork, name: str, digest: str, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> None:

@@ -53,6 +53,7 @@ class SamModel:
     """
 
     mask_side = 256
+    follows_prior = False
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from AdaptCore.predict.zoom import (
     clip_box,
     paste,
     prompts_in,
+    tell_extent,
     touches_border,
     window_holds,
     zoom_policy,
@@ -114,7 +115,7 @@ def predict_plane(
         zoom: None for the whole plane only.
     """
     first = _whole_look(model, embedding_of, prompts, prior)
-    if zoom is None:
+    if zoom is None or not tell_extent(prompts, zoom):
         return first
     window = choose_window(_mask(first), prompts, _shape(first), zoom)
     return first if window is None else predict_window(model, embedding_of, prompts, first, window, zoom)

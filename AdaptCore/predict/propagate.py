@@ -178,7 +178,7 @@ def gather(
 def _look(
     model: Model, before: np.ndarray, previous: torch.Tensor, embedding_of: EmbeddingSource, policy: PropagationPolicy
 ) -> Look:
-    prompts = prompts_from(before, policy)
+    prompts = Prompts() if model.follows_prior else prompts_from(before, policy)
     prior = Look(previous.clamp(-policy.prior_limit, policy.prior_limit), 1.0)
     height, width = before.shape
     if policy.zoom is not None:

@@ -15,17 +15,20 @@ OUTSIDE_LOGIT = -1.0
 
 @dataclass(frozen=True)
 class ZoomPolicy:
-    """When and how far to zoom.
+    """When and how far to zoom; the values were chosen on synthetic scenes.
 
     Attributes:
         margin: added on each side of the object, as a share of its bounding box's longer side.
         limit: no zoom where the window's longer side reaches this share of the plane's longer side.
         min_side: shortest window side in pixels, as far as the plane allows.
+        min_clicks: no zoom before this many clicks unless a box is given: an early mask is often only a part of the
+            object, and a window around the part hides the rest.
     """
 
-    margin: float = 0.35
-    limit: float = 0.75
+    margin: float = 0.5
+    limit: float = 0.6
     min_side: int = 32
+    min_clicks: int = 5
 
 
 def zoom_policy(zoom: ZoomPolicy | bool | None) -> ZoomPolicy | None:
@@ -63,7 +66,7 @@ def choose_window(
     """A roughly square window around the object in `mask` (H, W), its positive clicks and its box.
 
     Negative clicks do not enlarge the window: those outside it are already answered by the object staying inside.
-    None where there is no object, or where the window would be nearly the whole plane.
+    None where there is no object, or where the window would not be much smaller than the plane.
     """
     bounds = mask_bounds(mask)
     if bounds is None:
@@ -77,6 +80,11 @@ def choose_window(
     left, right = _span((x0 + x1) / 2, side, width)
     top, bottom = _span((y0 + y1) / 2, side, height)
     return CropWindow(left, top, right, bottom)
+
+
+def tell_extent(prompts: Prompts, policy: ZoomPolicy) -> bool:
+    """Whether the prompts say enough of the object's extent for a second look."""
+    return prompts.box is not None or len(prompts.clicks) >= policy.min_clicks
 
 
 def mask_bounds(mask: np.ndarray) -> tuple[int, int, int, int] | None:

@@ -26,6 +26,7 @@ from AdaptCore.prompts import Box, Click, Prompts
 from Testing.toy_model import ToyModel
 
 HEIGHT, WIDTH = 200, 260
+EAGER = ZoomPolicy(margin=0.35, limit=0.75, min_clicks=1)
 
 
 def a_disc(x: float, y: float, radius: float, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
@@ -50,7 +51,7 @@ def a_model() -> ToyModel:
 
 @pytest.fixture
 def a_session(a_model: ToyModel, a_small_disc: np.ndarray) -> PlaneSession:
-    return PlaneSession(a_model, an_image(a_small_disc))
+    return PlaneSession(a_model, an_image(a_small_disc), zoom=EAGER)
 
 
 def test_one_click_gives_the_disc(a_session, a_small_disc):
@@ -286,7 +287,7 @@ def test_sessions_on_the_same_image_share_embeddings_through_the_cache(a_model, 
 
 def test_session_does_not_notice_later_changes_of_the_callers_image(a_model, a_small_disc):
     image = an_image(a_small_disc)
-    session = PlaneSession(a_model, image)
+    session = PlaneSession(a_model, image, zoom=EAGER)
     image[:] = 0
     assert dice(session.click(80, 120).mask, a_small_disc) > 0.95
 
@@ -294,11 +295,22 @@ def test_session_does_not_notice_later_changes_of_the_callers_image(a_model, a_s
 def test_zoom_looks_again_in_a_window_and_sharpens_the_outline(a_model):
     star = a_disc(80, 120, 9) & ~a_disc(80, 120, 5)
     plain = PlaneSession(a_model, an_image(star), zoom=None).click(87, 120)
-    session = PlaneSession(a_model, an_image(star), zoom=ZoomPolicy())
+    session = PlaneSession(a_model, an_image(star), zoom=EAGER)
     zoomed = session.click(87, 120)
     assert session.window is not None
     assert session.window.contains(80, 120)
     assert dice(zoomed.mask, star) > dice(plain.mask, star) + 0.02
+
+
+def test_zoom_waits_until_clicks_or_a_box_tell_the_extent(a_model, a_small_disc):
+    clicked, boxed = (PlaneSession(a_model, an_image(a_small_disc), zoom=ZoomPolicy(min_clicks=3)) for _ in range(2))
+    windows = []
+    for x in (75, 80, 85):
+        clicked.click(x, 120)
+        windows.append(clicked.window)
+    assert windows[:2] == [None, None] and windows[2] is not None
+    boxed.box(62, 102, 98, 138)
+    assert boxed.window is not None
 
 
 def test_later_clicks_inside_the_window_cost_one_decode_and_no_encode(a_session, a_model):
@@ -313,7 +325,7 @@ def test_click_outside_the_window_looks_at_the_whole_plane_again(a_model):
     both = a_disc(80, 120, 12) | a_disc(140, 120, 12)
     image = an_image(both)
     image[a_disc(140, 120, 12)] -= 0.3
-    session = PlaneSession(a_model, np.clip(image, 0, 1), zoom=ZoomPolicy())
+    session = PlaneSession(a_model, np.clip(image, 0, 1), zoom=EAGER)
     assert dice(session.click(80, 120).mask, a_disc(80, 120, 12)) > 0.95
     assert not session.window.contains(140, 120)
     prediction = session.click(140, 120)
@@ -374,7 +386,7 @@ def test_other_rendering_keeps_history_and_answers_from_the_new_image(a_model, a
 
 def test_colour_plane_is_segmented(a_model, a_small_disc):
     image = np.repeat(an_image(a_small_disc)[..., None], 3, axis=2)
-    assert dice(PlaneSession(a_model, image).click(80, 120).mask, a_small_disc) > 0.95
+    assert dice(PlaneSession(a_model, image, zoom=EAGER).click(80, 120).mask, a_small_disc) > 0.95
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
