@@ -387,10 +387,20 @@ class PlaneSession:
         checked.validate(self.shape)
 
     def _answer(self, prompts: Prompts, added: Prompts) -> Look:
-        look, prediction = self._state.look, self._state.prediction
-        if self.zoom and look and look.window and prediction and window_holds(look.window, added, prediction.mask):
-            return predict_window(self._model, self._encoder, prompts, look, look.window, self.zoom)
+        look = self._state.look
+        if self.zoom and look:
+            window = self._window_for(look, prompts, added, self.zoom)
+            if window is not None:
+                return predict_window(self._model, self._encoder, prompts, look, window, self.zoom)
         return predict_plane(self._model, self._encoder, prompts, look.logits if look else None, self.zoom)
+
+    def _window_for(self, look: Look, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> CropWindow | None:
+        """Where the added prompts can be answered without another look at the whole plane; None if nowhere."""
+        mask = _mask(look)
+        window = look.window
+        if window is None and tell_extent(prompts, zoom):
+            window = choose_window(mask, prompts, self.shape, zoom)
+        return window if window is not None and window_holds(window, added, mask) else None
 
     def _push(self, prompts: Prompts, look: Look) -> Prediction:
         prediction = Prediction.of(look.logits.numpy(), look.score)

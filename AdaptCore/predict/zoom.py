@@ -26,7 +26,7 @@ class ZoomPolicy:
     """
 
     margin: float = 0.5
-    limit: float = 0.6
+    limit: float = 0.75
     min_side: int = 32
     min_clicks: int = 5
 
