@@ -528,8 +528,7 @@ class SegmentationLogic:
         self._onChanged()
 
     def _onOutsideEdit(self) -> None:
-        """The segmentation was edited elsewhere: Slicer's undo would take that back too, so it is given up."""
-        self._history.drop(isWrite)
+        """The segmentation was edited elsewhere, perhaps a segment was removed."""
         removed = [target for target in self._targets.values() if not target.prompts.isComplete]
         if removed:
             self._dropTargets(removed)
@@ -537,7 +536,7 @@ class SegmentationLogic:
         self._onChanged()
 
     def _forgetLostWrites(self) -> None:
-        """Slicer's undo keeps a limited number of states, and those of one segmentation only."""
+        """Slicer's undo keeps some states of one segmentation, and none from before an edit made elsewhere."""
         if not self._writer.canUndo:
             self._history.dropDone(isWrite)
         if not self._writer.canRedo:

@@ -44,10 +44,6 @@ class SceneApplication:
         self.scene.AddNode(crosshair)
         self.logic = slicer.vtkSlicerApplicationLogic()
         self.logic.SetMRMLScene(self.scene)
-        colours = slicer.vtkMRMLColorLogic()
-        colours.SetMRMLScene(self.scene)
-        colours.AddDefaultColorNodes()
-        self.logic.SetColorLogic(colours)
         self.logic.SetSliceLogics(vtk.vtkCollection())
         self.logic.SetViewLogics(vtk.vtkCollection())
         slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance().SetMRMLApplicationLogic(self.logic)
@@ -57,6 +53,7 @@ class SceneApplication:
         self.module_logics = {
             name: self._module_logic(name, class_name)
             for name, class_name in (
+                ("Colors", "vtkMRMLColorLogic"),
                 ("SubjectHierarchy", "vtkSlicerSubjectHierarchyModuleLogic"),
                 ("Volumes", "vtkSlicerVolumesLogic"),
                 ("Transforms", "vtkSlicerTransformLogic"),
@@ -64,6 +61,8 @@ class SceneApplication:
                 ("Segmentations", "vtkSlicerSegmentationsModuleLogic"),
             )
         }
+        self.module_logics["Colors"].AddDefaultColorNodes()
+        self.logic.SetColorLogic(self.module_logics["Colors"])
         self.app = SimpleNamespace(applicationLogic=lambda: self.logic, mrmlScene=lambda: self.scene)
         self.modules = SimpleNamespace(
             **{
@@ -74,7 +73,7 @@ class SceneApplication:
 
     def close(self) -> None:
         self.scene.Clear(True)
-        for logic in (*self.module_logics.values(), self.remote_io, self.logic):
+        for logic in (self.remote_io, self.logic):
             logic.SetMRMLScene(None)
 
     def _connect_files(self, cache_folder: Path) -> None:

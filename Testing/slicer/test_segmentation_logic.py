@@ -353,18 +353,56 @@ def test_cleared_prompts_leave_room_for_a_further_part(a_session: Panel) -> None
     assert a_session.count_points() == (1, 0)
 
 
+def test_undone_clearing_keeps_the_parts_that_were_there_before(a_session: Panel) -> None:
+    for voxel in (CENTRE, OTHER_CENTRE):
+        a_session.click(voxel)
+        a_session.logic.accept()
+        a_session.logic.clearPrompts()
+    a_session.logic.undo()
+    assert a_session.logic.mask[CENTRE[1], CENTRE[0]]
+    assert a_session.logic.mask[OTHER_CENTRE[1], OTHER_CENTRE[0]]
+
+
+def test_undone_box_brings_the_earlier_one_back(a_session: Panel) -> None:
+    a_session.look_at(CENTRE)
+    for half in (4, 6):
+        corners = [(CENTRE[0] + sign * half, CENTRE[1] + sign * half, CENTRE[2]) for sign in (1, -1)]
+        a_session.logic.addBox(a_session.view, *(a_session.world(corner) for corner in corners))
+    a_session.logic.undo()
+    boxes = [action.box for action in a_session.logic.promptNodes.steps(0)]
+    assert [(box.x0, box.x1) for box in boxes] == [pytest.approx((CENTRE[0] - 4, CENTRE[0] + 4))]
+    a_session.logic.redo()
+    boxes = [action.box for action in a_session.logic.promptNodes.steps(0)]
+    assert [(box.x0, box.x1) for box in boxes] == [pytest.approx((CENTRE[0] - 6, CENTRE[0] + 6))]
+
+
+def test_undone_acceptance_can_be_accepted_again(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert a_session.logic.isAccepted
+    accepted = a_session.segment("lesion")
+    a_session.logic.undo()
+    assert not a_session.logic.isAccepted
+    assert a_session.logic.promptNodes.acceptedPlanes == []
+    a_session.logic.accept()
+    np.testing.assert_array_equal(a_session.segment("lesion"), accepted)
+
+
 def test_segments_keep_their_own_prompts_and_masks(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.logic.accept()
     lesion = a_session.segment("lesion")
+    points = a_session.points()
     a_session.choose(a_session.volume, a_session.segmentation, "organ")
     assert a_session.count_points() == (0, 0)
+    assert not points.GetDisplayVisibility()
     a_session.click(OTHER_CENTRE)
     a_session.logic.accept()
     np.testing.assert_array_equal(a_session.segment("lesion"), lesion)
     assert a_session.segment("organ")[OTHER_CENTRE]
     a_session.choose(a_session.volume, a_session.segmentation, "lesion")
     assert a_session.count_points() == (1, 0)
+    assert points.GetDisplayVisibility()
 
 
 def test_undo_follows_the_segments_back(a_session: Panel) -> None:
@@ -379,6 +417,9 @@ def test_undo_follows_the_segments_back(a_session: Panel) -> None:
     assert not a_session.segment("organ").any()
     assert a_session.logic.promptNodes.segmentID == "lesion"
     assert a_session.count_points() == (1, 0)
+    a_session.logic.accept()
+    assert a_session.segment("lesion")[CENTRE]
+    assert not a_session.segment("organ").any()
 
 
 def test_new_segment_is_added_on_request(a_session: Panel) -> None:
@@ -557,6 +598,7 @@ def test_dragged_point_is_answered_where_it_is_now(a_session: Panel) -> None:
     a_session.catch_up()
     assert a_session.logic.mask[OTHER_CENTRE[1], OTHER_CENTRE[0]]
     assert not a_session.logic.mask[CENTRE[1], CENTRE[0]]
+    assert not a_session.logic.canUndo
 
 
 def test_point_deleted_in_the_markups_module_is_no_longer_asked(a_session: Panel) -> None:
@@ -583,12 +625,12 @@ def test_prompts_follow_the_volume_under_a_transform(a_session: Panel, put_under
 def test_window_of_the_display_reaches_the_model(a_session: Panel) -> None:
     display = a_session.volume.GetScalarVolumeDisplayNode()
     display.AutoWindowLevelOff()
-    display.SetWindowLevel(100, 900)
-    a_session.click(CENTRE)
-    narrow = a_session.logic.mask.sum()
     display.SetWindowLevel(600, 250)
+    a_session.click(CENTRE)
+    assert a_session.logic.mask.mean() < 0.3
+    display.SetWindowLevel(2, -1000)
     a_session.click((CENTRE[0] + 1, CENTRE[1], CENTRE[2]))
-    assert a_session.logic.mask.sum() != narrow
+    assert a_session.logic.mask.mean() > 0.9
 
 
 def test_changed_voxels_are_answered_anew(a_session: Panel) -> None:
