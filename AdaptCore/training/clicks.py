@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,13 +18,20 @@ from AdaptCore.training.shapes import Mask, signed_distance, smooth_noise
 class PromptState:
     """The growing prompts of one training sample, points in input pixels.
 
-    `absent` says that the prior is the mask of something that is not in this image, so that nothing is to be found.
+    `absent` says that the prior is the mask of something that is not in this image, so that nothing is to be found;
+    `corrected`, that the last point corrects the answer to the others.
     """
 
     points: list[tuple[float, float]] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
     prior: NDArray[np.float32] | None = None
     absent: bool = False
+    corrected: bool = False
+
+    @property
+    def latest_correction(self) -> tuple[float, float]:
+        """(x, y) of the latest click if it corrects an answer, else NaN."""
+        return self.points[-1] if self.corrected else (math.nan, math.nan)
 
     @property
     def ambiguous(self) -> bool:
@@ -44,7 +52,9 @@ def first_prompts(rng: np.random.Generator, target: Mask) -> PromptState:
         if rng.random() < 0.3:
             add_click_in(rng, state, target, POSITIVE)
     elif choice < 0.45:
-        for index in range(int(rng.integers(2, 9))):
+        if rng.random() < 0.5:
+            state.prior = degraded(rng, target, growth=0.05)
+        for index in range(int(rng.integers(2, 13))):
             positive = index == 0 or rng.random() < 0.5
             add_click_in(rng, state, target if positive else near_outside(target), POSITIVE if positive else NEGATIVE)
     elif choice < 0.55:
@@ -93,6 +103,7 @@ def add_correction(rng: np.random.Generator, state: PromptState, predicted: Mask
         add_click_in(rng, state, missed, POSITIVE)
     else:
         add_click_in(rng, state, added, NEGATIVE)
+    state.corrected = True
 
 
 def add_box(rng: np.random.Generator, state: PromptState, target: Mask) -> None:

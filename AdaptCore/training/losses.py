@@ -8,6 +8,24 @@ from torch import Tensor
 
 FOCAL_WEIGHT = 20.0
 FOCAL_GAMMA = 2.0
+CLICK_WEIGHT = 4.0
+CLICK_SIGMA = 16.0
+"""Standard deviation of the emphasis around the latest click, in pixels of the input."""
+
+
+def click_emphasis(latest: Tensor, side: int) -> Tensor:
+    """Weights that stress the surroundings of the latest click (after OAIMS, click-centred Gaussian loss).
+
+    Args:
+        latest: float32 B x 2, (x, y) in input pixels; NaN where there is no correction to stress.
+        side: of the input; the weights are at half of it.
+
+    Returns:
+        float32 B x side/2 x side/2, 1 far away and 1 + CLICK_WEIGHT at the click.
+    """
+    grid = torch.arange(0, side, 2, device=latest.device) + 0.5
+    away = (grid[None, None, :] - latest[:, :1, None]) ** 2 + (grid[None, :, None] - latest[:, 1:, None]) ** 2
+    return 1 + CLICK_WEIGHT * torch.nan_to_num((-away / (2 * CLICK_SIGMA**2)).exp(), nan=0.0)
 
 
 def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
@@ -16,7 +34,7 @@ def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     Args:
         logits: float32 B x K x h x w.
         target: float32 B x h x w in [0, 1].
-        valid: float32 B x h x w, 0 on padding.
+        valid: float32 B x h x w, weight of each pixel, 0 on padding.
 
     Returns:
         float32 B x K.

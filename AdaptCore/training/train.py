@@ -31,7 +31,7 @@ from AdaptCore.models.compact import (
 )
 from AdaptCore.models.devices import choose_dtype
 from AdaptCore.training.clicks import PromptState, add_click_in, add_correction, collate, first_prompts
-from AdaptCore.training.losses import mask_iou, mask_loss
+from AdaptCore.training.losses import click_emphasis, mask_iou, mask_loss
 from AdaptCore.training.raters import random_style
 from AdaptCore.training.synthetic import SceneGenerator, TextureBank
 
@@ -143,7 +143,8 @@ def interact(
     losses, iou = [], torch.zeros(1)
     for _ in range(rounds):
         logits, quality = network.decoder(features, to_device(states, batch.image.shape[-1], device))
-        each = mask_loss(logits, target, valid)
+        latest = torch.tensor([state.latest_correction for state in states], device=device)
+        each = mask_loss(logits, target, valid * click_emphasis(latest, image.shape[-1]))
         iou = mask_iou(logits, target, valid)
         ambiguous = torch.tensor([state.ambiguous for state in states], device=device)
         best = each[:, 1:].amin(1)

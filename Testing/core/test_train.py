@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from AdaptCore.training.clicks import (
     degraded,
     first_prompts,
 )
-from AdaptCore.training.losses import mask_iou, mask_loss
+from AdaptCore.training.losses import click_emphasis, mask_iou, mask_loss
 from AdaptCore.training.train import Stage, SyntheticSamples, Trainer, TrainingConfig, to_batch
 
 TINY = CompactConfig(input_side=64, stem=(16, 16, 16), dim=48, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
@@ -127,6 +128,14 @@ def test_loss_falls_with_agreement_and_ignores_padding() -> None:
     torch.testing.assert_close(mask_loss(spoiled, target, half), mask_loss(right, target, half))
     assert float(mask_iou(spoiled, target, half)) == 1
     assert float(mask_iou(spoiled, target, valid)) == pytest.approx(9 / 25)
+
+
+def test_surroundings_of_a_correction_count_more() -> None:
+    weights = click_emphasis(torch.tensor([[40.5, 20.5], [math.nan, math.nan]]), 64)
+    assert np.unravel_index(int(weights[0].argmax()), (32, 32)) == (10, 20)
+    assert float(weights[0].max()) == pytest.approx(5)
+    assert float(weights[0, 10, 20 - 8]) == pytest.approx(1 + 4 * math.exp(-0.5), rel=1e-5)
+    assert torch.equal(weights[1], torch.ones(32, 32))
 
 
 def test_learning_rate_warms_up_and_decays() -> None:
