@@ -75,10 +75,14 @@ class Prompts:
         height, width = plane_shape
         for click in self.clicks:
             if not (-0.5 <= click.x <= width - 0.5 and -0.5 <= click.y <= height - 0.5):
-                raise PromptError(f"click at ({click.x:g}, {click.y:g}) is outside the plane of {width} x {height} pixels")
+                raise PromptError(
+                    f"click at ({click.x:g}, {click.y:g}) is outside the plane of {width} x {height} pixels"
+                )
         if self.box and not (
             self.box.x1 > -0.5 and self.box.y1 > -0.5 and self.box.x0 < width - 0.5 and self.box.y0 < height - 0.5
         ):
             raise PromptError(f"{self.box} is outside the plane of {width} x {height} pixels")
         if self.box is None and not any(click.positive for click in self.clicks):
-            raise PromptError(f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted")
+            raise PromptError(
+                f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted"
+            )
