@@ -52,7 +52,7 @@ class Contender(Protocol):
 class ProductContender:
     """A model behind plane and volume sessions.
 
-    Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding, zoom);
+    Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding);
     `click_ms` of the simulated user's later clicks there; `zoom_ms`, a second look in a window never seen (embedding,
     decoding); `plane_change_ms` to a plane of a volume whose embedding is cached; `warm_click_ms`, the first click on
     it.

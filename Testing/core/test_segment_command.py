@@ -101,7 +101,7 @@ def test_picture_needs_two_coordinates(tmp_path: Path) -> None:
     )
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "m.png")))
     assert dice(pixels > 100, mask == 255) > 0.9
-    assert "data:image/png" in (tmp_path / "r.html").read_text()
+    assert "data:image/png" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_colour_picture_and_negative_window_are_taken(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_result_is_told_in_one_line(tmp_path: Path, a_volume: Path, capsys: pyte
 
 def test_report_shows_pictures_and_no_path(tmp_path: Path, a_volume: Path) -> None:
     run(a_volume, "--click", CENTRE, "--propagate", "--out", tmp_path / "m.nrrd", "--report", tmp_path / "r.html")
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 3
     assert "Confidence of each plane" in page
     assert "48 x 40 x 7 voxels of 0.7 x 0.8 x 2.5 mm" in page
