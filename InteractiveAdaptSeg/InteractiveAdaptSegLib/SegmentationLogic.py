@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from AdaptCore.models.base import Model
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.plane import PlaneSession
-    from AdaptCore.predict.propagate import Propagation
     from AdaptCore.predict.volume import VolumeSession
 
 
@@ -357,7 +356,8 @@ class SegmentationLogic:
         target = running.target
         try:
             result = running.task.result()
-            add, remove = _difference(running, result)
+            labels = target.session.labelmap > 0
+            add, remove = propagationBlocks(running.labelsBefore, labels, result.axis, result.masks)
             if add is None and remove is None:
                 self._undoSession(running)
                 self._onMessage("The propagation found the object on no further slice.")
@@ -598,13 +598,18 @@ class SegmentationLogic:
             self._observe(target)
 
 
-def _difference(running: _RunningPropagation, result: Propagation) -> tuple[VoxelBlock | None, VoxelBlock | None]:
-    """Voxels that a propagation adds on the slices it has reached, and those it gives up."""
-    after = running.target.session.labelmap > 0
-    reached = np.zeros(after.shape[result.axis], bool)
-    reached[list(result.masks)] = True
-    slab = reached.reshape([-1 if axis == result.axis else 1 for axis in range(3)])
-    return VoxelBlock.around(after & slab), VoxelBlock.around(running.labelsBefore & ~after)
+def propagationBlocks(
+    before: np.ndarray, after: np.ndarray, axis: int, reached: Iterable[int]
+) -> tuple[VoxelBlock | None, VoxelBlock | None]:
+    """Voxels that a propagation adds on the slices it has reached, and those that an earlier one had written there.
+
+    Args:
+        before, after: the session's labels, bool (i, j, k).
+    """
+    isReached = np.zeros(after.shape[axis], bool)
+    isReached[list(reached)] = True
+    slab = isReached.reshape([-1 if other == axis else 1 for other in range(3)])
+    return VoxelBlock.around(after & slab), VoxelBlock.around(before & ~after)
 
 
 def _nodesOf(target: Target) -> tuple[Any, ...]:

@@ -497,6 +497,20 @@ def test_propagation_starts_from_what_was_corrected_by_hand(a_session: Panel) ->
     assert segment[CENTRE[0], CENTRE[1], CENTRE[2] + 1]
 
 
+def test_propagation_gives_up_what_an_earlier_one_had_written_on_its_slices() -> None:
+    from InteractiveAdaptSegLib.SegmentationLogic import propagationBlocks
+
+    before, after = np.zeros((2, *SHAPE), bool)
+    before[3:9, 3:9, 4:8] = True
+    after[3:9, 3:9, 4] = True
+    after[5:7, 5:7, 5:8] = True
+    add, remove = propagationBlocks(before, after, axis=2, reached=[5, 7])
+    assert (add.origin, add.mask.shape) == ((5, 5, 5), (2, 2, 3))
+    assert add.mask.sum(axis=(0, 1)).tolist() == [4, 0, 4]
+    assert (remove.origin, remove.mask.shape) == ((3, 3, 5), (6, 6, 3))
+    assert remove.mask.sum() == 3 * (36 - 4)
+
+
 def test_propagation_accepts_the_mask_it_starts_from(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.logic.propagate()
