@@ -90,10 +90,13 @@ def test_installed_extension_finds_its_resources(
         "from InteractiveAdaptSegLib.CorePath import makeAdaptCoreImportable\n"
         f"makeAdaptCoreImportable(Path({str(modules)!r}))\n"
         "from AdaptCore.resources import resource_path\n"
-        "print(resource_path('models.json'))\n"
+        "print(resource_path('models.json'), resource_path('compact.safetensors'))\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.stdout.strip() == str(modules / "InteractiveAdaptSegResources" / "models.json"), result.stderr
+    resources = modules / "InteractiveAdaptSegResources"
+    assert result.stdout.split() == [str(resources / "models.json"), str(resources / "compact.safetensors")], (
+        result.stderr
+    )
     for file in ("InteractiveAdaptSeg.py", "Resources/requirements.txt", "Resources/Icons/InteractiveAdaptSeg.png"):
         assert (modules / file).is_file()
 
