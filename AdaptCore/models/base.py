@@ -93,9 +93,10 @@ def to_plane(logits: torch.Tensor, embedding: Embedding) -> torch.Tensor:
 def to_prior(plane_logits: torch.Tensor, embedding: Embedding, mask_side: int) -> torch.Tensor:
     """Bring logits (H, W) on the plane to the mask resolution (h, w); padding gets the lowest value."""
     side, (height, width) = embedding.input_side, embedding.input_shape
-    valid = (max(1, round(height * mask_side / side)), max(1, round(width * mask_side / side)))
-    small = F.interpolate(
-        plane_logits[None, None].float(), valid, mode="bilinear", align_corners=False, antialias=True
-    )[0, 0]
-    low = float(small.min())
-    return F.pad(small, (0, mask_side - valid[1], 0, mask_side - valid[0]), value=min(low, -10.0))
+    image = _shrink(plane_logits[None, None].float(), (height, width))
+    square = F.pad(image, (0, side - width, 0, side - height), value=min(float(image.min()), -10.0))
+    return _shrink(square, (mask_side, mask_side))[0, 0]
+
+
+def _shrink(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(image, shape, mode="bilinear", align_corners=False, antialias=True)

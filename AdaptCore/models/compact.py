@@ -8,6 +8,7 @@ hypernetwork vectors give the masks. Only the decoder is run for a click.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.base import Decoding, Embedding
 from AdaptCore.models.checkpoint import load_into
-from AdaptCore.models.devices import choose_dtype, run_with_fallback
+from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
 
 Result = TypeVar("Result")
@@ -57,6 +58,10 @@ class CompactConfig:
     alternatives: int = 3
     disk_radius: float = 5.0
     reach: float = 32.0
+
+    def __post_init__(self) -> None:
+        if self.input_side % 16 or self.dim % self.heads or self.dim % 2:
+            raise ValueError(f"{self}: input_side a multiple of 16 and dim an even multiple of heads are wanted")
 
 
 def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -316,7 +321,7 @@ class CompactNetwork(nn.Module):
         """
         try:
             network = cls(config_from_json(metadata["config"]))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{source}: sizes {metadata.get('config')!r:.200}; those of CompactConfig are wanted"
             ) from error
@@ -388,24 +393,28 @@ class CompactModel:
         return self._run(lambda: self._decoded(embedding, prompts, prior_logits))
 
     def _encoded(self, image: np.ndarray) -> Embedding:
-        side = self.network.config.input_side
+        network = self.network
+        device = next(network.parameters()).device
+        side = network.config.input_side
         height, width = image.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(self.device)
+        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(device)
         planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
         resized = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
         square = F.pad(resized.expand(-1, 3, -1, -1), (0, side - size[1], 0, side - size[0]))
-        standard = standardize(square, torch.tensor([size], device=self.device))
+        standard = standardize(square, torch.tensor([size], device=device))
         with self._autocast():
-            features = self.network.encoder(standard.contiguous(memory_format=torch.channels_last))
+            features = network.encoder(standard.contiguous(memory_format=torch.channels_last))
         return Embedding(tuple(features), (height, width), size, side)
 
     def _decoded(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> Decoding:
-        tensors = self.prompt_tensors(embedding, prompts, prior_logits)
-        features = tuple(feature.to(self.device) for feature in embedding.features)
+        network = self.network
+        weight = next(network.parameters())
+        tensors = self.prompt_tensors(embedding, prompts, prior_logits).to(weight.device)
+        features = tuple(feature.to(weight.device, weight.dtype) for feature in embedding.features)
         with self._autocast():
-            logits, quality = self.network.decoder(features, tensors)
+            logits, quality = network.decoder(features, tensors)
         ambiguous = len(prompts.clicks) == 1 and prompts.box is None and prior_logits is None
         kept = slice(None) if ambiguous else slice(0, 1)
         return Decoding(logits[0, kept], quality[0, kept])
@@ -415,11 +424,13 @@ class CompactModel:
             return run_with_fallback(compute, device=self.device, move_to_cpu=self._move_to_cpu)
 
     def _move_to_cpu(self) -> None:
-        self.network.to("cpu")
-        self._dtype = choose_dtype(self.device)
+        """Go on with a copy, so that another thread may finish with the network it holds."""
+        self.network = copy.deepcopy(self.network).to("cpu")
+        if not computes_bfloat16(self.device):
+            self._dtype = torch.float32
 
     def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
-        """Prompts of one plane as a batch of one in input pixels."""
+        """Prompts of one plane as a batch of one in input pixels, on the CPU."""
         points = [(click.x, click.y) for click in prompts.clicks]
         labels = [POSITIVE if click.positive else NEGATIVE for click in prompts.clicks]
         if prompts.box:
@@ -431,7 +442,7 @@ class CompactModel:
         xy = (torch.tensor(points, dtype=torch.float32).reshape(-1, 2) + 0.5) * scale - 0.5
         known = torch.tensor([0.0 if prior_logits is None else 1.0])
         prior = torch.zeros(self.mask_side, self.mask_side) if prior_logits is None else prior_logits.float()
-        return PromptTensors(xy[None], torch.tensor([labels]), prior[None], known).to(self.device)
+        return PromptTensors(xy[None], torch.tensor([labels]), prior.cpu()[None], known)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)

@@ -12,6 +12,7 @@ from scipy.special import expit
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.zoom import (
     CropWindow,
     ZoomPolicy,
@@ -163,7 +164,8 @@ def _decode(
     with torch.no_grad():
         decoding = model.decode(embedding, prompts, small)
         best = decoding.best
-        return to_plane(decoding.logits[best], embedding).float().cpu(), float(decoding.scores[best])
+        logits = to_plane(decoding.logits[best], embedding).float().cpu()
+    return torch.from_numpy(obey(logits.numpy(), prompts, ObediencePolicy())), float(decoding.scores[best])
 
 
 def _mask(look: Look) -> np.ndarray:

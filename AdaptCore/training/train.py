@@ -61,7 +61,7 @@ class TrainingConfig:
         seed: of data, initialisation and prompts.
     """
 
-    stages: tuple[Stage, ...] = (Stage(128, 16, 9000), Stage(256, 8, 2000))
+    stages: tuple[Stage, ...] = (Stage(128, 16, 3500), Stage(256, 8, 3000))
     learning_rate: float = 8e-4
     weight_decay: float = 0.02
     warmup: int = 200
