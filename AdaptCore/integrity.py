@@ -18,6 +18,8 @@ from AdaptCore.errors import ImageError
 
 BLOCK_BYTES = 1 << 20
 NIFTI_HEADER_BYTES = {348: 1, 540: 2}
+FILL_BYTE = 0xFF
+"""Any number of them may stand before a JPEG marker (ITU-T T.81, B.1.1.2)."""
 
 
 def check_whole(path: Path) -> None:
@@ -75,7 +77,10 @@ def _check_nifti(path: Path, length: int) -> None:
     if version == 1:
         sizes = struct.unpack_from(order + "8h", header, 40)
         (bits,) = struct.unpack_from(order + "h", header, 72)
-        offset = int(struct.unpack_from(order + "f", header, 108)[0])
+        (start,) = struct.unpack_from(order + "f", header, 108)
+        if not math.isfinite(start):
+            raise ImageError(f"{path}: the header puts the voxels at byte {start}; a finite number is wanted")
+        offset = int(start)
     else:
         sizes = struct.unpack_from(order + "8q", header, 16)
         (bits,) = struct.unpack_from(order + "h", header, 14)
@@ -90,6 +95,9 @@ def _check_jpeg(path: Path) -> None:
     data = path.read_bytes()
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == FILL_BYTE:
+            position += 1
+            continue
         marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
         position += 2 + length
         if marker == 0xDA:

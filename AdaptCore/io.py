@@ -37,6 +37,8 @@ MASK_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".png")
 WANTED_IMAGE = "a NRRD, NIfTI, MHA, MHD, PNG or JPG image or a DICOM folder is wanted"
 POSITION, SERIES_NUMBER = "0020|0032", "0020|0011"
 SEGMENT_COLOURS = ("0.9 0.62 0", "0.34 0.71 0.91", "0 0.62 0.45", "0.8 0.47 0.65", "0.94 0.89 0.26", "0.84 0.37 0")
+SMALLEST_DETERMINANT = 1e-6
+"""Below it, a plane's axes in the patient cannot be told in two dimensions (sagittal and coronal planes)."""
 STDERR = 2
 _STDERR_LOCK = threading.Lock()
 
@@ -90,12 +92,16 @@ def read_volume(path: str | Path) -> Volume:
     """Read an image file or a DICOM folder; voxels that are not finite get the lowest finite value, with a warning.
 
     Raises:
-        ImageError: nothing is there, or it is empty, damaged, no image, not 2D or 3D, or not of 1 or 3 channels.
+        ImageError: nothing is there, or it may not be read, is empty, damaged, no image, not 2D or 3D, or not of 1 or 3
+            channels.
     """
     path = Path(path)
-    if not path.exists():
-        raise ImageError(f"{path}: no such file or folder; {WANTED_IMAGE}")
-    image = _read_dicom_folder(path) if path.is_dir() else _read_file(path)
+    try:
+        if not path.exists():
+            raise ImageError(f"{path}: no such file or folder; {WANTED_IMAGE}")
+        image = _read_dicom_folder(path) if path.is_dir() else _read_file(path)
+    except OSError as error:
+        raise ImageError(f"{error.filename or path}: cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
     return Volume(_as_array(image, path), _geometry_of(image))
 
 
@@ -124,20 +130,22 @@ def write_mask(mask: np.ndarray, geometry: Geometry, path: str | Path, names: Ma
     """Write a labelmap (I, J, K), bool or whole numbers from 0 to 255, with the geometry of its image.
 
     The file type follows the name: `.seg.nrrd` is Slicer's segmentation (one segment for each label in `names`),
-    `.png` holds one plane with the object in white, the others hold the labels. The file is read back before it
-    replaces an older one.
+    `.png` holds one plane with the object in white and no place in the patient, the others hold the labels. The file is
+    read back before it replaces an older one.
 
     Raises:
-        OutputError: unknown file type, or the system could not write; an older file stays whole.
+        OutputError: unknown file type, a mask of another size or with other labels, or the system could not write; an
+            older file stays whole.
     """
     path = Path(path)
     check_output(path, geometry)
     if mask.shape != geometry.size:
         raise OutputError(f"{path}: the mask has {mask.shape} voxels; {geometry.size} as in its image are wanted")
     suffix = _suffix(path, MASK_SUFFIXES)
-    labels = np.asarray(mask, dtype=np.uint8)
+    labels = _as_labels(mask, path)
     if suffix == ".png":
         labels = np.where(labels > 0, 255, 0).astype(np.uint8)
+        geometry = Geometry(geometry.size, geometry.spacing)
     flat = suffix == ".png" or (geometry.dimensions == 2 and suffix != ".seg.nrrd")
     image = _as_image(labels, geometry, flat)
     if suffix == ".seg.nrrd":
@@ -166,6 +174,17 @@ def _suffix(path: Path, known: tuple[str, ...]) -> str:
     raise OutputError(f"{path}: unknown file type; a name that ends in one of {', '.join(known)} is wanted")
 
 
+def _as_labels(mask: np.ndarray, path: Path) -> np.ndarray:
+    wanted = "whole numbers from 0 to 255 are wanted"
+    if mask.dtype.kind not in "biuf":
+        raise OutputError(f"{path}: the labels are of type {mask.dtype}; {wanted}")
+    if mask.dtype not in (np.bool_, np.uint8):
+        fits = (mask >= 0) & (mask <= 255) & (mask == np.floor(mask))
+        if not fits.all():
+            raise OutputError(f"{path}: the mask holds the label {mask[~fits][0]}; {wanted}")
+    return mask.astype(np.uint8)
+
+
 def _write_checked(image: sitk.Image, temporary: Path, path: Path) -> None:
     """Write, then read back: some of ITK's writers do not notice a full disk."""
     try:
@@ -183,7 +202,9 @@ def _as_image(voxels: np.ndarray, geometry: Geometry, flat: bool) -> sitk.Image:
         image = sitk.GetImageFromArray(voxels[:, :, 0].T)
         image.SetSpacing(geometry.spacing[:2])
         image.SetOrigin(geometry.origin[:2])
-        image.SetDirection(geometry.direction_matrix[:2, :2].ravel().tolist())
+        direction = geometry.direction_matrix[:2, :2]
+        stands_upright = abs(np.linalg.det(direction)) < SMALLEST_DETERMINANT
+        image.SetDirection((np.eye(2) if stands_upright else direction).ravel().tolist())
         return image
     image = sitk.GetImageFromArray(voxels.transpose(2, 1, 0))
     image.SetSpacing(geometry.spacing)

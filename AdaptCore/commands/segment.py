@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
+from AdaptCore.errors import OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +30,8 @@ Voxels are counted from 0 along I, J, K as in 3D Slicer. Every plane across --ax
 segmented; --propagate carries the masks to the other planes."""
 
 BOX_HELP = """\
-box around the object on plane N: A0,B0,A1,B1,N, where A and B are the plane's two axes in increasing order
+box around the object on plane N, its corner voxels included: A0,B0,A1,B1,N, where A and B are the plane's two axes in
+increasing order
 (--axis 2: I0,J0,I1,J1,K; --axis 1: I0,K0,I1,K1,J; --axis 0: J0,K0,J1,K1,I); N may be left out for a picture"""
 
 NEGATIVE_NUMBERS = re.compile(r"^-\d[\d.,+-]*$")
@@ -102,8 +105,10 @@ def run(arguments: argparse.Namespace) -> None:
     with plain_warnings():
         window = parse_window(arguments.window)
         check_output(arguments.out)
+        check_apart(arguments.out, arguments.volume)
         if arguments.report:
             check_output(arguments.report, suffixes=REPORT_SUFFIXES)
+            check_apart(arguments.report, arguments.volume)
         volume = read_volume(arguments.volume)
         check_contrast(volume, str(arguments.volume))
         check_output(arguments.out, volume.geometry)
@@ -121,6 +126,20 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.report:
             write_report(make_report(volume, result, prompts, axis, model.name), arguments.report)
     print(f"{arguments.out}: {describe(result.mask, volume.geometry)}")
+
+
+def check_apart(path: Path, image: Path) -> None:
+    """Check that a result neither replaces the image nor joins the slices in its DICOM folder.
+
+    Raises:
+        OutputError: it would, under this name or another one (a link).
+    """
+    if not os.access(image, os.F_OK):
+        return
+    if path.exists() and path.samefile(image):
+        raise OutputError(f"{path}: this is the image itself; another file is wanted")
+    if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents):
+        raise OutputError(f"{path}: this is in the folder of the image itself; another file is wanted")
 
 
 def segment(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import PromptError
@@ -96,7 +96,9 @@ def parse_click(text: str, size: tuple[int, int, int]) -> tuple[tuple[int, int, 
 
 
 def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, int]:
-    """Read `A0,B0,A1,B1,N`: two corners on plane N across `axis`; N may be left out where there is one plane.
+    """Read `A0,B0,A1,B1,N`: two corner voxels on plane N across `axis`; N may be left out where there is one plane.
+
+    The box reaches to the outer edges of its corner voxels, so they lie in it whole.
 
     Raises:
         PromptError: it cannot be read, has no size or lies outside the volume.
@@ -114,7 +116,8 @@ def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, in
             f"--box {text} is outside the volume: corners from 0,0 to {width - 1},{height - 1} "
             f"and a plane from 0 to {size[axis] - 1} are wanted"
         )
-    return Box(*corners), index
+    a0, b0, a1, b1 = astuple(Box(*corners))
+    return Box(a0 - 0.5, b0 - 0.5, a1 + 0.5, b1 + 0.5), index
 
 
 def parse_window(text: str | None) -> Window | None:

@@ -228,6 +228,8 @@ def _resample(volume: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
             f"plane at {geometry.plane_to_ijk[:, 2].tolist()} misses the volume of shape {volume.shape[:3]}"
         )
     channels = volume[..., None] if volume.ndim == 3 else volume
+    if channels.dtype.kind == "f" and channels.dtype not in (np.float32, np.float64):
+        channels = channels.astype(np.float32)  # the only other floats that map_coordinates takes
     image = np.full((height * width, channels.shape[3]), np.nan, dtype=np.float32)
     for channel in range(channels.shape[3]):
         image[inside, channel] = map_coordinates(

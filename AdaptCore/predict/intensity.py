@@ -41,17 +41,19 @@ def auto_window(image: np.ndarray) -> Window:
     """Robust percentiles of the finite voxels, over all channels (ours).
 
     An image that is flat between the percentiles gets its whole range, a constant one a window around its value.
-    Large images are sampled with a fixed seed, so the same image always gets the same window.
+    Percentiles of large images are those of a sample with a fixed seed, so the same image always gets the same window.
 
     Raises:
         ImageError: the image holds no number, or none that is finite.
     """
-    values = _sample(_numeric(image))
-    values = values[np.isfinite(values)]
+    values = _finite(_sample(_numeric(image)))
+    if not values.size:
+        values = _finite(image)
     if not values.size:
         raise ImageError(f"image of shape {image.shape} has no finite voxel: at least one is wanted")
     low, high = (float(value) for value in np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE)))
     if low == high:
+        values = _finite(image)
         low, high = float(values.min()), float(values.max())
     if low == high:
         half = max(0.5, abs(low) * 1e-6)
@@ -78,6 +80,10 @@ def _numeric(image: np.ndarray) -> np.ndarray:
     if image.dtype.kind not in "biuf" or not image.size:
         raise ImageError(f"image of shape {image.shape} and type {image.dtype}: a non-empty array of numbers is wanted")
     return image
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
 
 
 def _sample(image: np.ndarray) -> np.ndarray:

@@ -169,6 +169,48 @@ def test_output_is_checked_before_the_image_is_read(tmp_path: Path, capfd: pytes
     assert "absent does not exist" in line
 
 
+@pytest.fixture
+def an_unreadable_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_early(path: Path) -> None:
+        pytest.fail("the image was read")
+
+    monkeypatch.setattr("AdaptCore.io.read_volume", too_early)
+
+
+@pytest.mark.parametrize("option", ["--out", "--report"])
+@pytest.mark.parametrize("name", ["ball", "in/../ball", "link"])
+@pytest.mark.usefixtures("an_unreadable_image")
+def test_image_is_never_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str, name: str) -> None:
+    suffix, other = (".nrrd", ()) if option == "--out" else (".html", ("--out", tmp_path / "m.nrrd"))
+    image = tmp_path / f"ball{suffix}"
+    image.write_text("the patient")
+    (tmp_path / "in").mkdir()
+    (tmp_path / f"link{suffix}").symlink_to(image)
+    path = tmp_path / f"{name}{suffix}"
+    line = refusal(capfd, image, *CENTRE, option, path, *other)
+    assert line == f"adaptseg: {path}: this is the image itself; another file is wanted\n"
+    assert image.read_text() == "the patient"
+
+
+@pytest.mark.parametrize("option", ["--out", "--report"])
+@pytest.mark.parametrize("place", ["scan", "scan/masks", "link"])
+@pytest.mark.usefixtures("an_unreadable_image")
+def test_nothing_is_written_among_the_slices(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str, place: str
+) -> None:
+    name, other = ("m.nrrd", ()) if option == "--out" else ("r.html", ("--out", tmp_path / "m.nrrd"))
+    (tmp_path / "scan" / "masks").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "scan")
+    path = tmp_path / place / name
+    line = refusal(capfd, tmp_path / "scan", *CENTRE, option, path, *other)
+    assert line == f"adaptseg: {path}: this is in the folder of the image itself; another file is wanted\n"
+
+
+@pytest.mark.usefixtures("a_toy_model")
+def test_mask_may_lie_beside_its_image(a_volume: Path) -> None:
+    assert cli.main(["segment", str(a_volume), *CENTRE, "--out", str(a_volume.with_name("m.nrrd"))]) == 0
+
+
 @pytest.mark.usefixtures("a_toy_model")
 def test_full_disk_leaves_the_old_file_whole(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path

@@ -199,3 +199,11 @@ def test_matrix_that_spans_no_plane_is_refused(matrix):
 def test_array_that_is_no_volume_is_refused(volume):
     with pytest.raises(ImageError, match="wanted"):
         check_volume(volume)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble, np.float64])
+def test_oblique_plane_of_any_float_type_is_interpolated(dtype):
+    ramp = (np.arange(6) * np.ones((*SHAPE[:2], 1))).astype(dtype)
+    image = extract(ramp, axis_plane(SHAPE, 2, 2).moved((0, 0, 0.25)))
+    assert image.dtype == np.float32
+    assert image == pytest.approx(np.full((7, 5), 2.25))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +146,30 @@ def test_image_of_nothing_but_nan_is_refused(tmp_path: Path) -> None:
     sitk.WriteImage(make_image(np.full((2, 3, 4), np.nan, np.float32)), str(tmp_path / "v.nrrd"))
     with pytest.raises(ImageError, match="every voxel is NaN or infinite"):
         read_volume(tmp_path / "v.nrrd")
+
+
+@pytest.mark.parametrize("start", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["r.nii", "z.nii.gz"])
+def test_nifti_whose_voxels_start_nowhere_is_refused(tmp_path: Path, name: str, start: float) -> None:
+    path = write_whole(tmp_path / name)
+    opener = gzip.open if name.endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        content = bytearray(stream.read())
+    struct.pack_into("<f", content, 108, start)
+    with opener(path, "wb") as stream:
+        stream.write(content)
+    with pytest.raises(ImageError, match=f"the header puts the voxels at byte {start}; a finite number is wanted"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("fill", [1, 2, 7])
+def test_jpeg_with_fill_bytes_before_its_markers_is_read(tmp_path: Path, fill: int) -> None:
+    path = write_whole(tmp_path / "g.jpg")
+    whole, content = read_volume(path).array, path.read_bytes()
+    position, filled = 2, content[:2]
+    while content[position + 1] != 0xDA:
+        end = position + 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        filled += b"\xff" * fill + content[position:end]
+        position = end
+    path.write_bytes(filled + b"\xff" * fill + content[position:])
+    assert np.array_equal(read_volume(path).array, whole)

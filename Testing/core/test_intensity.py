@@ -94,3 +94,15 @@ def test_any_image_lands_between_zero_and_one(image):
     assert shown.dtype == np.float32
     assert shown.min() >= 0.0
     assert shown.max() <= 1.0
+
+
+def test_single_bright_voxel_of_a_sparse_volume_is_not_lost():
+    volume = np.zeros((200, 200, 200), np.int16)
+    volume[17, 120, 44] = 1000
+    assert auto_window(volume) == Window(0, 1000)
+
+
+def test_few_finite_voxels_among_many_are_found():
+    volume = np.full((200, 200, 200), np.nan, np.float32)
+    volume[17, 120, 44:46] = (20, 70)
+    assert auto_window(volume) == Window(20.25, 69.75)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -358,3 +359,60 @@ def test_masks_of_real_images_have_their_geometry(tmp_path: Path, data_dir: Path
             np.testing.assert_allclose(mask.GetSpacing(), source.GetSpacing(), rtol=1e-6)
             np.testing.assert_allclose(mask.GetOrigin(), source.GetOrigin(), rtol=1e-6, atol=1e-5)
             np.testing.assert_allclose(mask.GetDirection(), source.GetDirection(), atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", [(0, 0, 1, 1, 0, 0, 0, 1, 0), (1, 0, 0, 0, 0, 1, 0, -1, 0), oblique_direction()])
+def test_flat_mask_of_any_orientation_becomes_a_picture(tmp_path: Path, direction: tuple[float, ...]) -> None:
+    mask = np.zeros((6, 5, 1), np.uint8)
+    mask[4, 1, 0] = 1
+    write_mask(mask, Geometry((6, 5, 1), SPACING, ORIGIN, direction), tmp_path / "m.png")
+    picture = sitk.ReadImage(str(tmp_path / "m.png"))
+    assert np.argwhere(sitk.GetArrayFromImage(picture) == 255).tolist() == [[1, 4]]
+    assert picture.GetOrigin() == (0, 0)
+    assert picture.GetDirection() == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["m.nrrd", "m.nii.gz", "m.mha"])
+def test_two_dimensional_mask_without_a_direction_of_its_own_gets_the_plain_one(tmp_path: Path, name: str) -> None:
+    sagittal = Geometry((6, 5, 1), SPACING, ORIGIN, (0, 0, 1, 1, 0, 0, 0, 1, 0), dimensions=2)
+    write_mask(np.ones((6, 5, 1), np.uint8), sagittal, tmp_path / name)
+    written = sitk.ReadImage(str(tmp_path / name))
+    assert written.GetSize() == (6, 5)
+    assert written.GetDirection() == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("bad", [300, -1, 0.5, np.nan, np.inf])
+@pytest.mark.parametrize("name", ["m.nrrd", "m.seg.nrrd"])
+def test_labels_that_a_mask_file_cannot_hold_are_refused(
+    tmp_path: Path, a_geometry: Geometry, name: str, bad: float
+) -> None:
+    mask = np.zeros((6, 5, 4), np.int32 if isinstance(bad, int) else np.float32)
+    mask[1, 2, 3] = bad
+    with pytest.raises(OutputError, match=rf"the mask holds the label {bad}; whole numbers from 0 to 255 are wanted"):
+        write_mask(mask, a_geometry, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_that_are_no_numbers_are_refused(tmp_path: Path, a_geometry: Geometry) -> None:
+    with pytest.raises(OutputError, match="the labels are of type complex128; whole numbers"):
+        write_mask(np.ones((6, 5, 4), complex), a_geometry, tmp_path / "m.nrrd")
+
+
+@pytest.mark.parametrize("kind", [bool, np.int64, np.float32])
+def test_whole_labels_of_any_type_are_written(tmp_path: Path, a_geometry: Geometry, kind: type) -> None:
+    mask = np.zeros((6, 5, 4), kind)
+    mask[1, 2, 3] = 255
+    write_mask(mask, a_geometry, tmp_path / "m.nrrd")
+    assert read_volume(tmp_path / "m.nrrd").array[1, 2, 3] == (1 if kind is bool else 255)
+
+
+@pytest.mark.parametrize("in_a_folder", [False, True])
+def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_a_folder: bool) -> None:
+    def no_permission(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    (tmp_path / "IM0001").write_bytes(b"secret")
+    monkeypatch.setattr(Path, "open", no_permission)
+    monkeypatch.setattr("AdaptCore.io._quiet_itk", contextlib.nullcontext)
+    with pytest.raises(ImageError, match=r"IM0001: cannot be read \(Permission denied\); a NRRD"):
+        read_volume(tmp_path if in_a_folder else tmp_path / "IM0001")

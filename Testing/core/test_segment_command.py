@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore import cli
 from AdaptCore.commands.segment import segment
-from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, voxel_clicks
+from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_box, voxel_clicks
 from AdaptCore.errors import PromptError
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.io import Geometry, read_volume
@@ -195,6 +195,17 @@ def test_prompts_are_sorted_by_plane() -> None:
     assert sorted(prompts) == [2, 7]
     assert prompts[7].positive == [(6, 1)]
     assert (prompts[2].positive, prompts[2].negative) == ([(1, 3)], [(4, 5)])
-    assert prompts[2].box == Box(0, 1, 5, 6)
+    assert prompts[2].box == Box(-0.5, 0.5, 5.5, 6.5)
     clicks = {(click.voxel, click.positive) for click in voxel_clicks(prompts, axis=1)}
     assert clicks == {((1, 2, 3), True), ((4, 2, 5), False), ((6, 7, 1), True)}
+
+
+def test_corner_voxels_lie_in_the_box_whole() -> None:
+    whole_plane, index = parse_box("0,0,8,6,3", (9, 7, 5), axis=2)
+    assert (whole_plane, index) == (Box(-0.5, -0.5, 8.5, 6.5), 3)
+
+
+@pytest.mark.parametrize("box", ["4,2,4,5,3", "4,2,6,2,3", "4,2,4,2,3", "6,2,5,5,3", "4,5,6,4,3"])
+def test_box_without_width_or_height_is_refused(box: str) -> None:
+    with pytest.raises(PromptError, match="a width and height above zero are wanted"):
+        parse_box(box, (9, 7, 5), axis=2)
