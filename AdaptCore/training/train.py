@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from AdaptCore.atomic import atomic_target
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.compact import (
     POSITIVE,
@@ -217,24 +218,28 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with atomic_target(self.checkpoint) as partial:
+            torch.save(state, partial)
 
     def resume(self) -> None:
         """Continue from the folder's checkpoint.
 
         Raises:
-            CheckpointError: it cannot be read or belongs to another network.
+            CheckpointError: it cannot be read, or belongs to another recipe or network.
         """
+        recipe = json.dumps(asdict(self.config))
         try:
             state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+            if state["config"] != recipe:
+                raise CheckpointError(f"{self.checkpoint}: trained as {state['config']}; {recipe} is wanted")
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+            self.step, self.seconds = state["step"], state["seconds"]
+        except CheckpointError:
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
             raise CheckpointError(f"{self.checkpoint}: a training state of this network is wanted") from error
-        self.step, self.seconds = state["step"], state["seconds"]
 
     def batches(self) -> Iterator[tuple[Stage, Batch]]:
         """The batches still to come, each always the same for its step."""
@@ -311,14 +316,13 @@ class Trainer:
             "config": config_to_json(self.average.config),
             "training": json.dumps({**asdict(self.config), "step": self.step, "minutes": round(self.seconds / 60)}),
         }
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
+        with atomic_target(path) as partial:
+            save_file(tensors, partial, metadata)
 
     def log(self, side: int, loss: float, iou: float, scores: list[float]) -> None:
         path = self.folder / "log.csv"
         new = not path.exists()
-        with path.open("a", newline="") as file:
+        with path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(LOG_COLUMNS)

@@ -185,6 +185,12 @@ def test_damaged_training_state_is_refused(tmp_path: Path) -> None:
         trainer.resume()
 
 
+def test_training_of_another_recipe_is_not_continued(tmp_path: Path) -> None:
+    a_trainer(tmp_path, steps=6).save()
+    with pytest.raises(CheckpointError, match="is wanted"):
+        a_trainer(tmp_path, steps=7).resume()
+
+
 def test_exported_weights_are_half_precision_and_load_again(tmp_path: Path) -> None:
     trainer = a_trainer(tmp_path)
     trainer.export(tmp_path / "w.safetensors")
@@ -201,7 +207,7 @@ def test_exported_weights_are_half_precision_and_load_again(tmp_path: Path) -> N
 def test_train_command_writes_table_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "--out", str(tmp_path), "--stages", "64:2:2", "--log-every", "1", "--device", "cpu"]
     assert cli.main(arguments) == 0
-    with (tmp_path / "log.csv").open() as file:
+    with (tmp_path / "log.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["iou5"]) <= 1 for row in rows)
