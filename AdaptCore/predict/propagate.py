@@ -8,11 +8,20 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, label
 
-from AdaptCore.models.base import Model
-from AdaptCore.predict.plane import EmbeddingSource, Look, binarize, predict_plane, predict_window
-from AdaptCore.predict.zoom import ZoomPolicy, choose_window, mask_bounds
+from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
+from AdaptCore.predict.context import AppearanceContext
+from AdaptCore.predict.plane import EmbeddingSource, binarize
+from AdaptCore.predict.zoom import (
+    OUTSIDE_LOGIT,
+    CropWindow,
+    ZoomPolicy,
+    choose_window,
+    mask_bounds,
+    paste,
+    prompts_in,
+)
 from AdaptCore.prompts import Box, Click, Prompts
 
 Progress = Callable[[int, int, float], None]
@@ -28,16 +37,23 @@ class PropagationPolicy:
         min_box_margin: and by at least this many pixels.
         inner_click: give a positive click at the previous mask's innermost point.
         prior_limit: previous logits are held between minus and plus this value.
-        min_confidence: a plane less confident than this ends the direction.
+        logit_limit: the model's logits are held between minus and plus this value before the context is added.
+        context_weight: logits that an appearance score of 1 adds.
+        context_ridge: ridge of the appearance regression.
+        min_likeness: a plane that looks less like the object than this, 0 to 1, where the previous mask lies ends the
+            direction.
         min_area_ratio: so does a mask smaller than this share of the previous one.
-        zoom: second look, in a window around the previous mask; None decodes whole planes.
+        zoom: look at a window around the previous mask; None looks at whole planes.
     """
 
     box_margin: float = 0.1
     min_box_margin: float = 2.0
     inner_click: bool = True
     prior_limit: float = 6.0
-    min_confidence: float = 0.35
+    logit_limit: float = 4.0
+    context_weight: float = 2.0
+    context_ridge: float = 0.2
+    min_likeness: float = 0.35
     min_area_ratio: float = 0.1
     zoom: ZoomPolicy | None = field(default_factory=ZoomPolicy)
 
@@ -59,7 +75,7 @@ class Propagation:
     Attributes:
         axis, start: the plane it started from.
         masks: slice index -> bool (H, W), read-only; neither the start nor other confirmed planes are among them.
-        confidences: slice index -> predicted IoU times agreement with the plane before, 0 to 1.
+        confidences: slice index -> agreement with the plane before times likeness to the start, 0 to 1.
         cancelled: whether it was stopped from outside; the planes done until then are kept.
     """
 
@@ -72,6 +88,7 @@ class Propagation:
 
 def propagate_planes(
     model: Model,
+    start: int,
     start_logits: np.ndarray,
     indices: Sequence[int],
     embedding_of: Callable[[int], EmbeddingSource],
@@ -81,37 +98,72 @@ def propagate_planes(
     """Carry the mask of `start_logits` (H, W) along `indices`, one plane at a time, until the object ends.
 
     Args:
+        start: index of the plane that the mask was accepted on; the object's appearance is learnt there.
         embedding_of: embeddings of the plane at an index.
         confirmed: logits (H, W) of a plane that the user has confirmed, else None. Such a plane is not predicted:
-            its mask is the new starting point.
+            its mask is the new starting point, and the appearance is learnt there anew.
     """
     previous = torch.from_numpy(np.array(start_logits, dtype=np.float32))
+    context: AppearanceContext | None = None
     for index in indices:
         fixed = confirmed(index)
         if fixed is not None:
             previous = torch.from_numpy(np.array(fixed, dtype=np.float32))
+            start, context = index, None
             continue
-        plane = next_plane(model, previous, index, embedding_of(index), policy)
+        before = binarize(previous.numpy())
+        if not before.any():
+            return
+        context = context or learn_context(model, before, embedding_of(start), policy)
+        plane = next_plane(model, context, previous, index, embedding_of(index), policy)
         if plane is None:
             return
         yield plane
         previous = plane.logits
 
 
+def learn_context(
+    model: Model, mask: np.ndarray, embedding_of: EmbeddingSource, policy: PropagationPolicy
+) -> AppearanceContext:
+    """The appearance of an accepted plane's non-empty mask (H, W), in the window that the next plane is seen in."""
+    window = _window(mask, _prompts(model, mask, policy), policy)
+    return AppearanceContext.fit(embedding_of(window), mask[_slices(window)], policy.context_ridge)
+
+
 def next_plane(
-    model: Model, previous: torch.Tensor, index: int, embedding_of: EmbeddingSource, policy: PropagationPolicy
+    model: Model,
+    context: AppearanceContext,
+    previous: torch.Tensor,
+    index: int,
+    embedding_of: EmbeddingSource,
+    policy: PropagationPolicy,
 ) -> PropagatedPlane | None:
-    """The plane beside one with logits `previous` (H, W); None where the object has ended."""
+    """The plane beside one with logits `previous` (H, W) that are not all negative; None where the object has ended."""
     before = binarize(previous.numpy())
-    if not before.any():
+    prompts = _prompts(model, before, policy)
+    window = _window(before, prompts, policy)
+    here = _slices(window)
+    embedding = embedding_of(window)
+    score = context.score(embedding)
+    likeness = min(max((1.0 + float(score[torch.from_numpy(before[here])].mean())) / 2.0, 0.0), 1.0)
+    if likeness < policy.min_likeness:
         return None
-    look = _look(model, before, previous, embedding_of, policy)
-    mask = binarize(look.logits.numpy())
-    confidence = look.score * dice(before, mask)
-    if mask.sum() < policy.min_area_ratio * before.sum() or confidence < policy.min_confidence:
+    told = prompts if window is None else prompts_in(prompts, window)
+    logits = _decode(model, embedding, told, previous[here], policy) + policy.context_weight * score
+    whole = logits if window is None else paste(previous, window, logits)
+    whole = drop_strays(whole, before)
+    mask = binarize(whole.numpy())
+    if not mask.any() or mask.sum() < policy.min_area_ratio * before.sum():
         return None
     mask.flags.writeable = False
-    return PropagatedPlane(index, mask, look.logits, confidence)
+    return PropagatedPlane(index, mask, whole, dice(before, mask) * likeness)
+
+
+def drop_strays(logits: torch.Tensor, before: np.ndarray) -> torch.Tensor:
+    """Logits (H, W) without the parts of their mask that share no pixel with the mask of the plane before (H, W)."""
+    parts, _ = label(binarize(logits.numpy()))
+    strays = (parts > 0) & ~np.isin(parts, parts[before])
+    return torch.where(torch.from_numpy(strays), OUTSIDE_LOGIT, logits)
 
 
 def prompts_from(mask: np.ndarray, policy: PropagationPolicy) -> Prompts:
@@ -175,14 +227,25 @@ def gather(
     )
 
 
-def _look(
-    model: Model, before: np.ndarray, previous: torch.Tensor, embedding_of: EmbeddingSource, policy: PropagationPolicy
-) -> Look:
-    prompts = Prompts() if model.follows_prior else prompts_from(before, policy)
-    prior = Look(previous.clamp(-policy.prior_limit, policy.prior_limit), 1.0)
+def _prompts(model: Model, before: np.ndarray, policy: PropagationPolicy) -> Prompts:
+    return Prompts() if model.follows_prior else prompts_from(before, policy)
+
+
+def _window(before: np.ndarray, prompts: Prompts, policy: PropagationPolicy) -> CropWindow | None:
     height, width = before.shape
-    if policy.zoom is not None:
-        window = choose_window(before, prompts, (height, width), policy.zoom)
-        if window is not None:
-            return predict_window(model, embedding_of, prompts, prior, window, policy.zoom)
-    return predict_plane(model, embedding_of, prompts, prior.logits)
+    return None if policy.zoom is None else choose_window(before, prompts, (height, width), policy.zoom)
+
+
+def _slices(window: CropWindow | None) -> tuple[slice, slice]:
+    return (slice(None), slice(None)) if window is None else window.slices
+
+
+def _decode(
+    model: Model, embedding: Embedding, prompts: Prompts, previous: torch.Tensor, policy: PropagationPolicy
+) -> torch.Tensor:
+    """The model's best logits on the embedding's plane, held within the limit, float32 (h, w) on the CPU."""
+    prior = previous.clamp(-policy.prior_limit, policy.prior_limit).to(model.device)
+    with torch.no_grad():
+        decoding = model.decode(embedding, prompts, to_prior(prior, embedding, model.mask_side))
+        logits = to_plane(decoding.logits[decoding.best], embedding).float().cpu()
+    return logits.clamp(-policy.logit_limit, policy.logit_limit)
