@@ -14,7 +14,6 @@ from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.datasets import VolumeItem, VolumeTarget
 from AdaptCore.models.base import Model
 from AdaptCore.predict.geometry import axis_plane
-from AdaptCore.predict.propagate import PropagationPolicy
 from AdaptCore.predict.volume import VolumeSession
 
 LAST_AXIS = 2
@@ -56,10 +55,9 @@ def volume_score(model: Model, item: VolumeItem, zoom: bool = True) -> VolumeSco
         )
     index = middle_plane(truth)
     plane = axis_plane(truth.shape, LAST_AXIS, index)
-    policy = PropagationPolicy() if zoom else PropagationPolicy(zoom=None)
     with VolumeSession(model, volume, zoom=zoom, precompute=0) as session:
         session.accept(plane, truth[:, :, index].T)
-        session.propagate(LAST_AXIS, index, policy=policy)
+        session.propagate(LAST_AXIS, index)
         found = session.labelmap > 0
     others = np.delete(truth, index, axis=LAST_AXIS), np.delete(found, index, axis=LAST_AXIS)
     return VolumeScore(item.id, item.group, metrics.dice(truth, found), metrics.dice(*others))

@@ -87,6 +87,8 @@ def _work(queue: _Queue) -> None:
             with queue.changed:
                 queue.error = error
                 queue.jobs.clear()
+        finally:
+            del job  # while the thread sleeps, it must not keep alive what the job belongs to
 
 
 def _stop(queue: _Queue, thread: threading.Thread) -> None:

@@ -171,20 +171,49 @@ def plane_voxels(
     Along the axis that the plane faces most, each column of voxels is met once, at the voxel nearest to the plane;
     so the voxels form one layer without holes and an axis-aligned plane gives exactly its slice (ours).
     """
-    x_step, y_step, origin = geometry.plane_to_ijk.T
-    normal = np.cross(x_step, y_step)
+    normal, origin = geometry.normal, geometry.plane_to_ijk[:, 2]
     facing = int(np.abs(normal).argmax())
     first, second = (axis for axis in range(3) if axis != facing)
     index = np.indices((volume_shape[first], volume_shape[second])).reshape(2, -1)
     offset = index - origin[[first, second], None]
     pixel_of_offset = np.linalg.inv(geometry.plane_to_ijk[[first, second], :2])
     columns, rows = _nearest(pixel_of_offset @ offset)
-    depth = _nearest(origin[facing] - (normal[[first, second]] @ offset) / normal[facing])
+    depth = _depth(normal, origin, facing, index)
     height, width = geometry.shape
     met = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     met &= (depth >= 0) & (depth < volume_shape[facing])
     voxels = {first: index[0][met], second: index[1][met], facing: depth[met]}
     return (voxels[0], voxels[1], voxels[2]), rows[met], columns[met]
+
+
+def plane_labels(labels: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
+    """Where the voxel nearest to each pixel is labelled, bool (H, W); False outside of `labels` (i, j, k).
+
+    Only the voxels that the plane passes (`plane_voxels`) are asked, so that a tilted plane which was written reads
+    back without holes.
+    """
+    normal, origin = geometry.normal, geometry.plane_to_ijk[:, 2]
+    facing = int(np.abs(normal).argmax())
+    voxels = _nearest(_pixel_voxels(geometry))
+    voxels[facing] = _depth(normal, origin, facing, np.delete(voxels, facing, axis=0))
+    inside = ((voxels >= 0) & (voxels < np.array(labels.shape)[:, None])).all(axis=0)
+    found = np.zeros(geometry.shape, bool)
+    found.reshape(-1)[inside] = labels[tuple(voxels[:, inside])] > 0
+    return found
+
+
+def _depth(normal: np.ndarray, origin: np.ndarray, facing: int, index: np.ndarray) -> np.ndarray:
+    """Along the axis `facing`, the voxel nearest to the plane in each column `index` (2 x N) of the other two axes."""
+    first, second = (axis for axis in range(3) if axis != facing)
+    offset = index - origin[[first, second], None]
+    return _nearest(origin[facing] - (normal[[first, second]] @ offset) / normal[facing])
+
+
+def _pixel_voxels(geometry: PlaneGeometry) -> np.ndarray:
+    """Voxel coordinates of all pixels, row by row, 3 x (H * W)."""
+    height, width = geometry.shape
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    return geometry.plane_to_ijk @ np.stack((columns.ravel(), rows.ravel(), np.ones(width * height)))
 
 
 def _nearest(coordinates: np.ndarray) -> np.ndarray:
@@ -218,9 +247,7 @@ def _inclusive(start: int, end: int, step: int) -> slice:
 
 def _resample(volume: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
     height, width = geometry.shape
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    pixels = np.stack((columns.ravel(), rows.ravel(), np.ones(width * height)))
-    voxels = geometry.plane_to_ijk @ pixels
+    voxels = _pixel_voxels(geometry)
     limits = np.array(volume.shape[:3])[:, None] - 0.5
     inside = ((voxels >= -0.5) & (voxels <= limits)).all(axis=0)
     if not inside.any():

@@ -294,8 +294,8 @@ class PlaneSession:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing was ever asked of this session."""
-        return len(self._history) == 1
+        """Whether nothing that was asked of this session is in effect: it is new, or all of it was undone."""
+        return self._position == 0
 
     def click(self, x: float, y: float, positive: bool = True) -> Prediction:
         """Add a click at pixel (x, y).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -20,12 +20,14 @@ from AdaptCore.predict.geometry import (
     check_mask,
     check_volume,
     extract,
+    plane_labels,
     plane_voxels,
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, mask_logits
 from AdaptCore.predict.propagate import (
     Progress,
+    PropagatedPlane,
     Propagation,
     PropagationPolicy,
     gather,
@@ -44,11 +46,21 @@ class _Origin(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Labels and origins of some voxels (flat indices) before and after one step."""
+    """Labels and origins of the voxels (flat indices) that one step changes, before and after it."""
 
+    revision: int
     voxels: np.ndarray
     labels: tuple[np.ndarray, np.ndarray]
     origins: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Voxels (flat indices) with the labels and the origin that a step gives them."""
+
+    voxels: np.ndarray
+    labels: np.ndarray
+    origin: _Origin
 
 
 class VolumeSession:
@@ -89,7 +101,7 @@ class VolumeSession:
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
         self._started: dict[PlaneGeometry, int] = {}
-        self._revision = 0
+        self._last_revision = 0
         self._labels = np.zeros(self.shape, np.uint8)
         self._origins = np.full(self.shape, _Origin.NONE, np.uint8)
         self._changes: list[_Change] = []
@@ -116,6 +128,11 @@ class VolumeSession:
         return view
 
     @property
+    def steps(self) -> int:
+        """How many steps can be undone; accepting or propagating what is there already adds none."""
+        return self._position
+
+    @property
     def can_undo(self) -> bool:
         return self._position > 0
 
@@ -127,7 +144,8 @@ class VolumeSession:
         """The session of a plane; it keeps its prompts for as long as this volume session lives.
 
         A plane that was accepted or propagated as a whole starts from its labels, so that clicks correct what
-        propagation has given. The embeddings of the planes beside it are then computed in the background.
+        propagation has given. A session at its start begins anew, without redo, once the labels have changed. The
+        embeddings of the planes beside it are then computed in the background.
 
         Raises:
             ImageError: the plane misses the volume.
@@ -163,7 +181,7 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = np.ravel_multi_index(voxels, self.shape)
-        self._apply(flat, accepted[rows, columns], _Origin.CONFIRMED)
+        self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))])
 
     def propagate(
         self,
@@ -177,12 +195,14 @@ class VolumeSession:
     ) -> Propagation:
         """Carry an accepted slice to its neighbours, first towards higher and then towards lower indices.
 
-        The labels of all planes it gives are written as one step of the history, also after cancellation.
+        The labels of all planes it gives are written as one step of the history, also after cancellation. Where the
+        object ends, what was carried to the slices from there to the next confirmed one or the extent's end is cleared.
 
         Args:
             progress: called after each plane with (done, at most to do, confidence).
             cancelled: asked before each plane.
             extent: first and last slice to touch, inclusive; None for the whole volume.
+            policy: None for the default one, with this session's zoom.
 
         Raises:
             PromptError: the slice is not accepted or outside the volume, or the extent is.
@@ -195,6 +215,7 @@ class VolumeSession:
         first, last = self._check_extent(axis, index, extent)
         self._worker.cancel()
         onwards = (range(index + 1, last + 1), range(index - 1, first - 1, -1))
+        ended: list[range] = []
         directions = [
             propagate_planes(
                 self._model,
@@ -203,12 +224,13 @@ class VolumeSession:
                 indices,
                 lambda i: self._encoder(axis_plane(self.shape, axis, i)),
                 lambda i: self._confirmed_logits(axis, i),
-                policy or PropagationPolicy(),
+                policy or PropagationPolicy(zoom=self._zoom),
             )
             for indices in onwards
         ]
-        result = gather(axis, index, directions, [len(indices) for indices in onwards], progress, cancelled)
-        self._write(result)
+        noted = [_note_end(planes, indices, ended) for planes, indices in zip(directions, onwards)]
+        result = gather(axis, index, noted, [len(indices) for indices in onwards], progress, cancelled)
+        self._write(result, self._passed_by(result, ended))
         return result
 
     def undo(self) -> None:
@@ -231,6 +253,11 @@ class VolumeSession:
         """End the background thread; an error that it met is raised here at the latest."""
         self._worker.close()
 
+    @property
+    def _revision(self) -> int:
+        """A number of the present labels, 0 at the start; undo and redo bring it back."""
+        return self._changes[self._position - 1].revision if self._position else 0
+
     def _image(self, geometry: PlaneGeometry) -> tuple[np.ndarray, EmbeddingKey]:
         window = self._window
         voxels = extract(self._volume, geometry)
@@ -245,7 +272,7 @@ class VolumeSession:
 
     def _new_session(self, geometry: PlaneGeometry) -> PlaneSession:
         image, source = self._image(geometry)
-        prior = self._plane_labels(geometry) if self._is_written(geometry) else None
+        prior = plane_labels(self._labels, geometry) if self._is_written(geometry) else None
         return PlaneSession(self._model, image, cache=self._cache, zoom=self._zoom, source=source, prior=prior)
 
     def _is_written(self, geometry: PlaneGeometry) -> bool:
@@ -253,13 +280,6 @@ class VolumeSession:
             return False
         voxels, _, _ = plane_voxels(self.shape, geometry)
         return bool((self._origins[voxels] != _Origin.NONE).all())
-
-    def _plane_labels(self, geometry: PlaneGeometry) -> np.ndarray:
-        """The labelmap on a plane, bool (H, W)."""
-        labels = np.zeros(geometry.shape, bool)
-        voxels, rows, columns = plane_voxels(self.shape, geometry)
-        labels[rows, columns] = self._labels[voxels] > 0
-        return labels
 
     def _precompute_around(self, geometry: PlaneGeometry) -> None:
         axis = geometry.axis
@@ -293,29 +313,60 @@ class VolumeSession:
 
     def _start_logits(self, geometry: PlaneGeometry) -> np.ndarray:
         """The model's own logits where its mask was accepted as it was, else logits that stand for the labels."""
-        labels = self._plane_labels(geometry)
+        labels = plane_labels(self._labels, geometry)
         session = self._sessions.get(geometry)
         prediction = session.prediction if session else None
         if prediction is not None and np.array_equal(prediction.mask, labels):
             return prediction.logits
         return mask_logits(labels)
 
-    def _write(self, result: Propagation) -> None:
-        if not result.masks:
-            return
-        flat, labels = [], []
-        for index, mask in result.masks.items():
-            voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, result.axis, index))
-            flat.append(np.ravel_multi_index(voxels, self.shape))
-            labels.append(mask[rows, columns])
-        written, values = np.concatenate(flat), np.concatenate(labels)
-        free = self._origins.reshape(-1)[written] != _Origin.CONFIRMED
-        self._apply(written[free], values[free], _Origin.CARRIED)
+    def _passed_by(self, result: Propagation, ended: Iterable[Sequence[int]]) -> list[int]:
+        """Slices without a mask in the directions that ended, up to the next confirmed plane after the last mask."""
+        passed: list[int] = []
+        for indices in ended:
+            last = max((place for place, index in enumerate(indices) if index in result.masks), default=-1)
+            beyond = False
+            for place, index in enumerate(indices):
+                if self.is_confirmed(result.axis, index):
+                    if beyond:
+                        break
+                elif index not in result.masks:
+                    passed.append(index)
+                    beyond = place > last
+        return passed
 
-    def _apply(self, voxels: np.ndarray, labels: np.ndarray, origin: _Origin) -> None:
-        old_labels, old_origins = self._labels.reshape(-1)[voxels], self._origins.reshape(-1)[voxels]
-        new_origins = np.full_like(old_origins, origin)
-        change = _Change(voxels, (old_labels, labels.astype(np.uint8)), (old_origins, new_origins))
+    def _write(self, result: Propagation, passed: Iterable[int]) -> None:
+        masks: dict[int, np.ndarray | None] = {**dict.fromkeys(passed), **result.masks}
+        parts = []
+        for index, mask in masks.items():
+            voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, result.axis, index))
+            flat = np.ravel_multi_index(voxels, self.shape)
+            origins = self._origins.reshape(-1)[flat]
+            if mask is None:
+                carried = flat[origins == _Origin.CARRIED]
+                parts.append(_Part(carried, np.zeros(len(carried), np.uint8), _Origin.NONE))
+            else:
+                free = origins != _Origin.CONFIRMED
+                parts.append(_Part(flat[free], mask[rows, columns][free], _Origin.CARRIED))
+        self._apply([self._changed(part) for part in parts])
+
+    def _changed(self, part: _Part) -> _Part:
+        """What of a part differs from the present labels and origins, with indices as small as they can be."""
+        labels, origins = self._labels.reshape(-1)[part.voxels], self._origins.reshape(-1)[part.voxels]
+        differs = (labels != part.labels) | (origins != part.origin)
+        index_type = np.int32 if self._labels.size < 2**31 else np.int64
+        return _Part(part.voxels[differs].astype(index_type), part.labels[differs].astype(np.uint8), part.origin)
+
+    def _apply(self, parts: Sequence[_Part]) -> None:
+        """Make changed parts one step of the history; none if nothing changes."""
+        if not any(part.voxels.size for part in parts):
+            return
+        voxels = np.concatenate([part.voxels for part in parts])
+        old = self._labels.reshape(-1)[voxels], self._origins.reshape(-1)[voxels]
+        labels = np.concatenate([part.labels for part in parts])
+        origins = np.concatenate([np.full(part.voxels.size, part.origin, np.uint8) for part in parts])
+        self._last_revision += 1
+        change = _Change(self._last_revision, voxels, (old[0], labels), (old[1], origins))
         self._changes = [*self._changes[: self._position], change]
         self._position += 1
         self._restore(change, 1)
@@ -323,4 +374,9 @@ class VolumeSession:
     def _restore(self, change: _Change, side: int) -> None:
         self._labels.reshape(-1)[change.voxels] = change.labels[side]
         self._origins.reshape(-1)[change.voxels] = change.origins[side]
-        self._revision += 1
+
+
+def _note_end(planes: Iterator[PropagatedPlane], indices: range, ended: list[range]) -> Iterator[PropagatedPlane]:
+    """The planes of a direction; once they have run out, its indices are put into `ended`."""
+    yield from planes
+    ended.append(indices)

@@ -10,7 +10,7 @@ import numpy as np
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.Target import Target, ask
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -32,7 +32,11 @@ class PromptCommand:
             self.target.prompts.addStep(self.geometry, self.replaced)
 
     def redo(self) -> None:
-        self.target.plane(self.geometry).redo()
+        plane = self.target.plane(self.geometry)
+        if plane.can_redo:
+            plane.redo()
+        else:  # the plane has begun anew from other labels since
+            ask(plane, self.action)
         self.target.prompts.addStep(self.geometry, self.action)
 
 

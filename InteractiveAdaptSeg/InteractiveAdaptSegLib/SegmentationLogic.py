@@ -35,7 +35,7 @@ class _RunningPropagation:
     geometry: PlaneGeometry
     task: PropagationTask
     labelsBefore: np.ndarray
-    sessionSteps: int
+    stepsBefore: int
     done: int = 0
     total: int = 0
 
@@ -213,10 +213,12 @@ class SegmentationLogic:
             raise PromptError("the mask is empty: nothing to accept")
         self._aim(target)
         self._writer.write(change.add, change.remove)
+        stepsBefore = target.session.steps
         target.session.accept(geometry, mask)
+        steps = target.session.steps - stepsBefore
         before = target.prompts.acceptedPlanes
         target.markAccepted(geometry)
-        self._history.push(WriteCommand(target, geometry, self._writer, 1, before, target.prompts.acceptedPlanes))
+        self._history.push(WriteCommand(target, geometry, self._writer, steps, before, target.prompts.acceptedPlanes))
         self._activate(geometry)
 
     def propagate(self, sliceNode: Any = None) -> None:
@@ -242,12 +244,13 @@ class SegmentationLogic:
         contents = target.planeContents(geometry, self._writer)
         if not contents.any():
             raise PromptError(f"the segment is empty on slice {index}: accept a mask there first")
-        steps = self._confirm(target, geometry, contents)
+        stepsBefore = target.session.steps
+        target.session.accept(geometry, contents)
+        before = target.session.labelmap > 0
         task = PropagationTask(
             lambda progress, cancelled: target.session.propagate(axis, index, progress=progress, cancelled=cancelled)
         )
-        before = target.session.labelmap > 0
-        self._running = _RunningPropagation(target, geometry, task, before, steps)
+        self._running = _RunningPropagation(target, geometry, task, before, stepsBefore)
         self._onChanged()
 
     def update(self, seconds: float = 0.02) -> bool:
@@ -342,16 +345,6 @@ class SegmentationLogic:
     def _aim(self, target: Target) -> None:
         self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
 
-    def _confirm(self, target: Target, geometry: PlaneGeometry, contents: np.ndarray) -> int:
-        """Make a slice the confirmed start of a propagation, as it is in the segment; steps it took in the session."""
-        axis = geometry.axis
-        assert axis is not None
-        known = target.session.is_confirmed(axis, int(geometry.plane_to_ijk[axis, 2]))
-        if known and np.array_equal(contents, target.planeLabels(geometry)):
-            return 0
-        target.session.accept(geometry, contents)
-        return 1
-
     def _writePropagation(self, running: _RunningPropagation) -> None:
         target = running.target
         try:
@@ -369,17 +362,15 @@ class SegmentationLogic:
             self._onMessage(str(error))
             return
         accepted = target.prompts.acceptedPlanes
-        self._history.push(
-            WriteCommand(target, running.geometry, self._writer, running.sessionSteps + 1, accepted, accepted)
-        )
+        steps = target.session.steps - running.stepsBefore
+        self._history.push(WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted))
         if target is self._target:
             self._activate(running.geometry)
 
     def _undoSession(self, running: _RunningPropagation) -> None:
         """Bring a session back to where it was before a propagation whose result is not written."""
         session = running.target.session
-        propagated = not np.array_equal(session.labelmap > 0, running.labelsBefore)
-        for _ in range(running.sessionSteps + propagated):
+        while session.steps > running.stepsBefore:
             session.undo()
 
     def _newTarget(self, prompts: PromptNodes) -> Target:

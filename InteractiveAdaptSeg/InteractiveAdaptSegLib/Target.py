@@ -103,10 +103,9 @@ class Target:
 
     def planeLabels(self, geometry: PlaneGeometry) -> np.ndarray:
         """What this session has given the segment on a plane, bool (H, W)."""
-        voxels, rows, columns = self._voxels(geometry)
-        labels = np.zeros(geometry.shape, bool)
-        labels[rows, columns] = self.session.labelmap[voxels] > 0
-        return labels
+        from AdaptCore.predict.geometry import plane_labels
+
+        return plane_labels(self.session.labelmap, geometry)
 
     def planeContents(self, geometry: PlaneGeometry, writer: SegmentWriter) -> np.ndarray:
         """What the segment holds on a plane, whoever has drawn it, bool (H, W)."""

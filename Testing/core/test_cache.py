@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -206,4 +208,26 @@ def test_forgotten_worker_ends_its_thread():
     assert worker.wait(TIMEOUT)
     del worker
     gc.collect()
+    assert background_threads() == before
+
+
+def test_forgotten_owner_of_a_job_is_freed_and_the_thread_ends():
+    class Owner:
+        def __init__(self) -> None:
+            self.worker = BackgroundWorker()
+
+        def work(self) -> None:
+            pass
+
+    before = background_threads()
+    owner = Owner()
+    owner.worker.request([owner.work])
+    assert owner.worker.wait(TIMEOUT)
+    freed = weakref.ref(owner)
+    del owner
+    gc.collect()
+    end = time.monotonic() + TIMEOUT
+    while background_threads() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert freed() is None
     assert background_threads() == before

@@ -17,6 +17,7 @@ from AdaptCore.predict.geometry import (
     extract,
     insert,
     oblique_plane,
+    plane_labels,
     plane_voxels,
 )
 
@@ -207,3 +208,27 @@ def test_oblique_plane_of_any_float_type_is_interpolated(dtype):
     image = extract(ramp, axis_plane(SHAPE, 2, 2).moved((0, 0, 0.25)))
     assert image.dtype == np.float32
     assert image == pytest.approx(np.full((7, 5), 2.25))
+
+
+def test_plane_finer_than_the_voxels_reads_labels_without_gaps():
+    fine = oblique_plane((-0.5, 0, 2), (0.5, 0, 0), (0, 0.5, 0), (13, 14))
+    found = plane_labels(np.ones(SHAPE, np.uint8), fine)
+    assert found[:, :10].all()
+    assert not found[:, 10:].any()
+    labels = np.random.default_rng(0).integers(0, 2, SHAPE)
+    doubled = np.repeat(np.repeat(labels[:, :, 2].T, 2, axis=0), 2, axis=1) > 0
+    assert np.array_equal(plane_labels(labels, fine)[:, :10], doubled[1:])
+
+
+def test_labels_of_an_axis_plane_are_its_slice():
+    labels = np.random.default_rng(0).integers(0, 2, SHAPE)
+    assert np.array_equal(plane_labels(labels, axis_plane(SHAPE, 1, 4)), labels[:, 4, :].T > 0)
+
+
+@pytest.mark.parametrize("pixel", [1.0, 0.5])
+def test_tilted_plane_that_was_written_reads_back_without_holes(pixel):
+    x_step, y_step = np.array([0.9, 0, 0.43]), np.array([0, 0.96, 0.27])
+    plane = oblique_plane((2, 2, 3), x_step * pixel, y_step * pixel, (30, 30))
+    labels = np.zeros((40, 40, 40), np.uint8)
+    insert(labels, plane, np.ones(plane.shape, bool))
+    assert plane_labels(labels, plane)[1:-1, 1:-1].all()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +16,7 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane, extract, oblique_plane
 from AdaptCore.predict.intensity import Window
-from AdaptCore.predict.propagate import dice
+from AdaptCore.predict.propagate import PropagatedPlane, PropagationPolicy, dice
 from AdaptCore.predict.volume import VolumeSession
 from Testing.toy_model import ToyModel
 
@@ -381,6 +384,155 @@ def test_labelmap_history_leads_back_to_every_earlier_state(actions):
             if future:
                 past.append(future.pop())
         else:
+            steps = session.steps
             session.accept(axis_plane((4, 4, 4), axis, index), np.random.default_rng(axis + index).random((4, 4)) > 0.5)
-            past, future = [*past, session.labelmap.copy()], []
+            if session.steps > steps:
+                past, future = [*past, session.labelmap.copy()], []
+        assert session.steps == len(past) - 1
         assert np.array_equal(session.labelmap, past[-1])
+
+
+def test_session_dropped_without_close_is_freed(a_model):
+    session = VolumeSession(a_model, a_scan(), zoom=None)
+    session.plane(axis_plane(SHAPE, 2, 11))
+    assert session.wait(TIMEOUT)
+    freed = weakref.ref(session)
+    del session
+    gc.collect()
+    assert freed() is None
+
+
+@pytest.mark.parametrize("zoom", [True, False])
+def test_propagation_zooms_as_its_session_does(a_model, monkeypatch, zoom):
+    policies = []
+
+    def spy(*arguments):
+        policies.append(next(argument for argument in arguments if isinstance(argument, PropagationPolicy)))
+        return iter(())
+
+    monkeypatch.setattr("AdaptCore.predict.volume.propagate_planes", spy)
+    with VolumeSession(a_model, a_scan(), zoom=zoom, precompute=0) as session:
+        session.accept(axis_plane(SHAPE, 2, 11), np.ones((50, 60), bool))
+        session.propagate(2, 11)
+    assert [policy.zoom is not None for policy in policies] == [zoom, zoom]
+
+
+@pytest.fixture
+def a_scripted_session(a_session, monkeypatch):
+    """Propagation gives full masks on the slices that `reach` says, and passes confirmed ones."""
+    full = np.ones((50, 60), bool)
+    reach = set(range(SHAPE[2]))
+
+    def walk(indices):
+        for index in indices:
+            if a_session.is_confirmed(2, index):
+                continue
+            if index not in reach:
+                return
+            yield PropagatedPlane(index, full, torch.zeros(full.shape), 1.0)
+
+    def scripted(*arguments):
+        return walk(next(argument for argument in arguments if isinstance(argument, range)))
+
+    monkeypatch.setattr("AdaptCore.predict.volume.propagate_planes", scripted)
+    a_session.accept(axis_plane(SHAPE, 2, 11), full)
+    return a_session, reach
+
+
+def labelled_slices(session: VolumeSession) -> list[int]:
+    return np.flatnonzero(session.labelmap.any(axis=(0, 1))).tolist()
+
+
+def test_propagation_that_ends_earlier_clears_the_tail_of_the_one_before(a_scripted_session):
+    session, reach = a_scripted_session
+    session.propagate(2, 11)
+    assert labelled_slices(session) == list(range(24))
+    reach.intersection_update(range(9, 15))
+    session.propagate(2, 11)
+    assert labelled_slices(session) == list(range(9, 15))
+    assert session.plane(axis_plane(SHAPE, 2, 18)).prediction is None
+    session.undo()
+    assert labelled_slices(session) == list(range(24))
+
+
+def test_propagation_that_finds_nothing_clears_what_was_carried(a_scripted_session):
+    session, reach = a_scripted_session
+    session.propagate(2, 11)
+    reach.clear()
+    assert not session.propagate(2, 11).masks
+    assert labelled_slices(session) == [11]
+
+
+def test_tail_is_cleared_to_the_extent_or_the_next_confirmed_plane_only(a_scripted_session):
+    session, reach = a_scripted_session
+    session.propagate(2, 11)
+    for index in (13, 17):
+        session.accept(axis_plane(SHAPE, 2, index), np.ones((50, 60), bool))
+    reach.intersection_update({12, 14})
+    session.propagate(2, 11, extent=(8, 22))
+    assert labelled_slices(session) == [*range(8), 11, 12, 13, 14, *range(17, 24)]
+
+
+def test_cancelled_propagation_keeps_the_slices_that_it_did_not_reach(a_scripted_session):
+    session, reach = a_scripted_session
+    session.propagate(2, 11)
+    reach.intersection_update({10, 9, 12})
+    done = []
+    session.propagate(2, 11, progress=lambda *told: done.append(told), cancelled=lambda: len(done) == 2)
+    assert labelled_slices(session) == list(range(13))
+    reach.update(range(24))
+    session.propagate(2, 11)
+    done.clear()
+    reach.intersection_update({12})
+    session.propagate(2, 11, progress=lambda *told: done.append(told), cancelled=lambda: len(done) == 1)
+    assert labelled_slices(session) == list(range(24))
+
+
+def test_step_that_changes_nothing_is_none(an_accepted_session):
+    session = an_accepted_session
+    session.propagate(2, 11)
+    steps, labels = session.steps, session.labelmap.copy()
+    plane = axis_plane(SHAPE, 2, 11)
+    session.accept(plane)
+    session.propagate(2, 11)
+    assert session.steps == steps
+    assert np.array_equal(session.labelmap, labels)
+
+
+def test_history_holds_changed_voxels_only(a_session):
+    plane = axis_plane(SHAPE, 2, 11)
+    a_session.accept(plane, np.zeros(plane.shape, bool))
+    mask = np.zeros(plane.shape, bool)
+    mask[3, 4:7] = True
+    a_session.accept(plane, mask)
+    change = a_session._changes[-1]
+    assert change.voxels.size == 3
+    assert change.voxels.dtype == np.int32
+
+
+def test_plane_whose_click_was_undone_shows_later_labels(an_accepted_session):
+    session = an_accepted_session
+    plane = axis_plane(SHAPE, 2, 13)
+    session.plane(plane).click(CENTRE[0], CENTRE[1])
+    session.plane(plane).undo()
+    result = session.propagate(2, 11)
+    prediction = session.plane(plane).prediction
+    assert prediction is not None
+    assert np.array_equal(prediction.mask, result.masks[13])
+
+
+def test_undone_click_can_be_redone_once_the_labels_are_back(an_accepted_session):
+    session = an_accepted_session
+    plane = axis_plane(SHAPE, 2, 13)
+    answer = session.plane(plane).click(CENTRE[0], CENTRE[1])
+    session.accept(plane)
+    session.undo()
+    session.plane(plane).undo()
+    assert session.plane(plane).redo() is answer
+
+
+def test_fine_plane_starts_from_labels_without_gaps(a_session):
+    for index in range(SHAPE[2]):
+        a_session.accept(axis_plane(SHAPE, 2, index), np.ones((50, 60), bool))
+    fine = oblique_plane((10, 10, 11), (0.5, 0, 0), (0, 0.5, 0), (40, 40))
+    assert a_session.plane(fine).prediction.mask.all()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from AdaptCore.predict.geometry import axis_plane
+from AdaptCore.predict.propagate import PropagationPolicy
 from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE, matrix_of, rotation
 from Testing.toy_model import ToyModel
 
@@ -509,6 +511,52 @@ def test_propagation_gives_up_what_an_earlier_one_had_written_on_its_slices() ->
     assert add.mask.sum(axis=(0, 1)).tolist() == [4, 0, 4]
     assert (remove.origin, remove.mask.shape) == ((3, 3, 5), (6, 6, 3))
     assert remove.mask.sum() == 3 * (36 - 4)
+
+
+def test_propagation_that_ends_earlier_takes_the_tail_of_the_one_before_out_of_the_segment(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.propagate()
+    a_session.wait()
+    before = a_session.segment("lesion")
+    session = a_session.logic._requireTarget().session
+    propagate = session.propagate
+    session.propagate = lambda axis, index, **options: propagate(
+        axis, index, policy=PropagationPolicy(min_area_ratio=1e3), **options
+    )
+    a_session.logic.propagate()
+    a_session.wait()
+    np.testing.assert_array_equal(a_session.segment("lesion"), only_slice(before, CENTRE[2]))
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.segment("lesion"), before)
+    np.testing.assert_array_equal(session.labelmap > 0, before)
+
+
+def test_acceptance_and_propagation_that_change_nothing_are_undone_alone(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.propagate()
+    a_session.wait()
+    session = a_session.logic._requireTarget().session
+    labels, steps = session.labelmap.copy(), session.steps
+    a_session.logic.accept()
+    a_session.logic.undo()
+    a_session.logic.propagate()
+    a_session.wait()
+    a_session.logic.undo()
+    assert session.steps == steps
+    np.testing.assert_array_equal(session.labelmap, labels)
+    np.testing.assert_array_equal(a_session.segment("lesion"), labels > 0)
+
+
+def test_undone_click_is_redone_on_a_plane_that_began_anew(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    geometry, mask = a_session.logic._active, a_session.logic.mask
+    a_session.logic.undo()
+    target = a_session.logic._requireTarget()
+    target.session.accept(axis_plane(SHAPE, 2, 0), np.zeros(SHAPE[1::-1], bool))
+    target.session.plane(geometry)
+    a_session.logic.redo()
+    np.testing.assert_array_equal(a_session.logic.mask, mask)
+    assert a_session.logic.mask.any()
 
 
 def test_propagation_accepts_the_mask_it_starts_from(a_session: Panel) -> None:
