@@ -96,7 +96,9 @@ def test_dice_of_the_run_is_that_of_its_mask(a_run: VolumeRun, a_small_phantom: 
 
 def test_user_stops_when_the_patience_ends(a_small_phantom: Phantom) -> None:
     never = Patience(plane_dice=1.1, volume_dice=1.1, clicks_per_plane=3, max_clicks=7)
-    run = annotate(ToyModel(), a_small_phantom.volume.array, a_small_phantom.truth, 2, 0, never)
+    speckled = a_small_phantom.truth.copy()
+    speckled[::4, ::4] ^= True  # no plane is ever right, so each gets all of its clicks
+    run = annotate(ToyModel(), a_small_phantom.volume.array, speckled, 2, 0, never)
     assert len(run.clicks) == 7
     planes = [click.voxel[2] for click in run.clicks]
     assert planes[:3] == [planes[0]] * 3
