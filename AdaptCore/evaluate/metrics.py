@@ -6,13 +6,9 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from AdaptCore.predict.masks import dice as dice
+
 RESAMPLES = 2000
-
-
-def dice(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """2 |A and B| / (|A| + |B|) of two bool masks of one shape; two empty masks agree (1)."""
-    total = int(truth.sum()) + int(prediction.sum())
-    return 2.0 * int((truth & prediction).sum()) / total if total else 1.0
 
 
 def iou(truth: np.ndarray, prediction: np.ndarray) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from scipy import ndimage
 
+from AdaptCore.predict.masks import depth
 from AdaptCore.prompts import Click
 
 
@@ -27,8 +27,7 @@ def next_click(truth: np.ndarray, prediction: np.ndarray, rng: np.random.Generat
 
     Source: the usual simulation of interactive segmentation (RITM, Sofiiuk et al. 2022, section 4), ties ours.
     """
-    missed = _depth(truth & ~prediction)
-    wrong = _depth(prediction & ~truth)
+    missed, wrong = depth(truth & ~prediction), depth(prediction & ~truth)
     deepest = max(missed.max(), wrong.max())
     if deepest == 0:
         return None
@@ -41,13 +40,3 @@ def next_click(truth: np.ndarray, prediction: np.ndarray, rng: np.random.Generat
 def rng_for(seed: int, item_id: str) -> np.random.Generator:
     """The user's chance on one item: the same whatever other items are run, and for every model."""
     return np.random.default_rng([seed, zlib.crc32(item_id.encode())])
-
-
-def _depth(region: np.ndarray) -> np.ndarray:
-    """Distance (pixels) of each pixel of a bool (H, W) region to the nearest pixel or border outside it; 0 outside."""
-    depth = np.zeros(region.shape, dtype=np.float64)
-    found = ndimage.find_objects(region.astype(np.uint8))
-    if found:
-        box = found[0]
-        depth[box] = ndimage.distance_transform_edt(np.pad(region[box], 1))[1:-1, 1:-1]
-    return depth

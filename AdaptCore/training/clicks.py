@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from AdaptCore.models.compact import BOX_FIRST, BOX_SECOND, NEGATIVE, PADDING, POSITIVE, PromptTensors
+from AdaptCore.predict.masks import depth
 from AdaptCore.training.shapes import Mask, signed_distance, smooth_noise
 
 
@@ -83,23 +84,23 @@ def add_click_in(rng: np.random.Generator, state: PromptState, region: Mask, lab
     """A click inside the region: half of the time at its innermost point, else anywhere, the middle preferred."""
     if not region.any():
         return
-    depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    inward = depth(region)
     if rng.random() < 0.5:
-        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        at = int(inward.argmax())
     else:
-        cumulated = np.cumsum(depth.ravel())
-        at = int(np.searchsorted(cumulated, rng.random() * cumulated[-1]))
-        row, column = np.unravel_index(min(at, depth.size - 1), depth.shape)
+        cumulated = np.cumsum(inward.ravel())
+        at = min(int(np.searchsorted(cumulated, rng.random() * cumulated[-1])), inward.size - 1)
+    row, column = np.unravel_index(at, region.shape)
     state.add(2 * column + 0.5 + rng.uniform(-0.5, 0.5), 2 * row + 0.5 + rng.uniform(-0.5, 0.5), label)
 
 
 def add_correction(rng: np.random.Generator, state: PromptState, predicted: Mask, target: Mask, valid: Mask) -> None:
     """A click into the larger of the missed and the wrongly added region (deepest point decides)."""
     missed, added = target & ~predicted, predicted & ~target & valid
-    depths = [ndimage.distance_transform_edt(np.pad(region, 1)).max() for region in (missed, added)]
-    if max(depths) == 0:
+    deepest_missed, deepest_added = depth(missed).max(), depth(added).max()
+    if deepest_missed == deepest_added == 0:
         return
-    if depths[0] >= depths[1]:
+    if deepest_missed >= deepest_added:
         add_click_in(rng, state, missed, POSITIVE)
     else:
         add_click_in(rng, state, added, NEGATIVE)
