@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections import deque
@@ -18,13 +19,13 @@ class _Queue:
         self.jobs: deque[Job] = deque()
         self.busy = False
         self.closed = False
-        self.error: BaseException | None = None
 
 
 class BackgroundWorker:
     """Runs jobs one after the other, in order, on one thread that starts with the first job and sleeps between jobs.
 
-    An exception in a job drops the jobs that still wait; the next call here raises it.
+    Jobs only prepare: what one could not do is tried again, and its error met again, where the result is asked for. So
+    an exception in a job is logged as a warning, no call here raises it, and the next job runs.
     """
 
     def __init__(self) -> None:
@@ -32,9 +33,12 @@ class BackgroundWorker:
         self._finalizer: weakref.finalize | None = None
 
     def request(self, jobs: Iterable[Job]) -> None:
-        """Replace the jobs that still wait; the one that runs goes on."""
+        """Replace the jobs that still wait; the one that runs goes on.
+
+        Raises:
+            RuntimeError: the worker is closed.
+        """
         with self._queue.changed:
-            self._raise_error()
             if self._queue.closed:
                 raise RuntimeError("the background worker is closed")
             self._queue.jobs = deque(jobs)
@@ -48,14 +52,11 @@ class BackgroundWorker:
         """Drop the jobs that still wait; the one that runs goes on."""
         with self._queue.changed:
             self._queue.jobs.clear()
-            self._raise_error()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until nothing is left to do; False if `timeout` seconds passed before."""
         with self._queue.changed:
-            idle = self._queue.changed.wait_for(lambda: not (self._queue.jobs or self._queue.busy), timeout)
-            self._raise_error()
-        return idle
+            return self._queue.changed.wait_for(lambda: not (self._queue.jobs or self._queue.busy), timeout)
 
     def close(self) -> None:
         """Drop what waits, let the running job end and end the thread; closing twice is harmless."""
@@ -63,12 +64,6 @@ class BackgroundWorker:
             self._finalizer()
         with self._queue.changed:
             self._queue.closed = True
-            self._raise_error()
-
-    def _raise_error(self) -> None:
-        error, self._queue.error = self._queue.error, None
-        if error is not None:
-            raise error
 
 
 def _work(queue: _Queue) -> None:
@@ -83,10 +78,8 @@ def _work(queue: _Queue) -> None:
             queue.busy = True
         try:
             job()
-        except BaseException as error:
-            with queue.changed:
-                queue.error = error
-                queue.jobs.clear()
+        except Exception:
+            logging.getLogger(__name__).warning("work in the background failed", exc_info=True)
         finally:
             del job  # while the thread sleeps, it must not keep alive what the job belongs to
 

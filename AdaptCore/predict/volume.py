@@ -75,7 +75,8 @@ class VolumeSession:
         window: intensities shown to the model; None takes robust percentiles of the volume.
         cache: shared embeddings; None gives the session its own.
         zoom: policy of the second look, True for the default one, False or None for none.
-        precompute: planes on each side of the current one whose embeddings are computed in the background.
+        precompute: planes on each side of the current one whose embeddings are computed in the background. An error
+            there is logged as a warning, and raised when such a plane is prompted.
 
     Raises:
         ImageError: the volume has other dimensions, is empty, or has no finite voxel.
@@ -141,15 +142,18 @@ class VolumeSession:
         return self._position < len(self._changes)
 
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
-        """The session of a plane; it keeps its prompts for as long as this volume session lives.
+        """The session of a plane; once it was prompted, it is kept for as long as this volume session lives.
 
         A plane that was accepted or propagated as a whole starts from its labels, so that clicks correct what
-        propagation has given. A session at its start begins anew, without redo, once the labels have changed. The
-        embeddings of the planes beside it are then computed in the background.
+        propagation has given. A session at its start begins anew, without redo, once the labels have changed; one that
+        was never prompted is forgotten as soon as another plane is asked for. The embeddings of the planes beside it
+        are then computed in the background.
 
         Raises:
             ImageError: the plane misses the volume.
+            RuntimeError: this volume session is closed.
         """
+        self._forget_unused(geometry)
         session = self._sessions.get(geometry)
         if session is None or (session.is_untouched and self._started.get(geometry) != self._revision):
             session = self._new_session(geometry)
@@ -250,7 +254,7 @@ class VolumeSession:
         return self._worker.wait(timeout)
 
     def close(self) -> None:
-        """End the background thread; an error that it met is raised here at the latest."""
+        """End the background thread; planes can then no longer be asked for."""
         self._worker.close()
 
     @property
@@ -274,6 +278,12 @@ class VolumeSession:
         image, source = self._image(geometry)
         prior = plane_labels(self._labels, geometry) if self._is_written(geometry) else None
         return PlaneSession(self._model, image, cache=self._cache, zoom=self._zoom, source=source, prior=prior)
+
+    def _forget_unused(self, wanted: PlaneGeometry) -> None:
+        """Drop the sessions of other planes that were never prompted: each holds an image, and is soon made again."""
+        used = {plane for plane, session in self._sessions.items() if session.can_undo or session.can_redo}
+        for plane in self._sessions.keys() - used - {wanted}:
+            del self._sessions[plane], self._started[plane]
 
     def _is_written(self, geometry: PlaneGeometry) -> bool:
         if not self._changes:

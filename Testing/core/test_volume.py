@@ -18,6 +18,7 @@ from AdaptCore.predict.geometry import axis_plane, extract, oblique_plane
 from AdaptCore.predict.intensity import Window
 from AdaptCore.predict.propagate import PropagatedPlane, PropagationPolicy, dice
 from AdaptCore.predict.volume import VolumeSession
+from AdaptCore.prompts import Click
 from Testing.toy_model import ToyModel
 
 SHAPE = (60, 50, 24)
@@ -109,6 +110,20 @@ def test_plane_session_is_kept_with_its_prompts(a_session):
     session.click(28, 25)
     assert a_session.plane(axis_plane(SHAPE, 2, 11)) is session
     assert a_session.plane(axis_plane(SHAPE, 2, 12)) is not session
+
+
+def test_plane_sessions_without_a_prompt_are_forgotten(a_session):
+    def looked_at(index):
+        return weakref.ref(a_session.plane(axis_plane(SHAPE, 2, index)))
+
+    a_session.plane(axis_plane(SHAPE, 2, 3)).click(28, 25)
+    a_session.plane(axis_plane(SHAPE, 2, 4)).click(28, 25)
+    a_session.plane(axis_plane(SHAPE, 2, 4)).undo()
+    looks = [looked_at(index) for index in (3, 4, 5, 6, 7)]
+    gc.collect()
+    assert [look() is not None for look in looks] == [True, True, False, False, True]
+    assert a_session.plane(axis_plane(SHAPE, 2, 3)).prompts.clicks == (Click(28, 25),)
+    assert a_session.plane(axis_plane(SHAPE, 2, 4)).redo() is not None
 
 
 def test_untouched_plane_session_stays_the_same_until_labels_change(a_session):
@@ -294,17 +309,25 @@ def test_dropped_embeddings_are_computed_again(a_model):
         assert np.array_equal(session.plane(plane).click(28, 25).logits, first.logits)
 
 
-def test_error_in_the_background_reaches_the_user_and_the_thread_ends():
+def test_error_in_the_background_is_raised_by_the_prompt_on_its_plane_only(caplog):
     class Failing(ToyModel):
         def encode(self, image):
-            raise RuntimeError("out of memory")
+            if image[0, 0] == 1.0:
+                raise RuntimeError("cannot encode slice 12")
+            return super().encode(image)
 
+    volume = a_scan()
+    volume[0, 0, 12] = 900
     before = threading.active_count()
-    session = VolumeSession(Failing(), a_scan())
-    session.plane(axis_plane(SHAPE, 2, 11))
-    with pytest.raises(RuntimeError, match="out of memory"):
-        session.wait(TIMEOUT)
-    session.close()
+    with VolumeSession(Failing(), volume, precompute=1, zoom=None) as session:
+        session.plane(axis_plane(SHAPE, 2, 11))
+        assert session.wait(TIMEOUT)
+        assert "cannot encode slice 12" in caplog.text
+        for index in (11, 13):
+            session.plane(axis_plane(SHAPE, 2, index)).click(28, 25)
+        with pytest.raises(RuntimeError, match="slice 12"):
+            session.plane(axis_plane(SHAPE, 2, 12)).click(28, 25)
+        session.accept(axis_plane(SHAPE, 2, 11))
     assert threading.active_count() == before
 
 
