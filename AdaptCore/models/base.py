@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from AdaptCore.prompts import Prompts
+
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,26 @@ class Decoding:
         return int(self.scores.argmax())
 
 
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a decoder is asked.
+
+    Attributes:
+        embedding: of the plane, or of a window of it.
+        prompts: in pixels of what was embedded.
+        prior: logits h x w at mask resolution (see `to_prior`), or None.
+    """
+
+    embedding: Embedding
+    prompts: Prompts
+    prior: torch.Tensor | None = None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether it is a lone click, which gets alternatives."""
+        return len(self.prompts.clicks) == 1 and self.prompts.box is None and self.prior is None
+
+
 class Model(Protocol):
     """A promptable model of one plane.
 
@@ -80,6 +104,29 @@ class Model(Protocol):
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: torch.Tensor | None = None) -> Decoding:
         """Answer prompts given in plane pixels; `prior_logits` is h x w at mask resolution (see `to_prior`)."""
         ...
+
+
+class AdaptableModel(Model, Protocol):
+    """A model whose mask decoder can learn while encoder and prompt encoder stay as they are."""
+
+    def decoder_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """The mask decoder's parameters by name, float32; those of layers that read prompts are not among them."""
+        ...
+
+    def with_decoder(self, weights: Mapping[str, torch.Tensor]) -> AdaptableModel:
+        """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
+        ...
+
+    def answer(self, question: Question) -> Decoding:
+        """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
+        ...
+
+
+def with_parts(module: Module, **parts: torch.nn.Module) -> Module:
+    """A shallow copy of a network in which the named parts are others; everything else is shared."""
+    twin = copy.copy(module)
+    twin._modules = {**module._modules, **parts}
+    return twin
 
 
 def to_plane(logits: torch.Tensor, embedding: Embedding) -> torch.Tensor:

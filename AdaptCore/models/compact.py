@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.models.base import Decoding, Embedding, Question, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
@@ -29,6 +29,9 @@ from AdaptCore.prompts import Prompts
 Result = TypeVar("Result")
 
 POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
+
+PROMPT_LAYERS = ("point_kind", "dense_")
+"""Beginnings of the names of the decoder's parameters that encode prompts; adaptation leaves them as they are."""
 
 
 @dataclass(frozen=True)
@@ -390,7 +393,32 @@ class CompactModel:
 
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
         """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask."""
-        return self._run(lambda: self._decoded(embedding, prompts, prior_logits))
+        return self._run(lambda: self.answer(Question(embedding, prompts, prior_logits)))
+
+    def decoder_parameters(self) -> dict[str, nn.Parameter]:
+        """The mask decoder's parameters by name, float32; those of layers that read prompts are not among them."""
+        return {
+            name: weight
+            for name, weight in self.network.decoder.named_parameters()
+            if not name.startswith(PROMPT_LAYERS)
+        }
+
+    def with_decoder(self, weights: Mapping[str, Tensor]) -> CompactModel:
+        """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
+        decoder = copy.deepcopy(self.network.decoder).requires_grad_(False)
+        decoder.load_state_dict(dict(weights), strict=False)
+        return CompactModel(with_parts(self.network, decoder=decoder), self.name, self.digest, self.device, self._dtype)
+
+    def answer(self, question: Question) -> Decoding:
+        """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
+        network = self.network
+        weight = next(network.parameters())
+        tensors = self.prompt_tensors(question.embedding, question.prompts, question.prior).to(weight.device)
+        features = tuple(feature.to(weight.device, weight.dtype) for feature in question.embedding.features)
+        with self._autocast():
+            logits, quality = network.decoder(features, tensors)
+        kept = slice(None) if question.is_ambiguous else slice(0, 1)
+        return Decoding(logits[0, kept], quality[0, kept])
 
     def _encoded(self, image: np.ndarray) -> Embedding:
         network = self.network
@@ -407,17 +435,6 @@ class CompactModel:
         with self._autocast():
             features = network.encoder(standard.contiguous(memory_format=torch.channels_last))
         return Embedding(tuple(features), (height, width), size, side)
-
-    def _decoded(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> Decoding:
-        network = self.network
-        weight = next(network.parameters())
-        tensors = self.prompt_tensors(embedding, prompts, prior_logits).to(weight.device)
-        features = tuple(feature.to(weight.device, weight.dtype) for feature in embedding.features)
-        with self._autocast():
-            logits, quality = network.decoder(features, tensors)
-        ambiguous = len(prompts.clicks) == 1 and prompts.box is None and prior_logits is None
-        kept = slice(None) if ambiguous else slice(0, 1)
-        return Decoding(logits[0, kept], quality[0, kept])
 
     def _run(self, compute: Callable[[], Result]) -> Result:
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from AdaptCore.errors import ImageError, ModelError
-from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.models.base import Decoding, Embedding, Question, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
@@ -136,7 +137,35 @@ class SamModel:
         A lone click without a prior is ambiguous and gives three masks, everything else gives one (as in SAM's own
         ONNX export).
         """
-        return self._computed(lambda: self._decoded(embedding, prompts, prior_logits))
+        return self._computed(lambda: self.answer(Question(embedding, prompts, prior_logits)))
+
+    def decoder_parameters(self) -> dict[str, nn.Parameter]:
+        """The mask decoder's parameters by name, float32."""
+        return dict(self.network.mask_decoder.named_parameters())
+
+    def with_decoder(self, weights: Mapping[str, Tensor]) -> SamModel:
+        """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
+        twin = copy.copy(self)
+        decoder = copy.deepcopy(self.network.mask_decoder).requires_grad_(False)
+        decoder.load_state_dict(dict(weights), strict=False)
+        twin.network = with_parts(self.network, mask_decoder=decoder)
+        return twin
+
+    def answer(self, question: Question) -> Decoding:
+        """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
+        network = self.network
+        device = network.device
+        points, box = self._prompt_tensors(question.embedding, question.prompts, device)
+        prior = None if question.prior is None else question.prior[None, None].float().to(device)
+        sparse, dense = network.prompt_encoder(points=points, boxes=box, masks=prior)
+        logits, scores = network.mask_decoder(
+            image_embeddings=question.embedding.features[0].to(device),
+            image_pe=network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=question.is_ambiguous,
+        )
+        return Decoding(logits[0], scores[0])
 
     def _computed(self, compute: Any) -> Any:
         with torch.no_grad():
@@ -148,20 +177,6 @@ class SamModel:
         pixels = network.preprocess(resized.to(device))
         with torch.autocast(device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             return network.image_encoder(pixels).float()
-
-    def _decoded(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> Decoding:
-        network = self.network
-        points, box = self._prompt_tensors(embedding, prompts, network.device)
-        prior = None if prior_logits is None else prior_logits[None, None].float().to(network.device)
-        sparse, dense = network.prompt_encoder(points=points, boxes=box, masks=prior)
-        logits, scores = network.mask_decoder(
-            image_embeddings=embedding.features[0].to(network.device),
-            image_pe=network.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=len(prompts.clicks) == 1 and prompts.box is None and prior is None,
-        )
-        return Decoding(logits[0], scores[0])
 
     def _prompt_tensors(
         self, embedding: Embedding, prompts: Prompts, device: torch.device

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Decoding, to_plane, to_prior
+from AdaptCore.models.base import Decoding, Question, to_plane, to_prior
 from AdaptCore.models.compact import (
     BOX_FIRST,
     BOX_SECOND,
@@ -166,7 +166,7 @@ def test_full_accelerator_moves_the_model_and_old_embeddings_to_the_cpu(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return Decoding(expected[None], torch.ones(1))
 
-    monkeypatch.setattr(model, "_decoded", full_once)
+    monkeypatch.setattr(model, "answer", full_once)
     monkeypatch.setattr(model, "_move_to_cpu", lambda: moved.append(True))
     with pytest.warns(UserWarning, match="out of memory"):
         torch.testing.assert_close(model.decode(embedding, prompts).logits[0], expected)
@@ -185,3 +185,27 @@ def test_only_finite_gradients_reach_the_decoder() -> None:
     (logits.square().mean() + quality.mean()).backward()
     gradients = [p.grad for p in network.decoder.parameters() if p.grad is not None]
     assert gradients and all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_model_with_its_own_decoder_leaves_the_other_one_alone(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    question = Question(a_model.encode(a_plane), Prompts((Click(50, 40), Click(10, 12, False))))
+    before = a_model.answer(question).logits
+    weights = {name: weight.detach().clone() for name, weight in a_model.decoder_parameters().items()}
+    weights["mix_half.conv.0.weight"] += 0.1
+    other = a_model.with_decoder(weights)
+    assert not torch.equal(other.answer(question).logits, before)
+    assert other.network.encoder is a_model.network.encoder
+    torch.testing.assert_close(a_model.answer(question).logits, before, rtol=0, atol=0)
+
+
+def test_gradients_reach_the_mask_decoder_and_not_the_prompt_layers(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    learner = a_model.with_decoder({})
+    parameters = learner.decoder_parameters()
+    for parameter in parameters.values():
+        parameter.requires_grad_(True)
+    learner.answer(Question(a_model.encode(a_plane), Prompts((Click(50, 40),)))).logits.square().mean().backward()
+    with_gradient = {name for name, weight in learner.network.named_parameters() if weight.grad is not None}
+    assert {name.removeprefix("decoder.") for name in with_gradient} <= set(parameters)
+    assert "decoder.mix_half.conv.0.weight" in with_gradient
+    assert not any(name.startswith(("dense_", "point_kind")) for name in parameters)
+    assert not any(weight.requires_grad for weight in a_model.network.parameters())
