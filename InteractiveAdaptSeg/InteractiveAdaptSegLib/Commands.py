@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from InteractiveAdaptSegLib.History import Command
-from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import Target, ask
+from InteractiveAdaptSegLib.Target import Target, giveStep
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -36,7 +36,7 @@ class PromptCommand:
         if plane.can_redo:
             plane.redo()
         else:  # the plane has begun anew from other labels since
-            ask(plane, self.action)
+            self.target.ask(self.geometry, lambda begun: giveStep(begun, self.action))
         self.target.prompts.addStep(self.geometry, self.action)
 
 
@@ -54,14 +54,12 @@ class ClearCommand:
         self.target.plane(self.geometry).undo()
         for action in self.actions:
             self.target.prompts.addStep(self.geometry, action)
-        self.target.kept.pop(self.geometry)
-        if self.keptBefore is not None:
-            self.target.kept[self.geometry] = self.keptBefore
+        self.target.prompts.setMask(PlaneMask.KEPT, self.geometry, self.keptBefore)
 
     def redo(self) -> None:
         self.target.plane(self.geometry).redo()
         self.target.prompts.removePlane(self.geometry)
-        self.target.kept[self.geometry] = self.keptAfter
+        self.target.prompts.setMask(PlaneMask.KEPT, self.geometry, self.keptAfter)
 
 
 @dataclass(eq=False)
@@ -72,20 +70,20 @@ class WriteCommand:
     geometry: PlaneGeometry
     writer: SegmentWriter
     sessionSteps: int
-    acceptedBefore: list[int]
-    acceptedAfter: list[int]
+    acceptedBefore: dict[str, str]
+    acceptedAfter: dict[str, str]
 
     def undo(self) -> None:
         self.writer.undo()
         for _ in range(self.sessionSteps):
             self.target.session.undo()
-        self.target.prompts.acceptedPlanes = self.acceptedBefore
+        self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedBefore)
 
     def redo(self) -> None:
         self.writer.redo()
         for _ in range(self.sessionSteps):
             self.target.session.redo()
-        self.target.prompts.acceptedPlanes = self.acceptedAfter
+        self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedAfter)
 
 
 def targetOf(command: Command) -> Target | None:

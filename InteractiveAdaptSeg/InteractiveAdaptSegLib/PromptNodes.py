@@ -2,13 +2,15 @@
 
 A hidden scripted module node refers to the volume, the segmentation, a point list of positive clicks, one of negative
 clicks, and a region of interest per box. Each control point carries its plane and its place in the order of prompts.
+The hidden node also holds the masks that belong to a plane beside its prompts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import slicer
 import vtk
 
 from AdaptCore.prompts import Box, Click
+from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
 if TYPE_CHECKING:
@@ -36,6 +39,20 @@ class PromptStep:
     step: int
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+
+
+class PlaneMask(Enum):
+    """What a mask that is stored with a plane means; the value is the name of the node's parameter.
+
+    Attributes:
+        START: the labels that the plane's first prompt was given on.
+        KEPT: the labels at the time when earlier prompts were cleared; masks to come are added to them.
+        ACCEPTED: the mask that was accepted last.
+    """
+
+    START = "start"
+    KEPT = "kept"
+    ACCEPTED = "accepted"
 
 
 class PromptNodes:
@@ -124,14 +141,33 @@ class PromptNodes:
         self._write("planes", [*self._read("planes"), added])
         return len(planes)
 
-    @property
-    def acceptedPlanes(self) -> list[int]:
-        """Numbers of the planes whose mask was accepted into the segment."""
-        return self._read("accepted")
+    def mask(self, kind: PlaneMask, geometry: PlaneGeometry) -> np.ndarray | None:
+        """A mask stored with a plane, bool (H, W); None without one."""
+        planes = self.planes
+        packed = self.packedMasks(kind).get(str(planes.index(geometry))) if geometry in planes else None
+        return None if packed is None else unpackMask(packed, geometry.shape)
 
-    @acceptedPlanes.setter
-    def acceptedPlanes(self, numbers: Sequence[int]) -> None:
-        self._write("accepted", sorted(set(numbers)))
+    def masks(self, kind: PlaneMask) -> Iterator[tuple[PlaneGeometry, np.ndarray]]:
+        """All stored masks of a kind, bool (H, W), with their planes, the latest last."""
+        planes = self.planes
+        for number, packed in self.packedMasks(kind).items():
+            plane = planes[int(number)]
+            yield plane, unpackMask(packed, plane.shape)
+
+    def setMask(self, kind: PlaneMask, geometry: PlaneGeometry, mask: np.ndarray | None) -> None:
+        """Store a mask, bool (H, W), with a plane in place of the one before; None takes that out."""
+        number = str(self.planeNumber(geometry))
+        packed = self.packedMasks(kind)
+        packed.pop(number, None)
+        self.setPackedMasks(kind, packed if mask is None else {**packed, number: packMask(mask)})
+
+    def packedMasks(self, kind: PlaneMask) -> dict[str, str]:
+        """All masks of a kind as they are stored, by the number of their plane, the latest last."""
+        return self._read(kind.value) or {}
+
+    def setPackedMasks(self, kind: PlaneMask, packed: dict[str, str]) -> None:
+        """Bring back masks of a kind as `packedMasks` gave them."""
+        self._write(kind.value, packed)
 
     @property
     def nextStep(self) -> int:
@@ -239,10 +275,10 @@ class PromptNodes:
     def _rememberGeometry(self) -> None:
         self._write("ijkToRAS", self._localMatrix().tolist())
 
-    def _read(self, parameter: str) -> list:
+    def _read(self, parameter: str) -> Any:
         return json.loads(self.node.GetParameter(parameter) or "[]")
 
-    def _write(self, parameter: str, value: list) -> None:
+    def _write(self, parameter: str, value: Any) -> None:
         self.node.SetParameter(parameter, json.dumps(value))
 
 

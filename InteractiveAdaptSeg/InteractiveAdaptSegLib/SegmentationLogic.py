@@ -16,7 +16,7 @@ from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode
-from InteractiveAdaptSegLib.PromptNodes import PromptNodes, PromptStep, markPoint, unmarkedPoints
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, markPoint, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 from InteractiveAdaptSegLib.Target import Target
@@ -193,9 +193,9 @@ class SegmentationLogic:
         self._requireIdle()
         target, geometry = self._requirePlane()
         actions = target.storedSteps(geometry)
-        before, after = target.kept.get(geometry), target.planeLabels(geometry)
+        before, after = target.prompts.mask(PlaneMask.KEPT, geometry), target.planeLabels(geometry)
         target.plane(geometry).reset()
-        target.kept[geometry] = after
+        target.prompts.setMask(PlaneMask.KEPT, geometry, after)
         with self._ownPrompts():
             target.prompts.removePlane(geometry)
         self._history.push(ClearCommand(target, geometry, actions, before, after))
@@ -216,9 +216,10 @@ class SegmentationLogic:
         stepsBefore = target.session.steps
         target.session.accept(geometry, mask)
         steps = target.session.steps - stepsBefore
-        before = target.prompts.acceptedPlanes
-        target.markAccepted(geometry)
-        self._history.push(WriteCommand(target, geometry, self._writer, steps, before, target.prompts.acceptedPlanes))
+        before = target.prompts.packedMasks(PlaneMask.ACCEPTED)
+        target.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
+        after = target.prompts.packedMasks(PlaneMask.ACCEPTED)
+        self._history.push(WriteCommand(target, geometry, self._writer, steps, before, after))
         self._activate(geometry)
 
     def propagate(self, sliceNode: Any = None) -> None:
@@ -336,7 +337,7 @@ class SegmentationLogic:
             target.session.set_window(window)
         plane = target.plane(geometry)
         before = plane.prompts
-        ask(plane)
+        target.ask(geometry, ask)
         box = plane.prompts.box if plane.prompts.box != before.box else None
         action = PromptStep(target.prompts.nextStep, plane.prompts.clicks[len(before.clicks) :], box)
         boxes = [stored for stored in target.storedSteps(geometry) if stored.box is not None]
@@ -361,7 +362,7 @@ class SegmentationLogic:
             self._undoSession(running)
             self._onMessage(str(error))
             return
-        accepted = target.prompts.acceptedPlanes
+        accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         steps = target.session.steps - running.stepsBefore
         self._history.push(WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted))
         if target is self._target:
@@ -387,11 +388,9 @@ class SegmentationLogic:
             self._model = self._loadModel()
         if self._cache is None:
             self._cache = EmbeddingCache()
-        self._aim(target)
         window = displayWindow(target.volumeNode)
         session = VolumeSession(self._model, voxelArray(target.volumeNode), window=window, cache=self._cache)
-        for geometry, mask in target.acceptedMasks(self._writer):
-            session.accept(geometry, mask)
+        target.takeUp(session)
         return session
 
     def _select(self, target: Target) -> None:

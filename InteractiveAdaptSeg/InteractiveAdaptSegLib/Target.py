@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Prompts
-from InteractiveAdaptSegLib.PromptNodes import PromptNodes, PromptStep
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 
 if TYPE_CHECKING:
@@ -37,19 +38,28 @@ class Target:
 
     Attributes:
         openSession: gives the session, asked at the first prompt: choosing a segment loads no model.
-        kept: masks of planes whose prompts were cleared, so that further parts of the object join them.
         restored: planes whose session agrees with the prompts in the scene.
     """
 
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
-    kept: dict[PlaneGeometry, np.ndarray] = field(default_factory=dict)
     restored: set[PlaneGeometry] = field(default_factory=set)
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
 
     @cached_property
     def session(self) -> VolumeSession:
         return self.openSession(self)
+
+    def takeUp(self, session: VolumeSession) -> None:
+        """Bring a new session to where the scene left off.
+
+        Planes with prompts begin before anything is accepted, since a plane begins from the labels that it meets.
+        Their prompts are answered when they are looked at.
+        """
+        for geometry in filter(self.storedSteps, self.prompts.planes):
+            self._begin(session.plane(geometry), geometry)
+        for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
+            session.accept(geometry, mask)
 
     def close(self) -> None:
         """End the session if there is one."""
@@ -70,11 +80,19 @@ class Target:
 
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
         """The session of a plane, with the prompts that the scene holds for it."""
-        session = self.session.plane(geometry)
+        plane = self.session.plane(geometry)
         if geometry not in self.restored:
             self.restored.add(geometry)
-            replay(session, self.storedSteps(geometry))
-        return session
+            self._replay(plane, geometry)
+        return plane
+
+    def ask(self, geometry: PlaneGeometry, prompt: Callable[[PlaneSession], object]) -> None:
+        """Ask a plane; what the plane's first prompt is given on is stored with the scene."""
+        plane = self.plane(geometry)
+        isFirst, before = plane.prompts == Prompts(), plane.prediction
+        prompt(plane)
+        if isFirst:
+            self.prompts.setMask(PlaneMask.START, geometry, before.mask if before else None)
 
     def storedSteps(self, geometry: PlaneGeometry) -> list[PromptStep]:
         planes = self.prompts.planes
@@ -90,16 +108,17 @@ class Target:
 
     def rebuild(self, geometry: PlaneGeometry) -> None:
         """Answer the prompts that the scene holds for a plane afresh."""
-        session = self.session.plane(geometry)
-        session.reset()
-        replay(session, self.storedSteps(geometry))
+        plane = self.session.plane(geometry)
+        self._begin(plane, geometry)
+        self._replay(plane, geometry)
 
     def mask(self, geometry: PlaneGeometry) -> np.ndarray | None:
         """The mask (H, W) that accepting the plane would write; None without a prediction."""
         prediction = self.plane(geometry).prediction
         if prediction is None:
             return None
-        return prediction.mask | self.kept[geometry] if geometry in self.kept else prediction.mask
+        kept = self.prompts.mask(PlaneMask.KEPT, geometry)
+        return prediction.mask if kept is None else prediction.mask | kept
 
     def planeLabels(self, geometry: PlaneGeometry) -> np.ndarray:
         """What this session has given the segment on a plane, bool (H, W)."""
@@ -130,32 +149,28 @@ class Target:
             self._latestVoxels = geometry, plane_voxels(shape, geometry)
         return self._latestVoxels[1]
 
-    def markAccepted(self, geometry: PlaneGeometry) -> None:
-        self.prompts.acceptedPlanes = [*self.prompts.acceptedPlanes, self.prompts.planeNumber(geometry)]
+    def _begin(self, plane: PlaneSession, geometry: PlaneGeometry) -> None:
+        """Bring a plane to where its first prompt was given."""
+        plane.reset()
+        start = self.prompts.mask(PlaneMask.START, geometry)
+        if start is not None:
+            plane.set_prior(start)
 
-    def acceptedMasks(self, writer: SegmentWriter) -> list[tuple[PlaneGeometry, np.ndarray]]:
-        """The planes that were accepted before the scene was saved, as they stand in the segment."""
-        planes = [self.prompts.planes[number] for number in self.prompts.acceptedPlanes]
-        return [(plane, self.planeContents(plane, writer)) for plane in planes]
-
-
-def replay(session: PlaneSession, steps: list[PromptStep]) -> None:
-    """Give a plane the prompts again; one that no longer fits it, since it was dragged outside, is left out."""
-    for action in steps:
-        try:
-            ask(session, action)
-        except PromptError:
-            continue
+    def _replay(self, plane: PlaneSession, geometry: PlaneGeometry) -> None:
+        """Give a plane its prompts again; one that no longer fits it, since it was dragged outside, is left out."""
+        for action in self.storedSteps(geometry):
+            with suppress(PromptError):
+                giveStep(plane, action)
 
 
-def ask(session: PlaneSession, action: PromptStep) -> None:
+def giveStep(plane: PlaneSession, action: PromptStep) -> None:
     """Give a plane one action."""
     if action.box is not None:
-        session.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
+        plane.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
     if len(action.clicks) == 1:
-        session.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
+        plane.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
     elif action.clicks:
-        session.scribble([(click.x, click.y) for click in action.clicks], action.clicks[0].positive)
+        plane.scribble([(click.x, click.y) for click in action.clicks], action.clicks[0].positive)
 
 
 def promptsOf(steps: list[PromptStep]) -> Prompts:

@@ -141,3 +141,44 @@ def test_moved_box_counts_where_it_is(some_prompts: Any, a_volume: Any) -> None:
     node.SetCenterWorld(*np.add(node.GetCenterWorld(), (-0.8 * 3, 0.0, 0.0)))
     box = some_prompts.steps(0)[0].box
     assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((5, 2, 11, 8))
+
+
+def test_masks_are_stored_with_their_planes_the_latest_last(some_prompts: Any) -> None:
+    from AdaptCore.predict.geometry import oblique_plane
+    from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes
+
+    oblique = oblique_plane((2.125, 1.0 / 3.0, 4.0), (0.9, 0.1, 0.05), (-0.1, 0.8, 0.2), (13, 7))
+    masks = {plane: np.random.default_rng(0).random(plane.shape) < 0.5 for plane in (slice_of(2, 5), oblique)}
+    for plane, mask in masks.items():
+        some_prompts.setMask(PlaneMask.ACCEPTED, plane, mask)
+    some_prompts.setMask(PlaneMask.ACCEPTED, slice_of(2, 5), ~masks[slice_of(2, 5)])
+    read = list(PromptNodes(some_prompts.node).masks(PlaneMask.ACCEPTED))
+    assert [plane for plane, _ in read] == [oblique, slice_of(2, 5)]
+    np.testing.assert_array_equal(read[0][1], masks[oblique])
+    np.testing.assert_array_equal(read[1][1], ~masks[slice_of(2, 5)])
+    assert some_prompts.mask(PlaneMask.KEPT, oblique) is None
+
+
+def test_masks_come_and_go_one_by_one_and_all_at_once(some_prompts: Any) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import PlaneMask
+
+    first, second = slice_of(2, 5), slice_of(2, 6)
+    full = np.ones(first.shape, bool)
+    some_prompts.setMask(PlaneMask.KEPT, first, full)
+    stored = some_prompts.packedMasks(PlaneMask.KEPT)
+    some_prompts.setMask(PlaneMask.KEPT, second, full)
+    some_prompts.setMask(PlaneMask.KEPT, first, None)
+    assert [plane for plane, _ in some_prompts.masks(PlaneMask.KEPT)] == [second]
+    some_prompts.setPackedMasks(PlaneMask.KEPT, stored)
+    assert some_prompts.mask(PlaneMask.KEPT, second) is None
+    np.testing.assert_array_equal(some_prompts.mask(PlaneMask.KEPT, first), full)
+
+
+def test_mask_of_a_whole_slice_is_stored_in_little_space() -> None:
+    from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
+
+    rows, columns = np.indices((512, 511))
+    disc = (rows - 200) ** 2 + (columns - 300) ** 2 < 120**2
+    text = packMask(disc)
+    assert len(text) < 4000
+    np.testing.assert_array_equal(unpackMask(text, disc.shape), disc)

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-from AdaptCore.predict.geometry import axis_plane
+from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.propagate import PropagationPolicy
+from AdaptCore.prompts import Prompts
 from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE, matrix_of, rotation
 from Testing.toy_model import ToyModel
 
@@ -93,6 +97,13 @@ def only_slice(mask: np.ndarray, index: int) -> np.ndarray:
     alone = np.zeros_like(mask)
     alone[:, :, index] = mask[:, :, index]
     return alone
+
+
+def accepted_masks(panel: Panel) -> Iterator[tuple[PlaneGeometry, np.ndarray]]:
+    """The accepted planes that the scene holds, with their masks."""
+    from InteractiveAdaptSegLib.PromptNodes import PlaneMask
+
+    return panel.logic.promptNodes.masks(PlaneMask.ACCEPTED)
 
 
 @pytest.fixture
@@ -298,8 +309,7 @@ def test_more_acceptances_than_slicer_keeps_are_undone_as_far_as_it_goes(a_sessi
     assert 0 < left < SHAPE[2] - 5
     assert a_session.segment("lesion").sum() == filled[left - 1]
     assert a_session.count_points() == (0, 0)
-    accepted = a_session.logic.promptNodes.acceptedPlanes
-    assert len(accepted) == left
+    assert len(list(accepted_masks(a_session))) == left
 
 
 def test_second_acceptance_replaces_the_first_on_that_slice(a_session: Panel) -> None:
@@ -385,7 +395,7 @@ def test_undone_acceptance_can_be_accepted_again(a_session: Panel) -> None:
     accepted = a_session.segment("lesion")
     a_session.logic.undo()
     assert not a_session.logic.isAccepted
-    assert a_session.logic.promptNodes.acceptedPlanes == []
+    assert list(accepted_masks(a_session)) == []
     a_session.logic.accept()
     np.testing.assert_array_equal(a_session.segment("lesion"), accepted)
 
@@ -846,6 +856,197 @@ def test_saved_scene_brings_boxes_and_accepted_planes_back(a_session: Panel, tmp
     other.logic.propagate()
     other.wait()
     np.testing.assert_array_equal(other.segment("lesion")[:, :, CENTRE[2]], accepted[:, :, CENTRE[2]])
+    other.logic.close()
+
+
+def test_saved_scene_keeps_the_parts_whose_prompts_were_cleared(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    a_session.logic.clearPrompts()
+    a_session.click(OTHER_CENTRE)
+    both = a_session.logic.mask
+    other = save_and_reload(a_session, tmp_path)
+    assert other.logic.showPlane(other.view)
+    np.testing.assert_array_equal(other.logic.mask, both)
+    other.logic.accept()
+    assert other.segment("lesion")[first].all()
+    assert other.segment("lesion")[OTHER_CENTRE]
+    other.logic.close()
+
+
+def test_part_that_was_accepted_after_a_clearing_can_still_be_corrected_in_a_saved_scene(
+    a_session: Panel, tmp_path: Path
+) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    a_session.logic.clearPrompts()
+    a_session.click(OTHER_CENTRE)
+    a_session.logic.accept()
+    corner = (OTHER_CENTRE[0] + 2, OTHER_CENTRE[1] + 2, OTHER_CENTRE[2])
+    assert a_session.segment("lesion")[corner]
+    other = save_and_reload(a_session, tmp_path)
+    other.click(corner, positive=False)
+    other.logic.accept()
+    assert not other.segment("lesion")[corner]
+    assert other.segment("lesion")[first].all()
+    other.logic.close()
+
+
+def test_undone_clearing_is_not_taken_up_again_from_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.clearPrompts()
+    a_session.logic.undo()
+    other = save_and_reload(a_session, tmp_path)
+    edge = (CENTRE[0] + 7, CENTRE[1], CENTRE[2])
+    assert other.segment("lesion")[edge]
+    other.click(edge, positive=False)
+    other.logic.accept()
+    assert not other.segment("lesion")[edge]
+    other.logic.close()
+
+
+def test_redone_clearing_is_taken_up_again_from_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    a_session.logic.clearPrompts()
+    a_session.logic.undo()
+    a_session.logic.redo()
+    other = save_and_reload(a_session, tmp_path)
+    other.click(OTHER_CENTRE)
+    other.logic.accept()
+    assert other.segment("lesion")[first].all()
+    other.logic.close()
+
+
+def test_cleared_parts_stay_when_the_voxels_change(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.clearPrompts()
+    a_session.click(OTHER_CENTRE)
+    both = a_session.logic.mask
+    a_session.volume.GetImageData().Modified()
+    a_session.catch_up()
+    assert a_session.logic.showPlane(a_session.view)
+    np.testing.assert_array_equal(a_session.logic.mask, both)
+
+
+class GrowingModel(ToyModel):
+    """Adds a rim to what it answered before."""
+
+    def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: torch.Tensor | None = None) -> Decoding:
+        decoding = super().decode(embedding, prompts, prior_logits)
+        if prior_logits is None:
+            return decoding
+        rim = F.max_pool2d(prior_logits.reshape(1, self.mask_side, self.mask_side), 3, stride=1, padding=1)
+        return Decoding(torch.maximum(decoding.logits, rim.clamp(-10.0, 10.0)), decoding.scores)
+
+
+@pytest.fixture
+def a_growing_session(a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any) -> Iterator[Panel]:
+    """A panel where the segment "lesion" is chosen, with a model for which the order of what it is told matters."""
+    panel = Panel(a_scene, a_slice_view, GrowingModel())
+    panel.choose(a_volume, a_segmentation, "lesion")
+    yield panel
+    panel.logic.close()
+
+
+def assert_accepted(panel: Panel, voxel: Any, mask: np.ndarray) -> None:
+    """A look at the slice of a voxel shows this mask, and that it is accepted."""
+    panel.look_at(voxel)
+    assert panel.logic.showPlane(panel.view)
+    np.testing.assert_array_equal(panel.logic.mask, mask)
+    assert panel.logic.isAccepted
+
+
+def test_accepted_plane_is_still_accepted_in_a_saved_scene(a_growing_session: Panel, tmp_path: Path) -> None:
+    a_growing_session.click(CENTRE)
+    a_growing_session.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    a_growing_session.logic.accept()
+    mask = a_growing_session.logic.mask
+    other = save_and_reload(a_growing_session, tmp_path)
+    assert_accepted(other, CENTRE, mask)
+    other.logic.close()
+
+
+def test_corrected_plane_of_a_propagation_is_still_accepted_in_a_saved_scene(
+    a_growing_session: Panel, tmp_path: Path
+) -> None:
+    a_growing_session.click(CENTRE)
+    a_growing_session.logic.propagate()
+    a_growing_session.wait()
+    carried = a_growing_session.segment("lesion")[:, :, CENTRE[2] + 1].T
+    a_growing_session.click((CENTRE[0] + 6, CENTRE[1], CENTRE[2] + 1), positive=False)
+    a_growing_session.logic.accept()
+    mask = a_growing_session.logic.mask
+    other = save_and_reload(a_growing_session, tmp_path)
+    assert (mask != carried).any()
+    assert_accepted(other, (CENTRE[0], CENTRE[1], CENTRE[2] + 1), mask)
+    other.points(False).RemoveNthControlPoint(0)
+    other.catch_up()
+    np.testing.assert_array_equal(other.logic.mask, carried)
+    other.logic.close()
+
+
+def test_undone_acceptance_stays_undone_in_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.undo()
+    other = save_and_reload(a_session, tmp_path)
+    other.look_at(CENTRE)
+    assert other.logic.showPlane(other.view)
+    assert not other.logic.isAccepted
+    other.logic.close()
+
+
+def test_what_was_painted_by_hand_on_an_accepted_plane_stays_in_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
+    import slicer
+
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[1:4, 1:4, CENTRE[2]] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    mask = a_session.logic.mask
+    other = save_and_reload(a_session, tmp_path)
+    assert_accepted(other, CENTRE, mask)
+    other.click((CENTRE[0] + 7, CENTRE[1], CENTRE[2]), positive=False)
+    other.logic.accept()
+    assert other.segment("lesion")[1:4, 1:4, CENTRE[2]].all()
+    assert not other.segment("lesion")[CENTRE[0] + 7, CENTRE[1], CENTRE[2]]
+    other.logic.close()
+
+
+def test_crossing_planes_are_taken_up_in_the_order_of_their_acceptance(a_session: Panel, tmp_path: Path) -> None:
+    edge = (CENTRE[0], CENTRE[1] + 5, CENTRE[2])
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.view.SetOrientation("Sagittal")
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.view.SetOrientation("Axial")
+    a_session.click(edge, positive=False)
+    a_session.logic.accept()
+    mask = a_session.logic.mask
+    assert not mask[edge[1], edge[0]]
+    other = save_and_reload(a_session, tmp_path)
+    assert_accepted(other, CENTRE, mask)
+    other.logic.close()
+
+
+def test_prompts_of_a_saved_scene_are_answered_when_their_plane_is_looked_at(a_session: Panel, tmp_path: Path) -> None:
+    for index in (2, 4, 8, 10):
+        a_session.click((CENTRE[0], CENTRE[1], index))
+        a_session.logic.accept()
+    other = save_and_reload(a_session, tmp_path)
+    before = a_session.model.decoded
+    other.click(CENTRE)
+    once = a_session.model.decoded - before
+    other.click((CENTRE[0], CENTRE[1], 4))
+    assert a_session.model.decoded - before <= 3 * once
     other.logic.close()
 
 
