@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from scipy.special import expit
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
+from AdaptCore.models.base import Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.zoom import (
@@ -68,11 +69,40 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A decoded plane: logits float32 (H, W) on the CPU, predicted IoU, and the window they were refined in."""
+    """A decoded plane: logits float32 (H, W) on the CPU, predicted IoU, window of the last look and what it asked."""
 
     logits: torch.Tensor
     score: float
     window: CropWindow | None = None
+    question: Question | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What an accepted mask says about one question: the answer that was wanted.
+
+    Attributes:
+        mask: bool (H, W) of what the question's embedding shows.
+        clicks: all clicks that led to the mask and lie there, in its pixels.
+    """
+
+    question: Question
+    mask: np.ndarray
+    clicks: tuple[Click, ...]
+
+
+class Adapter(Protocol):
+    """Changes a model from click to click on one image."""
+
+    def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
+        """A model that has learnt from the latest clicks; the one given stays as it is.
+
+        Args:
+            question: with the latest clicks at the end.
+            added: how many of its clicks are new.
+            logits: float32 (H, W), the answer to the question on what its embedding shows.
+        """
+        ...
 
 
 def binarize(logits: np.ndarray) -> np.ndarray:
@@ -144,28 +174,32 @@ def predict_window(
     return _window_look(model, embedding_of, prompts, previous, grown)
 
 
+def answer(model: Model, question: Question) -> tuple[torch.Tensor, float]:
+    """The best alternative's logits on what was embedded, float32 (H, W) on the CPU, and its predicted IoU."""
+    with torch.no_grad():
+        decoding = model.decode(question.embedding, question.prompts, question.prior)
+        best = decoding.best
+        logits = to_plane(decoding.logits[best], question.embedding).float().cpu()
+    obeyed = torch.from_numpy(obey(logits.numpy(), question.prompts, ObediencePolicy()))
+    return obeyed, float(decoding.scores[best])
+
+
 def _whole_look(model: Model, embedding_of: EmbeddingSource, prompts: Prompts, prior: torch.Tensor | None) -> Look:
-    return Look(*_decode(model, embedding_of(None), prompts, prior))
+    question = _question(model, embedding_of(None), prompts, prior)
+    return Look(*answer(model, question), None, question)
 
 
 def _window_look(
     model: Model, embedding_of: EmbeddingSource, prompts: Prompts, previous: Look, window: CropWindow
 ) -> Look:
-    prior = previous.logits[window.slices]
-    logits, score = _decode(model, embedding_of(window), prompts_in(prompts, window), prior)
-    return Look(paste(previous.logits, window, logits), score, window)
+    question = _question(model, embedding_of(window), prompts_in(prompts, window), previous.logits[window.slices])
+    logits, score = answer(model, question)
+    return Look(paste(previous.logits, window, logits), score, window, question)
 
 
-def _decode(
-    model: Model, embedding: Embedding, prompts: Prompts, prior: torch.Tensor | None
-) -> tuple[torch.Tensor, float]:
-    """The best alternative's logits on the encoded plane, float32 (H, W) on the CPU, and its predicted IoU."""
+def _question(model: Model, embedding: Embedding, prompts: Prompts, prior: torch.Tensor | None) -> Question:
     small = None if prior is None else to_prior(prior.to(model.device), embedding, model.mask_side)
-    with torch.no_grad():
-        decoding = model.decode(embedding, prompts, small)
-        best = decoding.best
-        logits = to_plane(decoding.logits[best], embedding).float().cpu()
-    return torch.from_numpy(obey(logits.numpy(), prompts, ObediencePolicy())), float(decoding.scores[best])
+    return Question(embedding, prompts, small)
 
 
 def _mask(look: Look) -> np.ndarray:
@@ -222,8 +256,9 @@ class PlaneEncoder:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """One entry of the history."""
+    """One entry of the history; the model is the one that the next prompt asks."""
 
+    model: Model
     prompts: Prompts = field(default_factory=Prompts)
     look: Look | None = None
     prediction: Prediction | None = None
@@ -240,6 +275,7 @@ class PlaneSession:
         zoom: policy of the second look, True for the default one, False or None for none.
         source: key of the plane in `cache`; without one the image itself is the key.
         prior: mask or logits (H, W) that the session starts from.
+        adapter: changes the model after every click but the first, as part of the click's answer.
 
     Raises:
         ImageError: the image, embedding or prior does not fit.
@@ -255,16 +291,17 @@ class PlaneSession:
         zoom: ZoomPolicy | bool | None = True,
         source: EmbeddingKey | None = None,
         prior: np.ndarray | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
-        self._model = model
+        self._adapter = adapter
         cache = EmbeddingCache(PRIVATE_CACHE_BYTES) if cache is None else cache
         self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
         self.zoom = zoom_policy(zoom)
-        self._history = [_State()]
+        self._history = [_State(model)]
         self._position = 0
         if prior is not None:
             look = self._look_of(prior)
-            self._history = [_State(look=look, prediction=Prediction.of(look.logits.numpy(), look.score))]
+            self._history = [_State(model, look=look, prediction=Prediction.of(look.logits.numpy(), look.score))]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -278,6 +315,11 @@ class PlaneSession:
     @property
     def prediction(self) -> Prediction | None:
         return self._state.prediction
+
+    @property
+    def model(self) -> Model:
+        """The model that the next prompt asks, with what it has learnt from the clicks on this plane."""
+        return self._state.model
 
     @property
     def window(self) -> CropWindow | None:
@@ -335,8 +377,8 @@ class PlaneSession:
         """
         look = self._look_of(prior)
         if self.prompts != Prompts():
-            look = predict_plane(self._model, self._encoder, self.prompts, look.logits, self.zoom)
-        return self._push(self.prompts, look)
+            look = predict_plane(self.model, self._encoder, self.prompts, look.logits, self.zoom)
+        return self._push(self.model, self.prompts, look)
 
     def undo(self) -> Prediction | None:
         """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
@@ -358,11 +400,28 @@ class PlaneSession:
         Raises:
             ImageError: the image is not of the plane's shape.
         """
-        other = PlaneSession(self._model, image01, cache=self._encoder.cache, zoom=self.zoom, source=source)
+        other = PlaneSession(
+            self.model, image01, cache=self._encoder.cache, zoom=self.zoom, source=source, adapter=self._adapter
+        )
         if other.shape != self.shape:
             raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")
         other._history, other._position = list(self._history), self._position
         return other
+
+    def settle(self, model: Model) -> None:
+        """End the work on this image: later prompts, also after undo, ask `model`; all answers stay.
+
+        What the clicks had taught and the questions asked until now are dropped, with the memory they take.
+        """
+        self._history = [
+            replace(state, model=model, look=state.look and replace(state.look, question=None))
+            for state in self._history
+        ]
+
+    def examples(self, mask: np.ndarray) -> list[Example]:
+        """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order."""
+        asked = [state.look for state in self._history[1 : self._position + 1] if state.look and state.look.question]
+        return [_example(look, look.question, mask, self.prompts) for look in asked if look.question]
 
     @property
     def _state(self) -> _State:
@@ -381,20 +440,31 @@ class PlaneSession:
     def _add(self, added: Prompts) -> Prediction:
         prompts = Prompts((*self.prompts.clicks, *added.clicks), added.box or self.prompts.box)
         self._validate(prompts)
-        return self._push(prompts, self._answer(prompts, added))
+        look = self._answer(self.model, prompts, added)
+        model = self._adapted(look, len(added.clicks))
+        if model is not self.model:
+            look = self._answer(model, prompts, added)
+        return self._push(model, prompts, look)
+
+    def _adapted(self, look: Look, added: int) -> Model:
+        """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet."""
+        if self._adapter is None or not added or self._state.look is None or look.question is None:
+            return self.model
+        shown = look.logits if look.window is None else look.logits[look.window.slices]
+        return self._adapter.adapt(self.model, look.question, added, shown)
 
     def _validate(self, prompts: Prompts) -> None:
         something_to_take_away = self.prediction is not None and self.prediction.mask.any()
         checked = prompts.with_box(self._whole_box) if something_to_take_away and not prompts.box else prompts
         checked.validate(self.shape)
 
-    def _answer(self, prompts: Prompts, added: Prompts) -> Look:
+    def _answer(self, model: Model, prompts: Prompts, added: Prompts) -> Look:
         look = self._state.look
         if self.zoom and look:
             window = self._window_for(look, prompts, added, self.zoom)
             if window is not None:
-                return predict_window(self._model, self._encoder, prompts, look, window, self.zoom)
-        return predict_plane(self._model, self._encoder, prompts, look.logits if look else None, self.zoom)
+                return predict_window(model, self._encoder, prompts, look, window, self.zoom)
+        return predict_plane(model, self._encoder, prompts, look.logits if look else None, self.zoom)
 
     def _window_for(self, look: Look, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> CropWindow | None:
         """Where the added prompts can be answered without another look at the whole plane; None if nowhere."""
@@ -404,9 +474,9 @@ class PlaneSession:
             window = choose_window(mask, prompts, self.shape, zoom)
         return window if window is not None and window_holds(window, added, mask) else None
 
-    def _push(self, prompts: Prompts, look: Look) -> Prediction:
+    def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
         prediction = Prediction.of(look.logits.numpy(), look.score)
-        self._append(_State(prompts, look, prediction))
+        self._append(_State(model, prompts, look, prediction))
         return prediction
 
     def _append(self, state: _State) -> None:
@@ -419,6 +489,12 @@ class PlaneSession:
             raise ImageError(f"prior of shape {values.shape}: finite values of shape {self.shape} are wanted")
         logits = mask_logits(values) if values.dtype.kind in "bui" else values.astype(np.float32)
         return Look(torch.from_numpy(logits), 1.0)
+
+
+def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
+    if look.window is None:
+        return Example(question, mask, prompts.clicks)
+    return Example(question, mask[look.window.slices], prompts_in(prompts, look.window).clicks)
 
 
 def thin_stroke(stroke: tuple[Click, ...], most: int) -> tuple[Click, ...]:

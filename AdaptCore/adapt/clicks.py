@@ -1,0 +1,73 @@
+"""Mid-interaction adaptation: each click but the first moves the decoder towards the answer it got (OAIMS)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from AdaptCore.adapt.losses import click_gaussian, click_loss, tether_loss
+from AdaptCore.adapt.pseudo_labels import on_grid, padding_free
+from AdaptCore.adapt.recipe import Recipe
+from AdaptCore.adapt.steps import take_steps
+from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
+from AdaptCore.prompts import Click, Prompts
+
+
+class ClickAdapter:
+    """The adapter of a plane session.
+
+    The target is the answer with the new clicks, the trained output the answer without them. Around a new click the
+    output is drawn to the target, where that has the click's class; elsewhere it is tethered to what it was.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+
+    def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
+        """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`."""
+        if not self._recipe.learns_mid:
+            return model
+        learner = cast(AdaptableModel, model)
+        clicks = question.prompts.clicks
+        before = Question(question.embedding, Prompts(clicks[:-added], question.prompts.box), question.prior)
+        with torch.no_grad():
+            anchor = _best(learner, before)
+        device = anchor.device
+        target = (to_prior(logits, question.embedding, model.mask_side) > 0).float().to(device)
+        around = click_weights(clicks[-added:], target, question.embedding, self._recipe)
+        free = torch.from_numpy(padding_free(question.embedding, model.mask_side)).to(device)
+        around, away = around * free, (1 - around) * free
+
+        def loss(changed: AdaptableModel) -> Tensor:
+            output = _best(changed, before)
+            return click_loss(output, around, target) + self._recipe.tether * tether_loss(output, anchor, away)
+
+        return take_steps(learner, [[loss]] * self._recipe.mid_steps, self._recipe.mid_rate)
+
+
+def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding, recipe: Recipe) -> Tensor:
+    """How much each pixel of `target` (m, m) tells of the clicks, (m, m) from 0 to 1.
+
+    A pixel counts for a click whose class it has, as far as the recipe's Gaussian or single pixel reaches.
+    """
+    side = target.shape[-1]
+    radius = math.sqrt(max(1.0, float(target.sum())) / math.pi)
+    sigma = max(recipe.min_click_sigma, recipe.click_sigma * radius)
+    weights = torch.zeros_like(target)
+    for click in clicks:
+        x, y = on_grid(click, embedding, side)
+        if recipe.click_target == "pixels":
+            x, y, sigma = round(x), round(y), 1 / (2 * recipe.click_cut)
+        around = click_gaussian(x, y, sigma, recipe.click_cut, (side, side), target.device)
+        weights = torch.maximum(weights, around * (target == float(click.positive)))
+    return weights
+
+
+def _best(model: AdaptableModel, question: Question) -> Tensor:
+    """Logits (m, m) of the alternative with the best score."""
+    decoding = model.answer(question)
+    return decoding.logits[decoding.best]

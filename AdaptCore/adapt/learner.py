@@ -1,0 +1,203 @@
+"""The learner of one task: it answers with what it knows and learns from every accepted mask in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from AdaptCore.adapt.clicks import ClickAdapter
+from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses
+from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, lessons_from
+from AdaptCore.adapt.recipe import DEFAULT, Recipe
+from AdaptCore.adapt.steps import take_steps
+from AdaptCore.models.base import AdaptableModel, Model, Question
+from AdaptCore.predict.plane import Example, answer, binarize
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """All that was learnt under one task; never changed, only followed by another.
+
+    Attributes:
+        model: with the task's decoder.
+        good: the latest model whose arm was not behind the frozen one.
+        memory: lessons to repeat.
+        history: outcome of every accepted image, in order.
+    """
+
+    model: AdaptableModel
+    good: AdaptableModel
+    memory: Memory
+    history: tuple[Outcome, ...] = ()
+
+    @classmethod
+    def none(cls, frozen: AdaptableModel, recipe: Recipe) -> Knowledge:
+        """What a new task knows: the frozen model."""
+        return cls(frozen, frozen, Memory(recipe.memory_bytes))
+
+
+class Learner:
+    """Online adaptation of one task.
+
+    Every answer comes from one immutable model, so its weights are one consistent set, whatever is learnt meanwhile.
+    Lessons are learnt one after the other on one thread; with the same seed and the same masks, each waited for, they
+    give the same weights.
+
+    Args:
+        frozen: the model as it was trained; the control arm.
+        known: what was learnt before, None for a new task.
+        seed: of the choice of lessons.
+    """
+
+    def __init__(
+        self, frozen: AdaptableModel, recipe: Recipe = DEFAULT, *, known: Knowledge | None = None, seed: int = 0
+    ) -> None:
+        self.frozen = frozen
+        self.recipe = recipe
+        self._seed = seed
+        self._adapter = ClickAdapter(recipe)
+        self._lock = threading.Lock()
+        self._knowledge = known or Knowledge.none(frozen, recipe)
+        self._jobs: list[Future[None]] = []
+        self._executor = ThreadPoolExecutor(1, "AdaptCore-learner")
+        self._tickets = 0
+        self._latest: tuple[int, Knowledge, Knowledge] | None = None
+
+    def __enter__(self) -> Learner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What is known at this moment."""
+        with self._lock:
+            return self._knowledge
+
+    @property
+    def model(self) -> AdaptableModel:
+        """The model with what is known at this moment."""
+        return self.knowledge.model
+
+    def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
+        """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
+        return self._adapter.adapt(model, question, added, logits)
+
+    def learn(self, examples: Sequence[Example]) -> int:
+        """Learn from an accepted mask in the background.
+
+        Args:
+            examples: what the mask says about the questions that led to it, in order, at least one.
+
+        Returns:
+            A ticket for `forget`.
+
+        Raises:
+            RuntimeError: the learner is closed.
+        """
+        self._tickets += 1
+        ticket, kept = self._tickets, list(examples)
+        self._jobs = [job for job in self._jobs if not job.done()]
+        self._jobs.append(self._executor.submit(self._learn, kept, ticket))
+        return ticket
+
+    def forget(self, ticket: int) -> bool:
+        """Take back the lesson of the last accepted mask; waits for it to end. False if another one came after it."""
+        return self._exchange(ticket, 1)
+
+    def recall(self, ticket: int) -> bool:
+        """Learn again what was taken back last. False if that is not the ticket's, or another lesson came after it."""
+        return self._exchange(ticket, 2)
+
+    def reset(self) -> None:
+        """Forget all that was ever learnt; waits for what is being learnt."""
+        self.wait()
+        with self._lock:
+            self._knowledge = Knowledge.none(self.frozen, self.recipe)
+            self._latest = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until all lessons are learnt; False if `timeout` seconds passed before."""
+        return not wait(self._jobs, timeout).not_done
+
+    def close(self) -> None:
+        """Drop the lessons that wait, finish the running one and end the thread; closing twice is harmless."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def _learn(self, examples: Sequence[Example], ticket: int) -> None:
+        before = self.knowledge
+        try:
+            after = learnt(before, examples, self.frozen, self.recipe, self._seed)
+        except (RuntimeError, torch.OutOfMemoryError):
+            logging.getLogger(__name__).warning("an accepted mask could not be learnt from", exc_info=True)
+            return
+        with self._lock:
+            self._knowledge = after
+            self._latest = (ticket, before, after)
+
+    def _exchange(self, ticket: int, place: int) -> bool:
+        self.wait()
+        with self._lock:
+            if self._latest is None or self._latest[0] != ticket:
+                return False
+            self._knowledge = (self._latest[1], self._latest[2])[place - 1]
+            return True
+
+
+def learnt(
+    known: Knowledge, examples: Sequence[Example], frozen: AdaptableModel, recipe: Recipe, seed: int
+) -> Knowledge:
+    """What is known after one more accepted mask (post-interaction adaptation and guard)."""
+    rng = np.random.default_rng([seed, len(known.history)])
+    first = examples[0]
+    outcome = Outcome(len(first.clicks), agreement(frozen, first), agreement(known.model, first))
+    if not recipe.learns_post:
+        return replace(known, history=(*known.history, outcome))
+    if contradicts(examples[-1]):
+        return replace(known, history=(*known.history, replace(outcome, event=Event.CONTRADICTORY)))
+    lessons = lessons_from(examples, frozen, recipe, rng)
+    model, kept = _taught(known, lessons, recipe, rng)
+    memory = known.memory.with_image(lessons, rng) if recipe.replayed else known.memory
+    history = (*known.history, outcome if kept else replace(outcome, event=Event.ROLLED_BACK))
+    if is_behind(history):
+        history = (*known.history, replace(outcome, event=Event.RETURNED))
+        return Knowledge(known.good, frozen, Memory(recipe.memory_bytes), history)
+    return Knowledge(model, known.model if is_good(history) else known.good, memory, history)
+
+
+def agreement(model: Model, example: Example) -> float:
+    """IoU of a model's answer to an example's question with its mask; two empty masks agree."""
+    logits, _ = answer(model, example.question)
+    present = binarize(logits.numpy())
+    union = int((present | example.mask).sum())
+    return int((present & example.mask).sum()) / union if union else 1.0
+
+
+def _taught(
+    known: Knowledge, lessons: Sequence[Lesson], recipe: Recipe, rng: np.random.Generator
+) -> tuple[AdaptableModel, bool]:
+    """The model after the lessons, and whether that was kept: a step that loses on the memory is not."""
+    repeated = [known.memory.drawn(recipe.replayed, rng) for _ in range(recipe.post_steps)]
+    steps = [
+        [lambda model, lesson=lesson: lesson_loss(model, lesson, recipe) for lesson in (*lessons, *others)]
+        for others in repeated
+    ]
+    model = take_steps(known.model, steps, recipe.post_rate)
+    before, after = (_losses(judged, repeated[0], recipe) for judged in (known.model, model))
+    return (known.model, False) if loses(before, after) else (model, True)
+
+
+def _losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Recipe) -> list[float]:
+    with torch.no_grad():
+        return [float(lesson_loss(model, lesson, recipe)) for lesson in lessons]

@@ -1,0 +1,55 @@
+"""Losses of online adaptation; all take logits float32 (m, m) and give a scalar."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from AdaptCore.adapt.pseudo_labels import PseudoLabel
+
+
+def label_loss(logits: Tensor, label: PseudoLabel) -> Tensor:
+    """Class-balanced cross-entropy + Dice against a pseudo-label (ours)."""
+    target, weight = label.target, label.weight
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    inside, outside = weight * target, weight * (1 - target)
+    balanced = (_mean(entropy, inside) + _mean(entropy, outside)) / 2
+    probability = logits.sigmoid()
+    overlap, total = (probability * inside).sum(), (probability * weight).sum() + inside.sum()
+    return balanced + 1 - (2 * overlap + 1) / (total + 1)
+
+
+def score_loss(scores: Tensor, logits: Tensor, label: PseudoLabel) -> Tensor:
+    """Squared error of predicted IoUs (K,) against those of the masks K x m x m with the label (as SAM is trained)."""
+    with torch.no_grad():
+        present = (logits > 0).float()
+        overlap = (present * label.target * label.weight).sum((1, 2))
+        union = (torch.maximum(present, label.target) * label.weight).sum((1, 2))
+        truth = overlap / union.clamp(min=1)
+    return F.mse_loss(scores, truth)
+
+
+def click_loss(logits: Tensor, around: Tensor, target: Tensor) -> Tensor:
+    """Click-centred cross-entropy (OAIMS) towards `target` (m, m): mean over the click's weights `around` (m, m)."""
+    return _mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), around)
+
+
+def tether_loss(logits: Tensor, anchor: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy to the probabilities of other logits, both (m, m), as a mean over `weight` (m, m)."""
+    return _mean(F.binary_cross_entropy_with_logits(logits, anchor.sigmoid(), reduction="none"), weight)
+
+
+def click_gaussian(
+    x: float, y: float, sigma: float, cut: float, shape: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Weights (m, m) that fall from 1 at (x, y) as a Gaussian and end after `cut` standard deviations."""
+    rows = (torch.arange(shape[0], device=device) - y) ** 2
+    columns = (torch.arange(shape[1], device=device) - x) ** 2
+    away = (rows[:, None] + columns[None, :]) / sigma**2
+    return torch.exp(-away / 2) * (away < cut**2)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean; 0 where all weights are."""
+    return (values * weight).sum() / weight.sum().clamp(min=1e-6)

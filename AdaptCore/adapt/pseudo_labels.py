@@ -1,0 +1,98 @@
+"""Pseudo-labels: what an accepted mask is sure of, at the mask resolution (Schoen et al. 2024; band and core ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+
+from AdaptCore.adapt.recipe import Recipe
+from AdaptCore.models.base import Embedding, to_prior
+from AdaptCore.predict.masks import depth
+from AdaptCore.prompts import Click
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabel:
+    """Wanted mask and how sure it is.
+
+    Attributes:
+        target: float32 (m, m), 1 inside the object and 0 outside.
+        weight: float32 (m, m), 0 on padding and where nothing is known, 1 where it is sure.
+    """
+
+    target: torch.Tensor
+    weight: torch.Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.target.nbytes + self.weight.nbytes
+
+
+def pseudo_label(
+    mask: np.ndarray, embedding: Embedding, clicks: Sequence[Click], mask_side: int, recipe: Recipe
+) -> PseudoLabel:
+    """The pseudo-label of an accepted mask.
+
+    Object and background are each eroded by a share of the largest inscribed radius; the band between gets the band
+    weight. An object that erosion would remove keeps its core, the pixels deepest inside, and each clicked pixel has
+    its click's class for sure.
+
+    Args:
+        mask: bool (H, W) of what was embedded.
+        clicks: in its pixels.
+        mask_side: side m of the label.
+    """
+    present = grid_mask(mask, embedding, mask_side)
+    inside, outside = depth(present), _distance_outside(present)
+    radius = float(np.clip(recipe.erosion * inside.max(), *recipe.erosion_limits))
+    core = inside > radius
+    if not core.any():
+        core = present & (inside == inside.max())
+    weight = np.where(core | (outside > radius), 1.0, recipe.band_weight)
+    target = present.copy()
+    for click in clicks:
+        row, column = _cell(click, embedding, mask_side)
+        target[row, column], weight[row, column] = click.positive, 1.0
+    weight = weight * padding_free(embedding, mask_side)
+    return PseudoLabel(torch.from_numpy(target.astype(np.float32)), torch.from_numpy(weight.astype(np.float32)))
+
+
+def grid_mask(mask: np.ndarray, embedding: Embedding, mask_side: int) -> np.ndarray:
+    """A mask (H, W) at the mask resolution, bool (m, m); one that is not empty keeps at least one pixel."""
+    signs = torch.from_numpy(np.where(mask, np.float32(1), np.float32(-1)))
+    small = to_prior(signs, embedding, mask_side).numpy()
+    present = small > 0
+    if mask.any() and not present.any():
+        present = small == small.max()
+    return present
+
+
+def padding_free(embedding: Embedding, mask_side: int) -> np.ndarray:
+    """bool (m, m), False on pixels that are padding by more than a half."""
+    rows, columns = (
+        np.arange(mask_side) + 0.5 < length * mask_side / embedding.input_side for length in embedding.input_shape
+    )
+    return rows[:, None] & columns[None, :]
+
+
+def on_grid(click: Click, embedding: Embedding, mask_side: int) -> tuple[float, float]:
+    """A click's (x, y) in pixels of the mask resolution."""
+    scale_x, scale_y = embedding.scale
+    share = mask_side / embedding.input_side
+    return (click.x + 0.5) * scale_x * share - 0.5, (click.y + 0.5) * scale_y * share - 0.5
+
+
+def _cell(click: Click, embedding: Embedding, mask_side: int) -> tuple[int, int]:
+    x, y = on_grid(click, embedding, mask_side)
+    return min(max(round(y), 0), mask_side - 1), min(max(round(x), 0), mask_side - 1)
+
+
+def _distance_outside(present: np.ndarray) -> np.ndarray:
+    """Distance (m, m) of each pixel outside the object to it, 0 inside; infinite if there is no object."""
+    if not present.any():
+        return np.full(present.shape, np.inf)
+    return np.asarray(distance_transform_edt(~present))

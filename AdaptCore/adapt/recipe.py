@@ -1,0 +1,111 @@
+"""Every constant of online adaptation, with its source, and the recipes that can be compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from AdaptCore.errors import AdaptSegError
+
+ClickTarget = Literal["gaussian", "pixels"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the decoder learns. Sources: S = Schoen et al. 2024, O = OAIMS, ours = tried in `docs/adaptation.md`.
+
+    Attributes:
+        name: of the recipe.
+        erosion: pseudo-labels are sure farther from the outline than this share of the largest inscribed radius (ours;
+            S erodes, by an amount that its abstract does not give).
+        erosion_limits: least and most erosion in mask pixels (ours).
+        band_weight: weight of the band between the sure parts (ours; 0 ignores it, S).
+        mid_steps: Adam steps after each click but the first (O: updates after each click; number ours).
+        mid_rate: their learning rate (ours).
+        click_target: what a click teaches: a Gaussian around it (O) or its pixel only (S).
+        click_sigma: standard deviation of the Gaussian as a share of the object's equivalent radius (ours).
+        min_click_sigma: and at least so many mask pixels (ours).
+        click_cut: the Gaussian ends after so many standard deviations (ours).
+        tether: weight of staying with the present prediction away from the click (ours).
+        post_steps: Adam steps after each accepted mask (ours; S and O update after each image).
+        post_rate: their learning rate (ours).
+        post_click_weight: weight of the Gaussian around the clicks in the accepted mask's loss (O: in both losses).
+        later_prompts: learn from one random later question besides the first (ours).
+        replayed: accepted images from the memory in each step (ours).
+        memory_bytes: most memory of the replay memory (ours).
+        distillation: weight of staying with the frozen model's answers to later questions (ours).
+        score_weight: weight of the predicted IoU's error (ours).
+    """
+
+    name: str
+    erosion: float = 0.25
+    erosion_limits: tuple[float, float] = (1.0, 6.0)
+    band_weight: float = 0.3
+    mid_steps: int = 1
+    mid_rate: float = 1e-4
+    click_target: ClickTarget = "gaussian"
+    click_sigma: float = 0.3
+    min_click_sigma: float = 2.0
+    click_cut: float = 3.0
+    tether: float = 1.0
+    post_steps: int = 3
+    post_rate: float = 1e-4
+    post_click_weight: float = 0.0
+    later_prompts: bool = True
+    replayed: int = 2
+    memory_bytes: int = 64 * 2**20
+    distillation: float = 1.0
+    score_weight: float = 1.0
+
+    @property
+    def learns_mid(self) -> bool:
+        return self.mid_steps > 0
+
+    @property
+    def learns_post(self) -> bool:
+        return self.post_steps > 0
+
+
+DEFAULT = Recipe("default")
+
+SCHOEN = Recipe(
+    "schoen",
+    band_weight=0.0,
+    click_target="pixels",
+    later_prompts=False,
+    replayed=0,
+    distillation=0.0,
+    score_weight=0.0,
+)
+"""Clicks as single pixels during the interaction, eroded masks after it, nothing remembered."""
+
+OAIMS = Recipe(
+    "oaims",
+    erosion=0.0,
+    erosion_limits=(0.0, 0.0),
+    band_weight=1.0,
+    post_click_weight=1.0,
+    later_prompts=False,
+    replayed=0,
+    distillation=0.0,
+    score_weight=0.0,
+)
+"""The whole prediction as pseudo-label and the click-centred Gaussian loss in both processes, nothing remembered."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SCHOEN, OAIMS)}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        AdaptSegError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise AdaptSegError(f"recipe {name!r}: one of {', '.join(RECIPES)} is wanted")
+    return RECIPES[name]
+
+
+def without(recipe: Recipe, *, mid: bool = False, post: bool = False) -> Recipe:
+    """The recipe without its steps during (`mid`) or after (`post`) the interaction."""
+    return replace(recipe, mid_steps=0 if mid else recipe.mid_steps, post_steps=0 if post else recipe.post_steps)
