@@ -183,7 +183,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
                 if choice.segmentation is None:
                     choice.segmentation = self.logic.addSegmentation(choice.inputVolume)
                     self.ui.segmentSelector.setCurrentNode(choice.segmentation)
-                segmentID = choice.segmentation.GetSegmentation().AddEmptySegment()
+                segmentID = self.session.addSegment(choice.inputVolume, choice.segmentation)
             finally:
                 self._isApplyingChoice = False
             choice.segmentID = segmentID
@@ -227,8 +227,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def onTimer(self):
         """Runs only while a propagation is under way."""
-        if not self.session.update():
-            self._timer.stop()
+        with slicer.util.tryWithErrorDisplay(_("The propagation has failed.")):
+            if not self.session.update():
+                self._timer.stop()
 
     def onMouseMode(self, caller, event):
         self.updateGui()
@@ -388,7 +389,14 @@ class InteractiveAdaptSegLogic(ScriptedLoadableModuleLogic):
         return self._installLogic.install(confirm)
 
     def addSegmentation(self, volumeNode):
-        """A new segmentation with the volume's geometry and transform."""
+        """A new segmentation with the volume's geometry and transform.
+
+        Raises:
+            SceneError: the volume is under a non-linear transform.
+        """
+        from InteractiveAdaptSegLib.VolumeGeometry import requireLinearTransforms
+
+        requireLinearTransforms(volumeNode)
         name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} segmentation")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()

@@ -14,7 +14,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Observations import Observations
-from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, toWorldMatrix
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, requireLinearTransforms, toWorldMatrix
 
 UNDO_STATES = 10
 """As many as Slicer's Segment Editor keeps."""
@@ -104,27 +104,28 @@ class SegmentWriter:
 
         Raises:
             SceneError: the segment does not exist, the segmentation is not made of voxels, or the volume or the
-                segmentation is under a non-linear transform.
+                segmentation is under a non-linear transform; nothing has been changed then.
         """
         if segmentationNode.GetSegmentation().GetSegment(segmentID) is None:
             raise SceneError(f"segmentation '{segmentationNode.GetName()}' has no segment '{segmentID}': choose one")
+        requireWritable(volumeNode, segmentationNode)
         self._prepare(volumeNode, segmentationNode)
-        ijkToWorld(volumeNode)
-        toWorldMatrix(segmentationNode)
         self._volumeNode, self._segmentationNode, self._segmentID = volumeNode, segmentationNode, segmentID
         self._select()
-        if not self._editor.CanTriviallyConvertSourceRepresentationToBinaryLabelMap():
-            raise SceneError(
-                f"segmentation '{segmentationNode.GetName()}' is made of surfaces: "
-                "make binary labelmaps its source representation in the Segmentations module"
-            )
-        self._editor.TrivialSetSourceRepresentationToBinaryLabelmap()
         self._observe(segmentationNode.GetSegmentation())
 
-    def addSegment(self, segmentationNode: Any, name: str) -> str:
-        """Add an empty segment and give its ID; the history starts anew."""
+    def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
+        """Add an empty segment for masks of a volume and give its ID; the history starts anew.
+
+        Raises:
+            SceneError: as `setTarget`.
+        """
+        requireWritable(volumeNode, segmentationNode)
+        segmentation = segmentationNode.GetSegmentation()
         with self._ownChange():
-            segmentID = segmentationNode.GetSegmentation().AddEmptySegment("", name)
+            if not segmentation.GetNumberOfSegments():
+                segmentation.SetSourceRepresentationName(_voxelRepresentation())
+            segmentID = segmentation.AddEmptySegment()
         self._editor.ClearUndoState()
         return segmentID
 
@@ -252,6 +253,25 @@ class SegmentWriter:
             yield
         finally:
             self._busy = False
+
+
+def requireWritable(volumeNode: Any, segmentationNode: Any) -> None:
+    """Refuse what masks of a volume cannot be written into, before anything is changed.
+
+    Raises:
+        SceneError: the segmentation is made of surfaces, or one of the nodes is under a non-linear transform.
+    """
+    requireLinearTransforms(volumeNode, segmentationNode)
+    segmentation = segmentationNode.GetSegmentation()
+    if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != _voxelRepresentation():
+        raise SceneError(
+            f"segmentation '{segmentationNode.GetName()}' is made of surfaces: "
+            "make binary labelmaps its source representation in the Segmentations module"
+        )
+
+
+def _voxelRepresentation() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
 
 def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -138,14 +138,8 @@ class SegmentationLogic:
         Prompts that the scene holds for the segment are taken up again.
         """
         self._requireIdle()
-        if volumeNode is None:
-            raise SceneError("no volume is chosen: choose one")
-        if segmentationNode is None:
-            raise SceneError("no segmentation is chosen: choose one or make a new one")
-        voxelArray(volumeNode)
-        if not segmentID:
-            name = segmentationNode.GetSegmentation().GenerateUniqueSegmentID("Segment")
-            segmentID = self._writer.addSegment(segmentationNode, name)
+        _requireNodes(volumeNode, segmentationNode)
+        segmentID = segmentID or self.addSegment(volumeNode, segmentationNode)
         self._writer.setTarget(volumeNode, segmentationNode, segmentID)
         self._forgetLostWrites()
         prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID)
@@ -153,6 +147,12 @@ class SegmentationLogic:
             with self._ownPrompts():
                 prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
         self._select(self._targets.get(prompts.node.GetID()) or self._newTarget(prompts))
+
+    def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
+        """Add an empty segment that can be chosen with the volume, and give its ID."""
+        self._requireIdle()
+        _requireNodes(volumeNode, segmentationNode)
+        return self._writer.addSegment(volumeNode, segmentationNode)
 
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
@@ -264,12 +264,13 @@ class SegmentationLogic:
             return False
         for news in running.task.news(seconds):
             running.done, running.total = news.done, news.total
-        if running.task.isFinished:
-            self._running = None
-            self._writePropagation(running)
-            if self._mustFollowPrompts:
-                self._followPrompts()
-        self._onChanged()
+        with ExitStack() as afterwards:
+            afterwards.callback(self._onChanged)
+            if running.task.isFinished:
+                self._running = None
+                if self._mustFollowPrompts:
+                    afterwards.callback(self._followPrompts)
+                self._writePropagation(running)
         return self._running is not None
 
     def cancelPropagation(self) -> None:
@@ -303,9 +304,10 @@ class SegmentationLogic:
 
     def close(self) -> None:
         """Let go of everything; the scene keeps the prompts and the segments."""
-        self._dropTargets(list(self._targets.values()))
-        self._preview.remove()
-        self._observations.clear()
+        with ExitStack() as letGo:
+            letGo.callback(self._observations.clear)
+            letGo.callback(self._preview.remove)
+            self._dropTargets(list(self._targets.values()))
 
     def _planeOf(self, sliceNode: Any) -> tuple[PlaneGeometry, Callable[[Sequence[float]], tuple[float, float]]]:
         """The plane a view shows, and the way from world points to its pixels."""
@@ -347,21 +349,35 @@ class SegmentationLogic:
         self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
 
     def _writePropagation(self, running: _RunningPropagation) -> None:
-        target = running.target
+        """Write what a propagation has found; nothing of one that has failed or found nothing is left behind."""
         try:
-            result = running.task.result()
-            labels = target.session.labelmap > 0
-            add, remove = propagationBlocks(running.labelsBefore, labels, result.axis, result.masks)
-            if add is None and remove is None:
-                self._undoSession(running)
-                self._onMessage("The propagation found the object on no further slice.")
-                return
-            self._aim(target)
-            self._writer.write(add, remove)
+            isWritten = self._writeFound(running)
         except AdaptSegError as error:
             self._undoSession(running)
             self._onMessage(str(error))
             return
+        except BaseException:
+            self._undoSession(running)
+            raise
+        if isWritten:
+            self._noteWritten(running)
+        else:
+            self._undoSession(running)
+            self._onMessage("The propagation found the object on no further slice.")
+
+    def _writeFound(self, running: _RunningPropagation) -> bool:
+        """Write the planes of a propagation into the segment; False if they change nothing."""
+        target, result = running.target, running.task.result()
+        labels = target.session.labelmap > 0
+        add, remove = propagationBlocks(running.labelsBefore, labels, result.axis, result.masks)
+        if add is None and remove is None:
+            return False
+        self._aim(target)
+        self._writer.write(add, remove)
+        return True
+
+    def _noteWritten(self, running: _RunningPropagation) -> None:
+        target = running.target
         accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         steps = target.session.steps - running.stepsBefore
         self._history.push(WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted))
@@ -565,19 +581,20 @@ class SegmentationLogic:
 
     def _dropTargets(self, gone: list[Target]) -> None:
         """Close sessions whose nodes are gone or changed; nothing of the scene is touched."""
-        if self._running is not None and self._running.target in gone:
-            self._running.task.stop()
-            self._running = None
-        if self._target in gone:
-            self._target = None
-            self._writer.release()
-            self._deactivate()
-        for target in gone:
-            target.close()
-        self._targets = {key: target for key, target in self._targets.items() if target not in gone}
-        self._history.drop(lambda command: targetOf(command) in gone)
-        self._observeScene()
-        self._onChanged()
+        with ExitStack() as closing:
+            closing.callback(self._onChanged)
+            for target in gone:
+                closing.callback(target.close)
+            if self._running is not None and self._running.target in gone:
+                closing.callback(self._running.task.stop)
+                self._running = None
+            self._targets = {key: target for key, target in self._targets.items() if target not in gone}
+            self._history.drop(lambda command: targetOf(command) in gone)
+            self._observeScene()
+            if self._target in gone:
+                self._target = None
+                self._writer.release()
+                self._deactivate()
 
     def _observeScene(self) -> None:
         """Observe the scene and what is being worked on, and nothing else."""
@@ -586,6 +603,14 @@ class SegmentationLogic:
         self._observations.add(self._scene, self._scene.NodeAboutToBeRemovedEvent, self._onNodeAboutToBeRemoved)
         for target in self._targets.values():
             self._observe(target)
+
+
+def _requireNodes(volumeNode: Any, segmentationNode: Any) -> None:
+    if volumeNode is None:
+        raise SceneError("no volume is chosen: choose one")
+    if segmentationNode is None:
+        raise SceneError("no segmentation is chosen: choose one or make a new one")
+    voxelArray(volumeNode)
 
 
 def propagationBlocks(

@@ -82,6 +82,16 @@ def toWorldMatrix(node: Any) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def requireLinearTransforms(*nodes: Any) -> None:
+    """Refuse nodes that cannot be worked on where they are, before anything is changed.
+
+    Raises:
+        SceneError: one of them is under a non-linear transform.
+    """
+    for node in nodes:
+        toWorldMatrix(node)
+
+
 def displayWindow(volumeNode: Any) -> Window | None:
     """The window and level that the user has set for the volume's display; None where Slicer chose them by itself."""
     from AdaptCore.predict.intensity import Window

@@ -111,6 +111,18 @@ def a_slice_view(a_scene: Any) -> Any:
 
 
 @pytest.fixture
+def bend(a_scene: Any) -> Callable[..., None]:
+    """Puts nodes under a non-linear transform named "Bend": bend(*nodes)."""
+    transform = a_scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Bend")
+
+    def put(*nodes: Any) -> None:
+        for node in nodes:
+            node.SetAndObserveTransformNodeID(transform.GetID())
+
+    return put
+
+
+@pytest.fixture
 def put_under_transform(a_scene: Any) -> Callable[..., Any]:
     """Puts nodes under a new linear transform: put_under_transform(matrix, *nodes)."""
     import slicer

@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import unittest
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -161,3 +162,15 @@ def test_new_segmentation_has_the_geometry_of_the_volume(a_module: ModuleType, a
     logic = slicer.vtkSlicerSegmentEditorLogic
     geometry = logic.GetReferenceImageGeometryStringFromSegmentation(node.GetSegmentation())
     assert geometry.split(";")[-7:-1] == ["0", "39", "0", "35", "0", "11"]
+
+
+def test_no_segmentation_is_added_for_a_volume_that_cannot_be_worked_on(
+    a_scene: Any, a_module: ModuleType, a_volume: Any, bend: Callable[..., None]
+) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    bend(a_volume)
+    nodes = a_scene.GetNumberOfNodes()
+    with pytest.raises(SceneError, match="'Volume' is under the non-linear transform 'Bend'"):
+        a_module.InteractiveAdaptSegLogic().addSegmentation(a_volume)
+    assert a_scene.GetNumberOfNodes() == nodes

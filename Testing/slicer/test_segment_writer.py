@@ -300,8 +300,47 @@ def test_segmentation_made_of_surfaces_is_refused(a_scene: Any, a_volume: Any) -
     segment = slicer.vtkSegment()
     segment.AddRepresentation("Closed surface", sphere.GetOutput())
     segmentation.GetSegmentation().AddSegment(segment, "lesion")
+    nodes = a_scene.GetNumberOfNodes()
     with pytest.raises(SceneError, match="'Surfaces' is made of surfaces"):
         SegmentWriter(a_scene).setTarget(a_volume, segmentation, "lesion")
+    with pytest.raises(SceneError, match="'Surfaces' is made of surfaces"):
+        SegmentWriter(a_scene).addSegment(a_volume, segmentation)
+    assert a_scene.GetNumberOfNodes() == nodes
+    assert segmentation.GetSegmentation().GetNumberOfSegments() == 1
+
+
+@pytest.mark.parametrize("refused", ["setTarget", "addSegment"])
+def test_refused_segmentation_is_left_as_it_was(
+    a_scene: Any, a_volume: Any, bend: Callable[..., None], refused: str
+) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    bend(a_volume)
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.GetSegmentation().AddEmptySegment("lesion")
+    nodes = a_scene.GetNumberOfNodes()
+    arguments = (a_volume, segmentation, "lesion")
+    with pytest.raises(SceneError, match="'Volume' is under the non-linear transform 'Bend'"):
+        getattr(SegmentWriter(a_scene), refused)(*arguments[: 3 if refused == "setTarget" else 2])
+    assert a_scene.GetNumberOfNodes() == nodes
+    assert segmentation.GetDisplayNode() is None
+    assert segmentation.GetTransformNodeID() is None
+    assert segmentation.GetSegmentation().GetSegmentIDs() == ("lesion",)
+    assert not segmentation.GetSegmentation().GetConversionParameter("Reference image geometry")
+
+
+def test_segment_added_to_an_empty_segmentation_of_surfaces_is_made_of_voxels(a_scene: Any, a_volume: Any) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    segmentation = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    writer = SegmentWriter(a_scene)
+    segment_id = writer.addSegment(a_volume, segmentation)
+    writer.setTarget(a_volume, segmentation, segment_id)
+    writer.write(block((3, 8), (10, 20), (6, 6)))
+    np.testing.assert_array_equal(contents(segmentation, a_volume, segment_id), expected((3, 8), (10, 20), (6, 6)))
+    writer.release()
 
 
 def test_writing_after_the_segmentation_is_deleted_says_so(a_scene: Any, a_writer: Any, a_segmentation: Any) -> None:

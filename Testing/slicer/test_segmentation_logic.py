@@ -93,6 +93,15 @@ def extent_of(image: Any) -> list[tuple[int, int]]:
     return [(int(first), int(last) + 1) for first, last in first_and_last]
 
 
+def paint(panel: Panel, mask: np.ndarray) -> None:
+    """Give the segment "lesion" this content, as by hand."""
+    import slicer
+
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        mask.T.astype(np.uint8), panel.segmentation, "lesion", panel.volume
+    )
+
+
 def only_slice(mask: np.ndarray, index: int) -> np.ndarray:
     alone = np.zeros_like(mask)
     alone[:, :, index] = mask[:, :, index]
@@ -322,11 +331,10 @@ def test_second_acceptance_replaces_the_first_on_that_slice(a_session: Panel) ->
 
 
 def test_what_was_painted_by_hand_stays(a_session: Panel) -> None:
-    import slicer
 
     painted = np.zeros(SHAPE, np.uint8)
     painted[1:4, 1:4, CENTRE[2]] = 1
-    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    paint(a_session, painted)
     a_session.click(CENTRE)
     a_session.logic.accept()
     assert a_session.segment("lesion")[1:4, 1:4, CENTRE[2]].all()
@@ -334,15 +342,12 @@ def test_what_was_painted_by_hand_stays(a_session: Panel) -> None:
 
 
 def test_painting_by_hand_after_acceptance_ends_undo_of_it(a_session: Panel) -> None:
-    import slicer
 
     a_session.click(CENTRE)
     a_session.logic.accept()
     painted = a_session.segment("lesion")
     painted[1:4, 1:4, 2] = True
-    slicer.util.updateSegmentBinaryLabelmapFromArray(
-        painted.T.astype(np.uint8), a_session.segmentation, "lesion", a_session.volume
-    )
+    paint(a_session, painted)
     a_session.logic.undo()
     np.testing.assert_array_equal(a_session.segment("lesion"), painted)
     assert a_session.count_points() == (0, 0)
@@ -443,6 +448,38 @@ def test_new_segment_is_added_on_request(a_session: Panel) -> None:
     assert not a_session.segment("lesion").any()
 
 
+def test_segment_can_be_added_without_choosing_it(a_session: Panel) -> None:
+    segment_id = a_session.logic.addSegment(a_session.volume, a_session.segmentation)
+    assert a_session.segmentation.GetSegmentation().GetNumberOfSegments() == 3
+    assert a_session.logic.promptNodes.segmentID == "lesion"
+    a_session.choose(a_session.volume, a_session.segmentation, segment_id)
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    assert a_session.segment(segment_id)[CENTRE]
+
+
+@pytest.mark.parametrize("bent", ["volume", "segmentation"])
+@pytest.mark.parametrize("segment_id", ["", "organ"])
+def test_refused_choice_changes_nothing(
+    a_session: Panel, bend: Callable[..., None], bent: str, segment_id: str
+) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    bend(getattr(a_session, bent))
+    nodes = a_session.scene.GetNumberOfNodes()
+    with pytest.raises(SceneError, match="under the non-linear transform 'Bend'"):
+        a_session.logic.setTarget(a_session.volume, a_session.segmentation, segment_id)
+    assert a_session.scene.GetNumberOfNodes() == nodes
+    assert a_session.segmentation.GetSegmentation().GetSegmentIDs() == ("lesion", "organ")
+    assert a_session.logic.promptNodes.segmentID == a_session.logic.editorNode.GetSelectedSegmentID() == "lesion"
+    getattr(a_session, bent).SetAndObserveTransformNodeID(None)
+    assert a_session.segment("lesion").any()
+    a_session.logic.undo()
+    assert not a_session.segment("lesion").any()
+
+
 def test_segment_editor_masking_holds(a_session: Panel) -> None:
     node = a_session.logic.editorNode
     node.SourceVolumeIntensityMaskOn()
@@ -496,11 +533,10 @@ def test_colour_image_is_segmented_too(a_panel: Panel, voxels: np.ndarray, an_el
 
 
 def test_propagation_starts_from_what_was_corrected_by_hand(a_session: Panel) -> None:
-    import slicer
 
     painted = np.zeros(SHAPE, np.uint8)
     painted[CENTRE[0] - 3 : CENTRE[0] + 4, CENTRE[1] - 3 : CENTRE[1] + 4, CENTRE[2]] = 1
-    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    paint(a_session, painted)
     a_session.look_at(CENTRE)
     a_session.logic.propagate(a_session.view)
     a_session.wait()
@@ -590,6 +626,77 @@ def test_cancelled_propagation_keeps_what_was_done(a_session: Panel, an_ellipsoi
     assert a_session.segment("lesion").sum() < an_ellipsoid.sum()
     assert a_session.segment("lesion")[CENTRE]
     assert a_session.model.encoded - planes < SHAPE[2]
+
+
+def test_propagation_that_breaks_down_leaves_no_trace(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*arguments: object) -> Decoding:
+        raise MemoryError("the graphics card is full")
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    accepted = a_session.segment("lesion")
+    painted = accepted.copy()
+    painted[1:4, 1:4, CENTRE[2]] = True
+    paint(a_session, painted)
+    target = a_session.logic._requireTarget()
+    steps, labels = target.session.steps, target.session.labelmap.copy()
+    changes: list[bool] = []
+    monkeypatch.setattr(a_session.logic, "_onChanged", lambda: changes.append(a_session.logic.isPropagating))
+    monkeypatch.setattr(a_session.model, "decode", decode)
+    a_session.logic.propagate()
+    with pytest.raises(MemoryError, match="the graphics card is full"):
+        a_session.wait()
+    assert changes[-1] is False
+    assert target.session.steps == steps
+    np.testing.assert_array_equal(target.session.labelmap, labels)
+    np.testing.assert_array_equal(a_session.segment("lesion"), painted)
+
+
+def test_propagation_that_cannot_be_written_leaves_no_trace(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+
+    def write(*arguments: object) -> None:
+        raise MemoryError("the memory is full")
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    accepted = a_session.segment("lesion")
+    session = a_session.logic._requireTarget().session
+    a_session.logic.propagate()
+    monkeypatch.setattr(SegmentWriter, "write", write)
+    with pytest.raises(MemoryError, match="the memory is full"):
+        a_session.wait()
+    np.testing.assert_array_equal(session.labelmap > 0, accepted)
+    a_session.logic.undo()
+    assert not session.labelmap.any()
+
+
+def test_session_that_does_not_close_is_let_go_of_all_the_same(
+    a_session: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_session.click(CENTRE)
+    a_session.choose(a_session.volume, a_session.segmentation, "organ")
+    a_session.click(CENTRE)
+    first, second = a_session.logic._targets.values()
+    end_first, end_second = first.session.close, second.session.close
+    closed: list[str] = []
+
+    def close() -> None:
+        end_first()
+        raise RuntimeError("an error in the background")
+
+    monkeypatch.setattr(first.session, "close", close)
+    monkeypatch.setattr(second.session, "close", lambda: closed.append("second") or end_second())
+    points = a_session.points()
+    with pytest.raises(RuntimeError, match="an error in the background"):
+        a_session.logic.close()
+    assert closed == ["second"]
+    assert not a_session.logic.hasTarget
+    assert a_session.logic.mask is None
+    assert not a_session.logic.canUndo
+    assert a_session.scene.GetFirstNodeByName("Preview") is None
+    points.AddControlPointWorld(0.0, 0.0, 0.0)
+    assert a_session.later == []
 
 
 def test_nothing_else_is_done_during_a_propagation(a_session: Panel) -> None:
@@ -1003,11 +1110,10 @@ def test_undone_acceptance_stays_undone_in_a_saved_scene(a_session: Panel, tmp_p
 
 
 def test_what_was_painted_by_hand_on_an_accepted_plane_stays_in_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
-    import slicer
 
     painted = np.zeros(SHAPE, np.uint8)
     painted[1:4, 1:4, CENTRE[2]] = 1
-    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    paint(a_session, painted)
     a_session.click(CENTRE)
     a_session.logic.accept()
     mask = a_session.logic.mask

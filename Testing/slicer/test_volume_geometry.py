@@ -163,11 +163,10 @@ def test_view_beside_the_volume_is_refused(
         shown_plane(a_slice_view, an_oblique_volume if turned else a_volume)
 
 
-def test_nonlinear_parent_transform_is_refused(a_scene: Any, a_volume: Any, a_slice_view: Any) -> None:
+def test_nonlinear_parent_transform_is_refused(a_volume: Any, a_slice_view: Any, bend: Callable[..., None]) -> None:
     from InteractiveAdaptSegLib.Errors import SceneError
 
-    bend = a_scene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Bend")
-    a_volume.SetAndObserveTransformNodeID(bend.GetID())
+    bend(a_volume)
     with pytest.raises(SceneError, match="'Volume' is under the non-linear transform 'Bend': harden"):
         shown_plane(a_slice_view, a_volume)
 
