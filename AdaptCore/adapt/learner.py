@@ -19,7 +19,8 @@ from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, le
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.models.base import AdaptableModel, Model, Question
-from AdaptCore.predict.plane import Example, answer, binarize
+from AdaptCore.predict.learning import Example
+from AdaptCore.predict.plane import answer, binarize
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from AdaptCore.adapt.losses import click_loss, label_loss, score_loss, tether_lo
 from AdaptCore.adapt.pseudo_labels import PseudoLabel, pseudo_label
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.models.base import AdaptableModel, Question
-from AdaptCore.predict.plane import Example
+from AdaptCore.predict.learning import Example
 
 
 @dataclass(frozen=True, eq=False)

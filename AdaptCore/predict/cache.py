@@ -30,6 +30,7 @@ class EmbeddingKey:
     crop: CropWindow | None = None
 
     def cropped(self, crop: CropWindow | None) -> EmbeddingKey:
+        """The key of a window of the same plane, None for the whole plane."""
         return replace(self, crop=crop)
 
 
@@ -56,43 +57,20 @@ class EmbeddingCache:
         self._nbytes = 0
         self._lock = Lock()
 
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._entries)
-
-    def __contains__(self, key: EmbeddingKey) -> bool:
-        with self._lock:
-            return key in self._entries
-
-    @property
-    def nbytes(self) -> int:
-        with self._lock:
-            return self._nbytes
-
-    def get(self, key: EmbeddingKey) -> Embedding | None:
-        with self._lock:
-            return self._touch(key)
-
-    def put(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        with self._lock:
-            self._store(key, embedding)
-
     def get_or_compute(self, key: EmbeddingKey, compute: Callable[[], Embedding]) -> Embedding:
-        """The kept embedding, or the computed one; a thread that asks meanwhile waits for the first one's result."""
+        """The kept embedding, or the computed one; a thread that asks meanwhile waits for the first one's result.
+
+        An error of `compute` is raised to all who wait for it, and nothing is kept.
+        """
         with self._lock:
-            found = self._touch(key)
-            if found is not None:
-                return found
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
             pending = self._pending.get(key)
             if pending is None:
                 mine: Future[Embedding] = Future()
                 self._pending[key] = mine
         return self._compute(key, mine, compute) if pending is None else pending.result()
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-            self._nbytes = 0
 
     def _compute(self, key: EmbeddingKey, mine: Future[Embedding], compute: Callable[[], Embedding]) -> Embedding:
         try:
@@ -108,14 +86,7 @@ class EmbeddingCache:
         mine.set_result(embedding)
         return embedding
 
-    def _touch(self, key: EmbeddingKey) -> Embedding | None:
-        if key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
-
     def _store(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        replaced = self._entries.pop(key, None)
-        self._nbytes -= replaced.nbytes if replaced else 0
         if embedding.nbytes > self.max_bytes:
             return
         self._entries[key] = embedding

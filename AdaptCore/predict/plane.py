@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from scipy.special import expit
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.learning import Adapter, Example
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.zoom import (
     CropWindow,
@@ -75,34 +75,6 @@ class Look:
     score: float
     window: CropWindow | None = None
     question: Question | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """What an accepted mask says about one question: the answer that was wanted.
-
-    Attributes:
-        mask: bool (H, W) of what the question's embedding shows.
-        clicks: all clicks that led to the mask and lie there, in its pixels.
-    """
-
-    question: Question
-    mask: np.ndarray
-    clicks: tuple[Click, ...]
-
-
-class Adapter(Protocol):
-    """Changes a model from click to click on one image."""
-
-    def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
-        """A model that has learnt from the latest clicks; the one given stays as it is.
-
-        Args:
-            question: with the latest clicks at the end.
-            added: how many of its clicks are new.
-            logits: float32 (H, W), the answer to the question on what its embedding shows.
-        """
-        ...
 
 
 def binarize(logits: np.ndarray) -> np.ndarray:
@@ -408,14 +380,14 @@ class PlaneSession:
         other._history, other._position = list(self._history), self._position
         return other
 
-    def settle(self, model: Model) -> None:
-        """End the work on this image: later prompts, also after undo, ask `model`; all answers stay.
+    def go_on_with(self, model: Model) -> None:
+        """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
+        self._history = [replace(state, model=model) for state in self._history]
 
-        What the clicks had taught and the questions asked until now are dropped, with the memory they take.
-        """
+    def forget_questions(self) -> None:
+        """Drop what was asked until now, with the memory it takes; answers and prompts stay."""
         self._history = [
-            replace(state, model=model, look=state.look and replace(state.look, question=None))
-            for state in self._history
+            replace(state, look=state.look and replace(state.look, question=None)) for state in self._history
         ]
 
     def examples(self, mask: np.ndarray) -> list[Example]:

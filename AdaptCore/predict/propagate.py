@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt, label
+from scipy.ndimage import label
 
 from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
 from AdaptCore.predict.context import AppearanceContext
+from AdaptCore.predict.masks import depth, dice
 from AdaptCore.predict.plane import EmbeddingSource, binarize
 from AdaptCore.predict.zoom import (
     OUTSIDE_LOGIT,
@@ -179,15 +180,8 @@ def prompts_from(mask: np.ndarray, policy: PropagationPolicy) -> Prompts:
 
 def innermost(mask: np.ndarray) -> Click:
     """A positive click at the pixel of a mask (H, W) that is farthest from its outside; the image border is outside."""
-    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), mask.shape)
+    row, column = np.unravel_index(int(depth(mask).argmax()), mask.shape)
     return Click(float(column), float(row))
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Overlap of two masks, 0 to 1; two empty ones agree."""
-    total = int(first.sum()) + int(second.sum())
-    return 2.0 * int((first & second).sum()) / total if total else 1.0
 
 
 def gather(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
 from types import TracebackType
@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from AdaptCore.errors import PromptError
-from AdaptCore.models.base import Embedding, Model
+from AdaptCore.models.base import Embedding, Model, Question
 from AdaptCore.predict.background import BackgroundWorker
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.geometry import (
@@ -24,6 +24,7 @@ from AdaptCore.predict.geometry import (
     plane_voxels,
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
+from AdaptCore.predict.learning import Example, Learning
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, mask_logits
 from AdaptCore.predict.propagate import (
     Progress,
@@ -31,9 +32,11 @@ from AdaptCore.predict.propagate import (
     Propagation,
     PropagationPolicy,
     gather,
+    innermost,
     propagate_planes,
 )
 from AdaptCore.predict.zoom import ZoomPolicy, zoom_policy
+from AdaptCore.prompts import Prompts
 
 
 class _Origin(IntEnum):
@@ -46,12 +49,13 @@ class _Origin(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Labels and origins of the voxels (flat indices) that one step changes, before and after it."""
+    """Labels and origins of the voxels (flat indices) that one step changes, before and after it; what it taught."""
 
     revision: int
     voxels: np.ndarray
     labels: tuple[np.ndarray, np.ndarray]
     origins: tuple[np.ndarray, np.ndarray]
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,7 @@ class VolumeSession:
         cache: EmbeddingCache | None = None,
         zoom: ZoomPolicy | bool | None = True,
         precompute: int = 2,
+        learner: Learning | None = None,
     ) -> None:
         self.shape = check_volume(volume)
         self._model = model
@@ -99,6 +104,8 @@ class VolumeSession:
         self._cache = EmbeddingCache() if cache is None else cache
         self._zoom = zoom_policy(zoom)
         self._precompute = precompute
+        self._learner = learner
+        self._current: PlaneGeometry | None = None
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
         self._started: dict[PlaneGeometry, int] = {}
@@ -154,6 +161,7 @@ class VolumeSession:
             RuntimeError: this volume session is closed.
         """
         self._forget_unused(geometry)
+        self._turn_to(geometry)
         session = self._sessions.get(geometry)
         if session is None or (session.is_untouched and self._started.get(geometry) != self._revision):
             session = self._new_session(geometry)
@@ -177,6 +185,8 @@ class VolumeSession:
     def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None) -> None:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
 
+        A learner learns from it in the background; undo takes its lesson back, unless another one came after it.
+
         Raises:
             PromptError: there is neither a mask nor a prediction.
             ImageError: the mask is not of the plane's shape.
@@ -185,7 +195,8 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = np.ravel_multi_index(voxels, self.shape)
-        self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))])
+        if self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))]):
+            self._teach(geometry, accepted)
 
     def propagate(
         self,
@@ -201,6 +212,7 @@ class VolumeSession:
 
         The labels of all planes it gives are written as one step of the history, also after cancellation. Where the
         object ends, what was carried to the slices from there to the next confirmed one or the extent's end is cleared.
+        What was accepted is learnt first.
 
         Args:
             progress: called after each plane with (done, at most to do, confidence).
@@ -218,11 +230,13 @@ class VolumeSession:
             )
         first, last = self._check_extent(axis, index, extent)
         self._worker.cancel()
+        if self._learner:
+            self._learner.wait()
         onwards = (range(index + 1, last + 1), range(index - 1, first - 1, -1))
         ended: list[range] = []
         directions = [
             propagate_planes(
-                self._model,
+                self._answering,
                 index,
                 self._start_logits(start),
                 indices,
@@ -241,13 +255,19 @@ class VolumeSession:
         """Take back the last accepted plane or propagation. Does nothing at the start."""
         if self.can_undo:
             self._position -= 1
-            self._restore(self._changes[self._position], 0)
+            change = self._changes[self._position]
+            self._restore(change, 0)
+            if self._learner and change.ticket is not None:
+                self._learner.forget(change.ticket)
 
     def redo(self) -> None:
         """Apply again what was taken back last. Does nothing at the end."""
         if self.can_redo:
-            self._restore(self._changes[self._position], 1)
+            change = self._changes[self._position]
+            self._restore(change, 1)
             self._position += 1
+            if self._learner and change.ticket is not None:
+                self._learner.recall(change.ticket)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until the background work is done; False if `timeout` seconds passed before."""
@@ -256,6 +276,10 @@ class VolumeSession:
     def close(self) -> None:
         """End the background thread; planes can then no longer be asked for."""
         self._worker.close()
+
+    @property
+    def _answering(self) -> Model:
+        return self._learner.model if self._learner else self._model
 
     @property
     def _revision(self) -> int:
@@ -277,7 +301,39 @@ class VolumeSession:
     def _new_session(self, geometry: PlaneGeometry) -> PlaneSession:
         image, source = self._image(geometry)
         prior = plane_labels(self._labels, geometry) if self._is_written(geometry) else None
-        return PlaneSession(self._model, image, cache=self._cache, zoom=self._zoom, source=source, prior=prior)
+        return PlaneSession(
+            self._answering,
+            image,
+            cache=self._cache,
+            zoom=self._zoom,
+            source=source,
+            prior=prior,
+            adapter=self._learner,
+        )
+
+    def _turn_to(self, geometry: PlaneGeometry) -> None:
+        """The work on the plane before this one ends: what its clicks had taught is dropped."""
+        if self._learner and geometry != self._current:
+            for plane in (self._current, geometry):
+                if plane in self._sessions:
+                    self._sessions[plane].go_on_with(self._answering)
+        self._current = geometry
+
+    def _teach(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
+        """Let an accepted plane's mask (H, W) be learnt, with its questions or else with a click in its middle."""
+        if self._learner is None:
+            return
+        session = self._sessions.get(geometry)
+        examples = session.examples(mask) if session else []
+        if not examples and mask.any():
+            click = innermost(mask)
+            examples = [Example(Question(self._encoder(geometry)(None), Prompts((click,))), mask, (click,))]
+        if examples:
+            latest = self._changes[self._position - 1]
+            self._changes[self._position - 1] = replace(latest, ticket=self._learner.learn(examples))
+        if session:
+            session.go_on_with(self._answering)
+            session.forget_questions()
 
     def _forget_unused(self, wanted: PlaneGeometry) -> None:
         """Drop the sessions of other planes that were never prompted: each holds an image, and is soon made again."""
@@ -367,10 +423,10 @@ class VolumeSession:
         index_type = np.int32 if self._labels.size < 2**31 else np.int64
         return _Part(part.voxels[differs].astype(index_type), part.labels[differs].astype(np.uint8), part.origin)
 
-    def _apply(self, parts: Sequence[_Part]) -> None:
-        """Make changed parts one step of the history; none if nothing changes."""
+    def _apply(self, parts: Sequence[_Part]) -> bool:
+        """Make changed parts one step of the history; False and none if nothing changes."""
         if not any(part.voxels.size for part in parts):
-            return
+            return False
         voxels = np.concatenate([part.voxels for part in parts])
         old = self._labels.reshape(-1)[voxels], self._origins.reshape(-1)[voxels]
         labels = np.concatenate([part.labels for part in parts])
@@ -380,6 +436,7 @@ class VolumeSession:
         self._changes = [*self._changes[: self._position], change]
         self._position += 1
         self._restore(change, 1)
+        return True
 
     def _restore(self, change: _Change, side: int) -> None:
         self._labels.reshape(-1)[change.voxels] = change.labels[side]

@@ -1,0 +1,66 @@
+"""What sessions ask of something that learns; `AdaptCore.adapt` provides it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from AdaptCore.models.base import Model, Question
+from AdaptCore.prompts import Click
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """What an accepted mask says about one question: the answer that was wanted.
+
+    Attributes:
+        mask: bool (H, W) of what the question's embedding shows.
+        clicks: all clicks that led to the mask and lie there, in its pixels.
+    """
+
+    question: Question
+    mask: np.ndarray
+    clicks: tuple[Click, ...]
+
+
+class Adapter(Protocol):
+    """Changes a model from click to click on one image."""
+
+    def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
+        """A model that has learnt from the latest clicks; the one given stays as it is.
+
+        Args:
+            question: with the latest clicks at the end.
+            added: how many of its clicks are new.
+            logits: float32 (H, W), the answer to the question on what its embedding shows.
+        """
+        ...
+
+
+class Learning(Adapter, Protocol):
+    """Learns from accepted masks; its model is another one after each."""
+
+    @property
+    def model(self) -> Model:
+        """The model with what is known at this moment; it never changes itself."""
+        ...
+
+    def learn(self, examples: Sequence[Example]) -> int:
+        """Learn from an accepted mask, at least one example, in the background; gives a ticket for `forget`."""
+        ...
+
+    def forget(self, ticket: int) -> bool:
+        """Take back the lesson of the last accepted mask; False if another one came after it."""
+        ...
+
+    def recall(self, ticket: int) -> bool:
+        """Learn again what was taken back last; False if that is not the ticket's."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Sleep until all lessons are learnt; False if `timeout` seconds passed before."""
+        ...
