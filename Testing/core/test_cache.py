@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,26 +30,33 @@ def a_key(name: str) -> EmbeddingKey:
     return EmbeddingKey("model", name, None, None)
 
 
+def computed(cache: EmbeddingCache, names: str, floats: int = 10) -> str:
+    """Ask for an embedding of each name; gives the names of those that had to be computed."""
+    done: list[str] = []
+
+    def compute(name: str) -> Embedding:
+        done.append(name)
+        return an_embedding(floats)
+
+    for name in names:
+        cache.get_or_compute(a_key(name), partial(compute, name))
+    return "".join(done)
+
+
 def test_least_recently_used_embedding_goes_first():
     cache = EmbeddingCache(max_bytes=3 * 40)
-    for name in "abc":
-        cache.put(a_key(name), an_embedding(10))
-    cache.get(a_key("a"))
-    cache.put(a_key("d"), an_embedding(10))
-    assert [a_key(name) in cache for name in "abcd"] == [True, False, True, True]
-    assert cache.nbytes == 120
+    assert computed(cache, "abcad") == "abcd"
+    assert computed(cache, "acdb") == "b"
 
 
-def test_memory_never_exceeds_the_bound():
+def test_embeddings_make_room_for_a_larger_one_and_are_kept_beside_one_that_is_too_large():
     cache = EmbeddingCache(max_bytes=100)
-    cache.put(a_key("small"), an_embedding(10))
-    cache.put(a_key("large"), an_embedding(26))
-    assert a_key("large") not in cache
-    assert cache.nbytes == 40
-    cache.put(a_key("small"), an_embedding(20))
-    assert (cache.nbytes, len(cache)) == (80, 1)
-    cache.clear()
-    assert (cache.nbytes, len(cache)) == (0, 0)
+    computed(cache, "ab")
+    assert computed(cache, "x", floats=26) == computed(cache, "x", floats=26) == "x"
+    assert computed(cache, "ab") == ""
+    assert computed(cache, "y", floats=25) == "y"
+    assert computed(cache, "y", floats=25) == ""
+    assert computed(cache, "ab") == "ab"
 
 
 def test_key_depends_on_voxels_plane_window_model_and_crop():
