@@ -15,7 +15,11 @@ from AdaptCore.errors import PromptError
 
 @dataclass(frozen=True)
 class Click:
-    """A point on the object (positive) or on the background (negative)."""
+    """A point on the object (positive) or on the background (negative).
+
+    Raises:
+        PromptError: a coordinate is not finite.
+    """
 
     x: float
     y: float
@@ -28,7 +32,11 @@ class Click:
 
 @dataclass(frozen=True)
 class Box:
-    """An axis-aligned box around the object, x0 < x1 and y0 < y1."""
+    """An axis-aligned box around the object, x0 < x1 and y0 < y1.
+
+    Raises:
+        PromptError: a corner is not finite, or the box has no width or height.
+    """
 
     x0: float
     y0: float
@@ -50,14 +58,12 @@ class Prompts:
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
 
-    def with_click(self, click: Click) -> Prompts:
-        return replace(self, clicks=(*self.clicks, click))
-
     def with_scribble(self, stroke: Iterable[Click]) -> Prompts:
-        """A stroke is a run of clicks of one sign; they count as one user action."""
+        """The same prompts with a stroke after them: a run of clicks of one sign that is one user action."""
         return replace(self, clicks=(*self.clicks, *stroke))
 
     def with_box(self, box: Box) -> Prompts:
+        """The same prompts with this box, in place of an earlier one."""
         return replace(self, box=box)
 
     def shifted(self, dx: float, dy: float) -> Prompts:

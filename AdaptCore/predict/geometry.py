@@ -71,6 +71,7 @@ class PlaneGeometry:
 
     @property
     def is_axis_aligned(self) -> bool:
+        """Whether the plane's pixels are voxels of one slice."""
         return self.axis is not None
 
     def voxel(self, x: float, y: float) -> tuple[float, float, float]:
@@ -129,7 +130,11 @@ def axis_plane(volume_shape: Sequence[int], axis: int, index: int) -> PlaneGeome
 def oblique_plane(
     origin: Sequence[float], x_step: Sequence[float], y_step: Sequence[float], shape: tuple[int, int]
 ) -> PlaneGeometry:
-    """The plane with its first pixel's centre at `origin` and the next ones `x_step` and `y_step` away, in voxels."""
+    """The plane with its first pixel's centre at `origin` and the next ones `x_step` and `y_step` away, in voxels.
+
+    Raises:
+        ImageError: the steps span no plane, a number is not finite, or the shape (H, W) is empty.
+    """
     return PlaneGeometry(np.column_stack((x_step, y_step, origin)).astype(np.float64), shape)
 
 
@@ -146,19 +151,12 @@ def extract(volume: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
     return _resample(volume, geometry) if exact is None else exact
 
 
-def insert(target: np.ndarray, geometry: PlaneGeometry, mask: np.ndarray, value: int = 1) -> None:
-    """Write `value` into the labelmap `target` (i, j, k) where the plane passes and its mask (H, W) is set.
+def check_mask(mask: np.ndarray, geometry: PlaneGeometry) -> None:
+    """Insist on a mask of the plane's shape.
 
     Raises:
-        ImageError: the mask is not of the plane's shape.
+        ImageError: it has another one.
     """
-    check_mask(mask, geometry)
-    voxels, rows, columns = plane_voxels(target.shape, geometry)
-    chosen = mask[rows, columns].astype(bool)
-    target[tuple(axis[chosen] for axis in voxels)] = value
-
-
-def check_mask(mask: np.ndarray, geometry: PlaneGeometry) -> None:
     if mask.shape != geometry.shape:
         raise ImageError(f"mask of shape {mask.shape} on a plane of {geometry.shape}: the same shape is wanted")
 

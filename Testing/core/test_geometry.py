@@ -13,15 +13,23 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.predict.geometry import (
     PlaneGeometry,
     axis_plane,
+    check_mask,
     check_volume,
     extract,
-    insert,
     oblique_plane,
     plane_labels,
     plane_voxels,
 )
 
 SHAPE = (5, 7, 6)
+
+
+def written(shape: tuple[int, int, int], plane: PlaneGeometry, mask: np.ndarray) -> np.ndarray:
+    """A labelmap with a mask on the voxels that its plane passes."""
+    labels = np.zeros(shape, np.uint8)
+    voxels, rows, columns = plane_voxels(shape, plane)
+    labels[voxels] = mask[rows, columns]
+    return labels
 
 
 @pytest.fixture
@@ -94,18 +102,16 @@ def test_plane_beside_the_volume_is_refused(a_volume):
         extract(a_volume, axis_plane(SHAPE, 2, 3).moved((0, 0, 50)))
 
 
-def test_insert_writes_only_where_the_mask_is_set():
-    target = np.full(SHAPE, 9, np.uint8)
+def test_pixels_of_a_slice_are_its_voxels():
     mask = np.zeros((7, 5), bool)
     mask[6, 1] = mask[0, 4] = True
-    insert(target, axis_plane(SHAPE, 2, 3), mask, value=2)
-    assert sorted(map(tuple, np.argwhere(target != 9))) == [(1, 6, 3), (4, 0, 3)]
-    assert target[1, 6, 3] == 2
+    labels = written(SHAPE, axis_plane(SHAPE, 2, 3), mask)
+    assert sorted(map(tuple, np.argwhere(labels))) == [(1, 6, 3), (4, 0, 3)]
 
 
-def test_insert_refuses_a_mask_of_another_shape():
+def test_mask_of_another_shape_than_its_plane_is_refused():
     with pytest.raises(ImageError, match="same shape"):
-        insert(np.zeros(SHAPE, np.uint8), axis_plane(SHAPE, 2, 3), np.ones((5, 7), bool))
+        check_mask(np.ones((5, 7), bool), axis_plane(SHAPE, 2, 3))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -120,10 +126,9 @@ def test_plane_of_an_axis_passes_each_voxel_of_its_slice_once(axis):
 def test_coarse_oblique_plane_fills_its_layer_without_holes():
     step = 2 * math.sqrt(0.5)
     plane = oblique_plane((0, 0, 0), (step, 0, step), (0, 2, 0), (10, 12))
-    target = np.zeros((16, 18, 20), np.uint8)
-    insert(target, plane, np.ones(plane.shape, bool))
-    assert target.sum() == 16 * 18
-    assert all(target[i, j, i] == 1 for i in range(16) for j in range(18))
+    labels = written((16, 18, 20), plane, np.ones(plane.shape, bool))
+    assert labels.sum() == 16 * 18
+    assert all(labels[i, j, i] == 1 for i in range(16) for j in range(18))
 
 
 @settings(max_examples=50, deadline=None)
@@ -131,10 +136,9 @@ def test_coarse_oblique_plane_fills_its_layer_without_holes():
 def test_mask_written_to_a_slice_is_read_back(axis, data):
     plane = axis_plane(SHAPE, axis, data.draw(st.integers(0, SHAPE[axis] - 1)))
     mask = np.random.default_rng(data.draw(st.integers(0, 1000))).random(plane.shape) > 0.5
-    target = np.zeros(SHAPE, np.uint8)
-    insert(target, plane, mask)
-    assert np.array_equal(extract(target, plane) > 0, mask)
-    assert target.sum() == mask.sum()
+    labels = written(SHAPE, plane, mask)
+    assert np.array_equal(extract(labels, plane) > 0, mask)
+    assert labels.sum() == mask.sum()
 
 
 @settings(max_examples=50, deadline=None)
@@ -229,6 +233,5 @@ def test_labels_of_an_axis_plane_are_its_slice():
 def test_tilted_plane_that_was_written_reads_back_without_holes(pixel):
     x_step, y_step = np.array([0.9, 0, 0.43]), np.array([0, 0.96, 0.27])
     plane = oblique_plane((2, 2, 3), x_step * pixel, y_step * pixel, (30, 30))
-    labels = np.zeros((40, 40, 40), np.uint8)
-    insert(labels, plane, np.ones(plane.shape, bool))
+    labels = written((40, 40, 40), plane, np.ones(plane.shape, bool))
     assert plane_labels(labels, plane)[1:-1, 1:-1].all()

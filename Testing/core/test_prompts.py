@@ -24,11 +24,11 @@ def test_box_without_a_size_is_refused(corners):
 
 def test_adding_a_prompt_gives_a_new_object():
     empty = Prompts()
-    clicked = empty.with_click(Click(1, 2)).with_scribble([Click(3, 4, False), Click(5, 6, False)])
-    boxed = clicked.with_box(Box(0, 0, 4, 4))
+    clicked = empty.with_scribble([Click(1, 2)]).with_scribble([Click(3, 4, False), Click(5, 6, False)])
+    boxed = clicked.with_box(Box(9, 9, 11, 11)).with_box(Box(0, 0, 4, 4))
     assert empty.clicks == ()
     assert boxed.clicks == (Click(1, 2), Click(3, 4, False), Click(5, 6, False))
-    assert clicked.box is None
+    assert (clicked.box, boxed.box) == (None, Box(0, 0, 4, 4))
     with pytest.raises(dataclasses.FrozenInstanceError):
         boxed.box = None  # type: ignore[misc]
 
