@@ -465,7 +465,8 @@ class SegmentationLogic:
 
     def _observe(self, target: Target) -> None:
         volumeNode = target.volumeNode
-        self._observations.add(volumeNode, volumeNode.ImageDataModifiedEvent, self._onVoxelsModified)
+        self._observations.add(volumeNode, volumeNode.ImageDataModifiedEvent, self._onImageModified)
+        self._observations.add(volumeNode, vtk.vtkCommand.ModifiedEvent, self._onVolumeModified)
         for node in target.prompts.pointNodes:
             for event, method in (
                 (node.PointPositionDefinedEvent, self._onPointPlaced),
@@ -548,10 +549,19 @@ class SegmentationLogic:
         if not self._writer.canRedo:
             self._history.dropUndone(isWrite)
 
-    def _onVoxelsModified(self, caller: Any, event: str) -> None:
-        """Sessions on the old voxels end; the current one begins anew with the prompts that the scene holds."""
+    def _onImageModified(self, caller: Any, event: str) -> None:
+        self._beginAnew([target for target in self._targets.values() if target.volumeNode is caller])
+
+    def _onVolumeModified(self, caller: Any, event: str) -> None:
+        """Slicer reports nothing else than this when a script has changed the voxels in place."""
+        old = [target for target in self._targets.values() if target.volumeNode is caller and target.hasOldVoxels]
+        if old:
+            self._beginAnew(old)
+
+    def _beginAnew(self, old: list[Target]) -> None:
+        """Sessions on old voxels end; the current one begins anew with the prompts that the scene holds."""
         current = self._target
-        self._dropTargets([target for target in self._targets.values() if target.volumeNode is caller])
+        self._dropTargets(old)
         if current is not None and self._target is None:
             nodes = current.volumeNode, current.segmentationNode, current.segmentID
             self._defer(lambda: self._takeUpAgain(*nodes))

@@ -14,6 +14,7 @@ from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Prompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+from InteractiveAdaptSegLib.VolumeGeometry import voxelTime
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -45,10 +46,17 @@ class Target:
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
+    _voxelTime: int = 0
 
     @cached_property
     def session(self) -> VolumeSession:
+        self._voxelTime = voxelTime(self.volumeNode)
         return self.openSession(self)
+
+    @property
+    def hasOldVoxels(self) -> bool:
+        """Whether the volume was changed in place since the session was opened."""
+        return "session" in self.__dict__ and voxelTime(self.volumeNode) != self._voxelTime
 
     def takeUp(self, session: VolumeSession) -> None:
         """Bring a new session to where the scene left off.

@@ -43,6 +43,13 @@ def voxelArray(volumeNode: Any) -> np.ndarray:
     return voxels
 
 
+def voxelTime(volumeNode: Any) -> int:
+    """A number that changes when the voxels are changed in place, as scripts do; 0 without an image."""
+    image = volumeNode.GetImageData()
+    scalars = image.GetPointData().GetScalars() if image else None
+    return scalars.GetMTime() if scalars else 0
+
+
 def _greyOrColour(voxels: np.ndarray, name: str) -> np.ndarray:
     components = voxels.shape[3]
     if components == 1:
@@ -157,11 +164,9 @@ def _obliquePlane(
     width, height = (max(1, int(np.ceil(side / step - 1e-6))) for side in size)
     centre = view[:3, 3] + right * (low[0] + step / 2) + down * (low[1] + step / 2)
     toVoxels = np.linalg.inv(toWorld)
-    origin = worldPoint(toVoxels, centre)
     steps = toVoxels[:3, :3] @ np.column_stack((right, down)) * step
-    return oblique_plane(
-        origin.round(DECIMALS), steps[:, 0].round(DECIMALS), steps[:, 1].round(DECIMALS), (height, width)
-    )
+    origin, xStep, yStep = np.vstack((worldPoint(toVoxels, centre), steps.T)).round(DECIMALS).tolist()
+    return oblique_plane(origin, xStep, yStep, (height, width))
 
 
 def _crossSection(view: np.ndarray, toWorld: np.ndarray, shape: np.ndarray) -> np.ndarray:

@@ -817,12 +817,23 @@ def test_changed_voxels_are_answered_anew(a_session: Panel) -> None:
 
     a_session.click(CENTRE)
     slicer.util.arrayFromVolume(a_session.volume)[:] = 0
-    slicer.util.arrayFromVolume(a_session.volume)[CENTRE[2], 10:14, 20:24] = 500
+    slicer.util.arrayFromVolume(a_session.volume)[:, 14:28, 20:34] = 500
     slicer.util.arrayFromVolumeModified(a_session.volume)
     a_session.catch_up()
     assert a_session.count_points() == (1, 0)
-    a_session.click((21, 11, CENTRE[2]))
-    assert a_session.logic.mask[11, 21]
+    assert a_session.logic.showPlane(a_session.view)
+    wanted = np.zeros(SHAPE[1::-1], bool)
+    wanted[14:28, 20:34] = True
+    assert dice(a_session.logic.mask, wanted) > 0.85
+
+
+def test_volume_that_keeps_its_voxels_keeps_its_session(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.volume.SetName("renamed")
+    a_session.volume.SetOrigin(1.0, 2.0, 3.0)
+    a_session.catch_up()
+    assert a_session.logic.canUndo
+    assert a_session.logic.mask[CENTRE[1], CENTRE[0]]
 
 
 @pytest.mark.parametrize("role", ["volume", "segmentation", "points", "prompts"])
@@ -1098,14 +1109,18 @@ def test_corrected_plane_of_a_propagation_is_still_accepted_in_a_saved_scene(
     other.logic.close()
 
 
-def test_undone_acceptance_stays_undone_in_a_saved_scene(a_session: Panel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps, is_accepted", [(["undo"], False), (["undo", "redo"], True)])
+def test_undone_and_redone_acceptance_come_back_as_they_are(
+    a_session: Panel, tmp_path: Path, steps: list[str], is_accepted: bool
+) -> None:
     a_session.click(CENTRE)
     a_session.logic.accept()
-    a_session.logic.undo()
+    for step in steps:
+        getattr(a_session.logic, step)()
     other = save_and_reload(a_session, tmp_path)
     other.look_at(CENTRE)
     assert other.logic.showPlane(other.view)
-    assert not other.logic.isAccepted
+    assert other.logic.isAccepted is is_accepted
     other.logic.close()
 
 
