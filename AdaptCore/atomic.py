@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def atomic_target(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
         _flush_to_disk(temporary)
         temporary.replace(target)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,8 +46,10 @@ def check_folder(path: Path) -> None:
     """Check, before long work begins, that a file can be written at `path`.
 
     Raises:
-        OutputError: its folder is missing or read-only, or a folder or read-only file is in its place.
+        OutputError: no file can have this name, its folder is missing or read-only, or a folder or read-only file is
+            in its place.
     """
+    _check_name(path)
     folder = path.resolve().parent
     if not folder.is_dir():
         raise OutputError(f"{path}: the folder {folder} does not exist; an existing folder is wanted")
@@ -61,8 +63,35 @@ def check_folder(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise OutputError(
-            f"{path}: the folder {folder} cannot be written ({error.strerror}); another one is wanted"
+            f"{path}: the folder {folder} cannot be written ({_reason(error)}); another one is wanted"
         ) from error
+
+
+def prepare_folder(folder: Path, names: Iterable[str]) -> None:
+    """Make a folder with its parents where it is missing, and check that files of these names can be written there.
+
+    Raises:
+        OutputError: it cannot be made, or as `check_folder`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder}: the folder cannot be made ({_reason(error)}); another one is wanted") from error
+    for name in names:
+        check_folder(folder / name)
+
+
+def _check_name(path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written ({_reason(error)}); another file name is wanted") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _flush_to_disk(path: Path) -> None:

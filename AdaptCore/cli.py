@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from AdaptCore import __version__
 from AdaptCore.commands import bench, demo, models, segment, train
+from AdaptCore.commands.console import plain_warnings
 from AdaptCore.errors import AdaptSegError
 
 COMMANDS = (segment, demo, models, train, bench)
@@ -23,11 +24,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; input that cannot be used gives one line on stderr and exit status 2."""
+    """Run one command; input that cannot be used gives one line on stderr and exit status 2, a warning one line."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-    except AdaptSegError as error:
+        with plain_warnings():
+            arguments.run(arguments)
+    except (AdaptSegError, OSError) as error:
         print(f"adaptseg: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

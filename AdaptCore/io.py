@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,10 @@ POSITION, SERIES_NUMBER = "0020|0032", "0020|0011"
 SEGMENT_COLOURS = ("0.9 0.62 0", "0.34 0.71 0.91", "0 0.62 0.45", "0.8 0.47 0.65", "0.94 0.89 0.26", "0.84 0.37 0")
 SMALLEST_DETERMINANT = 1e-6
 """Below it, a plane's axes in the patient cannot be told in two dimensions (sagittal and coronal planes)."""
+PNG_HEADER, PNG_FORMAT, PNG_HEADER_CHECKSUM = slice(12, 29), slice(24, 26), slice(29, 33)
+"""Bytes of a PNG; its format is bits and colour type (PNG specification, 11.2.1)."""
+ALIKE_FORMATS = {bytes((8, 4)): bytes((16, 0)), bytes((16, 4)): bytes((8, 6))}
+"""Grey with alpha, which ITK does not read -> a format that lays out the same bytes: plain grey of 16 bits, or RGBA."""
 STDERR = 2
 _STDERR_LOCK = threading.Lock()
 
@@ -93,7 +99,7 @@ def read_volume(path: str | Path) -> Volume:
 
     Raises:
         ImageError: nothing is there, or it may not be read, is empty, damaged, no image, not 2D or 3D, or not of 1 or 3
-            channels.
+            channels (besides the alpha channel of a PNG, which is left out with a warning).
     """
     path = Path(path)
     try:
@@ -237,17 +243,50 @@ def _add_segments(image: sitk.Image, names: Mapping[int, str]) -> None:
 
 
 def _read_file(path: Path) -> sitk.Image:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(_reader_name(path))
-    reader.SetFileName(str(path))
+    reader = _reader_name(path)
     try:
         check_whole(path)
-        with _quiet_itk():
-            reader.ReadImageInformation()
-            _check_kind(path, reader.GetSize(), reader.GetNumberOfComponents(), reader.GetPixelID())
-            return reader.Execute()
+        if reader == "PNGImageIO" and _png_format(path) in ALIKE_FORMATS:
+            return _read_grey_with_alpha(path)
+        return _read_with_itk(path, reader, path)
     except (RuntimeError, OSError) as error:
         raise ImageError(f"{path}: cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
+
+
+def _read_with_itk(stored: Path, reader_name: str, path: Path) -> sitk.Image:
+    """Read the file `stored`; errors name `path`."""
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(reader_name)
+    reader.SetFileName(str(stored))
+    with _quiet_itk():
+        reader.ReadImageInformation()
+        _check_kind(path, reader.GetSize(), reader.GetNumberOfComponents(), reader.GetPixelID())
+        return reader.Execute()
+
+
+def _png_format(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(PNG_FORMAT.stop)[PNG_FORMAT]
+
+
+def _read_grey_with_alpha(path: Path) -> sitk.Image:
+    """Read a copy of the PNG under its alike format, then pick the bytes of the grey."""
+    content = bytearray(path.read_bytes())
+    content[PNG_FORMAT] = ALIKE_FORMATS[bytes(content[PNG_FORMAT])]
+    content[PNG_HEADER_CHECKSUM] = zlib.crc32(content[PNG_HEADER]).to_bytes(4, "big")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "alike.png"
+        copy.write_bytes(content)
+        image = _read_with_itk(copy, "PNGImageIO", path)
+    _warn_of_alpha(path)
+    if image.GetNumberOfComponentsPerPixel() == 1:
+        return sitk.Cast(image // 256, sitk.sitkUInt8)
+    high, low = (sitk.VectorIndexSelectionCast(image, channel, sitk.sitkUInt16) for channel in (0, 1))
+    return high * 256 + low
+
+
+def _warn_of_alpha(path: Path) -> None:
+    warnings.warn(f"{path}: the alpha channel (transparency) is left out", stacklevel=4)
 
 
 def _reader_name(path: Path) -> str:
@@ -265,7 +304,8 @@ def _check_kind(path: Path, size: tuple[int, ...], channels: int, pixel_id: int)
         raise ImageError(f"{path}: the image has {len(size)} dimensions ({shape}); 2 or 3 are wanted")
     if pixel_id in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise ImageError(f"{path}: the voxels are complex numbers; real ones are wanted")
-    if channels not in (1, 3):
+    with_alpha = channels == 4 and path.suffix.lower() == ".png"
+    if channels not in (1, 3) and not with_alpha:
         raise ImageError(f"{path}: the image has {channels} channels; 1 (grey) or 3 (colour) are wanted")
 
 
@@ -348,6 +388,9 @@ def _geometry_of(image: sitk.Image) -> Geometry:
 
 def _as_array(image: sitk.Image, path: Path) -> np.ndarray:
     array = sitk.GetArrayFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() == 4:
+        _warn_of_alpha(path)
+        array = array[..., :3]
     if image.GetDimension() == 2:
         array = array[None]
     array = _finite(np.swapaxes(array, 0, 2), path)

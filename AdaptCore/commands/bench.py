@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from AdaptCore.commands.console import positive, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.clicks import Segmenter
 
 DEFAULT_MODEL = "compact"
 RIVALS = ("growcut", "random-walker")
+MEASURES = {"noc85": "NoC85", "noc90": "NoC90", "fr85": "FR85", "fr90": "FR90"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +50,21 @@ def run_clicks(arguments: argparse.Namespace) -> None:
         summary = summarize(curves, arguments.max_clicks, arguments.seed)
         print(f"\n{name}, seed {arguments.seed}\n{text_table(*report_rows(summary))}\n")
         results[name] = summary | {"seed": arguments.seed, "model": name, "max_clicks": arguments.max_clicks}
+    if len(results) > 1:
+        print(f"Means over the targets, seed {arguments.seed}\n{text_table(*side_by_side(results))}")
     _write(arguments.json, results)
+
+
+def side_by_side(results: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[object]]]:
+    """Header and one row for each method, with its mean over the targets.
+
+    Args:
+        results: method -> what `AdaptCore.evaluate.clicks.summarize` gives; all with the same clicks.
+    """
+    means = {name: result["mean"] for name, result in results.items()}
+    clicks = next(iter(means.values()))["dice"]
+    rows = [[name, *mean["dice"].values(), *(mean[key] for key in MEASURES)] for name, mean in means.items()]
+    return ["method", *(f"Dice@{click}" for click in clicks), *MEASURES.values()], rows
 
 
 def run_latency(arguments: argparse.Namespace) -> None:
@@ -101,13 +119,13 @@ def _add_clicks(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="NAME[,NAME]",
         help=f"model name or checkpoint file, or {' or '.join(RIVALS)}; several run one after the other",
     )
-    parser.add_argument("--max-clicks", type=_positive, default=20, metavar="N")
+    parser.add_argument("--max-clicks", type=positive, default=20, metavar="N")
     parser.set_defaults(run=run_clicks)
 
 
 def _add_latency(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = kinds.add_parser("latency", help="time and memory, beside SAM", description=run_latency.__doc__)
-    parser.add_argument("--rounds", type=_positive, default=20, metavar="N", help="measured planes (default 20)")
+    parser.add_argument("--rounds", type=positive, default=20, metavar="N", help="measured planes (default 20)")
     _add_model(parser)
     _add_output(parser)
     parser.set_defaults(run=run_latency)
@@ -125,8 +143,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets", type=_names, required=True, metavar="T1,T2", help="SET[:SELECTOR], such as busi or drive:obs1"
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N items of each target")
-    parser.add_argument("--seed", type=_whole, default=0, metavar="S")
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most N items of each target")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S")
     parser.add_argument("--no-zoom", dest="zoom", action="store_false", help="without the second look")
     _add_output(parser)
 
@@ -171,16 +189,3 @@ def _names(text: str) -> list[str]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r}: at least one name is wanted")
     return list(dict.fromkeys(names))
-
-
-def _positive(text: str) -> int:
-    value = _whole(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is wanted")
-    return value
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0 is wanted")
-    return int(text)

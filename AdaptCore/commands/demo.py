@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.errors import OutputError, PromptError
+from AdaptCore.commands.console import positive, progress_bar, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.phantom import Phantom
@@ -42,46 +42,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument(
-        "--max-clicks", type=int, default=20, metavar="N", help="the user's patience (default: %(default)s)"
+        "--max-clicks", type=positive, default=20, metavar="N", help="the user's patience (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the phantom and the user (default: %(default)s)")
+    parser.add_argument("--seed", type=whole, default=0, help="of the phantom and the user (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from AdaptCore.commands.console import plain_warnings, progress_bar
-    from AdaptCore.models.registry import load_model
-
-    if arguments.max_clicks < 1:
-        raise PromptError(f"--max-clicks {arguments.max_clicks}: at least 1 is wanted")
-    with plain_warnings():
-        prepare_folder(arguments.out)
-        model = load_model(arguments.model, arguments.device)
-        with progress_bar(arguments.max_clicks, "clicking", unit="click") as bar:
-
-            def show(clicks: int, dice: float) -> None:
-                bar.set_postfix(dice=f"{dice:.3f}")
-                bar.update(clicks - bar.n)
-
-            result = run_demo(model, arguments.out, arguments.seed, arguments.max_clicks, show)
-    print(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
-    print(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make the folder and check that the results can be written there.
+    """Check the folder, then run the demo with a progress bar.
 
     Raises:
-        OutputError: it cannot be made or written.
+        AdaptSegError: model or folder cannot be used.
     """
-    from AdaptCore.atomic import check_folder
+    from AdaptCore.atomic import prepare_folder
+    from AdaptCore.models.registry import load_model
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror}); another one is wanted") from error
-    for name in (IMAGE_NAME, MASK_NAME, REPORT_NAME, PICTURE_NAME):
-        check_folder(folder / name)
+    prepare_folder(arguments.out, (IMAGE_NAME, MASK_NAME, REPORT_NAME, PICTURE_NAME))
+    model = load_model(arguments.model, arguments.device)
+    with progress_bar(arguments.max_clicks, "clicking", unit="click") as bar:
+
+        def show(clicks: int, dice: float) -> None:
+            bar.set_postfix(dice=f"{dice:.3f}")
+            bar.update(clicks - bar.n)
+
+        result = run_demo(model, arguments.out, arguments.seed, arguments.max_clicks, show)
+    print(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
+    print(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
 
 
 def run_demo(

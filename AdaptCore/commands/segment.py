@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AdaptCore.commands.console import progress_bar
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError
 
@@ -44,11 +45,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """A mask uint8 (I, J, K), the intensities that the model saw, and the confidence of each plane across the axis."""
+    """What was segmented.
+
+    Attributes:
+        mask: uint8 (I, J, K).
+        window: the intensities that the model saw.
+        confidences: plane index across the axis -> confidence, 0 to 1.
+        carried: number of planes that propagation gave a mask; None where it was not asked for.
+    """
 
     mask: np.ndarray
     window: Window
     confidences: Mapping[int, float]
+    carried: int | None = None
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,36 +105,39 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check everything that can be checked without the model first, so that bad input costs no time and no file."""
-    from AdaptCore.commands.console import plain_warnings, progress_bar
+    """Check everything that can be checked without the model first, so that bad input costs no time and no file.
+
+    Raises:
+        AdaptSegError: image, prompts, model or result files cannot be used.
+    """
     from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
     from AdaptCore.io import check_contrast, check_output, read_volume, write_mask
     from AdaptCore.models.registry import load_model
 
-    with plain_warnings():
-        window = parse_window(arguments.window)
-        check_output(arguments.out)
-        check_apart(arguments.out, arguments.volume)
-        if arguments.report:
-            check_output(arguments.report, suffixes=REPORT_SUFFIXES)
-            check_apart(arguments.report, arguments.volume)
-        volume = read_volume(arguments.volume)
-        check_contrast(volume, str(arguments.volume))
-        check_output(arguments.out, volume.geometry)
-        axis = choose_axis(volume.geometry, arguments.axis)
-        prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
-        model = load_model(arguments.model, arguments.device)
-        with progress_bar(len(prompts), "segmenting") as bar:
+    window = parse_window(arguments.window)
+    check_output(arguments.out)
+    check_apart(arguments.out, arguments.volume)
+    if arguments.report:
+        check_output(arguments.report, suffixes=REPORT_SUFFIXES)
+        check_apart(arguments.report, arguments.volume)
+    volume = read_volume(arguments.volume)
+    check_contrast(volume, str(arguments.volume))
+    check_output(arguments.out, volume.geometry)
+    axis = choose_axis(volume.geometry, arguments.axis)
+    prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
+    model = load_model(arguments.model, arguments.device)
+    with progress_bar(len(prompts), "segmenting") as bar:
 
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
 
-            result = segment(model, volume, prompts, axis, propagate=arguments.propagate, window=window, progress=show)
-        write_mask(result.mask, volume.geometry, arguments.out)
-        if arguments.report:
-            write_report(make_report(volume, result, prompts, axis, model.name), arguments.report)
-    print(f"{arguments.out}: {describe(result.mask, volume.geometry)}")
+        result = segment(model, volume, prompts, axis, propagate=arguments.propagate, window=window, progress=show)
+    write_mask(result.mask, volume.geometry, arguments.out)
+    if arguments.report:
+        write_report(make_report(volume, result, prompts, axis, model.name), arguments.report)
+    found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
+    print(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
 
 
 def check_apart(path: Path, image: Path) -> None:
@@ -134,7 +146,7 @@ def check_apart(path: Path, image: Path) -> None:
     Raises:
         OutputError: it would, under this name or another one (a link).
     """
-    if not os.access(image, os.F_OK):
+    if not os.path.exists(image):  # noqa: PTH110 (False also for what cannot be a name)
         return
     if path.exists() and path.samefile(image):
         raise OutputError(f"{path}: this is the image itself; another file is wanted")
@@ -180,7 +192,8 @@ def segment(
                     progress(before + done, size)
 
             confidences.update(session.propagate(axis, index, extent=extent, progress=tell).confidences)
-        return Segmentation(session.labelmap.copy(), session.window, dict(sorted(confidences.items())))
+        carried = len(confidences) - len(indices) if propagate else None
+        return Segmentation(session.labelmap.copy(), session.window, dict(sorted(confidences.items())), carried)
 
 
 def _predict_plane(session: VolumeSession, axis: int, index: int, prompts: PlanePrompts) -> float:
@@ -213,6 +226,10 @@ def describe(mask: np.ndarray, geometry: Geometry) -> str:
     return f"{voxels} voxels, {voxels * geometry.voxel_millilitres:.3g} mL"
 
 
+def describe_propagation(carried: int) -> str:
+    return f"carried to {_counted(carried, 'plane')}" if carried else "propagation found the object on no other plane"
+
+
 def make_report(
     volume: Volume, result: Segmentation, prompts: Mapping[int, PlanePrompts], axis: int, model_name: str
 ) -> Report:
@@ -231,6 +248,8 @@ def make_report(
         ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}"),
         ("Mask", describe(result.mask, volume.geometry)),
     ]
+    if result.carried is not None:
+        facts.append(("Propagation", describe_propagation(result.carried)))
     summary = f"One object, segmented on planes across axis {'IJK'[axis]}."
     pictures = result_pictures(scene, axis, sorted(prompts), result.confidences)
     return Report("Segmentation", summary, facts, pictures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from AdaptCore.commands.console import positive, whole
 from AdaptCore.errors import AdaptSegError
 
 
@@ -16,10 +17,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=parse_stages,
         help="SIDE:BATCH:STEPS,... one run of steps per image side (default: the shipped model's recipe)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
-    parser.add_argument("--threads", type=int, help="processor threads of the network (data has a process of its own)")
-    parser.add_argument("--log-every", type=int, default=500, help="steps between rows of the table")
+    parser.add_argument(
+        "--threads", type=positive, help="processor threads of the network (data has a process of its own)"
+    )
+    parser.add_argument("--log-every", type=positive, default=500, help="steps between rows of the table")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
     parser.set_defaults(run=run)
 
@@ -35,6 +38,11 @@ def parse_stages(text: str) -> tuple[tuple[int, int, int], ...]:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Train, with a checkpoint on the way, and write the weights.
+
+    Raises:
+        AdaptSegError: the folder cannot be written, or its checkpoint is missing, foreign, or there without --resume.
+    """
     import torch
 
     from AdaptCore.models.compact import CompactConfig

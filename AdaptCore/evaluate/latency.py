@@ -190,7 +190,7 @@ def summarize(timings: Timings) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any]) -> str:
-    """The result as text: one row a measure and model, then how many times faster the model is than its peer."""
+    """The result as text: one row a measure and model, then the ratios to the peer or, last, why there is none."""
     rows: list[list[object]] = []
     for name, measures in result["models"].items():
         for key, value in measures.items():
@@ -201,8 +201,9 @@ def report(result: dict[str, Any]) -> str:
     lines.append(
         f"{result['threads']} threads on {result['device']}, input {result['input'][0]} x {result['input'][1]}"
     )
+    lines += _ratios(result["models"])
     lines += [f"{name} skipped: {reason}" for name, reason in result.get("skipped", {}).items()]
-    return "\n".join(lines + _ratios(result["models"]))
+    return "\n".join(lines)
 
 
 def phantom_plane(side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

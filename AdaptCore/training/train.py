@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import csv
+import io
 import json
 import math
 import time
@@ -14,13 +14,13 @@ from pickle import UnpicklingError
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from AdaptCore.atomic import atomic_target
+from AdaptCore.atomic import prepare_folder, write_bytes
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.compact import (
     POSITIVE,
@@ -36,6 +36,7 @@ from AdaptCore.training.losses import click_emphasis, mask_iou, mask_loss
 from AdaptCore.training.raters import random_style
 from AdaptCore.training.synthetic import SceneGenerator, TextureBank
 
+CHECKPOINT_NAME, LOG_NAME = "training.pt", "log.csv"
 LOG_COLUMNS = ("step", "side", "minutes", "lr", "loss", "iou_train", "iou1", "iou3", "iou5")
 
 
@@ -192,9 +193,14 @@ def validate(network: CompactNetwork, batches: list[Batch], clicks: int = 5) -> 
 
 
 class Trainer:
-    """Holds network, averaged network, optimiser and step; writes checkpoints and a CSV log into `folder`."""
+    """Holds network, averaged network, optimiser and step; writes checkpoints and a CSV log into `folder`.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
 
     def __init__(self, config: TrainingConfig, model: CompactConfig, folder: Path, device: torch.device) -> None:
+        prepare_folder(folder, (CHECKPOINT_NAME, LOG_NAME))
         torch.manual_seed(config.seed)
         self.config, self.folder, self.device = config, folder, device
         self.network = CompactNetwork(model).to(device)
@@ -203,13 +209,17 @@ class Trainer:
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.step, self.seconds = 0, 0.0
-        folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def checkpoint(self) -> Path:
-        return self.folder / "training.pt"
+        return self.folder / CHECKPOINT_NAME
 
     def save(self) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            OutputError: it cannot be written; an older one stays whole.
+        """
         state = {
             "step": self.step,
             "seconds": self.seconds,
@@ -218,8 +228,9 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        with atomic_target(self.checkpoint) as partial:
-            torch.save(state, partial)
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(self.checkpoint, content.getvalue())
 
     def resume(self) -> None:
         """Continue from the folder's checkpoint.
@@ -263,7 +274,11 @@ class Trainer:
                 yield stage, batch
 
     def run(self, log_every: int = 250) -> None:
-        """Train to the last step; a table row and a checkpoint every `log_every` steps."""
+        """Train to the last step; a table row and a checkpoint every `log_every` steps.
+
+        Raises:
+            OutputError: one of them cannot be written.
+        """
         held_out = SyntheticSamples(256, self.config.seed + 1, 1.0, 64)
         validation = [to_batch([held_out[i + j] for j in range(8)]) for i in range(0, 64, 8)]
         started, losses, ious = time.monotonic() - self.seconds, [], []
@@ -309,23 +324,28 @@ class Trainer:
         return loss.item(), iou
 
     def export(self, path: Path) -> None:
-        """Write the averaged weights as fp16 safetensors with their sizes as metadata."""
+        """Write the averaged weights as fp16 safetensors with their sizes as metadata.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
         tensors = {name: value.half().contiguous().cpu() for name, value in self.average.state_dict().items()}
         metadata = {
             "architecture": "compact",
             "config": config_to_json(self.average.config),
             "training": json.dumps({**asdict(self.config), "step": self.step, "minutes": round(self.seconds / 60)}),
         }
-        with atomic_target(path) as partial:
-            save_file(tensors, partial, metadata)
+        write_bytes(path, save(tensors, metadata))
 
     def log(self, side: int, loss: float, iou: float, scores: list[float]) -> None:
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(LOG_COLUMNS)
-            rate = self.config.learning_rate_at(self.step)
-            values = (self.seconds / 60, rate, loss, iou, scores[0], scores[2], scores[4])
-            writer.writerow((self.step, side, *(f"{value:.5g}" for value in values)))
+        """Add a row to the table.
+
+        Raises:
+            OutputError: the table cannot be written; the rows before stay whole.
+        """
+        table = self.folder / LOG_NAME
+        rate = self.config.learning_rate_at(self.step)
+        values = (self.seconds / 60, rate, loss, iou, scores[0], scores[2], scores[4])
+        row = [str(self.step), str(side), *(f"{value:.5g}" for value in values)]
+        lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else [",".join(LOG_COLUMNS)]
+        write_bytes(table, "".join(f"{line}\n" for line in [*lines, ",".join(row)]).encode())

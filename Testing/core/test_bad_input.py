@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import subprocess
 import sys
@@ -138,6 +139,7 @@ def test_image_that_cannot_be_used(
         ("m.doc", "unknown file type; a name that ends in one of .seg.nrrd"),
         ("m.png", "m.png: a PNG holds one plane and the image has 7"),
         ("in", "unknown file type"),
+        ("m" * 300 + ".nii.gz", "(File name too long); another file name is wanted"),
     ],
 )
 @pytest.mark.parametrize("option", ["--out", "--report"])
@@ -156,7 +158,7 @@ def test_output_is_checked_before_the_model_is_loaded(
     monkeypatch.setattr("AdaptCore.models.registry.load_model", too_late)
     if option == "--report":
         other = ("--out", tmp_path / "m.nrrd")
-        wanted = wanted if "folder" in wanted else "unknown file type"
+        wanted = wanted if "folder" in wanted or "too long" in wanted else "unknown file type"
         out = out.replace(".nii.gz", ".html")
     else:
         other = ()
@@ -257,6 +259,51 @@ def test_corrupt_checkpoint_is_refused_and_never_run(
     assert "weights.pth" in line
     assert not (tmp_path / "sprung").exists()
     assert_untouched(an_old_mask)
+
+
+def test_image_whose_name_is_impossible_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for name in ("v\0.nrrd", "v" * 300 + ".nrrd"):
+        assert "v" in refusal(capfd, tmp_path / name, *CENTRE, "--out", tmp_path / "m.nrrd")
+
+
+def test_what_the_system_refuses_is_told_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "clicks", "--data", "d" * 300, "--targets", "busi"]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("adaptseg: ")
+    assert "File name too long" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+@pytest.mark.parametrize(
+    ("folder", "wanted"),
+    [
+        ("file", "file: the folder cannot be made (File exists); another one is wanted"),
+        ("file/results", "file/results: the folder cannot be made (Not a directory); another one is wanted"),
+        ("f" * 300, "the folder cannot be made (File name too long); another one is wanted"),
+        ("f\0", "the folder cannot be made (embedded null byte); another one is wanted"),
+    ],
+)
+def test_folder_that_cannot_be_made_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, folder: str, wanted: str
+) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main([command, "--out", str(tmp_path / folder)]) == 2
+    error = capfd.readouterr().err
+    assert wanted in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["demo", "train"])
+def test_folder_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    assert cli.main([command, "--out", str(tmp_path)]) == 2
+    assert f"the folder {tmp_path} cannot be written (Permission denied)" in capfd.readouterr().err
 
 
 def test_no_traceback_from_a_fresh_process(tmp_path: Path, repository: Path, an_old_mask: Path) -> None:

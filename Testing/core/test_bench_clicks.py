@@ -177,11 +177,20 @@ def test_equal_seeds_give_equal_files(a_data_folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("a_toy_registry")
-def test_several_methods_are_run_on_the_same_items(a_data_folder: Path, tmp_path: Path) -> None:
+def test_several_methods_are_run_on_the_same_items_and_shown_side_by_side(
+    a_data_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "result.json"
-    options = ["--targets", "squares", "--max-clicks", "1", "--model", "toy,random-walker"]
+    options = ["--targets", "squares", "--max-clicks", "2", "--model", "toy,random-walker"]
     assert main(["bench", "clicks", "--data", str(a_data_folder), *options, "--json", str(file)]) == 0
     models = json.loads(file.read_text())["models"]
+    *_, header, _, toy, walker = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert header == ["method", "Dice@1", "Dice@2", "NoC85", "NoC90", "FR85", "FR90"]
+    for row, name in ((toy, "toy"), (walker, "random-walker")):
+        mean = models[name]["mean"]
+        figures = [*mean["dice"].values(), *(mean[key] for key in ("noc85", "noc90", "fr85", "fr90"))]
+        assert row == [name, *(f"{figure:.3f}" for figure in figures)]
+    assert toy[1:] != walker[1:]
     assert {name: part["model"] for name, part in models.items()} == {"toy": "toy", "random-walker": "random-walker"}
     assert models["toy"]["targets"]["squares"]["n"] == models["random-walker"]["targets"]["squares"]["n"] == 3
 
@@ -207,7 +216,23 @@ def test_bad_input_gets_one_line_and_status_2(
     assert not (tmp_path / json_name).exists()
 
 
-@pytest.mark.parametrize("option", [["--limit", "0"], ["--max-clicks", "-3"], ["--seed", "x"], ["--targets", ","]])
+@pytest.mark.usefixtures("a_toy_registry")
+def test_image_with_voxels_that_are_not_finite_is_told_in_one_line(
+    a_data_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = a_data_folder / "squares" / "images" / "s18.png"
+    pixels = np.float32(sitk.GetArrayFromImage(sitk.ReadImage(str(image))))
+    pixels[0, 0] = np.nan
+    image.unlink()
+    sitk.WriteImage(sitk.GetImageFromArray(pixels), str(image.with_suffix(".nrrd")))
+    assert main(["bench", "clicks", "--data", str(a_data_folder), "--targets", "squares", "--max-clicks", "1"]) == 0
+    told = f"adaptseg: warning: {image.with_suffix('.nrrd')}: 1 NaN or infinite voxels are replaced by 40"
+    assert told in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    "option", [["--limit", "0"], ["--max-clicks", "-3"], ["--seed", "x"], ["--seed", "1" * 10], ["--targets", ","]]
+)
 def test_numbers_that_make_no_sense_are_refused(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["bench", "clicks", "--data", ".", "--targets", "squares", *option])

@@ -9,8 +9,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore import cli
-from AdaptCore.commands.demo import DemoResult, prepare_folder, run_demo
-from AdaptCore.errors import OutputError
+from AdaptCore.commands.demo import DemoResult, run_demo
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.phantom import Phantom, PhantomRecipe, make_phantom
 from AdaptCore.evaluate.volume_user import Patience, VolumeRun, annotate
@@ -168,12 +167,12 @@ def test_demo_command_makes_its_folder_and_prints_the_dice(
     assert "against the phantom's truth, 2 clicks on" in capsys.readouterr().out
 
 
-def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="the folder cannot be made"):
-        prepare_folder(tmp_path / "file")
-
-
-def test_user_without_patience_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["demo", "--max-clicks", "0"]) == 2
-    assert capsys.readouterr().err == "adaptseg: --max-clicks 0: at least 1 is wanted\n"
+@pytest.mark.parametrize("option", [("--max-clicks", "0"), ("--seed", "-1"), ("--seed", "1e3")])
+def test_numbers_that_make_no_sense_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["demo", "--out", str(tmp_path / "demo"), *option])
+    assert stop.value.code == 2
+    assert f"argument {option[0]}: '{option[1]}': a whole number from" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()

@@ -85,6 +85,40 @@ def test_png_is_a_volume_of_one_plane(tmp_path: Path, dtype: type, top: int) -> 
     assert (volume.geometry.dimensions, volume.geometry.is_flat) == (2, True)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colour_picture_loses_its_alpha_channel_and_that_is_told(tmp_path: Path, dtype: type) -> None:
+    pixels = noise((5, 6, 4), dtype)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), str(tmp_path / "p.png"))
+    with pytest.warns(UserWarning, match=r"p\.png: the alpha channel \(transparency\) is left out"):
+        array = read_volume(tmp_path / "p.png").array
+    np.testing.assert_array_equal(array[:, :, 0], pixels[..., :3].transpose(1, 0, 2))
+    assert array.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_picture_loses_its_alpha_channel_and_that_is_told(tmp_path: Path, dtype: type) -> None:
+    pixels = noise((5, 6, 2), dtype)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), str(tmp_path / "p.PNG"))
+    with pytest.warns(UserWarning, match=r"p\.PNG: the alpha channel \(transparency\) is left out"):
+        array = read_volume(tmp_path / "p.PNG").array
+    np.testing.assert_array_equal(array[:, :, 0], pixels[..., 0].T)
+    assert array.dtype == dtype
+
+
+def test_damaged_grey_picture_with_alpha_is_named(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(noise((50, 60, 2), np.uint8), isVector=True), str(tmp_path / "p.png"))
+    content = (tmp_path / "p.png").read_bytes()
+    (tmp_path / "p.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImageError, match=r"/p\.png: cannot be read"):
+        read_volume(tmp_path / "p.png")
+
+
+def test_four_channels_of_another_format_are_refused(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(noise((5, 6, 4), np.uint8), isVector=True), str(tmp_path / "p.nrrd"))
+    with pytest.raises(ImageError, match=r"the image has 4 channels; 1 \(grey\) or 3 \(colour\) are wanted"):
+        read_volume(tmp_path / "p.nrrd")
+
+
 @pytest.mark.parametrize("name", ["p.png", "p.jpg", "P.JPEG"])
 def test_colour_picture_has_three_channels(tmp_path: Path, name: str) -> None:
     pixels = np.zeros((16, 24, 3), np.uint8)
@@ -228,6 +262,21 @@ def test_missing_output_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"absent does not exist; an existing folder"):
         check_output(tmp_path / "absent" / "m.nrrd")
     assert not (tmp_path / "absent").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("m" * 300 + ".nrrd", "File name too long"),
+        ("m" * 300 + "/m.nrrd", "File name too long"),
+        ("m\0.nrrd", "embedded null byte"),
+        ("loop.nrrd", "Too many levels of symbolic links"),
+    ],
+)
+def test_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "loop.nrrd").symlink_to("loop.nrrd")
+    with pytest.raises(OutputError, match=rf"cannot be written \({reason}\); another file name is wanted"):
+        check_output(tmp_path / name)
 
 
 def test_folder_in_place_of_the_output_is_refused(tmp_path: Path) -> None:

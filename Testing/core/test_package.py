@@ -85,6 +85,14 @@ def test_every_declared_dependency_is_imported(repository: Path) -> None:
     assert declared_dependencies(repository) <= {DISTRIBUTION_OF_MODULE.get(top, top).lower() for top in tops if top}
 
 
+def test_slicer_is_given_the_same_lowest_versions(repository: Path) -> None:
+    lowest = re.compile(r"^ *\"?([A-Za-z-]+)>=([0-9.]+)", re.MULTILINE)
+    shipped = lowest.findall((repository / "InteractiveAdaptSeg/Resources/requirements.txt").read_text("utf-8"))
+    declared = lowest.findall((repository / "pyproject.toml").read_text("utf-8"))
+    assert len(shipped) > 5
+    assert set(shipped) <= set(declared)
+
+
 def test_optional_packages_are_imported_only_where_they_are_used(repository: Path) -> None:
     early = {
         f"{path} imports {name} at once"

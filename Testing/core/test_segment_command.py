@@ -19,6 +19,7 @@ from Testing.image_files import write_disc_volume
 from Testing.toy_model import ToyModel
 
 CENTRE = "24,20,3"
+NOTHING_FOUND = "propagation found the object on no other plane"
 
 
 @pytest.fixture(autouse=True)
@@ -116,6 +117,24 @@ def test_result_is_told_in_one_line(tmp_path: Path, a_volume: Path, capsys: pyte
     run(a_volume, "--click", CENTRE, "--out", tmp_path / "m.nrrd")
     voxels = int(mask_of(tmp_path / "m.nrrd").sum())
     assert capsys.readouterr().out == f"{tmp_path / 'm.nrrd'}: {voxels} voxels, {voxels * 0.0014:.3g} mL\n"
+
+
+@pytest.mark.parametrize(("found", "told"), [(True, "carried to 4 planes"), (False, NOTHING_FOUND)])
+def test_propagation_says_what_it_found(
+    tmp_path: Path,
+    a_volume: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    found: bool,
+    told: str,
+) -> None:
+    if not found:
+        monkeypatch.setattr("AdaptCore.predict.propagate.next_plane", lambda *_: None)
+    report = tmp_path / "r.html"
+    run(a_volume, "--click", CENTRE, "--propagate", "--out", tmp_path / "m.nrrd", "--report", report)
+    assert np.count_nonzero(mask_of(tmp_path / "m.nrrd").any(axis=(0, 1))) == (5 if found else 1)
+    assert capsys.readouterr().out.endswith(f" mL; {told}\n")
+    assert f"<tr><th>Propagation</th><td>{told}</td></tr>" in report.read_text(encoding="utf-8")
 
 
 def test_report_shows_pictures_and_no_path(tmp_path: Path, a_volume: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import torch
 from safetensors import safe_open
 
 from AdaptCore import cli
-from AdaptCore.errors import CheckpointError
+from AdaptCore.errors import CheckpointError, OutputError
 from AdaptCore.models.compact import BOX_FIRST, NEGATIVE, PADDING, POSITIVE, CompactConfig, CompactModel
 from AdaptCore.training.clicks import (
     PromptState,
@@ -35,6 +38,20 @@ def a_square() -> np.ndarray:
     mask = np.zeros((32, 32), bool)
     mask[8:20, 4:16] = True
     return mask
+
+
+@contextmanager
+def a_full_disk(size: int) -> Iterator[None]:
+    """No file can grow beyond `size` bytes."""
+    resource = pytest.importorskip("resource", reason="file size limits are a matter of POSIX systems")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def a_batch(seed: int = 0) -> object:
@@ -214,6 +231,45 @@ def test_train_command_writes_table_and_weights(tmp_path: Path, capsys: pytest.C
     assert (tmp_path / "compact.safetensors").stat().st_size > 5_000_000
     assert cli.main(arguments) == 2
     assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("full", ["training.pt", "log.csv", "w.safetensors"])
+def test_full_disk_leaves_the_old_file_whole(tmp_path: Path, full: str) -> None:
+    trainer = a_trainer(tmp_path)
+    write = {
+        "training.pt": trainer.save,
+        "log.csv": lambda: trainer.log(64, 0.5, 0.5, [0.1] * 5),
+        "w.safetensors": lambda: trainer.export(tmp_path / "w.safetensors"),
+    }[full]
+    write()
+    old = (tmp_path / full).read_bytes()
+    with a_full_disk(10), pytest.raises(OutputError, match=rf"{full}: cannot be written \(File too large\)"):
+        write()
+    assert [file.name for file in tmp_path.iterdir()] == [full]
+    assert (tmp_path / full).read_bytes() == old
+
+
+def test_table_goes_on_after_its_last_row(tmp_path: Path) -> None:
+    trainer = a_trainer(tmp_path)
+    for trainer.step in (3, 6):
+        trainer.log(64, 1 / 3, 0.5, [0.1, 0.2, 0.3, 0.4, 0.5])
+    header, first, second = (tmp_path / "log.csv").read_text(encoding="utf-8").splitlines()
+    assert header == "step,side,minutes,lr,loss,iou_train,iou1,iou3,iou5"
+    assert first.split(",")[:3] + first.split(",")[4:] == ["3", "64", "0", "0.33333", "0.5", "0.1", "0.3", "0.5"]
+    assert second.startswith("6,64,")
+
+
+@pytest.mark.parametrize(
+    "option", [("--log-every", "0"), ("--seed", "-1"), ("--seed", "9" * 20), ("--threads", "0"), ("--threads", "-1")]
+)
+def test_numbers_that_make_no_sense_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["train", "--out", str(tmp_path / "new"), *option])
+    assert stop.value.code == 2
+    assert f"argument {option[0]}: '{option[1]}': a whole number from" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_bad_stages_are_named(capsys: pytest.CaptureFixture[str]) -> None:
