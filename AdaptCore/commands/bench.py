@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from AdaptCore.commands.bench_adapt import run_adapt
 from AdaptCore.commands.console import positive, whole
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "compact"
 RIVALS = ("growcut", "random-walker")
+ARMS = ("frozen", "post", "mid", "both")
+NOISES = ("dilated", "eroded", "shifted", "wrong", "large")
 MEASURES = {"noc85": "NoC85", "noc90": "NoC90", "fr85": "FR85", "fr90": "FR90"}
 
 
@@ -23,6 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_clicks(kinds)
     _add_latency(kinds)
     _add_propagate(kinds)
+    _add_adapt(kinds)
 
 
 def run_clicks(arguments: argparse.Namespace) -> None:
@@ -138,6 +142,31 @@ def _add_propagate(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.set_defaults(run=run_propagate)
 
 
+def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("adapt", help="learning beside the frozen model", description=run_adapt.__doc__)
+    _add_data(parser)
+    _add_model(parser)
+    parser.add_argument(
+        "--recipe", type=_names, default=["default"], metavar="NAME[,NAME]", help="default, schoen, oaims"
+    )
+    parser.add_argument("--max-clicks", type=positive, default=20, metavar="N", help="accept at the latest then")
+    parser.add_argument("--stop-iou", type=_share, default=0.85, metavar="IOU", help="accept as soon as it is so good")
+    parser.add_argument(
+        "--arms", type=_names, default=list(ARMS), metavar="ARM[,ARM]", help=f"{', '.join(ARMS)} (default: all)"
+    )
+    parser.add_argument(
+        "--tuned", type=_names, default=[], metavar="T1,T2", help="targets to leave out of the second pooled figures"
+    )
+    parser.add_argument("--noise", choices=NOISES, help="how accepted masks are spoilt for the learner")
+    long = parser.add_mutually_exclusive_group()
+    long.add_argument(
+        "--sequence", type=positive, nargs="?", const=300, metavar="N", help="N images, the targets in turns (300)"
+    )
+    long.add_argument("--soak", type=positive, metavar="N", help="only teach, N images: memory and time")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="where the learning curves go, as PNG")
+    parser.set_defaults(run=run_adapt)
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of benchmark sets")
     parser.add_argument(
@@ -189,3 +218,13 @@ def _names(text: str) -> list[str]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r}: at least one name is wanted")
     return list(dict.fromkeys(names))
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 and up to 1 is wanted")
+    return value

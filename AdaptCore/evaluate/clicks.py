@@ -72,11 +72,7 @@ def click_curve(segmenter: Segmenter, item: Item, max_clicks: int, seed: int) ->
     Raises:
         ImageError: image and mask differ in size.
     """
-    image, truth = item.image(), item.truth()
-    if image.shape[:2] != truth.shape:
-        raise ImageError(
-            f"{item.id}: image of {image.shape[:2]} and mask of {truth.shape} pixels; equal sizes are wanted"
-        )
+    image, truth = read_pair(item)
     session = segmenter.start(image)
     rng = rng_for(seed, item.id)
     mask = np.zeros(truth.shape, dtype=bool)
@@ -89,6 +85,20 @@ def click_curve(segmenter: Segmenter, item: Item, max_clicks: int, seed: int) ->
         dices.append(metrics.dice(truth, mask))
         ious.append(metrics.iou(truth, mask))
     return Curve(item.id, item.group, tuple(dices), tuple(ious))
+
+
+def read_pair(item: Item) -> tuple[np.ndarray, np.ndarray]:
+    """Image and wanted mask of an item.
+
+    Raises:
+        ImageError: they differ in size.
+    """
+    image, truth = item.image(), item.truth()
+    if image.shape[:2] != truth.shape:
+        raise ImageError(
+            f"{item.id}: image of {image.shape[:2]} and mask of {truth.shape} pixels; equal sizes are wanted"
+        )
+    return image, truth
 
 
 def run_targets(
