@@ -16,7 +16,7 @@ from AdaptCore.prompts import Prompts
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Embedding:
     """What the frozen encoder knows of one plane.
 
@@ -34,6 +34,7 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
+        """Memory of the features in bytes."""
         return sum(t.element_size() * t.nelement() for t in self.features)
 
     @property
@@ -42,7 +43,7 @@ class Embedding:
         return self.input_shape[1] / self.plane_shape[1], self.input_shape[0] / self.plane_shape[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decoding:
     """The decoder's answer to one set of prompts.
 
@@ -56,6 +57,7 @@ class Decoding:
 
     @property
     def best(self) -> int:
+        """Index of the alternative with the highest predicted IoU."""
         return int(self.scores.argmax())
 
 
@@ -95,14 +97,25 @@ class Model(Protocol):
     follows_prior: bool
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the model computes; it may move to the CPU when an accelerator's memory is full."""
+        ...
 
     def encode(self, image: np.ndarray) -> Embedding:
-        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1]."""
+        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1].
+
+        Raises:
+            ImageError: the model cannot take a plane of this shape.
+            ModelError: out of memory, on the CPU too.
+        """
         ...
 
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: torch.Tensor | None = None) -> Decoding:
-        """Answer prompts given in plane pixels; `prior_logits` is h x w at mask resolution (see `to_prior`)."""
+        """Answer prompts given in plane pixels; `prior_logits` is h x w at mask resolution (see `to_prior`).
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
         ...
 
 
@@ -130,7 +143,7 @@ def with_parts(module: Module, **parts: torch.nn.Module) -> Module:
 
 
 def to_plane(logits: torch.Tensor, embedding: Embedding) -> torch.Tensor:
-    """Bring logits (h, w) at mask resolution to the plane's (H, W), without the padding."""
+    """Bring logits (h, w) at mask resolution to the plane's float32 (H, W), without the padding."""
     side, (height, width) = embedding.input_side, embedding.input_shape
     full = F.interpolate(logits[None, None].float(), (side, side), mode="bilinear", align_corners=False)
     full = full[..., :height, :width]
@@ -138,7 +151,7 @@ def to_plane(logits: torch.Tensor, embedding: Embedding) -> torch.Tensor:
 
 
 def to_prior(plane_logits: torch.Tensor, embedding: Embedding, mask_side: int) -> torch.Tensor:
-    """Bring logits (H, W) on the plane to the mask resolution (h, w); padding gets the lowest value."""
+    """Bring logits (H, W) on the plane to float32 `mask_side` x `mask_side`; padding gets the lowest, at most -10."""
     side, (height, width) = embedding.input_side, embedding.input_shape
     image = _shrink(plane_logits[None, None].float(), (height, width))
     square = F.pad(image, (0, side - width, 0, side - height), value=min(float(image.min()), -10.0))

@@ -70,7 +70,11 @@ def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[s
 
 
 def first_bytes(path: Path) -> bytes:
-    """The first 16 bytes of a file."""
+    """The first 16 bytes of a file.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return stream.read(16)
@@ -92,6 +96,11 @@ def kind_of(start: bytes) -> str:
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name and metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is truncated, damaged or cannot be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -104,6 +113,11 @@ def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_pytorch(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a PyTorch file.
+
+    Raises:
+        CheckpointError: the file is truncated, damaged, would run code, or holds anything but named tensors.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -116,7 +130,11 @@ def load_pytorch(path: Path) -> dict[str, Tensor]:
 
 
 def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
-    """Insist on a flat, non-empty dictionary of tensors."""
+    """Insist on a flat, non-empty dictionary of tensors.
+
+    Raises:
+        CheckpointError: the content of the file `path` is something else.
+    """
     if not isinstance(content, Mapping) or not content:
         raise CheckpointError(f"{path}: holds {type(content).__name__}, a dictionary of named tensors is wanted")
     odd = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
@@ -187,4 +205,5 @@ def few(names: Mapping[str, object] | list[str], count: int = 3) -> str:
 
 
 def one_line(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -49,6 +49,9 @@ class CompactConfig:
         alternatives: masks offered for an ambiguous first click, besides the single one.
         disk_radius: radius of a click on the dense maps, in pixels of the input.
         reach: decay length of a click's wide map, in pixels of the input.
+
+    Raises:
+        ValueError: `input_side` is no multiple of 16, or `dim` no even multiple of `heads`.
     """
 
     input_side: int = 256
@@ -75,6 +78,8 @@ def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class ResidualConv(nn.Module):
+    """Convolution added to its input, B x C x h x w."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = conv_norm(channels, channels)
@@ -165,7 +170,10 @@ class FourierPosition(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
-    """Tokens attend to each other and to the image, then the image to the tokens (SAM, appendix A)."""
+    """Tokens attend to each other and to the image, then the image to the tokens (SAM, appendix A).
+
+    Tokens and their positions are B x T x D, image and its positions B x N x D, the mask of valid tokens B x T.
+    """
 
     def __init__(self, dim: int, heads: int, mlp: int) -> None:
         super().__init__()
@@ -184,7 +192,7 @@ class TwoWayBlock(nn.Module):
         return tokens, image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PromptTensors:
     """A batch of prompts in input pixels.
 
@@ -201,6 +209,7 @@ class PromptTensors:
     has_prior: Tensor
 
     def to(self, device: torch.device) -> PromptTensors:
+        """The same prompts on a device."""
         return PromptTensors(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
@@ -303,6 +312,7 @@ class CompactDecoder(nn.Module):
 
 
 def upsample(x: Tensor) -> Tensor:
+    """B x C x h x w at twice the resolution, linearly."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
@@ -349,7 +359,14 @@ def standardize(image: Tensor, sizes: Tensor) -> Tensor:
 
 
 class CompactModel:
-    """The built-in model behind the Model protocol."""
+    """The built-in model behind the Model protocol.
+
+    Args:
+        network: becomes frozen, and moves to the device.
+        name, digest: as in `Model`.
+        device: where to compute.
+        dtype: number format of the heavy layers; prompts and answers are always float32.
+    """
 
     follows_prior = True
 
@@ -372,7 +389,11 @@ class CompactModel:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> CompactModel:
-        """Build the model from checked weights; see `CompactNetwork.from_tensors` for errors."""
+        """Build the model from checked weights.
+
+        Raises:
+            CheckpointError: as `CompactNetwork.from_tensors`.
+        """
         return cls(CompactNetwork.from_tensors(tensors, metadata, name), name, digest, device, dtype)
 
     @classmethod
@@ -385,14 +406,23 @@ class CompactModel:
 
     @property
     def device(self) -> torch.device:
+        """Where the network is."""
         return next(self.network.parameters()).device
 
     def encode(self, image: np.ndarray) -> Embedding:
-        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1]."""
+        """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1].
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
         return self._run(lambda: self._encoded(image))
 
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
-        """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask."""
+        """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
         return self._run(lambda: self.answer(Question(embedding, prompts, prior_logits)))
 
     def decoder_parameters(self) -> dict[str, nn.Parameter]:
@@ -466,9 +496,15 @@ class CompactModel:
 
 
 def config_to_json(config: CompactConfig) -> str:
+    """The sizes as they are stored with the weights."""
     return json.dumps(asdict(config))
 
 
 def config_from_json(text: str) -> CompactConfig:
+    """The sizes that were stored with weights.
+
+    Raises:
+        AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
+    """
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
     return CompactConfig(**values)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from AdaptCore.errors import ModelError
 
-Precision = Literal["auto", "float32", "bfloat16"]
 Result = TypeVar("Result")
 
 CPU_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
@@ -41,26 +40,13 @@ def choose_device(requested: str | None = None) -> torch.device:
 
 
 def has_mps() -> bool:
+    """Whether there is an Apple GPU that this PyTorch can use."""
     return torch.backends.mps.is_available()
 
 
-def choose_dtype(device: torch.device, precision: Precision = "auto") -> torch.dtype:
-    """Number format for the heavy layers on a device.
-
-    Args:
-        device: where the model computes.
-        precision: "auto" takes bfloat16 only where the processor computes in it, not where it is emulated.
-
-    Raises:
-        ModelError: an unknown precision.
-    """
-    if precision == "auto":
-        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
-    if precision == "float32":
-        return torch.float32
-    if precision == "bfloat16":
-        return torch.bfloat16
-    raise ModelError(f"precision {precision!r}: auto, float32 or bfloat16 is wanted")
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """Number format for the heavy layers: bfloat16 only where the device computes in it, not where it is emulated."""
+    return torch.bfloat16 if computes_bfloat16(device) else torch.float32
 
 
 def computes_bfloat16(device: torch.device) -> bool:

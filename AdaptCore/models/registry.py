@@ -19,7 +19,7 @@ from AdaptCore.atomic import atomic_target, write_bytes
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.models.base import Model
 from AdaptCore.models.checkpoint import detect_architecture, first_bytes, kind_of, load_tensors, sha256_of
-from AdaptCore.models.devices import Precision, choose_device, choose_dtype
+from AdaptCore.models.devices import choose_device, choose_dtype
 from AdaptCore.resources import resource_path, user_folder
 
 MANIFEST = "models.json"
@@ -71,6 +71,7 @@ class ModelEntry:
 
     @property
     def is_present(self) -> bool:
+        """Whether the weights are on this machine; they are not checked."""
         try:
             return self.path.is_file()
         except ModelError:
@@ -127,6 +128,11 @@ def check_manifest(content: object, path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing.
+
+    Raises:
+        OutputError: the system could not.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -162,10 +168,7 @@ def find_model(name: str) -> ModelEntry:
 
 
 def load_model(
-    name_or_path: str | Path = "compact",
-    device: str | None = None,
-    checkpoint: Path | None = None,
-    precision: Precision = "auto",
+    name_or_path: str | Path = "compact", device: str | None = None, checkpoint: Path | None = None
 ) -> Model:
     """Load a model by name, or from a checkpoint file whose architecture shows in its tensors.
 
@@ -173,14 +176,13 @@ def load_model(
         name_or_path: name in a manifest, or a file (one without a usual suffix as "./FILE").
         device: "cpu", "cuda", "cuda:N", "mps"; the fastest one there is by default.
         checkpoint: other weights for the named model, of its architecture.
-        precision: see `choose_dtype`.
 
     Raises:
         ModelError: unknown name or device, weights not fetched yet, or a package is missing.
         CheckpointError: weights that are missing, damaged, unsafe or of another architecture.
     """
     chosen = choose_device(device)
-    dtype = choose_dtype(chosen, precision)
+    dtype = choose_dtype(chosen)
     if checkpoint is not None:
         entry = find_model(str(name_or_path))
         return build_model(entry.name, read_weights(Path(checkpoint), entry.architecture), chosen, dtype)
@@ -213,7 +215,7 @@ def present_path(entry: ModelEntry) -> Path:
     raise ModelError(f"model {entry.name!r}: {path} is gone; put the file back or add the model again")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weights:
     """Tensors of a checked file with their architecture, metadata and SHA256."""
 
@@ -311,7 +313,10 @@ def add_model(
 
 
 def record_weights(name: str = "compact") -> ModelEntry:
-    """Enter checksum and size of shipped weights that have changed into the shipped manifest (after training).
+    """Enter checksum and size of shipped weights that have changed into the shipped manifest.
+
+    For those who ship new weights, once the file stands in Resources:
+    `python -c "from AdaptCore.models.registry import record_weights; record_weights()"`.
 
     Raises:
         ModelError: the weights or the manifest are missing.
@@ -333,12 +338,22 @@ class HttpsRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
+        """The request that follows a redirection.
+
+        Raises:
+            URLError: it leads to something else than https.
+        """
         if not newurl.lower().startswith("https://"):
             raise URLError(f"the server points to {newurl}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def open_https(url: str) -> Any:
+    """Open an address for reading.
+
+    Raises:
+        URLError: the server cannot be reached, or points to something else than https.
+    """
     return urllib.request.build_opener(HttpsRedirects).open(url, timeout=TIMEOUT_SECONDS)
 
 
@@ -374,6 +389,12 @@ def fetch_model(name: str, confirm: Callable[[str], bool], *, open_url: OpenUrl 
 
 
 def receive(entry: ModelEntry, target: Path, open_url: OpenUrl) -> None:
+    """Write what the server sends into a file, with a progress bar.
+
+    Raises:
+        CheckpointError: the server sends more than the model's size.
+        ModelError: the server cannot be reached, or breaks off.
+    """
     from tqdm import tqdm
 
     with target.open("wb") as file, tqdm(desc=entry.name, total=entry.size, unit="B", unit_scale=True) as progress:
@@ -385,6 +406,11 @@ def receive(entry: ModelEntry, target: Path, open_url: OpenUrl) -> None:
 
 
 def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
+    """What the server sends, in blocks of up to 1 MiB.
+
+    Raises:
+        ModelError: the server cannot be reached, or breaks off.
+    """
     try:
         with open_url(str(entry.url)) as stream:
             while block := stream.read(1 << 20):
@@ -394,6 +420,11 @@ def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
 
 
 def check_received(entry: ModelEntry, path: Path) -> None:
+    """Compare a fetched file with the model's checksum.
+
+    Raises:
+        CheckpointError: it is another file.
+    """
     found = sha256_of(path)
     if found != entry.sha256:
         raise CheckpointError(
@@ -403,4 +434,5 @@ def check_received(entry: ModelEntry, path: Path) -> None:
 
 
 def describe_size(size: int | None) -> str:
+    """A number of bytes as the user reads it, in megabytes."""
     return "size not known" if size is None else f"{size / 1e6:.1f} MB"

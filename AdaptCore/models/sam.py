@@ -47,6 +47,13 @@ class SamModel:
 
     The encoder computes in `dtype`; prompts and decoder stay in float32.
 
+    Args:
+        network: a `segment_anything` Sam; becomes frozen, and moves to the device.
+        architecture: "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        name, digest: as in `Model`.
+        device: where to compute; the CPU where that device's memory is full.
+        dtype: number format of the encoder.
+
     Attributes:
         network: the `segment_anything` Sam; replaced as a whole when the model moves, so that another thread may go on
             with the one it holds.
@@ -97,7 +104,11 @@ class SamModel:
 
     @classmethod
     def random(cls, architecture: str = "sam_vit_b", seed: int = 0, device: torch.device | None = None) -> SamModel:
-        """A model with seeded random weights, to measure speed and to test (ours)."""
+        """A model with seeded random weights, to measure speed and to test (ours).
+
+        Raises:
+            ModelError: a package is missing.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = build_network(architecture)
@@ -107,6 +118,7 @@ class SamModel:
 
     @property
     def device(self) -> torch.device:
+        """Where the network is."""
         return self.network.device
 
     def move_to(self, device: torch.device) -> None:
@@ -122,6 +134,7 @@ class SamModel:
 
         Raises:
             ImageError: the plane is so narrow that nothing is left of it at 1024 pixels.
+            ModelError: out of memory, on the CPU too.
         """
         pixels = to_rgb8(image)
         side = self.resize.target_length
@@ -136,6 +149,9 @@ class SamModel:
 
         A lone click without a prior is ambiguous and gives three masks, everything else gives one (as in SAM's own
         ONNX export).
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
         """
         return self._computed(lambda: self.answer(Question(embedding, prompts, prior_logits)))
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from AdaptCore.errors import ModelError
-from AdaptCore.models import devices
 from AdaptCore.models.devices import choose_device, choose_dtype, run_with_fallback
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -79,18 +78,6 @@ def test_a_gpu_that_emulates_bfloat16_gets_float32(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
     assert choose_dtype(CUDA) == wanted
-
-
-@pytest.mark.parametrize("supported", [True, False])
-def test_the_precision_can_be_chosen(monkeypatch: pytest.MonkeyPatch, supported: bool) -> None:
-    monkeypatch.setattr(devices, "computes_bfloat16", lambda device: supported)
-    assert choose_dtype(CPU, "float32") == torch.float32
-    assert choose_dtype(CPU, "bfloat16") == torch.bfloat16
-
-
-def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ModelError, match="precision 'half': auto, float32 or bfloat16 is wanted"):
-        choose_dtype(CPU, "half")  # type: ignore[arg-type]
 
 
 class FullAccelerator:

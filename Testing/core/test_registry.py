@@ -173,8 +173,9 @@ def test_a_missing_file_is_named() -> None:
         load_model("nowhere.pth")
 
 
-def test_a_checkpoint_file_gives_a_model_that_predicts(a_checkpoint: Path) -> None:
-    model = load_model(a_checkpoint, device="cpu", precision="float32")
+def test_a_checkpoint_file_gives_a_model_that_predicts(a_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "choose_dtype", lambda device: torch.float32)
+    model = load_model(a_checkpoint, device="cpu")
     assert isinstance(model, CompactModel)
     assert (model.name, model.digest, str(model.device)) == ("little", sha256_of(a_checkpoint), "cpu")
     torch.manual_seed(0)

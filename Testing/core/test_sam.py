@@ -226,7 +226,7 @@ def test_a_checkpoint_file_is_recognised_and_loaded(tmp_path: Path) -> None:
     saved = SamModel.random("sam_vit_b", seed=4)
     path = tmp_path / "tuned.pth"
     torch.save(saved.network.state_dict(), path)
-    loaded = load_model(path, device="cpu", precision="float32")
+    loaded = load_model(path, device="cpu")
     path.unlink()
     assert isinstance(loaded, SamModel)
     assert (loaded.name, loaded.architecture, loaded.mask_side) == ("tuned", "sam_vit_b", 256)
