@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from AdaptCore.errors import PromptError
+from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.prompts import Prompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
@@ -62,10 +62,11 @@ class Target:
         """Bring a new session to where the scene left off.
 
         Planes with prompts begin before anything is accepted, since a plane begins from the labels that it meets.
-        Their prompts are answered when they are looked at.
+        Their prompts are answered when they are looked at. Planes that the volume no longer reaches are left out.
         """
         for geometry in filter(self.storedSteps, self.prompts.planes):
-            self._begin(session.plane(geometry), geometry)
+            with suppress(ImageError):
+                self._begin(session.plane(geometry), geometry)
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
             session.accept(geometry, mask)
 

@@ -827,6 +827,20 @@ def test_changed_voxels_are_answered_anew(a_session: Panel) -> None:
     assert dice(a_session.logic.mask, wanted) > 0.85
 
 
+def test_work_goes_on_in_a_volume_that_has_lost_slices(a_session: Panel, voxels: np.ndarray) -> None:
+    import slicer
+
+    a_session.click((CENTRE[0], CENTRE[1], CENTRE[2] + 2))
+    a_session.logic.accept()
+    a_session.click(CENTRE)
+    mask = a_session.logic.mask
+    fewer = np.ascontiguousarray(voxels[:, :, : CENTRE[2] + 1].T)
+    slicer.util.updateVolumeFromArray(a_session.volume, fewer)
+    a_session.catch_up()
+    assert a_session.logic.showPlane(a_session.view)
+    assert dice(a_session.logic.mask, mask) > 0.95
+
+
 def test_volume_that_keeps_its_voxels_keeps_its_session(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.volume.SetName("renamed")
