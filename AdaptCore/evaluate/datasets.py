@@ -119,7 +119,11 @@ def load_target(data_dir: Path, target: str, limit: int | None = None, seed: int
 
 
 def load_volumes(data_dir: Path, target: str, limit: int | None = None, seed: int = 0) -> VolumeTarget:
-    """The whole volumes of a 3D target, selectors `label=K` and `any` (default); else as `load_target`."""
+    """The whole volumes of a 3D target, selectors `label=K` and `any` (default); else as `load_target`.
+
+    Raises:
+        AdaptSegError: as `load_target`, or a set of 2D images.
+    """
     folder, selector = _split(data_dir, target)
     if not (folder / "labels").is_dir():
         raise AdaptSegError(f"{target}: {folder} has no labels folder; a set of volumes is wanted")

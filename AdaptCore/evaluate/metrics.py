@@ -31,7 +31,11 @@ def noc(ious: Sequence[float], threshold: float, max_clicks: int) -> int:
 
 
 def failure_rate(curves: Sequence[Sequence[float]], threshold: float, clicks: int) -> float:
-    """FR_n@threshold: share of IoU curves that do not reach the threshold within n = `clicks`; click n still counts."""
+    """FR_n@threshold: share of IoU curves that do not reach the threshold within n = `clicks`; click n still counts.
+
+    Args:
+        curves: IoU after click 1, 2, ... of each item, at least one item.
+    """
     return sum(not reached(curve, threshold, clicks) for curve in curves) / len(curves)
 
 

@@ -33,7 +33,11 @@ class Window:
 
     @classmethod
     def from_level(cls, level: float, width: float) -> Window:
-        """The window that radiologists give as level (its centre) and width, in stored intensities (HU in CT)."""
+        """The window that radiologists give as level (its centre) and width, in stored intensities (HU in CT).
+
+        Raises:
+            ImageError: the width is not above zero, or a number is not finite.
+        """
         return cls(level - width / 2, level + width / 2)
 
 

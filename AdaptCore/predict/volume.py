@@ -81,6 +81,7 @@ class VolumeSession:
         zoom: policy of the second look, True for the default one, False or None for none.
         precompute: planes on each side of the current one whose embeddings are computed in the background. An error
             there is logged as a warning, and raised when such a plane is prompted.
+        learner: learns from the planes that are accepted, and its model then answers in the place of `model`.
 
     Raises:
         ImageError: the volume has other dimensions, is empty, or has no finite voxel.
@@ -142,10 +143,12 @@ class VolumeSession:
 
     @property
     def can_undo(self) -> bool:
+        """Whether a plane was accepted or propagated that can be taken back."""
         return self._position > 0
 
     @property
     def can_redo(self) -> bool:
+        """Whether a step that was taken back can be applied again."""
         return self._position < len(self._changes)
 
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
@@ -179,7 +182,11 @@ class VolumeSession:
             self._sessions[geometry] = session.seen_as(image, source)
 
     def is_confirmed(self, axis: int, index: int) -> bool:
-        """Whether every voxel of a slice was accepted."""
+        """Whether every voxel of a slice was accepted.
+
+        Raises:
+            PromptError: there is no such slice.
+        """
         return bool((extract(self._origins, axis_plane(self.shape, axis, index)) == _Origin.CONFIRMED).all())
 
     def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None) -> None:

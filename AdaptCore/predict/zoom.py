@@ -47,16 +47,20 @@ class CropWindow:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(h, w) in pixels."""
         return self.y1 - self.y0, self.x1 - self.x0
 
     @property
     def slices(self) -> tuple[slice, slice]:
+        """The window's rows and columns of an array (H, W)."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def contains(self, x: float, y: float) -> bool:
+        """Whether a point of the plane lies on the window's pixels."""
         return self.x0 - 0.5 <= x <= self.x1 - 0.5 and self.y0 - 0.5 <= y <= self.y1 - 0.5
 
     def contains_box(self, box: Box) -> bool:
+        """Whether a box of the plane lies on the window's pixels as a whole."""
         return self.contains(box.x0, box.y0) and self.contains(box.x1, box.y1)
 
 

@@ -15,7 +15,7 @@ from AdaptCore.predict.masks import depth
 from AdaptCore.training.shapes import Mask, signed_distance, smooth_noise
 
 
-@dataclass
+@dataclass(eq=False)
 class PromptState:
     """The growing prompts of one training sample, points in input pixels.
 
@@ -40,6 +40,7 @@ class PromptState:
         return len(self.points) == 1 and self.prior is None
 
     def add(self, x: float, y: float, label: int) -> None:
+        """Add a point in input pixels, labelled as in `PromptTensors`."""
         self.points.append((x, y))
         self.labels.append(label)
 
@@ -138,7 +139,7 @@ def degraded(rng: np.random.Generator, target: Mask, growth: float = 0.12) -> ND
 
 
 def collate(states: list[PromptState], side: int) -> PromptTensors:
-    """Batch the prompts of several samples; missing points become PADDING."""
+    """Batch the prompts of several samples, of images of `side` x `side` pixels; missing points become PADDING."""
     count = max(1, *(len(state.points) for state in states))
     points = torch.zeros(len(states), count, 2)
     labels = torch.full((len(states), count), PADDING)

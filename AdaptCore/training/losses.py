@@ -50,7 +50,11 @@ def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mask_iou(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """IoU of the binary masks with the target cut at 0.5, B x K."""
+    """IoU of the binary masks with the target cut at 0.5, B x K.
+
+    An empty answer to an empty target counts 0, unlike in `evaluate.metrics`: the predicted IoU is trained on this
+    value, and 0 is how it says that nothing is there.
+    """
     predicted = (logits > 0) & (valid[:, None] > 0)
     truth = (target[:, None] >= 0.5) & (valid[:, None] > 0)
     union = (predicted | truth).sum((2, 3))

@@ -32,6 +32,7 @@ class RaterStyle:
 
 
 def random_style(rng: np.random.Generator) -> RaterStyle:
+    """How a person drawn at random outlines objects."""
     return RaterStyle(
         offset=float(np.clip(rng.normal(0, 0.07), -0.15, 0.15)),
         rim=float(rng.uniform(-1, 1)),

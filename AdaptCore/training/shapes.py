@@ -17,7 +17,7 @@ Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Warped pixel coordinates of a square image: x and y are side x side."""
 
@@ -26,6 +26,7 @@ class Grid:
 
     @property
     def side(self) -> int:
+        """Pixels along each side."""
         return int(self.x.shape[0])
 
 
@@ -56,12 +57,14 @@ def warped_grid(rng: np.random.Generator, side: int, strength: float) -> Grid:
 
 
 def local_frame(grid: Grid, centre: tuple[float, float], angle: float) -> tuple[Field, Field]:
+    """Coordinates in pixels along and across a direction (radians from the x axis), from a centre (x, y)."""
     dx, dy = grid.x - centre[0], grid.y - centre[1]
     cos, sin = math.cos(angle), math.sin(angle)
     return cos * dx + sin * dy, cos * dy - sin * dx
 
 
 def ellipse(grid: Grid, centre: tuple[float, float], radii: tuple[float, float], angle: float) -> Field:
+    """Ellipse with half axes `radii`, the first one in the direction of `angle` (radians)."""
     u, v = local_frame(grid, centre, angle)
     return ((1 - np.sqrt((u / radii[0]) ** 2 + (v / radii[1]) ** 2)) * min(radii)).astype(np.float32)
 
@@ -96,6 +99,7 @@ def cloud(rng: np.random.Generator, grid: Grid, centre: tuple[float, float], rad
 
 
 def crescent(rng: np.random.Generator, grid: Grid, centre: tuple[float, float], radius: float) -> Field:
+    """Star-shaped outline from which an ellipse beside its centre is taken away."""
     outer = blob(rng, grid, centre, radius)
     angle, shift = rng.uniform(0, 2 * math.pi), rng.uniform(0.4, 0.9) * radius
     bite = (centre[0] + shift * math.cos(angle), centre[1] + shift * math.sin(angle))

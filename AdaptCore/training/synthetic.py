@@ -21,7 +21,7 @@ KINDS = ("blob", "nested", "ring", "tube", "tree", "spindle", "parts", "cloud", 
 KIND_WEIGHTS = (0.15, 0.16, 0.06, 0.05, 0.06, 0.12, 0.14, 0.08, 0.06, 0.03, 0.09)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Target:
     """One thing that can be asked of a scene: the true mask (H, W) and the width of its soft edge in pixels."""
 
@@ -30,10 +30,11 @@ class Target:
     softness: float
 
     def drawn_by(self, style: RaterStyle) -> Mask:
+        """The mask (H, W) as a person of that style outlines it."""
         return draw(self.mask, self.softness, style)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A synthetic image, float32 (S, S, 3) in [0, 1], with its targets.
 
@@ -45,7 +46,7 @@ class Scene:
     valid_shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PaintedObject:
     """An object before imaging: fields in pixels of its parts and what can be asked of it."""
 
@@ -56,7 +57,13 @@ class PaintedObject:
 
 
 class TextureBank:
-    """Random fields of many spectra made once, from which crops are taken; zero mean, unit variance."""
+    """Random fields of many spectra made once, from which crops are taken; zero mean, unit variance.
+
+    Args:
+        seed: the same seed gives the same fields.
+        count: how many fields.
+        side: pixels along each side of a field.
+    """
 
     def __init__(self, seed: int, count: int = 96, side: int = 512) -> None:
         rng = np.random.default_rng(seed)
@@ -82,6 +89,7 @@ class TextureBank:
         return (field / field.std()).astype(np.float32)
 
     def sample(self, rng: np.random.Generator, side: int) -> Field:
+        """A crop (side, side) of a random field, flipped and turned at random."""
         field = self._fields[rng.integers(len(self._fields))]
         row, column = rng.integers(0, field.shape[0] - side + 1, 2)
         crop = field[row : row + side, column : column + side]
@@ -349,6 +357,7 @@ class SceneGenerator:
 
 
 def random_colour(rng: np.random.Generator) -> Field:
+    """Colour (3,) in [0, 1], grey half of the time."""
     grey = rng.random()
     return np.clip(grey + rng.choice([0.0, 0.25]) * rng.standard_normal(3), 0, 1).astype(np.float32)
 

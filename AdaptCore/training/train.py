@@ -82,7 +82,7 @@ class TrainingConfig:
         return self.learning_rate * min(1, (step + 1) / self.warmup) * max(0.01, (1 + math.cos(math.pi * progress)) / 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Images B x 3 x S x S in [0, 1]; target and valid B x S/2 x S/2, soft at the outline; sizes B x 2 (h, w)."""
 

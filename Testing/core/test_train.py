@@ -147,6 +147,12 @@ def test_loss_falls_with_agreement_and_ignores_padding() -> None:
     assert float(mask_iou(spoiled, target, valid)) == pytest.approx(9 / 25)
 
 
+def test_predicted_iou_is_trained_to_zero_where_nothing_is_there() -> None:
+    nothing, valid = torch.zeros(1, 8, 8), torch.ones(1, 8, 8)
+    empty, full = torch.full((1, 1, 8, 8), -10.0), torch.full((1, 1, 8, 8), 10.0)
+    assert mask_iou(torch.cat([empty, full], 1), nothing, valid).tolist() == [[0, 0]]
+
+
 def test_surroundings_of_a_correction_count_more() -> None:
     weights = click_emphasis(torch.tensor([[40.5, 20.5], [math.nan, math.nan]]), 64)
     assert np.unravel_index(int(weights[0].argmax()), (32, 32)) == (10, 20)
