@@ -8,32 +8,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from AdaptCore.commands import models
 from AdaptCore.errors import CheckpointError, ModelError
-from AdaptCore.models.compact import CompactConfig, CompactNetwork, config_to_json
 from AdaptCore.models.registry import ModelEntry, find_model, sha256_of, user_manifest, write_manifest
 
-SMALL = CompactConfig(input_side=64, stem=(16, 16, 16), dim=32, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
-
-
-@pytest.fixture(autouse=True)
-def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder, empty and apart from the real one."""
-    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def a_checkpoint(tmp_path: Path) -> Path:
-    """Random weights of a small compact model."""
-    torch.manual_seed(0)
-    path = tmp_path / "little.safetensors"
-    tensors = {name: tensor.contiguous() for name, tensor in CompactNetwork(SMALL).state_dict().items()}
-    save_file(tensors, path, {"architecture": "compact", "config": config_to_json(SMALL)})
-    return path
+pytestmark = pytest.mark.usefixtures("a_home")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.models import registry
 from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT
-from AdaptCore.models.compact import CompactConfig, CompactModel, CompactNetwork, config_to_json
+from AdaptCore.models.compact import CompactModel, config_to_json
 from AdaptCore.models.registry import (
     HttpsRedirects,
     ModelEntry,
@@ -36,26 +36,10 @@ from AdaptCore.models.registry import (
 )
 from AdaptCore.prompts import Click, Prompts
 from AdaptCore.resources import resource_path
+from Testing.small_model import SMALL, small_network
 
 URL = "https://weights.example.org/little.safetensors"
-SMALL = CompactConfig(input_side=64, stem=(16, 16, 16), dim=32, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
-
-
-@pytest.fixture(autouse=True)
-def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's folder, empty and apart from the real one."""
-    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def a_checkpoint(tmp_path: Path) -> Path:
-    """Random weights of a small compact model."""
-    torch.manual_seed(0)
-    path = tmp_path / "little.safetensors"
-    tensors = {name: tensor.contiguous() for name, tensor in CompactNetwork(SMALL).state_dict().items()}
-    save_file(tensors, path, {"architecture": "compact", "config": config_to_json(SMALL)})
-    return path
+pytestmark = pytest.mark.usefixtures("a_home")
 
 
 @pytest.fixture
@@ -178,8 +162,7 @@ def test_a_checkpoint_file_gives_a_model_that_predicts(a_checkpoint: Path, monke
     model = load_model(a_checkpoint, device="cpu")
     assert isinstance(model, CompactModel)
     assert (model.name, model.digest, str(model.device)) == ("little", sha256_of(a_checkpoint), "cpu")
-    torch.manual_seed(0)
-    expected = CompactModel(CompactNetwork(SMALL), "same", "", torch.device("cpu"))
+    expected = CompactModel(small_network(), "same", "", torch.device("cpu"))
     image = np.random.default_rng(0).random((40, 60), np.float32)
     prompts = Prompts((Click(10, 20),))
     logits = [m.decode(m.encode(image), prompts).logits for m in (model, expected)]
