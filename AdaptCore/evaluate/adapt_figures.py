@@ -62,7 +62,7 @@ def figures(trials: Trials, rules: Rules, tuned: Sequence[str] = ()) -> dict[str
 
     Returns:
         {"targets": {T: {"arms": {arm: figures of `summarize_arm`}}}, "pooled": {"arms": {arm: {measure: mean}},
-        "reduction": {measure: {"value", "low", "high"}}}}, with `tuned` also "tuned" and "pooled_not_tuned" as "pooled".
+        "reduction": {measure: {"value", "low", "high"}}}}, with `tuned` also "tuned" and "pooled_not_tuned".
     """
     targets = {
         name: {"arms": {arm: summarize_arm(of, rules) for arm, of in arms.items()}} for name, arms in trials.items()

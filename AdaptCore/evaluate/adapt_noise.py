@@ -66,9 +66,10 @@ def dilated(mask: np.ndarray) -> np.ndarray:
 
 
 def eroded(mask: np.ndarray) -> np.ndarray:
-    """A mask shrunk by a tenth of its equivalent radius; the deepest pixels always stay."""
+    """A mask shrunk by a tenth of its equivalent radius; one that would vanish keeps its deepest pixels."""
     inside = depth(mask)
-    return mask & (inside > min(_step(mask), inside.max() - 0.5))
+    left = inside > _step(mask)
+    return left if left.any() else mask & (inside == inside.max())
 
 
 def shifted(mask: np.ndarray, angle: float) -> np.ndarray:
