@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -189,19 +190,48 @@ def test_the_command_writes_the_figures_also_without_the_peer(
     assert capsys.readouterr().out.endswith("SamPredictor vit_b skipped: segment-anything is missing\n")
 
 
+SHALLOW_RUN = """
+import Testing.bench_latency
+from AdaptCore.evaluate import latency
+from AdaptCore.models import sam
+
+def a_shallow_network(architecture):
+    network = sam.build_network(architecture)
+    network.image_encoder.blocks = network.image_encoder.blocks[:3]
+    return network
+
+latency.build_network = a_shallow_network
+
+if __name__ == "__main__":
+    import sys
+    from AdaptCore.cli import main
+
+    sys.exit(main(["bench", "latency", *sys.argv[1:]]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("a_torchvision")
 def test_model_and_peer_are_measured_in_one_run(repository: Path, tmp_path: Path) -> None:
+    """With three of the peer's twelve encoder blocks, one of them with global attention: a floor of its cost."""
     torch.manual_seed(0)
     network = CompactNetwork(CompactConfig())
     weights, file = tmp_path / "untrained.safetensors", tmp_path / "result.json"
     tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     save_file(tensors, weights, {"architecture": "compact", "config": config_to_json(network.config)})
-    script = [sys.executable, str(repository / "Testing" / "bench_latency.py")]
-    options = ["--model", str(weights), "--rounds", "1", "--device", "cpu", "--json", str(file)]
-    finished = subprocess.run([*script, *options], capture_output=True, text=True, check=False)
+    script = tmp_path / "shallow_run.py"
+    script.write_text(SHALLOW_RUN)
+    finished = subprocess.run(
+        [sys.executable, str(script), "--model", str(weights), "--rounds", "1", "--device", "cpu", "--json", str(file)],
+        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert finished.returncode == 0, finished.stderr
-    models = json.loads(file.read_text())["models"]
+    result = json.loads(file.read_text())
+    assert result["threads"] == 1
+    models = result["models"]
     ours, peer = models[str(weights)], models[latency.PEER]
     assert peer["embed_ms"]["median"] > 3 * ours["embed_ms"]["median"]
     assert peer["peak_mb"] > ours["peak_mb"] > 100
