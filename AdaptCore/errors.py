@@ -23,3 +23,7 @@ class CheckpointError(AdaptSegError):
 
 class ModelError(AdaptSegError):
     """A model name, manifest or device that is not available."""
+
+
+class TaskError(AdaptSegError):
+    """A task file that is damaged, of another model or version, or a task name that cannot be used."""

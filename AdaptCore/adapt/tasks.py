@@ -1,0 +1,448 @@
+"""Tasks on disk: what was learnt under a name outlives the program, and two programs may learn the same task."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import time
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from AdaptCore.adapt.guard import Outcome
+from AdaptCore.adapt.learner import Knowledge
+from AdaptCore.adapt.lessons import Memory
+from AdaptCore.adapt.recipe import DEFAULT, RECIPES, Recipe
+from AdaptCore.adapt.replay_file import pack_memory, unpack_memory
+from AdaptCore.adapt.sealed import read_facts, read_sealed, write_sealed
+from AdaptCore.adapt.task_file import TaskRecord, merged, read_task, write_task
+from AdaptCore.atomic import check_folder, prepare_folder
+from AdaptCore.errors import OutputError, TaskError
+from AdaptCore.locks import FileLock, LockLost
+from AdaptCore.models.base import AdaptableModel
+from AdaptCore.resources import user_folder
+
+TASK_END, REPLAY_END = ".task.safetensors", ".replay.safetensors"
+REPLAY_KIND = "replay"
+MOST_NAME_LENGTH = 200
+SLUG_LENGTH, HASH_LENGTH = 40, 12
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of Unicode that a name cannot have: control characters, halves of characters, line ends."""
+
+Check = Callable[[], None]
+"""Called right before a change takes effect; raises `LockLost` if it must not."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What is told of a task without its model.
+
+    Attributes:
+        name: of the task; of the file where that cannot be read.
+        path: of the file.
+        size: its bytes.
+        model: name of the model that learnt.
+        digest: SHA256 of its frozen weights (hex).
+        recipe: name of the latest recipe.
+        history: outcome of every accepted image, in order.
+        replay: file of the replay memory, if one is kept.
+        problem: why the file cannot be used, empty where it can.
+    """
+
+    name: str
+    path: Path
+    size: int
+    model: str = ""
+    digest: str = ""
+    recipe: str = ""
+    history: tuple[Outcome, ...] = ()
+    replay: Path | None = None
+    problem: str = ""
+
+    @property
+    def accepted(self) -> int:
+        """Number of accepted images."""
+        return len(self.history)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A task that is in use: what `TaskStore.save` compares with.
+
+    Attributes:
+        known: what was known when it was loaded or last saved by its user.
+        revision: of the file that holds just that, empty if there was none; None if the file holds more, because
+            another program has learnt the task too.
+    """
+
+    name: str
+    frozen: AdaptableModel
+    recipe: Recipe
+    known: Knowledge
+    revision: str | None = ""
+
+    def record(self, known: Knowledge) -> TaskRecord:
+        """The record of what is known now, as the one after this task's."""
+        return TaskRecord.of(self.name, known, self.frozen, self.recipe, self.revision or "")
+
+
+class TaskStore:
+    """The tasks in one folder, one file each; nothing is kept in memory.
+
+    Args:
+        folder: None for `tasks` in the user's folder; made when the first task is written.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = user_folder() / "tasks" if folder is None else Path(folder)
+
+    def tasks(self) -> tuple[TaskInfo, ...]:
+        """All task files, sorted by name; one that cannot be used is among them with its problem."""
+        paths = self.folder.glob(f"*{TASK_END}") if self.folder.is_dir() else ()
+        return tuple(sorted((self._listed(path) for path in paths), key=lambda info: (info.name.casefold(), info.name)))
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the tasks that can be used."""
+        return tuple(info.name for info in self.tasks() if not info.problem)
+
+    def path(self, name: str) -> Path:
+        """Where a task is or would be.
+
+        Raises:
+            TaskError: this cannot be a name.
+        """
+        return self.folder / f"{file_stem(name)}{TASK_END}"
+
+    def info(self, name: str) -> TaskInfo:
+        """What is told of one task.
+
+        Raises:
+            TaskError: there is none of that name, or its file cannot be used.
+        """
+        return self._info(self._existing(name))
+
+    def load(self, name: str, frozen: AdaptableModel, recipe: Recipe | None = None) -> Task:
+        """A task with what was learnt; one that does not exist yet knows nothing.
+
+        A replay memory that cannot be used is kept aside, with a warning.
+
+        Args:
+            frozen: the model as it was trained.
+            recipe: None for the one that the task was learnt with.
+
+        Raises:
+            TaskError: this cannot be a name, or the file is damaged, of another model or version; it stays as it is.
+        """
+        path = self.path(name)
+        if not path.exists():
+            recipe = recipe or DEFAULT
+            return Task(clean_name(name), frozen, recipe, Knowledge.none(frozen, recipe))
+        record = read_task(path)
+        record.check_model(frozen, path)
+        recipe = recipe or RECIPES.get(record.recipe, DEFAULT)
+        known = record.knowledge(frozen, self._memory(record.name, frozen, recipe))
+        return Task(record.name, frozen, recipe, known, record.revision)
+
+    def save(self, task: Task, known: Knowledge, *, keep_replay: bool = False) -> Task:
+        """Store what is known now, together with what another program has stored since the task was loaded.
+
+        A file in its place that cannot be used is kept aside, with a warning.
+
+        Args:
+            task: as it was loaded, or as the latest `save` gave it.
+            known: what grew from `task.known`.
+            keep_replay: store the replay memory too (see `kept`); else one stored earlier is removed.
+
+        Returns:
+            The task to give to the next `save`. Load it again to go on with what others have learnt.
+
+        Raises:
+            OutputError: the system could not write; nothing has changed.
+        """
+        path, replay = self.path(task.name), self.replay_path(task.name)
+        prepare_folder(self.folder, (path.name, replay.name))
+
+        def write(check: Check) -> Task:
+            theirs = self._found(task)
+            joins = theirs is not None and theirs.revision != task.revision
+            record = task.record(known)
+            if theirs is not None and joins:
+                record = merged(theirs, record, task.record(task.known))
+            with _told(replay):
+                if keep_replay:
+                    _write_memory(replay, self._joined_memory(task, known) if joins else known.memory, task.frozen)
+                else:
+                    replay.unlink(missing_ok=True)
+            write_task(path, record, check)
+            return replace(task, known=known, revision=None if joins else record.revision)
+
+        return _locked(write, path)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a task another name.
+
+        Raises:
+            TaskError: there is none of the old name, its file cannot be used, or the new name is taken.
+            OutputError: the system could not write.
+        """
+        source, target = self._existing(old), self.path(new)
+
+        def move(check: Check) -> None:
+            record = read_task(source)
+            self._check_free(new)
+            write_task(target, replace(record, name=clean_name(new)), check)
+            with _told(source):
+                if self.replay_path(old).exists():
+                    self.replay_path(old).replace(self.replay_path(new))
+                source.unlink()
+
+        _locked(move, source, target)
+
+    def reset(self, name: str) -> Path:
+        """Begin a task anew: its file is kept aside and can be imported again, its replay memory is removed.
+
+        Returns:
+            Where the old file is.
+
+        Raises:
+            TaskError: there is none of that name.
+            OutputError: the system could not write.
+        """
+        path = self._existing(name)
+
+        def move(check: Check) -> Path:
+            check()
+            with _told(path):
+                self.replay_path(name).unlink(missing_ok=True)
+                return _set_aside(path)
+
+        return _locked(move, path)
+
+    def export(self, name: str, path: Path) -> None:
+        """Write a task, without its replay memory, to a file that another machine can import.
+
+        Raises:
+            TaskError: there is none of that name, or its file cannot be used.
+            OutputError: a file is there already, or the system could not write.
+        """
+        record = read_task(self._existing(name))
+        check_folder(path)
+        if path.exists():
+            raise OutputError(f"{path}: this file is there already; another file name is wanted")
+        write_task(path, record)
+
+    def import_(self, path: Path, name: str | None = None) -> TaskInfo:
+        """Take over a task from a file.
+
+        Args:
+            name: None for the one in the file.
+
+        Raises:
+            TaskError: the file is damaged, of a newer version or no task, or a task of the name is there already.
+            OutputError: the system could not write.
+        """
+        record = read_task(path)
+        name = clean_name(record.name if name is None else name)
+        target = self.path(name)
+        prepare_folder(self.folder, (target.name,))
+
+        def write(check: Check) -> None:
+            self._check_free(name)
+            write_task(target, replace(record, name=name), check)
+
+        _locked(write, target)
+        return self._info(target)
+
+    def kept(self, name: str) -> str:
+        """For the user: what of the images themselves is kept with a task, and where.
+
+        Raises:
+            TaskError: this cannot be a name, or the file of the replay memory cannot be used.
+        """
+        path = self.replay_path(name)
+        if not path.exists():
+            return "nothing of the images is kept"
+        images = read_facts(path, REPLAY_KIND).get("count", "some")
+        return (
+            f"derived image features of {images} accepted image{'' if images == '1' else 's'}, which may show anatomy, "
+            f"are kept in {path} ({_size(path) / 1e6:.1f} MB)"
+        )
+
+    def replay_path(self, name: str) -> Path:
+        """Where a task's replay memory is or would be.
+
+        Raises:
+            TaskError: this cannot be a name.
+        """
+        return self.folder / f"{file_stem(name)}{REPLAY_END}"
+
+    def _existing(self, name: str) -> Path:
+        path = self.path(name)
+        if path.exists():
+            return path
+        names = self.names()
+        close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in names], n=1)
+        hint = next((f" (did you mean {one!r}?)" for one in names if [one.casefold()] == close), "")
+        raise TaskError(f"no task {name!r}{hint}; {', '.join(names) or 'none'} in {self.folder}")
+
+    def _check_free(self, name: str) -> None:
+        if self.path(name).exists():
+            raise TaskError(f"a task {name!r} is there already; another name is wanted")
+
+    def _listed(self, path: Path) -> TaskInfo:
+        try:
+            return self._info(path)
+        except TaskError as error:
+            return TaskInfo(path.name, path, _size(path), problem=str(error))
+
+    def _info(self, path: Path) -> TaskInfo:
+        record = read_task(path)
+        if path.name != self.path(record.name).name:
+            raise TaskError(f"{path}: holds task {record.name!r} under a file name of another task; import it instead")
+        replay = self.replay_path(record.name)
+        return TaskInfo(
+            record.name,
+            path,
+            _size(path),
+            record.model,
+            record.digest,
+            record.recipe,
+            record.history,
+            replay if replay.exists() else None,
+        )
+
+    def _found(self, task: Task) -> TaskRecord | None:
+        """What is in the task's place, an empty record where nothing is; None once an unusable file was moved away."""
+        path = self.path(task.name)
+        if not path.exists():
+            return replace(task.record(Knowledge.none(task.frozen, task.recipe)), revision="")
+        try:
+            record = read_task(path)
+            record.check_model(task.frozen, path)
+        except TaskError as error:
+            _keep_aside(path, error)
+            return None
+        return record
+
+    def _memory(self, name: str, frozen: AdaptableModel, recipe: Recipe) -> Memory:
+        """The stored replay memory; empty if there is none, or once an unusable file was moved away."""
+        path = self.replay_path(name)
+        if not path.exists():
+            return Memory(recipe.memory_bytes)
+        try:
+            return _read_memory(path, frozen, recipe.memory_bytes)
+        except TaskError as error:
+            _keep_aside(path, error)
+        return Memory(recipe.memory_bytes)
+
+    def _joined_memory(self, task: Task, known: Knowledge) -> Memory:
+        """The stored replay memory with the images that we have added."""
+        memory, rng = self._memory(task.name, task.frozen, task.recipe), np.random.default_rng(len(known.history))
+        old = {id(lessons) for lessons in task.known.memory.images}
+        for lessons in known.memory.images:
+            if id(lessons) not in old:
+                memory = memory.with_image(lessons, rng)
+        return memory
+
+
+def clean_name(name: str) -> str:
+    """A task name in Unicode's composed form, without space around it.
+
+    Raises:
+        TaskError: it is empty, too long, or has characters that cannot be shown on one line.
+    """
+    clean = unicodedata.normalize("NFC", name).strip()
+    odd = [character for character in clean if unicodedata.category(character) in UNPRINTABLE]
+    if not clean or len(clean) > MOST_NAME_LENGTH or odd:
+        raise TaskError(f"task name {name!r:.80}: 1 to {MOST_NAME_LENGTH} characters on one line are wanted")
+    return clean
+
+
+def file_stem(name: str) -> str:
+    """Beginning of a task's file names: ASCII letters of the name, and a hash that tells all names apart.
+
+    It is valid on every system and differs by more than upper and lower case from that of any other name.
+
+    Raises:
+        TaskError: this cannot be a name.
+    """
+    clean = clean_name(name)
+    letters = unicodedata.normalize("NFKD", clean).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:SLUG_LENGTH].strip("-")
+    return f"{slug or 'task'}-{hashlib.sha256(clean.encode()).hexdigest()[:HASH_LENGTH]}"
+
+
+def _read_memory(path: Path, frozen: AdaptableModel, max_bytes: int) -> Memory:
+    tensors, facts = read_sealed(path, REPLAY_KIND)
+    if facts.get("digest") != frozen.digest:
+        raise TaskError(f"{path}: features of another model; those of {frozen.name} ({frozen.digest[:12]}) are wanted")
+    try:
+        return unpack_memory(tensors, facts, max_bytes, frozen.device)
+    except (LookupError, TypeError, ValueError) as error:
+        raise TaskError(f"{path}: its facts are not those of a replay memory ({error})") from error
+
+
+def _write_memory(path: Path, memory: Memory, frozen: AdaptableModel) -> None:
+    tensors, facts = pack_memory(memory)
+    write_sealed(path, REPLAY_KIND, tensors, {**facts, "digest": frozen.digest})
+
+
+def _locked(action: Callable[[Check], Result], *paths: Path) -> Result:
+    """The action's result while the files are locked; begun again if the locks did not hold until its end.
+
+    Raises:
+        OutputError: the folder cannot be written, or another process keeps a lock.
+    """
+    for path in paths:
+        check_folder(path)
+    while True:
+        with suppress(LockLost), ExitStack() as stack:
+            locks = [stack.enter_context(FileLock(path)) for path in sorted(set(paths))]
+            return action(partial(_check_all, locks))
+
+
+def _check_all(locks: Sequence[FileLock]) -> None:
+    for lock in locks:
+        lock.check()
+
+
+def _keep_aside(path: Path, reason: TaskError) -> None:
+    with _told(path):
+        backup = _set_aside(path)
+    warnings.warn(f"{reason}; it is kept as {backup}", stacklevel=2)
+
+
+def _set_aside(path: Path) -> Path:
+    """Move a file to a dated name beside it that nothing has."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    names = (f"{path.name}.{stamp}{'' if number == 1 else f'-{number}'}.bak" for number in count(1))
+    backup = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    path.replace(backup)
+    return backup
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the system in words of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be moved ({error.strerror})") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
