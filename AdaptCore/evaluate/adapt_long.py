@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import cycle, islice
@@ -98,9 +99,11 @@ def soak(
     """Accept the wanted mask after one click on so many images under one task, again and again the same.
 
     Returns:
-        {"images", "post_ms": median of each quarter, "peak_mb": most memory of the process at the end of each}.
+        {"images", "post_ms": median of each quarter, "post_cpu_ms": the same in processor time of all threads,
+        "peak_mb": most memory of the process at the end of each}.
     """
     taken: list[float] = []
+    busy: list[float] = []
     peaks: list[float] = []
     once = [
         (target.name, item) for target in targets for item in in_random_order(target.items, rules.seed, target.name)
@@ -111,13 +114,16 @@ def soak(
             click = next_click(shown.wanted, np.zeros_like(shown.wanted), np.random.default_rng(shown.place))
             if click is not None:
                 session.click(click.x, click.y)
+            started = time.process_time()
             taken.append(learn_from(learner, session.examples(shown.wanted))[0])
+            busy.append(1000 * (time.process_time() - started))
             peaks.append(peak_megabytes())
             if advanced is not None:
                 advanced()
     parts = np.array_split(np.arange(images), min(4, images))
     return {
         "images": images,
-        "post_ms": [float(np.median([taken[place] for place in part])) for part in parts],
+        "post_ms": [float(np.median(np.take(taken, part))) for part in parts],
+        "post_cpu_ms": [float(np.median(np.take(busy, part))) for part in parts],
         "peak_mb": [peaks[part[-1]] for part in parts],
     }

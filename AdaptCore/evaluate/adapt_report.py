@@ -50,10 +50,10 @@ def sequence_report(figures: Mapping[str, Any]) -> str:
 def soak_report(figures: Mapping[str, Any]) -> str:
     """Table of `adapt_long.soak`."""
     rows = [
-        [f"quarter {number}", f"{taken:.0f}", f"{peak:.0f}"]
-        for number, (taken, peak) in enumerate(zip(figures["post_ms"], figures["peak_mb"]), start=1)
+        [f"quarter {number}", *(f"{value:.0f}" for value in values)]
+        for number, values in enumerate(zip(*(figures[key] for key in ("post_ms", "post_cpu_ms", "peak_mb"))), start=1)
     ]
-    return text_table([f"{figures['images']} accepted images", "post ms", "peak MB"], rows)
+    return text_table([f"{figures['images']} accepted images", "post ms", "post CPU ms", "peak MB"], rows)
 
 
 def _targets_table(targets: Mapping[str, Any]) -> str:

@@ -253,7 +253,7 @@ def test_pooled_means_weigh_images_and_not_targets() -> None:
     part = pooled(trials, Rules())
     assert part["arms"]["frozen"]["clicks"] == pytest.approx(5)
     assert part["arms"]["both"]["clicks"] == pytest.approx(7 / 4)
-    assert part["reduction"]["clicks"]["value"] == pytest.approx(0.65)
+    assert part["reduction"]["clicks"] == pytest.approx({"value": 0.65, "low": 0.65, "high": 0.65})
     assert list(part["reduction"]) == ["fr20_85", "fr30_90", "clicks"]
     assert list(part["arms"]["both"]) == ["clicks", "fr20_85", "fr30_90", "dice1", "dice5"]
 
@@ -427,8 +427,9 @@ def test_a_soak_teaches_each_image_and_reports_quarters() -> None:
     seen: list[int] = []
     result = soak(LearningToy(), [a_target(3)], QUICK, 8, PLAIN, lambda: seen.append(1))
     assert len(seen) == result["images"] == 8
-    assert len(result["post_ms"]) == len(result["peak_mb"]) == 4
+    assert len(result["post_ms"]) == len(result["post_cpu_ms"]) == len(result["peak_mb"]) == 4
     assert min(result["post_ms"]) > 0
+    assert min(result["post_cpu_ms"]) > 0
     assert result["peak_mb"] == sorted(result["peak_mb"])
     assert result["peak_mb"][0] > 10
 
