@@ -213,6 +213,11 @@ class PlaneEncoder:
         height, width = self._image.shape[:2]
         return height, width
 
+    @property
+    def image(self) -> np.ndarray:
+        """float32 (H, W) or (H, W, 3) in [0, 1]."""
+        return self._image
+
     def __call__(self, window: CropWindow | None = None) -> Embedding:
         if window is None and self._whole is not None:
             return self._whole

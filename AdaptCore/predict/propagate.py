@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,7 +14,8 @@ from scipy.ndimage import label
 from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
 from AdaptCore.predict.context import AppearanceContext
 from AdaptCore.predict.masks import depth, dice
-from AdaptCore.predict.plane import EmbeddingSource, binarize
+from AdaptCore.predict.motion import carried
+from AdaptCore.predict.plane import PlaneEncoder, binarize
 from AdaptCore.predict.zoom import (
     OUTSIDE_LOGIT,
     CropWindow,
@@ -31,41 +33,51 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class PropagationPolicy:
-    """What the next plane is asked and when the object has ended.
+    """What the next plane is asked, how its evidence is weighed, and when the object has ended.
+
+    The logits of a plane are the moved mask's signed distance, the model's logits and the context's score, each with
+    its weight. Distances are in pixels, or in sixteenths of the object's equivalent radius where those are longer.
 
     Attributes:
-        box_margin: the previous mask's box grows on each side by this share of its longer side.
+        box_margin: the moved mask's box grows on each side by this share of its longer side.
         min_box_margin: and by at least this many pixels.
-        inner_click: give a positive click at the previous mask's innermost point.
-        prior_limit: previous logits are held between minus and plus this value.
-        logit_limit: the model's logits are held between minus and plus this value before the context is added.
+        inner_click: give a positive click at the moved mask's innermost point.
+        prior_gain: logits of the prior for each unit of distance from the moved mask's outline.
+        prior_limit: the prior is held between minus and plus this value.
+        motion_limit: distances are held between minus and plus this value.
+        shrinkage: units that an object gets thinner from plane to plane if nothing else is known.
+        model_weight: weight of the model's logits.
+        model_limit: they are held between minus and plus this value before.
         context_weight: logits that an appearance score of 1 adds.
         context_ridge: ridge of the appearance regression.
-        min_likeness: a plane that looks less like the object than this, 0 to 1, where the previous mask lies ends the
+        min_likeness: a plane that looks less like the object than this, 0 to 1, where the moved mask lies ends the
             direction.
         min_area_ratio: so does a mask smaller than this share of the previous one.
-        zoom: look at a window around the previous mask; None looks at whole planes.
+        zoom: look at a window around the moved mask; None looks at whole planes.
     """
 
     box_margin: float = 0.1
     min_box_margin: float = 2.0
     inner_click: bool = True
+    prior_gain: float = 2.0
     prior_limit: float = 6.0
-    logit_limit: float = 4.0
-    context_weight: float = 2.0
+    motion_limit: float = 4.0
+    shrinkage: float = 0.2
+    model_weight: float = 1.0
+    model_limit: float = 4.0
+    context_weight: float = 1.0
     context_ridge: float = 0.2
-    min_likeness: float = 0.35
-    min_area_ratio: float = 0.1
+    min_likeness: float = 0.3
+    min_area_ratio: float = 0.3
     zoom: ZoomPolicy | None = field(default_factory=ZoomPolicy)
 
 
 @dataclass(frozen=True, eq=False)
 class PropagatedPlane:
-    """One plane's result: its slice index, mask bool (H, W) read-only, logits float32 (H, W) and confidence 0 to 1."""
+    """One plane's result: its slice index, mask bool (H, W) read-only, and confidence 0 to 1."""
 
     index: int
     mask: np.ndarray
-    logits: torch.Tensor
     confidence: float
 
 
@@ -76,7 +88,7 @@ class Propagation:
     Attributes:
         axis, start: the plane it started from.
         masks: slice index -> bool (H, W), read-only; neither the start nor other confirmed planes are among them.
-        confidences: slice index -> agreement with the plane before times likeness to the start, 0 to 1.
+        confidences: slice index -> agreement with the moved mask of the plane before times likeness to the start.
         cancelled: whether it was stopped from outside; the planes done until then are kept.
     """
 
@@ -90,78 +102,81 @@ class Propagation:
 def propagate_planes(
     model: Model,
     start: int,
-    start_logits: np.ndarray,
+    start_mask: np.ndarray,
     indices: Sequence[int],
-    embedding_of: Callable[[int], EmbeddingSource],
+    plane_of: Callable[[int], PlaneEncoder],
     confirmed: Callable[[int], np.ndarray | None],
     policy: PropagationPolicy,
 ) -> Iterator[PropagatedPlane]:
-    """Carry the mask of `start_logits` (H, W) along `indices`, one plane at a time, until the object ends.
+    """Carry the mask `start_mask`, bool (H, W), along `indices`, one plane at a time, until the object ends.
 
     Args:
         start: index of the plane that the mask was accepted on; the object's appearance is learnt there.
-        embedding_of: embeddings of the plane at an index.
-        confirmed: logits (H, W) of a plane that the user has confirmed, else None. Such a plane is not predicted:
+        plane_of: image and embeddings of the plane at an index.
+        confirmed: mask bool (H, W) of a plane that the user has confirmed, else None. Such a plane is not predicted:
             its mask is the new starting point, and the appearance is learnt there anew.
     """
-    previous = torch.from_numpy(np.array(start_logits, dtype=np.float32))
+    before, mask = start, start_mask
     context: AppearanceContext | None = None
     for index in indices:
         fixed = confirmed(index)
         if fixed is not None:
-            previous = torch.from_numpy(np.array(fixed, dtype=np.float32))
-            start, context = index, None
+            before, mask, context = index, fixed, None
             continue
-        before = binarize(previous.numpy())
-        if not before.any():
+        if not mask.any():
             return
-        context = context or learn_context(model, before, embedding_of(start), policy)
-        plane = next_plane(model, context, previous, index, embedding_of(index), policy)
+        context = context or learn_context(model, mask, plane_of(before), policy)
+        plane = next_plane(model, context, mask, plane_of(before), index, plane_of(index), policy)
         if plane is None:
             return
         yield plane
-        previous = plane.logits
+        before, mask = index, plane.mask
 
 
 def learn_context(
-    model: Model, mask: np.ndarray, embedding_of: EmbeddingSource, policy: PropagationPolicy
+    model: Model, mask: np.ndarray, encoder: PlaneEncoder, policy: PropagationPolicy
 ) -> AppearanceContext:
     """The appearance of an accepted plane's non-empty mask (H, W), in the window that the next plane is seen in."""
     window = _window(mask, _prompts(model, mask, policy), policy)
-    return AppearanceContext.fit(embedding_of(window), mask[_slices(window)], policy.context_ridge)
+    return AppearanceContext.fit(encoder(window), mask[_slices(window)], policy.context_ridge)
 
 
 def next_plane(
     model: Model,
     context: AppearanceContext,
-    previous: torch.Tensor,
+    before: np.ndarray,
+    encoder_before: PlaneEncoder,
     index: int,
-    embedding_of: EmbeddingSource,
+    encoder: PlaneEncoder,
     policy: PropagationPolicy,
 ) -> PropagatedPlane | None:
-    """The plane beside one with logits `previous` (H, W) that are not all negative; None where the object has ended."""
-    before = binarize(previous.numpy())
-    prompts = _prompts(model, before, policy)
-    window = _window(before, prompts, policy)
+    """The plane beside one with the non-empty mask `before`, bool (H, W); None where the object has ended."""
+    distance = torch.from_numpy(carried(before, encoder_before.image, encoder.image)) / _unit(before)
+    moved = binarize(distance.numpy())
+    if not moved.any():
+        return None
+    prompts = _prompts(model, moved, policy)
+    window = _window(moved, prompts, policy)
     here = _slices(window)
-    embedding = embedding_of(window)
+    embedding = encoder(window)
     score = context.score(embedding)
-    likeness = min(max((1.0 + float(score[torch.from_numpy(before[here])].mean())) / 2.0, 0.0), 1.0)
+    likeness = min(max((1.0 + float(score[torch.from_numpy(moved[here])].mean())) / 2.0, 0.0), 1.0)
     if likeness < policy.min_likeness:
         return None
     told = prompts if window is None else prompts_in(prompts, window)
-    logits = _decode(model, embedding, told, previous[here], policy) + policy.context_weight * score
-    whole = logits if window is None else paste(previous, window, logits)
-    whole = drop_strays(whole, before)
-    mask = binarize(whole.numpy())
+    prior = (policy.prior_gain * distance[here]).clamp(-policy.prior_limit, policy.prior_limit)
+    seen = policy.model_weight * _decode(model, embedding, told, prior, policy) + policy.context_weight * score
+    logits = distance.clamp(-policy.motion_limit, policy.motion_limit)[here] - policy.shrinkage + seen
+    whole = logits if window is None else paste(distance, window, logits)
+    mask = binarize(drop_strays(whole, moved).numpy())
     if not mask.any() or mask.sum() < policy.min_area_ratio * before.sum():
         return None
     mask.flags.writeable = False
-    return PropagatedPlane(index, mask, whole, dice(before, mask) * likeness)
+    return PropagatedPlane(index, mask, dice(moved, mask) * likeness)
 
 
 def drop_strays(logits: torch.Tensor, before: np.ndarray) -> torch.Tensor:
-    """Logits (H, W) without the parts of their mask that share no pixel with the mask of the plane before (H, W)."""
+    """Logits (H, W) without the parts of their mask that share no pixel with the moved mask of the plane before."""
     parts, _ = label(binarize(logits.numpy()))
     strays = (parts > 0) & ~np.isin(parts, parts[before])
     return torch.where(torch.from_numpy(strays), OUTSIDE_LOGIT, logits)
@@ -234,12 +249,16 @@ def _slices(window: CropWindow | None) -> tuple[slice, slice]:
     return (slice(None), slice(None)) if window is None else window.slices
 
 
+def _unit(mask: np.ndarray) -> float:
+    """Pixels in one unit of distance: one, or a sixteenth of the equivalent radius of a mask (H, W)."""
+    return max(1.0, math.sqrt(int(mask.sum()) / math.pi) / 16)
+
+
 def _decode(
-    model: Model, embedding: Embedding, prompts: Prompts, previous: torch.Tensor, policy: PropagationPolicy
+    model: Model, embedding: Embedding, prompts: Prompts, prior: torch.Tensor, policy: PropagationPolicy
 ) -> torch.Tensor:
     """The model's best logits on the embedding's plane, held within the limit, float32 (h, w) on the CPU."""
-    prior = previous.clamp(-policy.prior_limit, policy.prior_limit).to(model.device)
     with torch.no_grad():
-        decoding = model.decode(embedding, prompts, to_prior(prior, embedding, model.mask_side))
+        decoding = model.decode(embedding, prompts, to_prior(prior.to(model.device), embedding, model.mask_side))
         logits = to_plane(decoding.logits[decoding.best], embedding).float().cpu()
-    return logits.clamp(-policy.logit_limit, policy.logit_limit)
+    return logits.clamp(-policy.model_limit, policy.model_limit)

@@ -25,7 +25,7 @@ from AdaptCore.predict.geometry import (
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.learning import Example, Learning
-from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, mask_logits
+from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
 from AdaptCore.predict.propagate import (
     Progress,
     PropagatedPlane,
@@ -245,10 +245,10 @@ class VolumeSession:
             propagate_planes(
                 self._answering,
                 index,
-                self._start_logits(start),
+                self._mask(start),
                 indices,
                 lambda i: self._encoder(axis_plane(self.shape, axis, i)),
-                lambda i: self._confirmed_logits(axis, i),
+                lambda i: self._confirmed_mask(axis, i),
                 policy or PropagationPolicy(zoom=self._zoom),
             )
             for indices in onwards
@@ -381,17 +381,11 @@ class VolumeSession:
             )
         return first, last
 
-    def _confirmed_logits(self, axis: int, index: int) -> np.ndarray | None:
-        return self._start_logits(axis_plane(self.shape, axis, index)) if self.is_confirmed(axis, index) else None
+    def _confirmed_mask(self, axis: int, index: int) -> np.ndarray | None:
+        return self._mask(axis_plane(self.shape, axis, index)) if self.is_confirmed(axis, index) else None
 
-    def _start_logits(self, geometry: PlaneGeometry) -> np.ndarray:
-        """The model's own logits where its mask was accepted as it was, else logits that stand for the labels."""
-        labels = plane_labels(self._labels, geometry)
-        session = self._sessions.get(geometry)
-        prediction = session.prediction if session else None
-        if prediction is not None and np.array_equal(prediction.mask, labels):
-            return prediction.logits
-        return mask_logits(labels)
+    def _mask(self, geometry: PlaneGeometry) -> np.ndarray:
+        return plane_labels(self._labels, geometry) > 0
 
     def _passed_by(self, result: Propagation, ended: Iterable[Sequence[int]]) -> list[int]:
         """Slices without a mask in the directions that ended, up to the next confirmed plane after the last mask."""

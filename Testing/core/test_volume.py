@@ -8,7 +8,6 @@ import weakref
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -450,7 +449,7 @@ def a_scripted_session(a_session, monkeypatch):
                 continue
             if index not in reach:
                 return
-            yield PropagatedPlane(index, full, torch.zeros(full.shape), 1.0)
+            yield PropagatedPlane(index, full, 1.0)
 
     def scripted(*arguments):
         return walk(next(argument for argument in arguments if isinstance(argument, range)))
