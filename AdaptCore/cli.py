@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
 from AdaptCore import __version__
-from AdaptCore.commands import bench, demo, models, segment, train
+from AdaptCore.commands import bench, demo, models, segment, tasks, train
 from AdaptCore.commands.console import plain_warnings
 from AdaptCore.errors import AdaptSegError
 
-COMMANDS = (segment, demo, models, train, bench)
+COMMANDS = (segment, tasks, demo, models, train, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; input that cannot be used gives one line on stderr and exit status 2, a warning one line."""
+    print_any_letter()
     arguments = build_parser().parse_args(argv)
     try:
         with plain_warnings():
@@ -36,6 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("adaptseg: cancelled", file=sys.stderr)
         return 130
     return 0
+
+
+def print_any_letter() -> None:
+    """Let a terminal that lacks a letter (of a task's name) show its number instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

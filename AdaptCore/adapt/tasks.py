@@ -154,6 +154,15 @@ class TaskStore:
         known = record.knowledge(frozen, self._memory(record.name, frozen, recipe))
         return Task(record.name, frozen, recipe, known, record.revision)
 
+    def prepare(self, name: str) -> None:
+        """Check, before long work begins, that a task can be saved; makes the folder.
+
+        Raises:
+            TaskError: this cannot be a name.
+            OutputError: the folder cannot be made or written.
+        """
+        prepare_folder(self.folder, (self.path(name).name, self.replay_path(name).name))
+
     def save(self, task: Task, known: Knowledge, *, keep_replay: bool = False) -> Task:
         """Store what is known now, together with what another program has stored since the task was loaded.
 
@@ -170,8 +179,8 @@ class TaskStore:
         Raises:
             OutputError: the system could not write; nothing has changed.
         """
+        self.prepare(task.name)
         path, replay = self.path(task.name), self.replay_path(task.name)
-        prepare_folder(self.folder, (path.name, replay.name))
 
         def write(check: Check) -> Task:
             theirs = self._found(task)
@@ -255,7 +264,7 @@ class TaskStore:
         record = read_task(path)
         name = clean_name(record.name if name is None else name)
         target = self.path(name)
-        prepare_folder(self.folder, (target.name,))
+        self.prepare(name)
 
         def write(check: Check) -> None:
             self._check_free(name)
@@ -272,12 +281,10 @@ class TaskStore:
         """
         path = self.replay_path(name)
         if not path.exists():
-            return "nothing of the images is kept"
-        images = read_facts(path, REPLAY_KIND).get("count", "some")
-        return (
-            f"derived image features of {images} accepted image{'' if images == '1' else 's'}, which may show anatomy, "
-            f"are kept in {path} ({_size(path) / 1e6:.1f} MB)"
-        )
+            return "nothing of the images"
+        count = read_facts(path, REPLAY_KIND).get("count", "some")
+        images = "1 accepted image" if count == "1" else f"{count} accepted images"
+        return f"derived image features of {images}, which may show anatomy, in {path} ({_size(path) / 1e6:.1f} MB)"
 
     def replay_path(self, name: str) -> Path:
         """Where a task's replay memory is or would be.

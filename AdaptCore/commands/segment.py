@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AdaptCore.commands import teaching
 from AdaptCore.commands.console import progress_bar
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from AdaptCore.io import Geometry, Volume
     from AdaptCore.models.base import Model
     from AdaptCore.predict.intensity import Window
+    from AdaptCore.predict.learning import Learning
     from AdaptCore.predict.volume import VolumeSession
 
 DESCRIPTION = """\
@@ -101,6 +103,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="mask: .seg.nrrd, .nii.gz, .nii, .nrrd, .mha, or .png (2D)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="page with pictures of the result (.html)")
+    teaching.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -114,6 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
     from AdaptCore.io import check_contrast, check_output, read_volume, write_mask
     from AdaptCore.models.registry import load_model
 
+    teaching.check_arguments(arguments)
     window = parse_window(arguments.window)
     check_output(arguments.out)
     check_apart(arguments.out, arguments.volume)
@@ -126,18 +130,30 @@ def run(arguments: argparse.Namespace) -> None:
     axis = choose_axis(volume.geometry, arguments.axis)
     prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
     model = load_model(arguments.model, arguments.device)
-    with progress_bar(len(prompts), "segmenting") as bar:
+    use = teaching.begin(arguments, model)
+    with use, progress_bar(len(prompts), "segmenting") as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        result = segment(model, volume, prompts, axis, propagate=arguments.propagate, window=window, progress=show)
+        result = segment(
+            use.model,
+            volume,
+            prompts,
+            axis,
+            propagate=arguments.propagate,
+            window=window,
+            progress=show,
+            learner=use.learner,
+        )
     write_mask(result.mask, volume.geometry, arguments.out)
     if arguments.report:
-        write_report(make_report(volume, result, prompts, axis, model.name), arguments.report)
+        write_report(make_report(volume, result, prompts, axis, use.model_label), arguments.report)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
     print(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
+    for line in use.saved():
+        print(line)
 
 
 def check_apart(path: Path, image: Path) -> None:
@@ -163,10 +179,12 @@ def segment(
     propagate: bool = False,
     window: Window | None = None,
     progress: Progress | None = None,
+    learner: Learning | None = None,
 ) -> Segmentation:
     """Predict and accept each plane with prompts; carry the masks on where asked.
 
-    Between two planes with prompts each mask is carried half the way.
+    A learner learns from each plane before the next one is predicted, so that the same prompts always give the same
+    masks. Between two planes with prompts each mask is carried half the way.
 
     Args:
         prompts: plane index across `axis` -> its prompts.
@@ -179,9 +197,11 @@ def segment(
     indices = sorted(prompts)
     size = volume.geometry.size[axis]
     confidences: dict[int, float] = {}
-    with VolumeSession(model, volume.array, window=window, precompute=0) as session:
+    with VolumeSession(model, volume.array, window=window, precompute=0, learner=learner) as session:
         for done, index in enumerate(indices, start=1):
             confidences[index] = _predict_plane(session, axis, index, prompts[index])
+            if learner:
+                learner.wait()
             if progress:
                 progress(done, size if propagate else len(indices))
         for index, extent in zip(indices, _carried(indices, size)) if propagate else ():

@@ -1,0 +1,131 @@
+"""`adaptseg tasks`: what was learnt under each name - list, show, rename, export, import, reset."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from AdaptCore.adapt.guard import Outcome
+    from AdaptCore.adapt.tasks import TaskInfo
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser("tasks", help="list, show, rename, export, import and reset tasks")
+    parser.description = "What was learnt under each name with: adaptseg segment --task NAME --learn"
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="show all tasks").set_defaults(run=run_list)
+    show = actions.add_parser("show", help="show what a task has learnt and what it gained")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--picture", type=Path, metavar="FILE.png", help="draw its learning curve")
+    show.set_defaults(run=run_show)
+    rename = actions.add_parser("rename", help="give a task another name")
+    rename.add_argument("name", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+    rename.set_defaults(run=run_rename)
+    export = actions.add_parser("export", help="write a task to a file, without features of images")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument("path", type=Path, metavar="FILE")
+    export.set_defaults(run=run_export)
+    take = actions.add_parser("import", help="take over a task from a file")
+    take.add_argument("path", type=Path, metavar="FILE")
+    take.add_argument("--name", metavar="NAME", help="another name than the one in the file")
+    take.set_defaults(run=run_import)
+    reset = actions.add_parser("reset", help="begin a task anew; what it has learnt is kept aside")
+    reset.add_argument("name", metavar="NAME")
+    reset.set_defaults(run=run_reset)
+
+
+def run_list(arguments: argparse.Namespace) -> None:
+    from AdaptCore.adapt.tasks import TaskStore
+
+    store = TaskStore()
+    tasks = store.tasks()
+    for info in tasks:
+        print(info.problem or _row(info))
+    if not tasks:
+        print(f"No task in {store.folder}.")
+
+
+def run_show(arguments: argparse.Namespace) -> None:
+    """Print a task's facts; the picture is checked and written first, so that an error costs no output.
+
+    Raises:
+        AdaptSegError: there is no such task, its file cannot be used, or the picture cannot be written.
+    """
+    from AdaptCore.adapt.tasks import TaskStore
+    from AdaptCore.atomic import write_bytes
+    from AdaptCore.io import check_output
+
+    store = TaskStore()
+    info = store.info(arguments.name)
+    if arguments.picture:
+        from AdaptCore.evaluate.task_curve import task_curve
+
+        check_output(arguments.picture, suffixes=(".png",))
+        write_bytes(arguments.picture, task_curve(info.history))
+    facts = [
+        ("Task", info.name),
+        ("Accepted images", describe_events(info.history)),
+        ("First answer", describe_gain(info.history)),
+        ("Model", f"{info.model} (weights {info.digest[:12]})"),
+        ("Recipe", info.recipe),
+        ("File", f"{info.path} ({info.size / 1e6:.1f} MB)"),
+        ("Kept", store.kept(info.name)),
+    ]
+    for label, text in facts:
+        print(f"{label:<16}{text}")
+
+
+def run_rename(arguments: argparse.Namespace) -> None:
+    from AdaptCore.adapt.tasks import TaskStore
+
+    store = TaskStore()
+    store.rename(arguments.name, arguments.new)
+    print(f"{store.info(arguments.new).name}: {store.path(arguments.new)}")
+
+
+def run_export(arguments: argparse.Namespace) -> None:
+    from AdaptCore.adapt.tasks import TaskStore
+
+    TaskStore().export(arguments.name, arguments.path)
+    print(f"{arguments.path}: task {arguments.name!r} without features of images")
+
+
+def run_import(arguments: argparse.Namespace) -> None:
+    from AdaptCore.adapt.tasks import TaskStore
+
+    print(_row(TaskStore().import_(arguments.path, arguments.name)))
+
+
+def run_reset(arguments: argparse.Namespace) -> None:
+    from AdaptCore.adapt.tasks import TaskStore
+
+    backup = TaskStore().reset(arguments.name)
+    print(f'{arguments.name} begins anew. To undo this: adaptseg tasks import "{backup}"')
+
+
+def describe_events(history: Sequence[Outcome]) -> str:
+    """How many accepted images there are and what became of them."""
+    counts = Counter(outcome.event.value for outcome in history)
+    parts = ", ".join(f"{count} {event}" for event, count in counts.most_common())
+    return f"{len(history)} ({parts})" if parts else "0"
+
+
+def describe_gain(history: Sequence[Outcome]) -> str:
+    """Mean IoU of the first answers, frozen and adapted."""
+    if not history:
+        return "nothing to compare yet"
+    frozen, adapted = (
+        sum(values) / len(history) for values in zip(*((outcome.frozen, outcome.adapted) for outcome in history))
+    )
+    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {adapted - frozen:+.2f}"
+
+
+def _row(info: TaskInfo) -> str:
+    replay = "with features of images" if info.replay else ""
+    images = f"{info.accepted} image{'' if info.accepted == 1 else 's'}"
+    return f"{info.name:<24} {images:<12} {info.model:<16} {f'{info.size / 1e6:.1f} MB':<9} {replay}".rstrip()

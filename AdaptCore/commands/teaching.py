@@ -1,0 +1,126 @@
+"""Options of `adaptseg segment` that let a task answer and learn."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, cast
+
+from AdaptCore.adapt.recipe import RECIPES, recipe_named
+from AdaptCore.errors import TaskError
+
+if TYPE_CHECKING:
+    from AdaptCore.adapt.learner import Learner
+    from AdaptCore.adapt.tasks import Task
+    from AdaptCore.models.base import AdaptableModel, Model
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("learning")
+    group.add_argument("--task", metavar="NAME", help="answer with what was learnt under this name")
+    group.add_argument(
+        "--learn", action="store_true", help="learn from the accepted planes; begins a new task if needed"
+    )
+    group.add_argument(
+        "--keep-replay",
+        action="store_true",
+        help="keep features of the accepted images, which may show anatomy, so that later lessons repeat them",
+    )
+    group.add_argument("--recipe", choices=RECIPES, help="how to learn (default: as before; a new task: default)")
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Check the options and the task before the image is read.
+
+    Raises:
+        AdaptSegError: an option without the one it needs, a task that does not exist or whose file cannot be used, or
+            a folder that cannot be written.
+    """
+    from AdaptCore.adapt.tasks import TaskStore
+
+    if arguments.learn and arguments.task is None:
+        raise TaskError("--learn without a task: --task NAME is wanted, the name to learn under")
+    for option, given in (("--keep-replay", arguments.keep_replay), ("--recipe", arguments.recipe)):
+        if given and not arguments.learn:
+            raise TaskError(f"{option} without learning: --task NAME --learn is wanted")
+    if arguments.task is None:
+        return
+    store = TaskStore()
+    if arguments.learn:
+        store.prepare(arguments.task)
+    if not arguments.learn or store.path(arguments.task).exists():
+        store.info(arguments.task)
+
+
+def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
+    """What answers the prompts and, with --learn, learns from them.
+
+    Raises:
+        TaskError: the task is of another model, or its file cannot be used.
+    """
+    if arguments.task is None:
+        return TaskUse(model, model.name)
+    from AdaptCore.adapt.learner import Learner
+    from AdaptCore.adapt.tasks import TaskStore
+
+    frozen = cast("AdaptableModel", model)
+    task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else None)
+    learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
+    return TaskUse(task.known.model, f"{model.name}, task {task.name}", task, learner, arguments.keep_replay)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskUse:
+    """A task in use by one command; the learner's thread ends with the `with` block.
+
+    Attributes:
+        model: answers before anything is learnt.
+        model_label: its name for people.
+        task: None without --task.
+        learner: None without --learn.
+    """
+
+    model: Model
+    model_label: str
+    task: Task | None = None
+    learner: Learner | None = None
+    keep_replay: bool = False
+
+    def __enter__(self) -> TaskUse:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.learner:
+            self.learner.close()
+
+    def saved(self) -> list[str]:
+        """Save what was learnt; lines that tell what, where, and what of the images is kept. None without --learn.
+
+        Raises:
+            OutputError: the system could not write.
+        """
+        if self.task is None or self.learner is None:
+            return []
+        from AdaptCore.adapt.tasks import TaskStore
+
+        store, task = TaskStore(), self.task
+        had_replay = store.replay_path(task.name).exists()
+        known = self.learner.knowledge
+        store.save(task, known, keep_replay=self.keep_replay)
+        info = store.info(task.name)
+        counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
+        learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
+        lines = [f"Task {task.name!r}: accepted planes: {learnt}; it knows {_images(info.accepted)}; {info.path}"]
+        if self.keep_replay:
+            lines.append(f"Kept with the task: {store.kept(task.name)}")
+        elif had_replay:
+            lines.append("The features of images that were kept with the task have been removed (no --keep-replay).")
+        return lines
+
+
+def _images(count: int) -> str:
+    return "1 accepted image" if count == 1 else f"{count} accepted images"

@@ -1,0 +1,122 @@
+"""`adaptseg tasks` as a user types it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from AdaptCore import cli
+from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.learner import Knowledge
+from AdaptCore.adapt.recipe import DEFAULT
+from AdaptCore.adapt.tasks import TaskStore
+from AdaptCore.evaluate.task_curve import task_curve
+from Testing.tiny_model import taught, tiny_model
+
+
+@pytest.fixture(autouse=True)
+def a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskStore:
+    """The user's tasks: "optic cup" with three accepted images."""
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    store, model = TaskStore(), tiny_model()
+    known = Knowledge.none(model, DEFAULT)
+    for clicks in (10, 20, 30):
+        known = taught(known, 0.01, clicks)
+    store.save(store.load("optic cup", model), known)
+    return store
+
+
+def tasks(*words: object) -> int:
+    return cli.main(["tasks", *map(str, words)])
+
+
+def test_list_shows_each_task_and_what_is_wrong_with_a_file(
+    a_store: TaskStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (a_store.folder / "z.task.safetensors").write_bytes(b"")
+    assert tasks("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("optic cup") and "3 images" in lines[0] and "tiny" in lines[0]
+    assert lines[1].endswith("z.task.safetensors: the file is empty; a task file of AdaptSeg is wanted")
+
+
+def test_list_without_tasks_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "empty"))
+    tasks("list")
+    assert capsys.readouterr().out == f"No task in {tmp_path / 'empty' / 'tasks'}.\n"
+
+
+def test_show_tells_what_was_gained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks("show", "optic cup") == 0
+    out = capsys.readouterr().out
+    assert "3 (3 learnt)" in out
+    assert "IoU 0.70, frozen model 0.50, mean gain +0.20" in out
+    assert "nothing of the images" in out
+
+
+def test_show_draws_the_learning_curve(tmp_path: Path) -> None:
+    assert tasks("show", "optic cup", "--picture", tmp_path / "curve.png") == 0
+    picture = np.asarray(Image.open(tmp_path / "curve.png").convert("RGB"))
+    vermilion, blue = (213, 94, 0), (0, 114, 178)
+    for colour in (vermilion, blue):
+        assert (np.abs(picture.astype(int) - colour).max(axis=-1) < 12).sum() > 100
+
+
+def test_curve_of_a_task_without_images_is_an_empty_frame() -> None:
+    assert Image.open(io.BytesIO(task_curve(()))).size[0] > 300
+
+
+def test_curve_marks_what_was_not_learnt() -> None:
+    plain = [Outcome(1, 0.4, 0.6)] * 4
+    marked = [*plain[:2], Outcome(1, 0.4, 0.6, Event.ROLLED_BACK), plain[3]]
+    assert task_curve(plain) != task_curve(marked)
+
+
+def test_picture_of_another_type_is_refused_before_anything_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tasks("show", "optic cup", "--picture", tmp_path / "curve.gif") == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "curve.gif" in captured.err
+
+
+def test_rename_export_reset_and_import(a_store: TaskStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks("rename", "optic cup", "视杯") == 0
+    assert a_store.names() == ("视杯",)
+    assert tasks("export", "视杯", tmp_path / "cup.safetensors") == 0
+    capsys.readouterr()
+    assert tasks("reset", "视杯") == 0
+    backup = capsys.readouterr().out.split('"')[1]
+    assert a_store.names() == ()
+    assert tasks("import", backup) == 0
+    assert tasks("import", tmp_path / "cup.safetensors", "--name", "cup of the clinic") == 0
+    assert a_store.names() == ("cup of the clinic", "视杯")
+    assert {info.accepted for info in a_store.tasks()} == {3}
+
+
+@pytest.mark.parametrize(
+    "words", [("show", "cup"), ("rename", "cup", "x"), ("export", "cup", "x"), ("reset", "cup"), ("import", "cup")]
+)
+def test_errors_are_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert tasks(*words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("adaptseg: ") and captured.err.count("\n") == 1 and "cup" in captured.err
+
+
+def test_a_terminal_without_the_letters_of_a_name_shows_their_numbers(
+    a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_store.rename("optic cup", "视杯")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert tasks("list") == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue().startswith(rb"\u89c6\u676f")  # type: ignore[attr-defined]
