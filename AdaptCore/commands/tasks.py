@@ -122,7 +122,7 @@ def describe_gain(history: Sequence[Outcome]) -> str:
     frozen, adapted = (
         sum(values) / len(history) for values in zip(*((outcome.frozen, outcome.adapted) for outcome in history))
     )
-    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {adapted - frozen:+.2f}"
+    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {round(adapted - frozen, 2) + 0:+.2f}"
 
 
 def _row(info: TaskInfo) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,13 @@ def test_patience_ends_with_a_message(tmp_path: Path) -> None:
 
 
 def test_who_was_too_slow_notices_and_leaves_the_other_alone(tmp_path: Path) -> None:
-    with FileLock(tmp_path / "file") as slow:
-        with FileLock(tmp_path / "file", stale=0.05) as quick:
-            with pytest.raises(LockLost):
-                slow.check()
-            quick.check()
+    slow, quick = FileLock(tmp_path / "file"), FileLock(tmp_path / "file", stale=0.05)
+    with ExitStack() as first:
+        first.enter_context(slow)
+        second = ExitStack()
+        second.enter_context(quick)
         with pytest.raises(LockLost):
             slow.check()
+    quick.check()
+    second.close()
+    assert list(tmp_path.iterdir()) == []
