@@ -67,7 +67,7 @@ class PropagationPolicy:
     model_limit: float = 4.0
     context_weight: float = 1.0
     context_ridge: float = 0.2
-    min_likeness: float = 0.3
+    min_likeness: float = 0.45
     min_area_ratio: float = 0.3
     zoom: ZoomPolicy | None = field(default_factory=ZoomPolicy)
 
