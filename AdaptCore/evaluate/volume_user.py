@@ -11,7 +11,7 @@ from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.pictures import VoxelClick
 from AdaptCore.evaluate.users import next_click
 from AdaptCore.models.base import Model
-from AdaptCore.predict.geometry import axis_plane, extract
+from AdaptCore.predict.geometry import PlaneGeometry, axis_plane, extract, plane_voxels
 from AdaptCore.predict.intensity import Window
 from AdaptCore.predict.volume import VolumeSession
 
@@ -25,8 +25,8 @@ class Patience:
 
     Attributes:
         plane_dice: a plane that agrees so well gets no further click.
-        volume_dice: a volume that agrees so well is finished.
-        clicks_per_plane: most clicks on one plane before the user turns to another.
+        volume_dice: a volume that agrees so well is finished, at whichever click.
+        clicks_per_plane: most clicks on one plane before the user turns to another; the user may come back.
         max_clicks: most clicks in all.
     """
 
@@ -44,7 +44,8 @@ class VolumeRun:
         mask: uint8 (I, J, K).
         window: intensities that the model saw.
         clicks: in order.
-        dice_after_click: Dice of the volume; the last click on a plane counts after its propagation.
+        dice_after_click: Dice of the volume with the present mask of the clicked plane; the last click on a plane counts
+            after its propagation.
         confidences: plane index -> confidence of the last prediction there.
     """
 
@@ -85,9 +86,14 @@ class VolumeUser:
         self._dice: list[float] = []
         self._confidences: dict[int, float] = {}
         self._finished: set[int] = set()
+        self._visited: set[int] = set()
+        self._productive = False
 
     def work(self) -> VolumeRun:
-        """Start on the plane in the middle of the object; repair the plane with most wrong voxels until satisfied."""
+        """Start on the plane in the middle of the object; repair the plane with most wrong voxels until satisfied.
+
+        A plane is returned to only when all other wrong planes were worked on as often.
+        """
         index: int | None = self._middle()
         while index is not None and len(self._clicks) < self._patience.max_clicks:
             self._work_on(index)
@@ -102,25 +108,34 @@ class VolumeUser:
 
     def _work_on(self, index: int) -> None:
         geometry = axis_plane(self._session.shape, self._axis, index)
-        plane, truth = self._session.plane(geometry), extract(self._truth, geometry)
+        before = len(self._clicks)
+        self._visited.add(index)
         self._finished.add(index)
+        self._click_on(geometry, index)
+        if len(self._clicks) > before:
+            self._productive = True
+            self._session.accept(geometry)
+            self._carry_on(index)
+
+    def _click_on(self, geometry: PlaneGeometry, index: int) -> None:
+        """Click until the plane or the volume is good enough or the patience ends."""
+        plane, truth = self._session.plane(geometry), extract(self._truth, geometry)
         for _ in range(min(self._patience.clicks_per_plane, self._patience.max_clicks - len(self._clicks))):
             present = plane.prediction.mask if plane.prediction else np.zeros(geometry.shape, bool)
             click = next_click(truth, present, self._rng)
             if click is None or dice(truth, present) >= self._patience.plane_dice:
                 break
-            self._confidences[index] = plane.click(click.x, click.y, click.positive).score
+            answer = plane.click(click.x, click.y, click.positive)
+            self._confidences[index] = answer.score
             i, j, k = geometry.voxel(click.x, click.y)
             self._clicks.append(VoxelClick((round(i), round(j), round(k)), click.positive))
-            self._session.accept(geometry)
-            self._tell()
-        self._carry_on(index)
+            self._tell(self._agreement_with(geometry, answer.mask))
+            if self._dice[-1] >= self._patience.volume_dice:
+                break
 
     def _carry_on(self, index: int) -> None:
         """Propagate half the way to the next plane clicked on; a user who sees it get worse takes that back."""
         before = self._agreement()
-        if not self._session.is_confirmed(self._axis, index):
-            return
         result = self._session.propagate(self._axis, index, extent=self._extent(index))
         if self._agreement() < before:
             self._session.undo()
@@ -129,8 +144,8 @@ class VolumeUser:
         self._dice[-1] = self._agreement()
 
     def _extent(self, index: int) -> tuple[int, int]:
-        below = [other for other in self._finished if other < index]
-        above = [other for other in self._finished if other > index]
+        below = [other for other in self._visited if other < index]
+        above = [other for other in self._visited if other > index]
         first = (max(below) + index) // 2 + 1 if below else 0
         last = (min(above) + index) // 2 if above else self._session.shape[self._axis] - 1
         return first, last
@@ -139,12 +154,18 @@ class VolumeUser:
         return int(np.median(np.nonzero(self._area(self._truth))[0]))
 
     def _worst(self) -> int | None:
-        """The plane with most wrong voxels among those not worked on; None when the user is satisfied."""
+        """The plane with most wrong voxels among those not worked on in this round; None if the user is satisfied.
+
+        A round ends when all wrong planes were worked on, and one without a click is the last.
+        """
         if self._agreement() >= self._patience.volume_dice:
             return None
         wrong = self._area(self._truth != (self._session.labelmap > 0))
-        wrong[list(self._finished)] = 0
-        return int(wrong.argmax()) if wrong.any() else None
+        open_ = wrong.copy()
+        open_[list(self._finished)] = 0
+        if not open_.any() and self._productive:
+            self._finished, self._productive, open_ = set(), False, wrong
+        return int(open_.argmax()) if open_.any() else None
 
     def _area(self, voxels: np.ndarray) -> np.ndarray:
         return np.count_nonzero(voxels, axis=tuple(other for other in range(3) if other != self._axis))
@@ -152,10 +173,17 @@ class VolumeUser:
     def _agreement(self) -> float:
         return dice(self._truth, self._session.labelmap > 0)
 
-    def _tell(self) -> None:
-        self._dice.append(self._agreement())
+    def _agreement_with(self, geometry: PlaneGeometry, mask: np.ndarray) -> float:
+        """Dice of the volume if the mask (H, W) were accepted on the plane."""
+        labels = self._session.labelmap > 0
+        voxels, rows, columns = plane_voxels(self._session.shape, geometry)
+        labels[voxels] = mask[rows, columns]
+        return dice(self._truth, labels)
+
+    def _tell(self, agreement: float) -> None:
+        self._dice.append(agreement)
         if self._progress:
-            self._progress(len(self._clicks), self._dice[-1])
+            self._progress(len(self._clicks), agreement)
 
 
 def annotate(

@@ -19,7 +19,7 @@ from AdaptCore.prompts import Click, Prompts
 
 @dataclass(frozen=True)
 class ObediencePolicy:
-    """How a disobeyed click is enforced; the values were tried on few images of five sets and hardly matter.
+    """How a disobeyed click is enforced (ours; tried on synthetic scenes, see docs/prediction.md).
 
     Attributes:
         logit: what the clicked pixel gets at least, with the click's sign.
