@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.losses import click_gaussian, click_loss, tether_loss
-from AdaptCore.adapt.pseudo_labels import on_grid, padding_free
+from AdaptCore.adapt.pseudo_labels import cell, on_grid, padding_free
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
@@ -61,7 +61,8 @@ def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding,
     for click in clicks:
         x, y = on_grid(click, embedding, side)
         if recipe.click_target == "pixels":
-            x, y, sigma = round(x), round(y), 1 / (2 * recipe.click_cut)
+            row, column = cell(click, embedding, side)
+            x, y, sigma = column, row, 1 / (2 * recipe.click_cut)
         around = click_gaussian(x, y, sigma, recipe.click_cut, (side, side), target.device)
         weights = torch.maximum(weights, around * (target == float(click.positive)))
     return weights

@@ -69,6 +69,7 @@ class Learner:
         self._knowledge = known or Knowledge.none(frozen, recipe)
         self._jobs: list[Future[None]] = []
         self._executor = ThreadPoolExecutor(1, "AdaptCore-learner")
+        self._closed = threading.Event()
         self._tickets = 0
         self._latest: tuple[int, Knowledge, Knowledge] | None = None
 
@@ -134,9 +135,12 @@ class Learner:
 
     def close(self) -> None:
         """Drop the lessons that wait, finish the running one and end the thread; closing twice is harmless."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._closed.set()
+        self._executor.shutdown(wait=True)
 
     def _learn(self, examples: Sequence[Example], ticket: int) -> None:
+        if self._closed.is_set():
+            return
         before = self.knowledge
         try:
             after = learnt(before, examples, self.frozen, self.recipe, self._seed)

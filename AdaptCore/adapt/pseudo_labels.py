@@ -55,7 +55,7 @@ def pseudo_label(
     weight = np.where(core | (outside > radius), 1.0, recipe.band_weight)
     target = present.copy()
     for click in clicks:
-        row, column = _cell(click, embedding, mask_side)
+        row, column = cell(click, embedding, mask_side)
         target[row, column], weight[row, column] = click.positive, 1.0
     weight = weight * padding_free(embedding, mask_side)
     return PseudoLabel(torch.from_numpy(target.astype(np.float32)), torch.from_numpy(weight.astype(np.float32)))
@@ -86,7 +86,8 @@ def on_grid(click: Click, embedding: Embedding, mask_side: int) -> tuple[float, 
     return (click.x + 0.5) * scale_x * share - 0.5, (click.y + 0.5) * scale_y * share - 0.5
 
 
-def _cell(click: Click, embedding: Embedding, mask_side: int) -> tuple[int, int]:
+def cell(click: Click, embedding: Embedding, mask_side: int) -> tuple[int, int]:
+    """(row, column) of the pixel of the mask resolution that holds a click, the nearest one at the border."""
     x, y = on_grid(click, embedding, mask_side)
     return min(max(round(y), 0), mask_side - 1), min(max(round(x), 0), mask_side - 1)
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.adapt_noise import Noise
 from AdaptCore.evaluate.clicks import read_pair
-from AdaptCore.evaluate.datasets import Item, Target
+from AdaptCore.evaluate.datasets import Item, Target, VolumeItem
 from AdaptCore.evaluate.users import next_click, rng_for
 from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.plane import Example, PlaneSession
+
+AnyItem = TypeVar("AnyItem", Item, VolumeItem)
 
 FROZEN, POST, MID, BOTH = "frozen", "post", "mid", "both"
 ARMS = (FROZEN, POST, MID, BOTH)
@@ -142,7 +145,7 @@ def arms_of(recipes: Sequence[Recipe], names: Sequence[str]) -> list[Arm]:
     return ([Arm(FROZEN)] if FROZEN in names else []) + learning
 
 
-def in_random_order(items: Sequence[Item], seed: int, name: str) -> list[Item]:
+def in_random_order(items: Sequence[AnyItem], seed: int, name: str) -> list[AnyItem]:
     """Items of a target in an order that depends on seed and name only: file names may be sorted by finding."""
     order = np.random.default_rng([seed, zlib.crc32(name.encode())]).permutation(len(items))
     return [items[place] for place in order]

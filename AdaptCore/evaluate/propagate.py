@@ -42,17 +42,27 @@ def middle_plane(truth: np.ndarray) -> int:
     return int(holding[len(holding) // 2])
 
 
-def volume_score(model: Model, item: VolumeItem, zoom: bool = True) -> VolumeScore:
-    """Accept the reference mask of the middle plane, propagate in both directions and compare.
+def read_volume_pair(item: VolumeItem) -> tuple[np.ndarray, np.ndarray]:
+    """Image (I, J, K) or (I, J, K, 3) as stored and mask bool (I, J, K) of an item.
 
     Raises:
-        ImageError: image and mask differ in size.
+        ImageError: they differ in size.
     """
     volume, truth = item.volume().array, item.truth()
     if volume.shape[:3] != truth.shape:
         raise ImageError(
             f"{item.id}: image of {volume.shape[:3]} and labels of {truth.shape} voxels; equal sizes are wanted"
         )
+    return volume, truth
+
+
+def volume_score(model: Model, item: VolumeItem, zoom: bool = True) -> VolumeScore:
+    """Accept the reference mask of the middle plane, propagate in both directions and compare.
+
+    Raises:
+        ImageError: image and mask differ in size.
+    """
+    volume, truth = read_volume_pair(item)
     index = middle_plane(truth)
     plane = axis_plane(truth.shape, LAST_AXIS, index)
     with VolumeSession(model, volume, zoom=zoom, precompute=0) as session:

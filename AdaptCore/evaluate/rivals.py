@@ -35,7 +35,7 @@ class GrowCut:
 
     def __init__(self) -> None:
         """Raises ModelError when slicer-core is missing."""
-        _slicer_filter()
+        slicer_filter()
 
     def start(self, image: np.ndarray) -> GrowCutSession:
         """Begin on a plane, float32 (H, W) or (H, W, 3) in [0, 1]."""
@@ -43,32 +43,40 @@ class GrowCut:
 
 
 class GrowCutSession:
-    """GrowCut on one plane; the filter wants a volume with a border, so the plane lies between two copies of itself."""
+    """GrowCut on one plane."""
 
     def __init__(self, image: np.ndarray) -> None:
         self._shape = image.shape[:2]
         self._clicks: list[Click] = []
-        self._filter = _slicer_filter()
-        self._seeds = _vtk_image(self._in_border(np.zeros(self._shape, np.uint8)))
-        self._filter.SetIntensityVolume(_vtk_image(self._in_border(255 * grey_value(image))))
-        self._filter.SetSeedLabelVolume(self._seeds)
+        self._growth = SeededGrowth(grey_value(image)[None])
 
     def click(self, click: Click) -> np.ndarray:
         """Add a click; returns bool (H, W)."""
-        from vtk.util.numpy_support import vtk_to_numpy  # type: ignore[import-not-found,unused-ignore]
-
         self._clicks.append(click)
-        seeds = seed_labels(self._shape, self._clicks)
-        scalars = vtk_to_numpy(self._seeds.GetPointData().GetScalars())
-        height, width = self._shape
-        scalars.reshape(3, height + 2, width + 2)[1, 1:-1, 1:-1] = seeds
+        return self._growth.grown(seed_labels(self._shape, self._clicks)[None])[0]
+
+
+class SeededGrowth:
+    """The filter on grey values float32 (I, J, K) in [0, 1], with the border of one voxel that it wants around them.
+
+    Raises:
+        ModelError: slicer-core is missing.
+    """
+
+    def __init__(self, grey: np.ndarray) -> None:
+        self._filter = slicer_filter()
+        self._seeds = _vtk_image(np.zeros([side + 2 for side in grey.shape], np.uint8))
+        self._filter.SetIntensityVolume(_vtk_image(np.pad(255 * grey, 1, mode="edge")))
+        self._filter.SetSeedLabelVolume(self._seeds)
+
+    def grown(self, seeds: np.ndarray) -> np.ndarray:
+        """The object bool (I, J, K) that seeds uint8 (I, J, K) grow to."""
+        bordered = np.pad(seeds, 1)
+        _values(self._seeds)[:] = bordered.ravel()
         self._seeds.GetPointData().GetScalars().Modified()
         self._filter.Update()
-        labels = vtk_to_numpy(self._filter.GetOutput().GetPointData().GetScalars())
-        return labels.reshape(3, height + 2, width + 2)[1, 1:-1, 1:-1] == OBJECT
-
-    def _in_border(self, plane: np.ndarray) -> np.ndarray:
-        return np.pad(np.broadcast_to(plane, (3, *plane.shape)), ((0, 0), (1, 1), (1, 1)), mode="edge")
+        labels = _values(self._filter.GetOutput()).reshape(bordered.shape)
+        return np.asarray(labels[1:-1, 1:-1, 1:-1] == OBJECT)
 
 
 class RandomWalker:
@@ -137,7 +145,7 @@ def seed_labels(shape: tuple[int, int], clicks: list[Click]) -> np.ndarray:
 
 def grey_value(image: np.ndarray) -> np.ndarray:
     """float32 (H, W): the image itself or the luminance of (H, W, 3)."""
-    return image if image.ndim == 2 else image @ np.asarray(LUMINANCE, dtype=np.float32)
+    return image @ np.asarray(LUMINANCE, dtype=np.float32) if image.shape[-1] == 3 and image.ndim in (3, 4) else image #XX np.asarray(LUMINANCE, dtype=np.float32)
 
 
 def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -147,12 +155,20 @@ def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return resized if image.ndim == 3 else resized[..., 0]
 
 
-def _slicer_filter() -> Any:
+def slicer_filter() -> Any:
+    """A new `vtkImageGrowCutSegment`; raises ModelError when slicer-core is missing."""
     try:
         from slicer import vtkImageGrowCutSegment
     except ImportError as error:
         raise ModelError(f"{SLICER_INSTALL} ({error})") from error
     return vtkImageGrowCutSegment()
+
+
+def _values(image: Any) -> np.ndarray:
+    """The values of a vtkImageData, not copied."""
+    from vtk.util.numpy_support import vtk_to_numpy  # type: ignore[import-not-found,unused-ignore]
+
+    return np.asarray(vtk_to_numpy(image.GetPointData().GetScalars()))
 
 
 def _vtk_image(array: np.ndarray) -> Any:

@@ -161,11 +161,11 @@ class VolumeUser:
         if self._agreement() >= self._patience.volume_dice:
             return None
         wrong = self._area(self._truth != (self._session.labelmap > 0))
-        open_ = wrong.copy()
-        open_[list(self._finished)] = 0
-        if not open_.any() and self._productive:
-            self._finished, self._productive, open_ = set(), False, wrong
-        return int(open_.argmax()) if open_.any() else None
+        others = wrong.copy()
+        others[list(self._finished)] = 0
+        if not others.any() and self._productive:
+            self._finished, self._productive, others = set(), False, wrong
+        return int(others.argmax()) if others.any() else None
 
     def _area(self, voxels: np.ndarray) -> np.ndarray:
         return np.count_nonzero(voxels, axis=tuple(other for other in range(3) if other != self._axis))

@@ -396,8 +396,13 @@ class PlaneSession:
         ]
 
     def examples(self, mask: np.ndarray) -> list[Example]:
-        """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order."""
-        asked = [state.look for state in self._history[1 : self._position + 1] if state.look and state.look.question]
+        """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order.
+
+        What was asked before a reset led nowhere.
+        """
+        past = self._history[: self._position + 1]
+        start = max(place for place, state in enumerate(past) if state.prompts == Prompts())
+        asked = [state.look for state in past[start:] if state.look and state.look.question]
         return [_example(look, look.question, mask, self.prompts) for look in asked if look.question]
 
     @property
@@ -418,17 +423,22 @@ class PlaneSession:
         prompts = Prompts((*self.prompts.clicks, *added.clicks), added.box or self.prompts.box)
         self._validate(prompts)
         look = self._answer(self.model, prompts, added)
-        model = self._adapted(look, len(added.clicks))
+        model = self._adapted(look, added.clicks)
         if model is not self.model:
             look = self._answer(model, prompts, added)
         return self._push(model, prompts, look)
 
-    def _adapted(self, look: Look, added: int) -> Model:
-        """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet."""
-        if self._adapter is None or not added or self._state.look is None or look.question is None:
+    def _adapted(self, look: Look, added: tuple[Click, ...]) -> Model:
+        """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet.
+
+        Nor do clicks outside the look's window, which its question does not hold.
+        """
+        window = look.window
+        asked = [click for click in added if window is None or window.contains(click.x, click.y)]
+        if self._adapter is None or not asked or self._state.look is None or look.question is None:
             return self.model
-        shown = look.logits if look.window is None else look.logits[look.window.slices]
-        return self._adapter.adapt(self.model, look.question, added, shown)
+        shown = look.logits if window is None else look.logits[window.slices]
+        return self._adapter.adapt(self.model, look.question, len(asked), shown)
 
     def _validate(self, prompts: Prompts) -> None:
         something_to_take_away = self.prediction is not None and self.prediction.mask.any()

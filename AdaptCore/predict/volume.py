@@ -189,10 +189,13 @@ class VolumeSession:
         """
         return bool((extract(self._origins, axis_plane(self.shape, axis, index)) == _Origin.CONFIRMED).all())
 
-    def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None) -> None:
+    def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None, *, teach: bool = True) -> None:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
 
         A learner learns from it in the background; undo takes its lesson back, unless another one came after it.
+
+        Args:
+            teach: False for a plane that has taught before, such as one of a session that is taken up again.
 
         Raises:
             PromptError: there is neither a mask nor a prediction.
@@ -202,7 +205,7 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = np.ravel_multi_index(voxels, self.shape)
-        if self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))]):
+        if self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))]) and teach:
             self._teach(geometry, accepted)
 
     def propagate(
@@ -327,11 +330,14 @@ class VolumeSession:
         self._current = geometry
 
     def _teach(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
-        """Let an accepted plane's mask (H, W) be learnt, with its questions or else with a click in its middle."""
+        """Let an accepted plane's mask (H, W) be learnt, with its questions or else with a click in its middle.
+
+        An empty one says nothing of the object.
+        """
         if self._learner is None:
             return
         session = self._sessions.get(geometry)
-        examples = session.examples(mask) if session else []
+        examples = session.examples(mask) if session and mask.any() else []
         if not examples and mask.any():
             click = innermost(mask)
             examples = [Example(Question(self._encoder(geometry)(None), Prompts((click,))), mask, (click,))]
