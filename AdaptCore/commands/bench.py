@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
+from AdaptCore.commands.bench_volume import run_volume
 from AdaptCore.commands.console import positive, whole
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_latency(kinds)
     _add_propagate(kinds)
     _add_adapt(kinds)
+    _add_volume(kinds)
 
 
 def run_clicks(arguments: argparse.Namespace) -> None:
@@ -165,6 +167,16 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     long.add_argument("--soak", type=positive, metavar="N", help="only teach, N images: memory and time")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="where the learning curves go, as PNG")
     parser.set_defaults(run=run_adapt)
+
+
+def _add_volume(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("volume", help="learning on whole volumes", description=run_volume.__doc__)
+    _add_data(parser)
+    _add_model(parser)
+    parser.add_argument("--recipe", default="default", metavar="NAME", help="default, schoen or oaims")
+    parser.add_argument("--target-dice", type=_share, default=0.85, metavar="DICE", help="when a volume is finished")
+    parser.add_argument("--max-clicks", type=positive, default=60, metavar="N", help="most clicks on a volume")
+    parser.set_defaults(run=run_volume)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -145,7 +145,7 @@ def seed_labels(shape: tuple[int, int], clicks: list[Click]) -> np.ndarray:
 
 def grey_value(image: np.ndarray) -> np.ndarray:
     """float32 (H, W): the image itself or the luminance of (H, W, 3)."""
-    return image @ np.asarray(LUMINANCE, dtype=np.float32) if image.shape[-1] == 3 and image.ndim in (3, 4) else image #XX np.asarray(LUMINANCE, dtype=np.float32)
+    return image if image.ndim == 2 else image @ np.asarray(LUMINANCE, dtype=np.float32)
 
 
 def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

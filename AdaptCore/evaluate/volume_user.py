@@ -44,8 +44,8 @@ class VolumeRun:
         mask: uint8 (I, J, K).
         window: intensities that the model saw.
         clicks: in order.
-        dice_after_click: Dice of the volume with the present mask of the clicked plane; the last click on a plane counts
-            after its propagation.
+        dice_after_click: Dice of the volume with the clicked plane's mask; the last click on a plane counts after its
+            propagation.
         confidences: plane index -> confidence of the last prediction there.
     """
 
