@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from AdaptCore.adapt.learner import Learner
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane, extract, oblique_plane
@@ -18,6 +19,7 @@ from AdaptCore.predict.intensity import Window
 from AdaptCore.predict.propagate import PropagatedPlane, PropagationPolicy, dice
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.prompts import Click
+from Testing.learning_toy import LearningToy
 from Testing.toy_model import ToyModel
 
 SHAPE = (60, 50, 24)
@@ -556,3 +558,17 @@ def test_fine_plane_starts_from_labels_without_gaps(a_session):
         a_session.accept(axis_plane(SHAPE, 2, index), np.ones((50, 60), bool))
     fine = oblique_plane((10, 10, 11), (0.5, 0, 0), (0, 0.5, 0), (40, 40))
     assert a_session.plane(fine).prediction.mask.all()
+
+
+def test_plane_that_is_taken_up_again_teaches_nothing():
+    plane = axis_plane(SHAPE, 2, CENTRE[2])
+    mask = a_ball()[:, :, CENTRE[2]].T
+    with Learner(LearningToy()) as learner, VolumeSession(learner.frozen, a_scan(), learner=learner) as session:
+        session.accept(plane, mask, teach=False)
+        assert learner.wait(TIMEOUT)
+        assert np.array_equal(session.labelmap[:, :, CENTRE[2]].T, mask)
+        assert learner.knowledge.history == ()
+        session.undo()
+        session.accept(plane, mask)
+        assert learner.wait(TIMEOUT)
+        assert len(learner.knowledge.history) == 1
