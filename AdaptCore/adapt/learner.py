@@ -18,6 +18,7 @@ from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses
 from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, lessons_from
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
+from AdaptCore.errors import AdaptSegError
 from AdaptCore.models.base import AdaptableModel, Model, Question
 from AdaptCore.predict.learning import Example
 from AdaptCore.predict.plane import answer, binarize
@@ -144,7 +145,7 @@ class Learner:
         before = self.knowledge
         try:
             after = learnt(before, examples, self.frozen, self.recipe, self._seed)
-        except (RuntimeError, torch.OutOfMemoryError):
+        except (RuntimeError, AdaptSegError):
             logging.getLogger(__name__).warning("an accepted mask could not be learnt from", exc_info=True)
             return
         with self._lock:
