@@ -1,0 +1,95 @@
+"""Gradient steps: on a copy of the decoder only, with fresh moments, and never into nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from AdaptCore.adapt.steps import Loss, take_steps
+from AdaptCore.models.base import AdaptableModel, Question
+from AdaptCore.models.compact import CompactModel
+from AdaptCore.prompts import Click, Prompts
+from Testing.learning_toy import LearningToy
+from Testing.tiny_model import tiny_model
+
+
+def bias_of(model: AdaptableModel) -> float:
+    return float(model.decoder_parameters()["bias"])
+
+
+def pulled(by: float) -> Loss:
+    """A loss whose gradient is `by` in the toy's only weight."""
+    return lambda model: by * model.decoder_parameters()["bias"]
+
+
+def weights_of(model: CompactModel) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.network.state_dict().items()}
+
+
+@pytest.fixture
+def a_question() -> Question:
+    plane = np.random.default_rng(0).random((48, 60)).astype(np.float32)
+    clicks = Click(20, 24), Click(50, 10, positive=False)
+    return Question(tiny_model().encode(plane), Prompts(clicks))
+
+
+def test_only_the_mask_decoder_of_the_copy_moves(a_question: Question) -> None:
+    model = tiny_model()
+    before = weights_of(model)
+    taught = take_steps(model, [[lambda changed: changed.answer(a_question).logits.square().mean()]] * 3, 1e-3)
+    assert isinstance(taught, CompactModel)
+    unchanged, after = weights_of(model), weights_of(taught)
+    assert all(torch.equal(unchanged[name], before[name]) for name in before)
+    moved = {name for name in before if not torch.equal(after[name], before[name])}
+    allowed = {f"decoder.{name}" for name in model.decoder_parameters()}
+    assert moved and moved <= allowed
+    prompt_layers = [name for name in before if name.startswith(("decoder.point_kind", "decoder.dense_"))]
+    assert prompt_layers and not moved & set(prompt_layers)
+    assert not any(name.startswith("encoder.") for name in moved)
+
+
+def test_the_taught_model_asks_for_no_gradients(a_question: Question) -> None:
+    taught = take_steps(tiny_model(), [[lambda changed: changed.answer(a_question).logits.square().mean()]], 1e-3)
+    assert not any(weight.requires_grad for weight in taught.decoder_parameters().values())
+    assert all(weight.grad is None for weight in taught.decoder_parameters().values())
+    assert not taught.answer(a_question).logits.requires_grad
+
+
+def test_moments_are_fresh_for_every_call() -> None:
+    start = LearningToy()
+    first = take_steps(start, [[pulled(1.0)]] * 2, 1e-4)
+    second = take_steps(first, [[pulled(-1e-3)]], 1e-4)
+    assert bias_of(first) - bias_of(start) == pytest.approx(-2e-4, rel=1e-3)
+    assert bias_of(second) - bias_of(first) == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_each_step_follows_the_mean_of_its_losses() -> None:
+    start = LearningToy()
+    model = take_steps(start, [[pulled(3.0), pulled(-1.0), pulled(-1.0)], [pulled(-4.0), pulled(1.0)]], 1e-4)
+    mean, square, bias = 0.0, 0.0, bias_of(start)
+    for step, gradient in enumerate((1 / 3, -3 / 2), 1):
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        bias -= 1e-4 * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)) ** 0.5 + 1e-8)
+    assert bias_of(model) == pytest.approx(bias, rel=1e-4)
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_loses_no_weights(nothing: float) -> None:
+    start = LearningToy()
+    assert bias_of(take_steps(start, [[pulled(nothing)]] * 3, 1e-4)) == bias_of(start)
+    beside_another = take_steps(start, [[pulled(nothing), pulled(2.0)]], 1e-4)
+    assert bias_of(beside_another) - bias_of(start) == pytest.approx(-1e-4, rel=1e-3)
+
+
+def test_a_loss_that_fails_leaves_the_model_given_as_it_was(a_question: Question) -> None:
+    model = tiny_model()
+    before = weights_of(model)
+
+    def failing(changed: AdaptableModel) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        take_steps(model, [[lambda changed: changed.answer(a_question).logits.mean()], [failing]], 1e-3)
+    assert all(torch.equal(weight, before[name]) for name, weight in weights_of(model).items())
+    assert not any(weight.requires_grad for weight in model.network.parameters())
