@@ -36,7 +36,8 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         self.parent.helpText = _("""
 Click on a structure in a slice view: the module answers with a mask. Further clicks on the object (+) or beside it (-)
 correct the mask. Accept writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and
-overwriting are those of the Segment Editor. Everything is computed on this computer.
+overwriting are those of the Segment Editor. Under the name of a task, every accepted mask teaches the model; what it
+has learnt, and nothing of the images, is kept on this computer, where everything is computed.
 Not for clinical use.
 """)
         self.parent.acknowledgementText = _("""
@@ -104,6 +105,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def enter(self):
         """The user comes (back) to the module."""
         self.initializeParameterNode()
+        qt.QTimer.singleShot(0, self._showTask)
 
     def exit(self):
         """The user goes to another module; a propagation under way goes on."""
@@ -193,6 +195,20 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.logic.installPackages(self._confirmInstallation)
             self.applyChoice()
+            self._showTask()
+
+    def onTaskChosen(self):
+        """The user has chosen a task or typed a name; without a name, nothing is learnt."""
+        name = self.ui.taskSelector.currentText.strip() or None
+        if self.session is None or name == self.session.taskName or self.logic.missingPackages():
+            return
+        with self._reported():
+            self.session.setTask(name)
+        self._showTask()
+
+    def onLearn(self, checked):
+        with self._reported():
+            self.session.setLearning(checked)
 
     def onPlacePositive(self, checked):
         self._place(0, checked)
@@ -208,7 +224,6 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self._stopPlacing()
             self.session.propagate()
-            self._timer.start()
 
     def onCancel(self):
         self.session.cancelPropagation()
@@ -226,8 +241,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.session.redo()
 
     def onTimer(self):
-        """Runs only while a propagation is under way."""
-        with slicer.util.tryWithErrorDisplay(_("The propagation has failed.")):
+        """Runs only while something is under way: a propagation, or what is learnt and saved."""
+        with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
             if not self.session.update():
                 self._timer.stop()
 
@@ -236,7 +251,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def updateGui(self):
         """Show the state of the logic."""
-        from InteractiveAdaptSegLib.ViewModel import panelState
+        from InteractiveAdaptSegLib.ViewModel import panelState, taskState
 
         if self.session is None:
             return
@@ -251,6 +266,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             (self.ui.undoButton, state.canUndo),
             (self.ui.redoButton, state.canRedo),
             (self.ui.cancelButton, state.canCancel),
+            (self.ui.taskSelector, state.canChooseTask),
+            (self.ui.learnCheckBox, state.canChooseTask),
         ):
             button.enabled = enabled
         self._showPlacing()
@@ -259,6 +276,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.progressBar.maximum = max(1, state.progress[1])
         self.ui.progressBar.value = state.progress[0]
         self.ui.statusLabel.text = statusText(state.status.name)
+        self.ui.learnCheckBox.checked = self.session.mustLearn
+        self.ui.taskLabel.text = taskText(taskState(self.session))
+        if self.session.isBusy and not self._timer.active:
+            self._timer.start()
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""
@@ -276,6 +297,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.undoButton.connect("clicked()", self.onUndo)
         self.ui.redoButton.connect("clicked()", self.onRedo)
         self.ui.cancelButton.connect("clicked()", self.onCancel)
+        self.ui.taskSelector.connect("activated(int)", self.onTaskChosen)
+        self.ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
+        self.ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
 
     def _chosenSegment(self):
         choice = self._parameterNode
@@ -320,6 +344,13 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         for button, node in zip((self.ui.positiveButton, self.ui.negativeButton), nodes):
             button.checked = isPlacing(slicer.mrmlScene, node)
 
+    def _showTask(self):
+        """List the user's tasks, and show the one that is chosen; the first time takes a second, to load PyTorch."""
+        if self.session is not None and not self.logic.missingPackages():
+            self.ui.taskSelector.clear()
+            self.ui.taskSelector.addItems(list(self.session.taskNames()))
+            self.ui.taskSelector.setEditText(self.session.taskName or "")
+
     def _confirmInstallation(self, requirements):
         names = "\n".join(str(requirement) for requirement in requirements)
         return slicer.util.confirmOkCancelDisplay(
@@ -352,6 +383,17 @@ def statusText(status):
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
         "PROPAGATING": _("Propagating..."),
     }[status]
+
+
+def taskText(state):
+    """The words for what is told of a task."""
+    if state is None:
+        return _("No task: nothing is learnt.")
+    count = _("1 image accepted") if state.accepted == 1 else _("{count} images accepted").format(count=state.accepted)
+    text = f"{state.name}: {count}"
+    if state.gain is not None:
+        text += _(", first answer {gain:+.2f} IoU over the frozen model").format(gain=state.gain)
+    return text if state.isLearning else text + _("; not learning")
 
 
 class InteractiveAdaptSegLogic(ScriptedLoadableModuleLogic):

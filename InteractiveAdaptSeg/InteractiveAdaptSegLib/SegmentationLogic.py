@@ -11,6 +11,7 @@ import numpy as np
 import vtk
 
 from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand, WriteCommand, isPromptOn, isWrite, targetOf
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
@@ -23,6 +24,7 @@ from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, ijkToWorld, slicePlane, voxelArray, worldPoint
 
 if TYPE_CHECKING:
+    from AdaptCore.adapt.guard import Outcome
     from AdaptCore.models.base import Model
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.plane import PlaneSession
@@ -64,11 +66,10 @@ class SegmentationLogic:
         defer: Callable[[Callable[[], None]], None] = lambda function: function(),
     ) -> None:
         self._scene = scene
-        self._loadModel = loadModel or _loadBuiltInModel
+        self._task = ChosenTask(loadModel or _loadBuiltInModel, onMessage)
         self._onChanged = onChanged
         self._onMessage = onMessage
         self._defer = defer
-        self._model: Model | None = None
         self._cache: Any = None
         self._targets: dict[str, Target] = {}
         self._target: Target | None = None
@@ -113,6 +114,31 @@ class SegmentationLogic:
         return self._running is not None
 
     @property
+    def isBusy(self) -> bool:
+        """Whether `update` has news to wait for: of a propagation, or of something that is learnt or saved."""
+        return self.isPropagating or self._task.isBusy
+
+    @property
+    def taskName(self) -> str | None:
+        """The task that answers and learns; None while the frozen model answers."""
+        return self._task.name
+
+    @property
+    def isLearning(self) -> bool:
+        """Whether accepted planes teach the chosen task."""
+        return self._task.isLearning
+
+    @property
+    def mustLearn(self) -> bool:
+        """Whether accepted planes teach the task, if one is chosen."""
+        return self._task.isOn
+
+    @property
+    def taskHistory(self) -> tuple[Outcome, ...]:
+        """Outcome of every image that the chosen task was taught, in order."""
+        return self._task.history
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Planes done and planes there can be at most, of the propagation under way."""
         return (self._running.done, self._running.total) if self._running else (0, 0)
@@ -153,6 +179,26 @@ class SegmentationLogic:
         self._requireIdle()
         _requireNodes(volumeNode, segmentationNode)
         return self._writer.addSegment(volumeNode, segmentationNode)
+
+    def taskNames(self) -> tuple[str, ...]:
+        """Names of the user's tasks."""
+        return self._task.names()
+
+    def setTask(self, name: str | None) -> None:
+        """Let a task answer all later prompts and learn from accepted planes; None for the frozen model.
+
+        What was answered stays as it is, and undo takes lessons back from the task that has learnt them. What is
+        learnt is saved in the background. A task holds for all segments and scenes until another one is chosen.
+        """
+        self._requireIdle()
+        self._task.choose(name)
+        self._askChosenTask()
+
+    def setLearning(self, mustLearn: bool) -> None:
+        """Let accepted planes teach the task, or let it only answer."""
+        self._requireIdle()
+        self._task.setOn(mustLearn)
+        self._askChosenTask()
 
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
@@ -214,7 +260,7 @@ class SegmentationLogic:
         self._aim(target)
         self._writer.write(change.add, change.remove)
         stepsBefore = target.session.steps
-        target.session.accept(geometry, mask)
+        target.session.accept(geometry, mask, teach=self.isLearning)
         steps = target.session.steps - stepsBefore
         before = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         target.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
@@ -246,7 +292,7 @@ class SegmentationLogic:
         if not contents.any():
             raise PromptError(f"the segment is empty on slice {index}: accept a mask there first")
         stepsBefore = target.session.steps
-        target.session.accept(geometry, contents)
+        target.session.accept(geometry, contents, teach=self.isLearning)
         before = target.session.labelmap > 0
         task = PropagationTask(
             lambda progress, cancelled: target.session.propagate(axis, index, progress=progress, cancelled=cancelled)
@@ -255,13 +301,17 @@ class SegmentationLogic:
         self._onChanged()
 
     def update(self, seconds: float = 0.02) -> bool:
-        """Take the news of the propagation under way, waiting for them up to `seconds`; whether it goes on.
+        """Take the news of what is under way, waiting for a propagation's up to `seconds`; whether something goes on.
 
         The segment is written here, when the propagation has ended.
         """
-        running = self._running
-        if running is None:
-            return False
+        if self._task.update():
+            self._onChanged()
+        if self._running is not None:
+            self._updatePropagation(self._running, seconds)
+        return self.isBusy
+
+    def _updatePropagation(self, running: _RunningPropagation, seconds: float) -> None:
         for news in running.task.news(seconds):
             running.done, running.total = news.done, news.total
         with ExitStack() as afterwards:
@@ -271,7 +321,6 @@ class SegmentationLogic:
                 if self._mustFollowPrompts:
                     afterwards.callback(self._followPrompts)
                 self._writePropagation(running)
-        return self._running is not None
 
     def cancelPropagation(self) -> None:
         """Stop before the next plane; the planes done until then are written by `update`."""
@@ -303,10 +352,11 @@ class SegmentationLogic:
         self._show(command)
 
     def close(self) -> None:
-        """Let go of everything; the scene keeps the prompts and the segments."""
+        """Let go of everything; the scene keeps the prompts and the segments, the tasks what they have learnt."""
         with ExitStack() as letGo:
             letGo.callback(self._observations.clear)
             letGo.callback(self._preview.remove)
+            letGo.callback(self._task.close)
             self._dropTargets(list(self._targets.values()))
 
     def _planeOf(self, sliceNode: Any) -> tuple[PlaneGeometry, Callable[[Sequence[float]], tuple[float, float]]]:
@@ -400,14 +450,18 @@ class SegmentationLogic:
         from AdaptCore.predict.cache import EmbeddingCache
         from AdaptCore.predict.volume import VolumeSession
 
-        if self._model is None:
-            self._model = self._loadModel()
+        model = self._task.open()
         if self._cache is None:
             self._cache = EmbeddingCache()
-        window = displayWindow(target.volumeNode)
-        session = VolumeSession(self._model, voxelArray(target.volumeNode), window=window, cache=self._cache)
+        voxels, window = voxelArray(target.volumeNode), displayWindow(target.volumeNode)
+        session = VolumeSession(model, voxels, window=window, cache=self._cache, learner=self._task)
         target.takeUp(session)
         return session
+
+    def _askChosenTask(self) -> None:
+        for target in self._targets.values():
+            target.goOnWith(self._task)
+        self._onChanged()
 
     def _select(self, target: Target) -> None:
         if target is not self._target:
@@ -574,7 +628,9 @@ class SegmentationLogic:
 
     def _onSceneStartClose(self, caller: Any, event: str) -> None:
         self._preview.forget()
-        self._dropTargets(list(self._targets.values()))
+        with ExitStack() as afterwards:
+            afterwards.callback(self._task.end)
+            self._dropTargets(list(self._targets.values()))
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def _onNodeAboutToBeRemoved(self, caller: Any, event: str, node: Any) -> None:

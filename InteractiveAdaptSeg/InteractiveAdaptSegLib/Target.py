@@ -18,6 +18,7 @@ from InteractiveAdaptSegLib.VolumeGeometry import voxelTime
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.learning import Learning
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.predict.volume import VolumeSession
 
@@ -63,12 +64,18 @@ class Target:
 
         Planes with prompts begin before anything is accepted, since a plane begins from the labels that it meets.
         Their prompts are answered when they are looked at. Planes that the volume no longer reaches are left out.
+        Nothing is learnt a second time.
         """
         for geometry in filter(self.storedSteps, self.prompts.planes):
             with suppress(ImageError):
                 self._begin(session.plane(geometry), geometry)
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
-            session.accept(geometry, mask)
+            session.accept(geometry, mask, teach=False)
+
+    def goOnWith(self, learning: Learning) -> None:
+        """Let later prompts ask what answers now; answers stay as they are."""
+        for geometry in self.restored:
+            self.session.plane(geometry).go_on_with(learning.model)
 
     def close(self) -> None:
         """End the session if there is one."""

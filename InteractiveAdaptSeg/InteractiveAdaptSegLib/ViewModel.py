@@ -19,6 +19,10 @@ class Status(Enum):
     PROPAGATING = auto()
 
 
+LATEST_IMAGES = 8
+"""Accepted images over which a task's gain is told; a live figure says nothing of the images long before."""
+
+
 @dataclass(frozen=True)
 class PanelState:
     """Which buttons can be pressed, and the status.
@@ -35,6 +39,7 @@ class PanelState:
     canUndo: bool = False
     canRedo: bool = False
     canCancel: bool = False
+    canChooseTask: bool = False
     progress: tuple[int, int] = (0, 0)
 
 
@@ -44,7 +49,7 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
         return PanelState(Status.PROPAGATING, canCancel=True, progress=logic.progress)
-    nothing = PanelState(Status.NOTHING_CHOSEN, canUndo=logic.canUndo, canRedo=logic.canRedo)
+    nothing = PanelState(Status.NOTHING_CHOSEN, canUndo=logic.canUndo, canRedo=logic.canRedo, canChooseTask=True)
     if not logic.hasTarget:
         return nothing
     if logic.mask is None:
@@ -58,3 +63,29 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
         canClear=True,
     )
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """What is told of the chosen task.
+
+    Attributes:
+        accepted: number of accepted images that it was taught.
+        gain: IoU of its first answers with the accepted masks minus that of the frozen model's, mean over the latest
+            images; None before the first.
+    """
+
+    name: str
+    isLearning: bool
+    accepted: int = 0
+    gain: float | None = None
+
+
+def taskState(logic: SegmentationLogic) -> TaskState | None:
+    """What is told of the task now; None while the frozen model answers."""
+    if logic.taskName is None:
+        return None
+    history = logic.taskHistory
+    gains = [outcome.gain for outcome in history[-LATEST_IMAGES:]]
+    gain = sum(gains) / len(gains) if gains else None
+    return TaskState(logic.taskName, logic.isLearning, len(history), gain)

@@ -155,6 +155,22 @@ def test_every_status_has_its_words(a_module: ModuleType) -> None:
     assert len(set(words)) == len(Status)
 
 
+def test_panel_tells_of_the_task_in_one_line(a_module: ModuleType) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskState
+
+    lines = {
+        TaskState("cup", isLearning=True): "cup: 0 images accepted",
+        TaskState("cup", True, 1, 0.0): "cup: 1 image accepted, first answer +0.00 IoU over the frozen model",
+        TaskState("cup", True, 12, 0.084): "cup: 12 images accepted, first answer +0.08 IoU over the frozen model",
+        TaskState("cup", False, 12, -0.084): (
+            "cup: 12 images accepted, first answer -0.08 IoU over the frozen model; not learning"
+        ),
+    }
+    for state, line in lines.items():
+        assert a_module.taskText(state) == line
+    assert "nothing is learnt" in a_module.taskText(None)
+
+
 def test_new_segmentation_has_the_geometry_of_the_volume(a_module: ModuleType, a_volume: Any) -> None:
     import slicer
 

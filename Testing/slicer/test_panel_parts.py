@@ -34,12 +34,18 @@ def test_panel_offers_what_can_be_done_next(
     from InteractiveAdaptSegLib.ViewModel import PanelState, Status, panelState
 
     assert panelState(a_logic, packagesMissing=True) == PanelState(Status.PACKAGES_MISSING)
-    assert panelState(a_logic) == PanelState(Status.NOTHING_CHOSEN)
+    assert panelState(a_logic) == PanelState(Status.NOTHING_CHOSEN, canChooseTask=True)
     a_logic.setTarget(a_volume, a_segmentation, "lesion")
-    assert panelState(a_logic) == PanelState(Status.READY_FOR_CLICK, canPlace=True)
+    assert panelState(a_logic) == PanelState(Status.READY_FOR_CLICK, canPlace=True, canChooseTask=True)
     click(a_logic, a_slice_view, a_volume)
     offered = PanelState(
-        Status.MASK_TO_ACCEPT, canPlace=True, canAccept=True, canPropagate=True, canClear=True, canUndo=True
+        Status.MASK_TO_ACCEPT,
+        canPlace=True,
+        canAccept=True,
+        canPropagate=True,
+        canClear=True,
+        canUndo=True,
+        canChooseTask=True,
     )
     assert panelState(a_logic) == offered
     a_logic.accept()

@@ -15,72 +15,9 @@ from AdaptCore.models.base import Decoding, Embedding
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.propagate import PropagationPolicy
 from AdaptCore.prompts import Prompts
+from Testing.slicer.panel import Panel, save_and_reload
 from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE, matrix_of, rotation
 from Testing.toy_model import ToyModel
-
-
-class Panel:
-    """Stands for the user in front of the panel: looks at slices, clicks on voxels, and reads messages."""
-
-    def __init__(self, scene: Any, view: Any, model: ToyModel) -> None:
-        from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
-
-        self.scene, self.view, self.model = scene, view, model
-        self.messages: list[str] = []
-        self.later: list[Callable[[], None]] = []
-        self.logic = SegmentationLogic(
-            scene, loadModel=lambda: model, onMessage=self.messages.append, defer=self.later.append
-        )
-        self.volume: Any = None
-        self.segmentation: Any = None
-
-    def choose(self, volume: Any, segmentation: Any, segment_id: str) -> None:
-        self.volume, self.segmentation = volume, segmentation
-        self.logic.setTarget(volume, segmentation, segment_id)
-
-    def world(self, voxel: Any) -> np.ndarray:
-        from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
-
-        return worldPoint(ijkToWorld(self.volume), voxel)
-
-    def look_at(self, voxel: Any) -> None:
-        self.view.JumpSliceByCentering(*self.world(voxel))
-
-    def click(self, voxel: Any, positive: bool = True) -> None:
-        """Scroll to a voxel and click on it."""
-        self.look_at(voxel)
-        self.logic.addClick(self.view, self.world(voxel), positive)
-
-    def place(self, voxel: Any, positive: bool = True) -> None:
-        """Place a point with Slicer's own mouse mode instead."""
-        self.look_at(voxel)
-        crosshair = self.scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
-        crosshair.SetCursorPositionXYZ([0.0, 0.0, 0.0], self.view)
-        self.points(positive).AddControlPointWorld(*(float(value) for value in self.world(voxel)))
-        self.catch_up()
-
-    def catch_up(self) -> None:
-        """Let the event loop run."""
-        while self.later:
-            self.later.pop(0)()
-
-    def points(self, positive: bool = True) -> Any:
-        return self.logic.promptNodes.pointNodes[0 if positive else 1]
-
-    def count_points(self) -> tuple[int, int]:
-        return tuple(node.GetNumberOfControlPoints() for node in self.logic.promptNodes.pointNodes)
-
-    def segment(self, segment_id: str) -> np.ndarray:
-        import slicer
-
-        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, segment_id, self.volume).T > 0
-
-    def wait(self) -> None:
-        """Wait for the propagation to end."""
-        for _ in range(2000):
-            if not self.logic.update(0.05):
-                return
-        raise AssertionError("the propagation did not end")
 
 
 def dice(first: np.ndarray, second: np.ndarray) -> float:
@@ -939,20 +876,6 @@ def test_work_goes_on_in_a_new_scene(
     a_session.logic.propagate()
     a_session.wait()
     assert dice(a_session.segment(a_session.logic.promptNodes.segmentID), an_ellipsoid) > 0.85
-
-
-def save_and_reload(panel: Panel, folder: Path) -> Panel:
-    """Save the scene as MRB, close it, and load it in front of a new panel."""
-    path = str(folder / "scene.mrb")
-    assert panel.scene.WriteToMRB(path, None)
-    panel.scene.Clear(False)
-    assert panel.scene.ReadFromMRB(path, True, None)
-    view = panel.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
-    other = Panel(panel.scene, view, panel.model)
-    volume = panel.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-    segmentation = panel.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-    other.choose(volume, segmentation, "lesion")
-    return other
 
 
 def test_saved_scene_brings_the_prompts_back_and_work_goes_on(a_session: Panel, tmp_path: Path) -> None:

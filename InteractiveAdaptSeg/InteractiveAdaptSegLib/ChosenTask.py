@@ -1,0 +1,207 @@
+"""The task that answers and learns for all sessions; another one can be chosen while they are open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import count
+from typing import TYPE_CHECKING, cast
+
+from AdaptCore.errors import ModelError
+from InteractiveAdaptSegLib.LearningTask import LearningTask
+
+if TYPE_CHECKING:
+    import torch
+
+    from AdaptCore.adapt.guard import Outcome
+    from AdaptCore.models.base import AdaptableModel, Model, Question
+    from AdaptCore.predict.learning import Example
+
+NEEDED_TO_LEARN = ("decoder_parameters", "with_decoder", "answer")
+"""What a model has whose decoder can learn."""
+
+
+class ChosenTask:
+    """What sessions take for their learner (`AdaptCore.predict.learning.Learning`).
+
+    Without a task, the frozen model answers and nothing is learnt. Tasks stay in use after another one was chosen, so
+    that undo can still take their lessons back, until `end`.
+
+    Args:
+        loadModel: gives the frozen model, called once.
+        onMessage: called, by the thread that calls `update` or `end`, with what the user should know.
+    """
+
+    def __init__(self, loadModel: Callable[[], Model], onMessage: Callable[[str], None]) -> None:
+        self._loadModel = loadModel
+        self._onMessage = onMessage
+        self._frozen: Model | None = None
+        self._name: str | None = None
+        self._isOn = True
+        self._storedHistory: tuple[Outcome, ...] = ()
+        self._inUse: dict[str, LearningTask] = {}
+        self._lessons: dict[int, tuple[LearningTask, int]] = {}
+        self._tickets = count(1)
+
+    @property
+    def name(self) -> str | None:
+        return self._name
+
+    @property
+    def isLearning(self) -> bool:
+        """Whether accepted masks teach the chosen task."""
+        return self._isOn and self._name is not None
+
+    @property
+    def isOn(self) -> bool:
+        """Whether a chosen task learns."""
+        return self._isOn
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether something is learnt or saved whose end `update` has not told yet."""
+        return any(task.isBusy for task in self._inUse.values())
+
+    @property
+    def history(self) -> tuple[Outcome, ...]:
+        """Outcome of every image that the chosen task was taught, in order."""
+        task = self._current
+        return task.learner.knowledge.history if task else self._storedHistory
+
+    def names(self) -> tuple[str, ...]:
+        """The user's tasks, with those that have nothing to save yet."""
+        from AdaptCore.adapt.tasks import TaskStore
+
+        chosen = () if self._name is None else (self._name,)
+        return tuple(sorted({*TaskStore().names(), *self._inUse, *chosen}, key=str.casefold))
+
+    def choose(self, name: str | None) -> None:
+        """Let a task answer and learn, a new one if there is none of the name; None for the frozen model.
+
+        Raises:
+            AdaptSegError: the task cannot be used or, if it is to learn, not be saved; the choice stays as it was.
+        """
+        history: tuple[Outcome, ...] = ()
+        if name is not None:
+            name, history = self._checked(name)
+            if self._frozen is not None:
+                self._use(name, self._frozen)
+        self._name, self._storedHistory = name, history
+
+    def setOn(self, isOn: bool) -> None:
+        """Let chosen tasks learn, or only answer.
+
+        Raises:
+            OutputError: the chosen task cannot be saved.
+        """
+        if isOn and self._name is not None:
+            self._prepare(self._name)
+        self._isOn = isOn
+
+    def open(self) -> Model:
+        """The frozen model, once the chosen task is in use.
+
+        Raises:
+            AdaptSegError: the model cannot be loaded, it cannot learn, or the task cannot be used with it.
+        """
+        if self._frozen is None:
+            self._frozen = self._loadModel()
+        if self._name is not None:
+            self._use(self._name, self._frozen)
+        return self._frozen
+
+    @property
+    def model(self) -> Model:
+        """What answers at this moment."""
+        task = self._current
+        return task.learner.model if task else self.open()
+
+    def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
+        task = self._current
+        return task.learner.adapt(model, question, added, logits) if task and self._isOn else model
+
+    def learn(self, examples: Sequence[Example]) -> int:
+        """Teach the chosen task in the background, and save it then; gives a ticket for `forget`."""
+        ticket, task = next(self._tickets), self._current
+        if task is not None and self._isOn:
+            self._lessons[ticket] = task, task.learner.learn(examples)
+            task.saveSoon()
+        return ticket
+
+    def forget(self, ticket: int) -> bool:
+        """Take back a lesson, also of a task that is no longer the chosen one."""
+        task, lesson = self._lessons.get(ticket, (None, 0))
+        if task is None or not task.learner.forget(lesson):
+            return False
+        task.saveSoon()
+        return True
+
+    def recall(self, ticket: int) -> bool:
+        """Learn again what was taken back last."""
+        task, lesson = self._lessons.get(ticket, (None, 0))
+        if task is None or not task.learner.recall(lesson):
+            return False
+        task.saveSoon()
+        return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        task = self._current
+        return task is None or task.learner.wait(timeout)
+
+    def update(self) -> bool:
+        """Take the news of the background; whether there are some."""
+        news = [task.news() for task in self._inUse.values()]
+        for text in (text for texts in news for text in texts or ()):
+            self._onMessage(text)
+        return any(texts is not None for texts in news)
+
+    def end(self) -> None:
+        """Save and close all tasks; one that cannot be saved stays in use, so that nothing is lost."""
+        self._lessons.clear()
+        with ExitStack() as ending:
+            for name in self._inUse:
+                ending.callback(self._end, name)
+
+    def close(self) -> None:
+        """Save and close all tasks, for the last time."""
+        with ExitStack() as closing:
+            for task in self._inUse.values():
+                closing.callback(task.close)
+            self.end()
+        self._inUse.clear()
+
+    @property
+    def _current(self) -> LearningTask | None:
+        return None if self._name is None else self._inUse.get(self._name)
+
+    def _end(self, name: str) -> None:
+        task = self._inUse[name]
+        for text in task.finish():
+            self._onMessage(text)
+        if task is self._current:
+            self._storedHistory = self.history
+        if task.isSaved:
+            del self._inUse[name]
+            task.close()
+
+    def _checked(self, name: str) -> tuple[str, tuple[Outcome, ...]]:
+        """A task's clean name and its history; it can be read and, if it is to learn, written."""
+        from AdaptCore.adapt.tasks import TaskStore, clean_name
+
+        name = clean_name(name)
+        if self._isOn:
+            self._prepare(name)
+        store = TaskStore()
+        return name, store.info(name).history if store.path(name).exists() else ()
+
+    def _prepare(self, name: str) -> None:
+        from AdaptCore.adapt.tasks import TaskStore
+
+        TaskStore().prepare(name)
+
+    def _use(self, name: str, frozen: Model) -> None:
+        if name in self._inUse:
+            return
+        if not all(hasattr(frozen, needed) for needed in NEEDED_TO_LEARN):
+            raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
+        self._inUse[name] = LearningTask(name, cast("AdaptableModel", frozen))

@@ -1,0 +1,89 @@
+"""A task in use: its learner, and its file, which follows the learner in the background."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from AdaptCore.errors import AdaptSegError
+
+if TYPE_CHECKING:
+    from AdaptCore.adapt.learner import Learner
+    from AdaptCore.models.base import AdaptableModel
+
+
+class LearningTask:
+    """What was learnt under a name, and what is being learnt; of the images themselves nothing is stored.
+
+    Args:
+        name: a task of the user's; one that there is not yet knows nothing.
+        frozen: the model as it was trained.
+
+    Raises:
+        TaskError: this cannot be a name, or the task's file cannot be used with this model; it stays as it is.
+    """
+
+    def __init__(self, name: str, frozen: AdaptableModel) -> None:
+        from AdaptCore.adapt.learner import Learner
+        from AdaptCore.adapt.tasks import TaskStore
+
+        self._store = TaskStore()
+        self._task = self._store.load(name, frozen)
+        self._learner = Learner(frozen, self._task.recipe, known=self._task.known)
+        self._saver = ThreadPoolExecutor(1, "InteractiveAdaptSeg-task")
+        self._saving: list[Future[str]] = []
+        self._problem = ""
+
+    @property
+    def learner(self) -> Learner:
+        return self._learner
+
+    @property
+    def isSaved(self) -> bool:
+        """Whether the file holds all that is known."""
+        return self._learner.knowledge is self._task.known
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether something is learnt or saved whose end `news` has not told yet."""
+        return bool(self._saving)
+
+    def saveSoon(self) -> None:
+        """Save in the background, as soon as all lessons are learnt."""
+        self._saving.append(self._saver.submit(self._save))
+
+    def news(self) -> list[str] | None:
+        """What the user should know of what has ended since the last call; None if nothing has.
+
+        Raises:
+            BaseException: what broke the saving and is no matter of the user's.
+        """
+        ended = [job for job in self._saving if job.done()]
+        self._saving = [job for job in self._saving if job not in ended]
+        return [text for text in (job.result() for job in ended) if text] if ended else None
+
+    def finish(self) -> list[str]:
+        """Wait until all is learnt and saved; what the user should know."""
+        self.saveSoon()
+        self._saving[-1].exception()
+        return self.news() or []
+
+    def close(self) -> None:
+        """End the threads; what is not saved is lost."""
+        self._saver.shutdown()
+        self._learner.close()
+
+    def _save(self) -> str:
+        """Save what is known after the lessons; what the user should know, each problem once."""
+        self._learner.wait()
+        known = self._learner.knowledge
+        if known is self._task.known:
+            return ""
+        hadReplay = self._store.replay_path(self._task.name).exists()
+        told, self._problem = self._problem, ""
+        try:
+            self._task = self._store.save(self._task, known)
+        except AdaptSegError as error:
+            self._problem = f"What task '{self._task.name}' has learnt is not saved yet: {error}"
+            return self._problem if self._problem != told else ""
+        return f"The features of images that were kept with task '{self._task.name}' were removed." if hadReplay else ""

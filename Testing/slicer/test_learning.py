@@ -1,0 +1,442 @@
+"""Tasks in the scene: accepted planes teach the chosen task, which answers, is saved, and never waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from AdaptCore.adapt.learner import Knowledge
+from AdaptCore.adapt.tasks import TaskStore
+from AdaptCore.errors import ModelError, OutputError, TaskError
+from Testing.learning_toy import LearningToy, a_cone
+from Testing.slicer.panel import Panel, save_and_reload
+from Testing.slicer.scenes import CENTRE, SHAPE
+from Testing.toy_model import ToyModel
+
+BESIDE = (CENTRE[0] + 6, CENTRE[1], CENTRE[2])
+ABOVE = (CENTRE[0], CENTRE[1], CENTRE[2] + 1)
+TIMEOUT = 20.0
+
+
+@pytest.fixture(autouse=True)
+def a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskStore:
+    """The user's tasks, none yet."""
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    return TaskStore()
+
+
+@pytest.fixture
+def voxels() -> np.ndarray:
+    """A tube without a clear border, int16 (i, j, k): the frozen model finds too little of it."""
+    cone = a_cone(2 * max(SHAPE), 8.0)
+    start = [max(SHAPE) - centre for centre in CENTRE[:2]]
+    shown = cone[start[0] : start[0] + SHAPE[0], start[1] : start[1] + SHAPE[1]]
+    return np.repeat((500 * shown).astype(np.int16)[:, :, None], SHAPE[2], axis=2)
+
+
+@pytest.fixture
+def a_panel(a_scene: Any, a_slice_view: Any) -> Iterator[Panel]:
+    panel = Panel(a_scene, a_slice_view, LearningToy())
+    yield panel
+    panel.logic.close()
+
+
+@pytest.fixture
+def a_session(a_panel: Panel, a_volume: Any, a_segmentation: Any) -> Panel:
+    """A panel where the segment "lesion" is chosen, and the task "tube"."""
+    a_panel.choose(a_volume, a_segmentation, "lesion")
+    a_panel.logic.setTask("tube")
+    return a_panel
+
+
+def accept(panel: Panel, voxel: tuple[int, int, int] = CENTRE) -> None:
+    """Click on a slice, correct the mask so that it grows, and accept it."""
+    panel.click(voxel)
+    panel.click((voxel[0] + 6, *voxel[1:]))
+    panel.logic.accept()
+
+
+def stored(store: TaskStore, name: str = "tube") -> int:
+    """Accepted images that a task's file tells of."""
+    return store.info(name).accepted if store.path(name).exists() else 0
+
+
+def bias(panel: Panel) -> float:
+    """The weight of the model that answers."""
+    return float(panel.logic._task.model.decoder_parameters()["bias"])
+
+
+def store_eager_task(store: TaskStore, name: str) -> None:
+    """Save a task that takes everything for the object."""
+    frozen = LearningToy()
+    task = store.load(name, frozen)
+    eager = LearningToy(frozen.decoder_parameters()["bias"] + 0.01)
+    store.save(task, Knowledge(eager, frozen, task.known.memory))
+
+
+def threads() -> list[str]:
+    """The threads that learn or save."""
+    names = ("AdaptCore-learner", "InteractiveAdaptSeg-task")
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
+
+
+def test_accepted_plane_teaches_the_task_and_is_saved(a_session: Panel, a_store: TaskStore) -> None:
+    a_session.click(CENTRE)
+    before = bias(a_session)
+    a_session.click(BESIDE)
+    a_session.logic.accept()
+    assert a_session.logic.isBusy
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+    assert bias(a_session) > before
+    known = a_store.load("tube", LearningToy()).known.model
+    assert float(known.decoder_parameters()["bias"]) == pytest.approx(bias(a_session), abs=1e-6)
+
+
+def test_what_was_learnt_answers_on_the_next_slice(a_session: Panel) -> None:
+    a_session.click(ABOVE)
+    frozen = a_session.logic.mask
+    accept(a_session)
+    a_session.wait()
+    other = (CENTRE[0], CENTRE[1], CENTRE[2] + 2)
+    a_session.click(other)
+    assert a_session.logic.mask.sum() > frozen.sum()
+
+
+def test_without_a_task_nothing_is_learnt_or_stored(a_session: Panel, a_store: TaskStore) -> None:
+    a_session.logic.setTask(None)
+    a_session.click(CENTRE)
+    before = bias(a_session)
+    accept(a_session)
+    assert not a_session.logic.isBusy
+    assert bias(a_session) == before
+    assert a_session.logic.taskHistory == a_store.names() == ()
+
+
+def test_choosing_a_task_loads_no_model_and_stores_nothing(a_scene: Any, a_slice_view: Any, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+
+    loaded: list[LearningToy] = []
+    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(LearningToy()) or loaded[-1])
+    logic.setTask("tube")
+    logic.close()
+    assert loaded == [] and a_store.names() == ()
+
+
+def test_task_that_may_not_learn_only_answers(a_session: Panel, a_store: TaskStore) -> None:
+    a_session.logic.setLearning(False)
+    assert not a_session.logic.isLearning
+    accept(a_session)
+    assert not a_session.logic.isBusy
+    a_session.logic.setLearning(True)
+    accept(a_session, ABOVE)
+    a_session.wait()
+    assert stored(a_store) == 1
+
+
+def test_prompts_are_answered_while_a_task_is_being_saved(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    save, goes_on = TaskStore.save, threading.Event()
+    monkeypatch.setattr(TaskStore, "save", lambda *given, **options: goes_on.wait(TIMEOUT) and save(*given, **options))
+    accept(a_session)
+    a_session.click(ABOVE)
+    assert a_session.logic.mask.any()
+    a_session.logic.accept()
+    assert a_session.logic.isBusy
+    goes_on.set()
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == 2
+
+
+def test_undone_acceptance_is_forgotten_and_redone_learnt_again(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    a_session.wait()
+    learnt = bias(a_session)
+    a_session.logic.undo()
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 0
+    assert bias(a_session) < learnt
+    a_session.logic.redo()
+    a_session.wait()
+    assert bias(a_session) == learnt
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+
+
+def test_acceptance_is_undone_in_the_task_that_learnt_it(a_session: Panel) -> None:
+    accept(a_session)
+    a_session.wait()
+    a_session.logic.setTask("other")
+    a_session.logic.undo()
+    a_session.logic.setTask("tube")
+    assert a_session.logic.taskHistory == ()
+
+
+def test_loaded_scene_teaches_nothing_a_second_time(a_session: Panel, a_store: TaskStore, tmp_path: Path) -> None:
+    accept(a_session)
+    other = save_and_reload(a_session, tmp_path)
+    other.logic.setTask("tube")
+    other.look_at(CENTRE)
+    assert other.logic.showPlane(other.view)
+    other.wait()
+    assert len(other.logic.taskHistory) == stored(a_store) == 1
+    accept(other, ABOVE)
+    other.wait()
+    assert len(other.logic.taskHistory) == stored(a_store) == 2
+    other.logic.close()
+
+
+def test_changed_voxels_teach_nothing_a_second_time(a_session: Panel) -> None:
+    accept(a_session)
+    a_session.volume.GetImageData().Modified()
+    a_session.catch_up()
+    assert a_session.logic.showPlane(a_session.view)
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == 1
+
+
+def test_closing_the_scene_saves_and_ends_the_task(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    accept(a_session, ABOVE)
+    a_session.scene.Clear(False)
+    assert stored(a_store) == 2
+    assert threads() == []
+    assert len(a_session.logic.taskHistory) == 2
+
+
+def test_task_goes_on_in_the_next_scene(
+    a_session: Panel, a_store: TaskStore, make_volume: Callable[..., Any], new_view: Callable[[], Any]
+) -> None:
+    accept(a_session)
+    a_session.scene.Clear(False)
+    a_session.view = new_view()
+    a_session.choose(make_volume(), a_session.scene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "")
+    accept(a_session)
+    a_session.wait()
+    assert a_session.logic.taskName == "tube"
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 2
+
+
+@pytest.fixture
+def new_view(a_scene: Any) -> Callable[[], Any]:
+    """Adds an axial slice view to a scene that has lost its own."""
+
+    def make() -> Any:
+        view = a_scene.CreateNodeByClass("vtkMRMLSliceNode")
+        view.UnRegister(None)
+        view.SetLayoutName("Red")
+        view = a_scene.AddNode(view)
+        view.SetOrientation("Axial")
+        return view
+
+    return make
+
+
+def test_closing_the_logic_saves_and_ends_all_tasks(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    a_session.logic.setTask("other")
+    accept(a_session, ABOVE)
+    a_session.logic.close()
+    assert stored(a_store) == stored(a_store, "other") == 1
+    assert threads() == []
+
+
+def test_tasks_have_weights_of_their_own_and_are_switched_in_the_middle_of_a_slice(
+    a_session: Panel, a_store: TaskStore
+) -> None:
+    store_eager_task(a_store, "all of it")
+    a_session.click(CENTRE)
+    little = a_session.logic.mask
+    a_session.logic.setTask("all of it")
+    np.testing.assert_array_equal(a_session.logic.mask, little)
+    a_session.click(BESIDE)
+    assert a_session.logic.mask.all()
+    a_session.logic.setTask(None)
+    a_session.click((CENTRE[0], CENTRE[1] + 1, CENTRE[2]))
+    assert a_session.logic.mask.mean() < 0.5
+    a_session.logic.setTask("all of it")
+    a_session.click(ABOVE)
+    assert a_session.logic.mask.all()
+
+
+def test_segment_that_is_taken_up_again_is_answered_by_the_task_chosen_meanwhile(
+    a_session: Panel, a_store: TaskStore
+) -> None:
+    store_eager_task(a_store, "all of it")
+    a_session.click(CENTRE)
+    a_session.choose(a_session.volume, a_session.segmentation, "organ")
+    a_session.logic.setTask("all of it")
+    a_session.choose(a_session.volume, a_session.segmentation, "lesion")
+    a_session.click(BESIDE)
+    assert a_session.logic.mask.all()
+
+
+def test_volumes_share_a_task(a_session: Panel, a_store: TaskStore, make_volume: Callable[..., Any]) -> None:
+    accept(a_session)
+    a_session.wait()
+    learnt = bias(a_session)
+    a_session.choose(make_volume(), a_session.scene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "")
+    assert bias(a_session) == learnt
+    accept(a_session)
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 2
+    assert len(threads()) == 2
+
+
+def test_propagation_is_taught_by_what_was_painted_by_hand(a_session: Panel) -> None:
+    import slicer
+
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[CENTRE[0] - 7 : CENTRE[0] + 8, CENTRE[1] - 7 : CENTRE[1] + 8, CENTRE[2]] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "lesion", a_session.volume)
+    a_session.look_at(CENTRE)
+    a_session.logic.propagate(a_session.view)
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == 1
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_damaged_task_is_refused_and_its_file_stays(a_session: Panel, a_store: TaskStore, is_loaded: bool) -> None:
+    if is_loaded:
+        a_session.click(CENTRE)
+    a_store.prepare("old")
+    a_store.path("old").write_bytes(b"rubbish")
+    with pytest.raises(TaskError, match="a task file of AdaptSeg is wanted"):
+        a_session.logic.setTask("old")
+    assert a_store.path("old").read_bytes() == b"rubbish"
+    assert a_session.logic.taskName == "tube"
+    assert a_session.logic.taskNames() == ("tube",)
+
+
+def test_task_of_another_model_is_refused_at_the_first_prompt(
+    a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_eager_task(a_store, "tube")
+    before = a_store.path("tube").read_bytes()
+    monkeypatch.setattr(a_session.model, "digest", "71", raising=False)
+    with pytest.raises(TaskError, match="take that model, or another task name"):
+        a_session.click(CENTRE)
+    assert a_session.count_points() == (0, 0)
+    assert a_store.path("tube").read_bytes() == before
+    a_session.logic.setTask("another")
+    a_session.click(CENTRE)
+    assert a_session.logic.mask.any()
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201])
+def test_odd_name_is_refused(a_session: Panel, name: str) -> None:
+    with pytest.raises(TaskError, match="on one line are wanted"):
+        a_session.logic.setTask(name)
+    assert a_session.logic.taskName == "tube"
+
+
+def test_model_that_cannot_learn_is_refused_for_a_task(
+    a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any
+) -> None:
+    panel = Panel(a_scene, a_slice_view, ToyModel())
+    panel.choose(a_volume, a_segmentation, "lesion")
+    panel.logic.setTask("tube")
+    with pytest.raises(ModelError, match="model toy cannot learn: choose no task"):
+        panel.click(CENTRE)
+    panel.logic.setTask(None)
+    panel.click(CENTRE)
+    with pytest.raises(ModelError, match="model toy cannot learn"):
+        panel.logic.setTask("tube")
+    assert panel.logic.taskName is None
+    panel.logic.close()
+
+
+@pytest.fixture
+def a_full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Nothing can be saved until this is called."""
+    save = TaskStore.save
+
+    def refuse(*given: object, **options: object) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(TaskStore, "save", refuse)
+    return lambda: monkeypatch.setattr(TaskStore, "save", save)
+
+
+def test_task_that_cannot_be_saved_is_told_of_once_and_nothing_is_lost(
+    a_session: Panel, a_store: TaskStore, a_full_disk: Callable[[], None]
+) -> None:
+    for voxel in (CENTRE, ABOVE):
+        accept(a_session, voxel)
+        a_session.wait()
+    assert a_session.messages == ["What task 'tube' has learnt is not saved yet: the disk is full"]
+    a_session.scene.Clear(False)
+    assert stored(a_store) == 0
+    a_full_disk()
+    a_session.logic.close()
+    assert stored(a_store) == 2
+
+
+def test_saving_that_breaks_down_is_raised_where_the_news_are_taken(
+    a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*given: object, **options: object) -> None:
+        raise MemoryError("the memory is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TaskStore, "save", save)
+        accept(a_session)
+        with pytest.raises(MemoryError, match="the memory is full"):
+            a_session.wait()
+        assert not a_session.logic.isBusy
+    a_session.logic.close()
+    assert stored(a_store) == 1
+
+
+def test_nothing_of_the_images_is_stored(a_session: Panel, a_store: TaskStore) -> None:
+    a_session.volume.SetName("Doe^Jane")
+    task = a_store.load("tube", LearningToy())
+    a_store.save(task, Knowledge.none(LearningToy(), task.recipe), keep_replay=True)
+    accept(a_session)
+    a_session.wait()
+    assert [file.name for file in a_store.folder.iterdir() if "lock" not in file.name] == [a_store.path("tube").name]
+    assert b"Jane" not in a_store.path("tube").read_bytes()
+    assert a_session.messages == ["The features of images that were kept with task 'tube' were removed."]
+
+
+def test_tasks_are_listed_with_those_that_are_not_saved_yet(a_session: Panel, a_store: TaskStore) -> None:
+    store_eager_task(a_store, "all of it")
+    assert a_session.logic.taskNames() == ("all of it", "tube")
+    a_session.logic.setTask(None)
+    assert a_session.logic.taskNames() == ("all of it",)
+
+
+def test_task_is_not_changed_during_a_propagation(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    accept(a_session)
+    a_session.logic.propagate()
+    for change in (lambda: a_session.logic.setTask(None), lambda: a_session.logic.setLearning(False)):
+        with pytest.raises(SceneError, match="propagation is under way"):
+            change()
+    a_session.wait()
+    assert a_session.logic.isLearning
+
+
+def test_panel_tells_how_much_better_the_first_answers_have_become(a_session: Panel, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskState, taskState
+
+    assert taskState(a_session.logic) == TaskState("tube", isLearning=True)
+    for index in range(1, 11):
+        accept(a_session, (*CENTRE[:2], index))
+        a_session.wait()
+    state = taskState(a_session.logic)
+    gains = [outcome.gain for outcome in a_session.logic.taskHistory]
+    assert state.accepted == 10 and gains[0] == 0
+    assert state.gain == pytest.approx(sum(gains[2:]) / 8) and state.gain > 0.05
+    a_session.scene.Clear(False)
+    assert taskState(a_session.logic) == state
+    a_session.logic.setTask(None)
+    assert taskState(a_session.logic) is None
+    a_session.logic.setTask("tube")
+    assert taskState(a_session.logic) == state
+    a_session.logic.setLearning(False)
+    assert not taskState(a_session.logic).isLearning
