@@ -245,10 +245,11 @@ def _add_segments(image: sitk.Image, names: Mapping[int, str]) -> None:
 def _read_file(path: Path) -> sitk.Image:
     reader = _reader_name(path)
     try:
-        check_whole(path)
+        not_finite = check_whole(path)
         if reader == "PNGImageIO" and _png_format(path) in ALIKE_FORMATS:
             return _read_grey_with_alpha(path)
-        return _read_with_itk(path, reader, path)
+        image = _read_with_itk(path, reader, path)
+        return image if not_finite is None else _with_nan(image, not_finite)
     except (RuntimeError, OSError) as error:
         raise ImageError(f"{path}: cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
 
@@ -262,6 +263,16 @@ def _read_with_itk(stored: Path, reader_name: str, path: Path) -> sitk.Image:
         reader.ReadImageInformation()
         _check_kind(path, reader.GetSize(), reader.GetNumberOfComponents(), reader.GetPixelID())
         return reader.Execute()
+
+
+def _with_nan(image: sitk.Image, places: np.ndarray) -> sitk.Image:
+    """Put NaN for voxels that ITK has set to zero; `places` are in the order of a NIfTI file: (channel, k, j, i)."""
+    channels = image.GetNumberOfComponentsPerPixel()
+    array = sitk.GetArrayFromImage(image)
+    np.copyto(array.reshape(-1, channels), np.nan, where=places.reshape(channels, -1).T)
+    restored = sitk.GetImageFromArray(array, isVector=channels > 1)
+    restored.CopyInformation(image)
+    return restored
 
 
 def _png_format(path: Path) -> bytes:
@@ -406,9 +417,9 @@ def _finite(array: np.ndarray, path: Path) -> np.ndarray:
     if count == array.size:
         raise ImageError(f"{path}: every voxel is NaN or infinite; finite voxels are wanted")
     if count:
-        lowest = array[~broken].min()
+        lowest = array.min(where=~broken, initial=np.inf)
         warnings.warn(f"{path}: {count} NaN or infinite voxels are replaced by {lowest:g}", stacklevel=4)
-        array[broken] = lowest
+        np.copyto(array, lowest, where=broken)
     return array
 
 

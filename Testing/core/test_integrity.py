@@ -142,10 +142,22 @@ def test_complex_voxels_are_refused(tmp_path: Path) -> None:
         read_volume(tmp_path / "v.nii")
 
 
-def test_image_of_nothing_but_nan_is_refused(tmp_path: Path) -> None:
-    sitk.WriteImage(make_image(np.full((2, 3, 4), np.nan, np.float32)), str(tmp_path / "v.nrrd"))
+@pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.nii", "v.nii.gz"])
+def test_image_of_nothing_but_nan_is_refused(tmp_path: Path, name: str) -> None:
+    sitk.WriteImage(make_image(np.full((2, 3, 4), np.nan, np.float32)), str(tmp_path / name))
     with pytest.raises(ImageError, match="every voxel is NaN or infinite"):
-        read_volume(tmp_path / "v.nrrd")
+        read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["v.nii", "z.nii.gz"])
+@pytest.mark.parametrize("lost", [1, 4, 900])
+def test_truncated_nifti_of_real_numbers_is_refused(tmp_path: Path, name: str, lost: int) -> None:
+    voxels = np.full((9, 20, 21), np.nan, np.float32)
+    sitk.WriteImage(make_image(voxels), str(tmp_path / "whole.nii"))
+    content = (tmp_path / "whole.nii").read_bytes()[:-lost]
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(ImageError, match=rf"cut short \({15120 - lost} bytes of image data, 15120 wanted\)"):
+        read_volume(tmp_path / name)
 
 
 @pytest.mark.parametrize("start", [float("nan"), float("inf"), float("-inf")])

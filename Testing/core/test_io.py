@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import os
+import struct
 import subprocess
 import sys
 import warnings
@@ -195,6 +197,83 @@ def test_voxels_that_are_not_finite_get_the_lowest_finite_value(tmp_path: Path) 
         array = read_volume(tmp_path / "v.nrrd").array
     assert array[2, 1, 0] == array[1, 1, 1] == array[0, 0, 2] == -3
     assert array[4, 3, 2] == 9
+
+
+def write_nifti(path: Path, voxels: np.ndarray, start: int = 352, slope: float = 0) -> None:
+    """Write voxels (K, J, I) with their own type and byte order; a `start` of 0 is 348 to readers of NIfTI."""
+    order = voxels.dtype.str[0]
+    header = bytearray(start or 348)
+    struct.pack_into(order + "i", header, 0, 348)
+    struct.pack_into(order + "8h", header, 40, 3, *voxels.shape[::-1], 1, 1, 1, 1)
+    size = voxels.dtype.itemsize
+    struct.pack_into(order + "hh", header, 70, {4: 16, 8: 64}[size], 8 * size)
+    struct.pack_into(order + "8f", header, 76, *[1.0] * 8)
+    struct.pack_into(order + "3f", header, 108, start, slope, 0)
+    header[344:348] = b"n+1\0"
+    with gzip.open(path, "wb", 1) if path.suffix.lower() == ".gz" else path.open("wb") as stream:
+        stream.write(header + voxels.tobytes())
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz", "V.NII.GZ"])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_nifti_voxels_that_are_not_finite_are_told_and_replaced(
+    tmp_path: Path, name: str, kind: str, broken: float
+) -> None:
+    voxels = np.linspace(-3, 9, 60).reshape(3, 4, 5).astype(kind)
+    wanted = voxels.copy()
+    for place in [(0, 1, 2), (1, 1, 1), (2, 3, 3)]:
+        voxels[place], wanted[place] = broken, -3
+    write_nifti(tmp_path / name, voxels)
+    with pytest.warns(UserWarning, match=rf"{name}: 3 NaN or infinite voxels are replaced by -3$"):
+        volume = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume.array, wanted.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", ">f8"])
+def test_finite_nifti_is_read_without_a_warning(tmp_path: Path, name: str, kind: str) -> None:
+    voxels = np.linspace(-3, 9, 60).reshape(3, 4, 5).astype(kind)
+    voxels[1, 1, 1] = np.finfo(kind).max
+    write_nifti(tmp_path / name, voxels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_volume(tmp_path / name).array, voxels.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("name", ["v.nii", "v.nii.gz"])
+@pytest.mark.parametrize("start", [0, 352, 357, 2_000_000])
+def test_nifti_voxel_is_found_wherever_the_voxels_start(tmp_path: Path, name: str, start: int) -> None:
+    voxels = np.full((9, 200, 301), 5, np.float32)
+    voxels[8, 199, 300], voxels[0, 0, 0], voxels[4, 100, 7] = np.nan, np.inf, 2
+    write_nifti(tmp_path / name, voxels, start)
+    with pytest.warns(UserWarning, match="2 NaN or infinite voxels are replaced by 2$"):
+        array = read_volume(tmp_path / name).array
+    assert np.argwhere(array == 2).tolist() == [[0, 0, 0], [7, 100, 4], [300, 199, 8]]
+
+
+def test_scaled_nifti_voxels_are_replaced_by_the_lowest_scaled_one(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "v.nii", np.array([[[4, np.nan, 6]]], np.float32), slope=10)
+    with pytest.warns(UserWarning, match="1 NaN or infinite voxels are replaced by 40$"):
+        assert read_volume(tmp_path / "v.nii").array.ravel().tolist() == [40, 40, 60]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_colour_nifti_keeps_its_place_and_its_channels_where_voxels_are_not_finite(tmp_path: Path, flat: bool) -> None:
+    voxels = noise((5, 6, 3) if flat else (4, 5, 6, 3)).astype(np.float32) + 1
+    wanted = voxels.copy()
+    voxels[..., 1, 2, 1], wanted[..., 1, 2, 1] = np.nan, voxels.min()
+    image = make_image(voxels, colour=True)
+    sitk.WriteImage(image, str(tmp_path / "v.nii.gz"))
+    with pytest.warns(UserWarning, match=f"{1 if flat else 4} NaN or infinite voxels"):
+        volume = read_volume(tmp_path / "v.nii.gz")
+    np.testing.assert_array_equal(volume.array, np.swapaxes(wanted[None] if flat else wanted, 0, 2))
+    dimensions = image.GetDimension()
+    assert volume.geometry.dimensions == dimensions
+    np.testing.assert_allclose(volume.geometry.spacing[:dimensions], image.GetSpacing(), rtol=1e-6)
+    np.testing.assert_allclose(volume.geometry.origin[:dimensions], image.GetOrigin(), rtol=1e-6)
+    if not flat:
+        np.testing.assert_allclose(volume.geometry.direction, image.GetDirection(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", MASK_TYPES)
