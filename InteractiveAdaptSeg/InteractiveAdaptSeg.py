@@ -98,9 +98,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.removeObservers()
         if self._timer is not None:
             self._timer.stop()
-        if self.session is not None:
-            self.session.close()
-            self.session = None
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
 
     def enter(self):
         """The user comes (back) to the module."""

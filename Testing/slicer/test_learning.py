@@ -139,6 +139,17 @@ def test_task_that_may_not_learn_only_answers(a_session: Panel, a_store: TaskSto
     assert stored(a_store) == 1
 
 
+@pytest.mark.parametrize("must_learn", [False, True])
+def test_clicks_adapt_the_model_on_their_slice_only_where_it_may_learn(a_session: Panel, must_learn: bool) -> None:
+    a_session.logic.setLearning(must_learn)
+    a_session.click(CENTRE)
+    a_session.click(BESIDE)
+    plane = a_session.logic._requireTarget().plane(a_session.logic.activePlane)
+    assert (plane.model is not a_session.logic._task.model) is must_learn
+    a_session.logic.setLearning(False)
+    assert plane.model is a_session.logic._task.model
+
+
 def test_prompts_are_answered_while_a_task_is_being_saved(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     save, goes_on = TaskStore.save, threading.Event()
     monkeypatch.setattr(TaskStore, "save", lambda *given, **options: goes_on.wait(TIMEOUT) and save(*given, **options))
