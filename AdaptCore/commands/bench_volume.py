@@ -62,6 +62,5 @@ def _circumstances(arguments: argparse.Namespace, rules: VolumeRules) -> dict[st
         "recipe": arguments.recipe,
         "target_dice": rules.target_dice,
         "max_clicks": rules.max_clicks,
-        "plane_dice": rules.plane_dice,
         "threads": torch.get_num_threads(),
     }

@@ -11,27 +11,19 @@ from AdaptCore.evaluate.rivals import BACKGROUND, SeededGrowth, grey_value, seed
 from AdaptCore.prompts import Click
 
 
-class VolumeGrowCut:
-    """The clicks on planes across one axis are seeds in three dimensions.
+def grown_from(image: np.ndarray, axis: int, clicks: Sequence[VoxelClick]) -> np.ndarray:
+    """The object bool (I, J, K) that clicks on planes across one axis grow to, as seeds in three dimensions.
+
+    It is grown afresh each time: Slicer's quick update after a click was a little worse on volumes.
 
     Args:
         image: float32 (I, J, K) or (I, J, K, 3) in [0, 1].
-        axis: across which the clicked planes lie.
 
     Raises:
         ModelError: slicer-core is missing.
     """
-
-    def __init__(self, image: np.ndarray, axis: int) -> None:
-        self._shape = image.shape[:3]
-        self._axis = axis
-        self._clicks: list[VoxelClick] = []
-        self._growth = SeededGrowth(image if image.ndim == 3 else grey_value(image))
-
-    def click(self, click: VoxelClick) -> np.ndarray:
-        """Add a click; returns bool (I, J, K)."""
-        self._clicks.append(click)
-        return self._growth.grown(volume_seeds(self._shape, self._axis, self._clicks))
+    grey = image if image.ndim == 3 else grey_value(image)
+    return SeededGrowth(grey).grown(volume_seeds(image.shape[:3], axis, clicks))
 
 
 def volume_seeds(shape: Sequence[int], axis: int, clicks: Sequence[VoxelClick]) -> np.ndarray:

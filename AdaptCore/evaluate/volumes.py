@@ -15,7 +15,7 @@ from AdaptCore.evaluate.adapt import FROZEN, in_random_order
 from AdaptCore.evaluate.datasets import VolumeItem, VolumeTarget
 from AdaptCore.evaluate.propagate import LAST_AXIS, read_volume_pair
 from AdaptCore.evaluate.users import rng_for
-from AdaptCore.evaluate.volume_growcut import VolumeGrowCut
+from AdaptCore.evaluate.volume_growcut import grown_from
 from AdaptCore.evaluate.volume_user import Patience, VolumeRun, VolumeUser
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.predict.cache import EmbeddingCache
@@ -31,22 +31,20 @@ class VolumeRules:
     """How the simulated user works on a volume.
 
     Attributes:
-        target_dice: the volume is finished at the first click with this Dice.
+        target_dice: the volume is finished at the first click with this Dice, and a plane is accepted at the first one.
         max_clicks: or after so many clicks.
-        plane_dice: a plane is accepted at the first click with this Dice.
         zoom: with the second look.
         seed: of the order of the volumes, of the user's ties and of the learner's choices.
     """
 
     target_dice: float = 0.85
     max_clicks: int = 60
-    plane_dice: float = 0.90
     zoom: bool = True
     seed: int = 0
 
     @property
     def patience(self) -> Patience:
-        return Patience(plane_dice=self.plane_dice, volume_dice=self.target_dice, max_clicks=self.max_clicks)
+        return Patience(plane_dice=self.target_dice, volume_dice=self.target_dice, max_clicks=self.max_clicks)
 
 
 @dataclass(frozen=True)
@@ -164,6 +162,7 @@ def work_on(
 
 def growcut_trial(item: VolumeItem, volume: np.ndarray, truth: np.ndarray, run: VolumeRun) -> VolumeTrial:
     """What GrowCut makes of the clicks of a run, one after the other, on what the model saw of the volume."""
-    growth = VolumeGrowCut(apply_window(volume, run.window), LAST_AXIS)
-    dice = tuple(metrics.dice(truth, growth.click(click)) for click in run.clicks)
+    image = apply_window(volume, run.window)
+    told = (run.clicks[: count + 1] for count in range(len(run.clicks)))
+    dice = tuple(metrics.dice(truth, grown_from(image, LAST_AXIS, clicks)) for clicks in told)
     return VolumeTrial(item.id, item.group, dice)
