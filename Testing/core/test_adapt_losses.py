@@ -62,8 +62,8 @@ def test_a_label_without_object_has_a_finite_loss_that_falls_with_the_mask() -> 
 
 
 def test_score_loss_compares_predicted_with_true_iou() -> None:
-    label = a_label([1, 1, 0, 0], [1, 1, 1, 0])
-    logits = torch.tensor([[[2.0, -2.0, -2.0, 2.0]], [[2.0, 2.0, 2.0, -2.0]]], requires_grad=True)
+    label = a_label([1, 1, 0, 0, 1], [1, 1, 1, 0, 0])
+    logits = torch.tensor([[[2.0, -2.0, -2.0, 2.0, 2.0]], [[2.0, 2.0, 2.0, -2.0, 2.0]]], requires_grad=True)
     scores = torch.tensor([0.9, 0.5], requires_grad=True)
     loss = score_loss(scores, logits, label)
     assert loss.item() == pytest.approx((0.4**2 + (2 / 3 - 0.5) ** 2) / 2, rel=1e-5)

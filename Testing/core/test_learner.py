@@ -219,6 +219,16 @@ def test_a_mask_with_the_clicks_on_the_wrong_side_is_not_learnt() -> None:
 # Reproducible
 
 
+def test_every_image_of_a_task_draws_afresh() -> None:
+    frozen = tiny_model()
+    known, drawn = Knowledge.none(frozen, DEFAULT), set()
+    for place in range(12):
+        history = tuple(Outcome(1, 0.5, 0.5) for _ in range(place))
+        after = learnt(replace(known, history=history), many_examples(frozen, 0), frozen, DEFAULT, 0)
+        drawn.add(len(after.memory.images[-1][1].question.prompts.clicks))
+    assert drawn == {2, 3, 4}
+
+
 def log_of(model: CompactModel, seed: int) -> Knowledge:
     """What is known after three masks."""
     with Learner(model, replace(DEFAULT, post_steps=2), seed=seed) as learner:

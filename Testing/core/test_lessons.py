@@ -11,7 +11,7 @@ import torch
 
 from AdaptCore.adapt.learner import Knowledge, learnt
 from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, lessons_from
-from AdaptCore.adapt.losses import score_loss
+from AdaptCore.adapt.losses import click_loss, score_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN, Recipe
 from AdaptCore.adapt.steps import take_steps
@@ -99,9 +99,10 @@ def test_later_questions_are_held_to_the_frozen_answer_and_a_lone_click_is_free(
 
 def test_only_oaims_weighs_the_clicks_in_the_accepted_mask() -> None:
     model = tiny_model()
-    (lesson,) = lessons_from(examples_of(model), model, OAIMS, a_rng())
+    examples = [replace(example, clicks=(*CLICKS, Click(5, 46, positive=False))) for example in examples_of(model)]
+    (lesson,) = lessons_from(examples, model, OAIMS, a_rng())
     assert lesson.around is not None
-    assert lesson.around[12, 15] > 0.9 and lesson.around[2, 2] > 0.9
+    assert lesson.around[12, 15] > 0.9 and lesson.around[2, 2] > 0.9 and lesson.around[23, 2] > 0.9
     assert not lesson.around[24:].any()
     assert lessons_from(examples_of(model), model, SCHOEN, a_rng())[0].around is None
 
@@ -155,6 +156,20 @@ def test_predicted_scores_are_taught_by_their_weight() -> None:
     assert len(decoding.scores) > 1 and score > 1e-4
     assert plain - without == pytest.approx(score, rel=1e-3)
     assert triple - without == pytest.approx(3 * score, rel=1e-3)
+
+
+def test_clicks_are_taught_by_their_weight_in_oaims() -> None:
+    model = tiny_model()
+    (lesson,) = lessons_from(examples_of(model), model, OAIMS, a_rng())
+    assert lesson.around is not None
+    with torch.no_grad():
+        once, twice = (
+            float(lesson_loss(model, lesson, replace(OAIMS, post_click_weight=weight))) for weight in (1.0, 2.0)
+        )
+        decoding = model.answer(lesson.question)
+        expected = float(click_loss(decoding.logits[decoding.best], lesson.around, lesson.label.target))
+    assert expected > 1e-3
+    assert twice - once == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_mask_with_the_best_score_is_taught() -> None:

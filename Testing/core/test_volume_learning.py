@@ -202,6 +202,7 @@ def test_undo_takes_the_lesson_back_and_redo_brings_it_again(a_session: VolumeSe
     before = a_learner.knowledge
     a_session.accept(a_slice(2), the_object())
     a_session.undo()
+    a_learner.wait()
     assert a_learner.knowledge is before and not a_session.is_confirmed(2, 2)
     a_session.redo()
     assert len(a_learner.knowledge.history) == 2 and a_session.is_confirmed(2, 2)
