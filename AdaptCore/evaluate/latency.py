@@ -52,10 +52,10 @@ class Contender(Protocol):
 class ProductContender:
     """A model behind plane and volume sessions.
 
-    Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding);
-    `click_ms` of the simulated user's later clicks there; `zoom_ms`, a second look in a window never seen (embedding,
-    decoding); `plane_change_ms` to a plane of a volume whose embedding is cached; `warm_click_ms`, the first click on
-    it.
+    Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding); `click_ms` of
+    the simulated user's later clicks there; `zoom_ms` of those that need a window never seen (embedding, decoding),
+    besides one second look as such; `plane_change_ms` to a plane of a volume whose embedding is cached;
+    `warm_click_ms`, the first click on it.
     """
 
     def __init__(self, model: Model) -> None:
@@ -68,12 +68,11 @@ class ProductContender:
         started, session = timed(PlaneSession, self._model, image)
         answered, prediction = timed(session.click, first.x, first.y)
         timings["first_click_ms"] = [started + answered]
-        timings["click_ms"] = []
+        timings |= {"click_ms": [], "zoom_ms": [self._zoom(image, truth, first)]}
         for _ in range(LATER_CLICKS):
-            click = _wanted_click(truth, prediction.mask, rng)
+            click, seen = _wanted_click(truth, prediction.mask, rng), session.window
             answered, prediction = timed(session.click, click.x, click.y, click.positive)
-            timings["click_ms"].append(answered)
-        timings["zoom_ms"] = [self._zoom(image, truth, first)]
+            timings["click_ms" if session.window in (None, seen) else "zoom_ms"].append(answered)
         change, warm = self._change_plane(image, first)
         return timings | {"plane_change_ms": [change], "warm_click_ms": [warm]}
 
@@ -137,7 +136,9 @@ class PeerContender:
 
 
 def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
-    """Time a model and SAM's predictor in turns on the same images; peak memory comes from processes of their own.
+    """Time a model and SAM's predictor one after the other on the same images.
+
+    Peak memory comes from processes of their own.
 
     Returns:
         {"models": {name: {measure: {"median", "p95"}, "peak_mb"}}, "threads", "device", "input": [H, W], "rounds"} and,
@@ -169,11 +170,14 @@ def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
 def time_rounds(
     contenders: Mapping[str, Contender], rounds: int, side: int = SIDE, warm_up: int = WARM_UP_ROUNDS
 ) -> dict[str, Timings]:
-    """Let all contenders take turns on the same images and kinds of clicks; the first rounds only warm up."""
+    """Let each contender work through the same images and kinds of clicks; the first rounds only warm up.
+
+    One after the other, as a user runs one model: in turns, the larger one's memory would slow the smaller one.
+    """
     timings: dict[str, Timings] = {name: {} for name in contenders}
-    for seed in range(warm_up + rounds):
-        image, truth = phantom_plane(side, seed)
-        for name, contender in contenders.items():
+    for name, contender in contenders.items():
+        for seed in range(warm_up + rounds):
+            image, truth = phantom_plane(side, seed)
             measured = contender.round(image, truth, np.random.default_rng(seed))
             if seed >= warm_up:
                 for key, values in measured.items():

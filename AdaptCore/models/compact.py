@@ -220,14 +220,13 @@ def dense_maps(prompts: PromptTensors, side: int, config: CompactConfig) -> Tens
     """
     points, labels = prompts.points.float(), prompts.labels
     grid = torch.arange(0, side, 2, device=points.device, dtype=torch.float32) + 0.5
-    distance = (
-        (grid[None, None, :, None] - points[:, :, 1, None, None]) ** 2
-        + (grid[None, None, None, :] - points[:, :, 0, None, None]) ** 2
-    ).sqrt()
+    squared = (grid[None, None, :, None] - points[:, :, 1, None, None]) ** 2 + (
+        grid[None, None, None, :] - points[:, :, 0, None, None]
+    ) ** 2
     maps = []
     for label in (POSITIVE, NEGATIVE):
-        away = distance.masked_fill((labels != label)[:, :, None, None], torch.inf)
-        nearest = away.amin(1) if points.shape[1] else away.new_full((len(points), len(grid), len(grid)), torch.inf)
+        away = squared.masked_fill((labels != label)[:, :, None, None], torch.inf)
+        nearest = away.amin(1).sqrt() if points.shape[1] else away.new_full((len(points), *away.shape[2:]), torch.inf)
         maps += [((config.disk_radius + 1 - nearest) / 2).clamp(0, 1), (-nearest / config.reach).exp()]
     maps.append(filled_box(points, labels, grid))
     known = prompts.has_prior[:, None, None]
