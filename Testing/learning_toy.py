@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ class LearningToy(ToyModel):
             near = torch.exp(-((columns - click.x) ** 2 + (rows - click.y) ** 2) / (2 * CLICK_REACH**2))
             logits = logits + (CLICK_LOGIT if click.positive else -CLICK_LOGIT) * near
         return Decoding(logits[None], torch.ones(1))
+
+    def answers(self, questions: Sequence[Question]) -> list[Decoding]:
+        return [self.answer(question) for question in questions]
 
 
 def a_cone(side: int, radius: float) -> np.ndarray:

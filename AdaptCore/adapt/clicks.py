@@ -34,19 +34,20 @@ class ClickAdapter:
         learner = cast(AdaptableModel, model)
         clicks = question.prompts.clicks
         before = Question(question.embedding, Prompts(clicks[:-added], question.prompts.box), question.prior)
-        with torch.no_grad():
-            anchor = _best(learner, before)
-        device = anchor.device
+        device = learner.device
         target = (to_prior(logits, question.embedding, model.mask_side) > 0).float().to(device)
         around = click_weights(clicks[-added:], target, question.embedding, self._recipe)
         free = torch.from_numpy(padding_free(question.embedding, model.mask_side)).to(device)
         around, away = around * free, (1 - around) * free
+        anchors: list[Tensor] = []
 
         def loss(changed: AdaptableModel) -> Tensor:
             output = _best(changed, before)
-            return click_loss(output, around, target) + self._recipe.tether * tether_loss(output, anchor, away)
+            if not anchors:
+                anchors.append(output.detach())
+            return click_loss(output, around, target) + self._recipe.tether * tether_loss(output, anchors[0], away)
 
-        return take_steps(learner, [[loss]] * self._recipe.mid_steps, self._recipe.mid_rate)
+        return take_steps(learner, [loss] * self._recipe.mid_steps, self._recipe.mid_rate)
 
 
 def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding, recipe: Recipe) -> Tensor:

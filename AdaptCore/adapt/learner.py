@@ -15,7 +15,7 @@ from torch import Tensor
 
 from AdaptCore.adapt.clicks import ClickAdapter
 from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses
-from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, lessons_from
+from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_losses, lessons_from
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.errors import AdaptSegError
@@ -196,14 +196,11 @@ def _taught(
     """The model after the lessons, and whether that was kept: a step that loses on the memory is not."""
     repeated = [known.memory.drawn(recipe.replayed, rng) for _ in range(recipe.post_steps)]
     steps = [
-        [lambda model, lesson=lesson: lesson_loss(model, lesson, recipe) for lesson in (*lessons, *others)]
-        for others in repeated
+        lambda model, others=others: lesson_losses(model, (*lessons, *others), recipe).mean() for others in repeated
     ]
     model = take_steps(known.model, steps, recipe.post_rate)
-    before, after = (_losses(judged, repeated[0], recipe) for judged in (known.model, model))
-    return (known.model, False) if loses(before, after) else (model, True)
-
-
-def _losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Recipe) -> list[float]:
+    if not repeated[0]:
+        return model, True
     with torch.no_grad():
-        return [float(lesson_loss(model, lesson, recipe)) for lesson in lessons]
+        before, after = (lesson_losses(judged, repeated[0], recipe).tolist() for judged in (known.model, model))
+    return (known.model, False) if loses(before, after) else (model, True)

@@ -13,7 +13,7 @@ from AdaptCore.adapt.clicks import click_weights
 from AdaptCore.adapt.losses import click_loss, label_loss, score_loss, tether_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel, pseudo_label
 from AdaptCore.adapt.recipe import Recipe
-from AdaptCore.models.base import AdaptableModel, Question
+from AdaptCore.models.base import AdaptableModel, Decoding, Question
 from AdaptCore.predict.learning import Example
 
 
@@ -51,13 +51,13 @@ class Memory:
 
     @property
     def nbytes(self) -> int:
-        return sum(lesson.nbytes for lessons in self.images for lesson in lessons)
+        return sum(_bytes_of(lessons) for lessons in self.images)
 
     def with_image(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> Memory:
         """The memory with one more image; images drawn at random make room, the new one always stays."""
         kept = list(self.images)
-        room = self.max_bytes - sum(lesson.nbytes for lesson in lessons)
-        while kept and sum(lesson.nbytes for others in kept for lesson in others) > room:
+        room = self.max_bytes - _bytes_of(lessons)
+        while kept and sum(_bytes_of(others) for others in kept) > room:
             del kept[int(rng.integers(len(kept)))]
         return Memory(self.max_bytes, (*kept, tuple(lessons)))
 
@@ -65,6 +65,12 @@ class Memory:
         """A random lesson of each of `count` different images, fewer if there are not so many."""
         chosen = rng.permutation(len(self.images))[:count]
         return [self.images[place][int(rng.integers(len(self.images[place])))] for place in chosen]
+
+
+def _bytes_of(lessons: Sequence[Lesson]) -> int:
+    """Of one image, an embedding that lessons share counted once."""
+    embeddings = {id(lesson.question.embedding): lesson.question.embedding.nbytes for lesson in lessons}
+    return sum(embeddings.values()) + sum(lesson.nbytes - lesson.question.embedding.nbytes for lesson in lessons)
 
 
 def lessons_from(
@@ -77,9 +83,14 @@ def lessons_from(
     return [_lesson(example, frozen, recipe) for example in chosen]
 
 
-def lesson_loss(model: AdaptableModel, lesson: Lesson, recipe: Recipe) -> Tensor:
-    """What is wrong with a model's answer to a lesson's question: the mask with the best score and the scores."""
-    decoding = model.answer(lesson.question)
+def lesson_losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Recipe) -> Tensor:
+    """What is wrong with a model's answer to each lesson's question, (L,)."""
+    decodings = model.answers([lesson.question for lesson in lessons])
+    return torch.stack([_loss(decoding, lesson, recipe) for decoding, lesson in zip(decodings, lessons, strict=True)])
+
+
+def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
+    """Of the mask with the best score and of the scores."""
     logits = decoding.logits[decoding.best]
     loss = label_loss(logits, lesson.label)
     if recipe.score_weight:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -13,29 +12,22 @@ from AdaptCore.models.base import AdaptableModel
 Loss = Callable[[AdaptableModel], Tensor]
 
 
-def take_steps(model: AdaptableModel, steps: Iterable[Sequence[Loss]], rate: float) -> AdaptableModel:
-    """A model whose decoder has learnt: one Adam step on the mean of each of `steps`' losses, with fresh moments.
+def take_steps(model: AdaptableModel, losses: Iterable[Loss], rate: float) -> AdaptableModel:
+    """A model whose decoder has learnt: one Adam step on each of `losses`, with fresh moments.
 
-    A loss that is not finite is left out of its step, so that no weight is ever lost to it.
+    A step whose loss or gradients are not finite is left out, so that no weight is ever lost to it.
     """
     learner = model.with_decoder({})
     parameters = list(learner.decoder_parameters().values())
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=rate)
-    for losses in steps:
+    optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
+    for loss in losses:
         optimizer.zero_grad()
-        if sum([_descend(loss(learner) / len(losses)) for loss in losses]):
+        loss(learner).backward()
+        if all(bool(parameter.grad.isfinite().all()) for parameter in parameters if parameter.grad is not None):
             optimizer.step()
     for parameter in parameters:
         parameter.requires_grad_(False)
         parameter.grad = None
     return learner
-
-
-def _descend(loss: Tensor) -> bool:
-    """Add a loss's gradients to the parameters'; False if there are none to add."""
-    if not math.isfinite(float(loss.detach())):
-        return False
-    loss.backward()
-    return True

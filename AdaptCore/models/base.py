@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -133,6 +133,40 @@ class AdaptableModel(Model, Protocol):
     def answer(self, question: Question) -> Decoding:
         """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
         ...
+
+    def answers(self, questions: Sequence[Question]) -> list[Decoding]:
+        """As `answer` for each of several questions, at once where that is faster."""
+        ...
+
+
+def with_parameters(module: Module, weights: Mapping[str, torch.Tensor], prefix: str = "") -> Module:
+    """A copy of a network with frozen parameters of its own: copies of those given by name, of the present ones else.
+
+    All else is shared; this is much faster than a deep copy.
+
+    Args:
+        prefix: what the names of `weights` begin with.
+
+    Raises:
+        ValueError: a weight has another shape.
+    """
+    twin = copy.copy(module)
+    twin._parameters = {
+        name: None if own is None else _own_copy(own, weights.get(prefix + name))
+        for name, own in module._parameters.items()
+    }
+    twin._modules = {
+        name: None if part is None else with_parameters(part, weights, f"{prefix}{name}.")
+        for name, part in module._modules.items()
+    }
+    return twin
+
+
+def _own_copy(own: torch.nn.Parameter, given: torch.Tensor | None) -> torch.nn.Parameter:
+    if given is not None and given.shape != own.shape:
+        raise ValueError(f"weight of shape {tuple(given.shape)}: {tuple(own.shape)} is wanted")
+    copied = own.detach().clone()
+    return torch.nn.Parameter(copied if given is None else copied.copy_(given.detach()), requires_grad=False)
 
 
 def with_parts(module: Module, **parts: torch.nn.Module) -> Module:

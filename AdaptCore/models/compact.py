@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Decoding, Embedding, Question, with_parts
+from AdaptCore.models.base import Decoding, Embedding, Question, with_parameters, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
@@ -211,6 +211,18 @@ class PromptTensors:
     def to(self, device: torch.device) -> PromptTensors:
         """The same prompts on a device."""
         return PromptTensors(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+def batched(prompts: Sequence[PromptTensors]) -> PromptTensors:
+    """Batches of prompts as one; shorter ones are padded."""
+    longest = max(one.points.shape[1] for one in prompts)
+    missing = [longest - one.points.shape[1] for one in prompts]
+    return PromptTensors(
+        torch.cat([F.pad(one.points, (0, 0, 0, more)) for one, more in zip(prompts, missing, strict=True)]),
+        torch.cat([F.pad(one.labels, (0, more), value=PADDING) for one, more in zip(prompts, missing, strict=True)]),
+        torch.cat([one.prior for one in prompts]),
+        torch.cat([one.has_prior for one in prompts]),
+    )
 
 
 def dense_maps(prompts: PromptTensors, side: int, config: CompactConfig) -> Tensor:
@@ -434,20 +446,24 @@ class CompactModel:
 
     def with_decoder(self, weights: Mapping[str, Tensor]) -> CompactModel:
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
-        decoder = copy.deepcopy(self.network.decoder).requires_grad_(False)
-        decoder.load_state_dict(dict(weights), strict=False)
+        decoder = with_parameters(self.network.decoder, weights)
         return CompactModel(with_parts(self.network, decoder=decoder), self.name, self.digest, self.device, self._dtype)
 
     def answer(self, question: Question) -> Decoding:
         """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
+        return self.answers([question])[0]
+
+    def answers(self, questions: Sequence[Question]) -> list[Decoding]:
+        """As `answer` for each of several questions, in one batch."""
         network = self.network
-        weight = next(network.parameters())
-        tensors = self.prompt_tensors(question.embedding, question.prompts, question.prior).to(weight.device)
-        features = tuple(feature.to(weight.device, weight.dtype) for feature in question.embedding.features)
+        device = next(network.parameters()).device
+        asked = [self.prompt_tensors(one.embedding, one.prompts, one.prior) for one in questions]
+        *skips, coarse = zip(*(one.embedding.features for one in questions), strict=True)
+        features = (*(_together(same, device, self._dtype) for same in skips), _together(coarse, device, torch.float32))
         with self._autocast():
-            logits, quality = network.decoder(features, tensors)
-        kept = slice(None) if question.is_ambiguous else slice(0, 1)
-        return Decoding(logits[0, kept], quality[0, kept])
+            logits, quality = network.decoder(features, batched(asked).to(device))
+        kept = [slice(None) if one.is_ambiguous else slice(0, 1) for one in questions]
+        return [Decoding(logits[place, masks], quality[place, masks]) for place, masks in enumerate(kept)]
 
     def _encoded(self, image: np.ndarray) -> Embedding:
         network = self.network
@@ -492,6 +508,12 @@ class CompactModel:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+
+def _together(features: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Features of several planes as one batch; a single one is not copied without need."""
+    moved = [feature.to(device, dtype) for feature in features]
+    return moved[0] if len(moved) == 1 else torch.cat(moved)
 
 
 def config_to_json(config: CompactConfig) -> str:

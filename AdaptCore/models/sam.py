@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from AdaptCore.errors import ImageError, ModelError
-from AdaptCore.models.base import Decoding, Embedding, Question, with_parts
+from AdaptCore.models.base import Decoding, Embedding, Question, with_parameters, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
@@ -162,8 +162,7 @@ class SamModel:
     def with_decoder(self, weights: Mapping[str, Tensor]) -> SamModel:
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
         twin = copy.copy(self)
-        decoder = copy.deepcopy(self.network.mask_decoder).requires_grad_(False)
-        decoder.load_state_dict(dict(weights), strict=False)
+        decoder = with_parameters(self.network.mask_decoder, weights)
         twin.network = with_parts(self.network, mask_decoder=decoder)
         return twin
 
@@ -182,6 +181,10 @@ class SamModel:
             multimask_output=question.is_ambiguous,
         )
         return Decoding(logits[0], scores[0])
+
+    def answers(self, questions: Sequence[Question]) -> list[Decoding]:
+        """As `answer` for each of several questions, one after the other: SAM's decoder takes one image."""
+        return [self.answer(question) for question in questions]
 
     def _computed(self, compute: Any) -> Any:
         with torch.no_grad():

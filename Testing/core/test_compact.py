@@ -209,3 +209,33 @@ def test_gradients_reach_the_mask_decoder_and_not_the_prompt_layers(a_model: Com
     assert "decoder.mix_half.conv.0.weight" in with_gradient
     assert not any(name.startswith(("dense_", "point_kind")) for name in parameters)
     assert not any(weight.requires_grad for weight in a_model.network.parameters())
+
+
+def test_questions_asked_at_once_are_answered_as_if_alone(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    other = np.random.default_rng(5).random((33, 70)).astype(np.float32)
+    prior = torch.linspace(-4, 4, a_model.mask_side**2).reshape(a_model.mask_side, -1)
+    questions = [
+        Question(a_model.encode(a_plane), Prompts((Click(50, 40),))),
+        Question(a_model.encode(other), Prompts((Click(5, 4), Click(60, 30, False)), Box(2, 2, 50, 30)), prior),
+        Question(a_model.encode(other), Prompts(box=Box(20, 3, 66, 28))),
+    ]
+    together = a_model.answers(questions)
+    assert [len(decoding.scores) for decoding in together] == [4, 1, 1]
+    for decoding, question in zip(together, questions, strict=True):
+        alone = a_model.answer(question)
+        torch.testing.assert_close(decoding.logits, alone.logits, rtol=0, atol=1e-4)
+        torch.testing.assert_close(decoding.scores, alone.scores, rtol=0, atol=1e-5)
+
+
+def test_a_weight_of_another_shape_is_refused(a_model: CompactModel) -> None:
+    with pytest.raises(ValueError, match=r"shape \(1,\): \(\d+, \d+, 3, 3\) is wanted"):
+        a_model.with_decoder({"mix_half.conv.0.weight": torch.zeros(1)})
+
+
+def test_a_models_own_decoder_shares_no_weight_with_the_one_it_came_from(a_model: CompactModel) -> None:
+    other = a_model.with_decoder({})
+    theirs = dict(other.network.decoder.named_parameters())
+    ours = dict(a_model.network.decoder.named_parameters())
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(weight, ours[name]) for name, weight in theirs.items())
+    assert not {weight.data_ptr() for weight in theirs.values()} & {weight.data_ptr() for weight in ours.values()}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from AdaptCore.adapt.learner import Knowledge, learnt
-from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_loss, lessons_from
+from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_losses, lessons_from
 from AdaptCore.adapt.losses import click_loss, score_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN, Recipe
@@ -128,7 +128,7 @@ def test_distillation_pulls_to_the_frozen_answers() -> None:
     moved = {}
     for distillation in (0.0, 100.0):
         recipe = Recipe("toy", distillation=distillation)
-        taught = take_steps(started, [[lambda model, recipe=recipe: lesson_loss(model, lesson, recipe)]], 1e-4)
+        taught = take_steps(started, [lambda model, recipe=recipe: lesson_losses(model, [lesson], recipe).sum()], 1e-4)
         moved[distillation] = float(taught.decoder_parameters()["bias"] - started.decoder_parameters()["bias"])
     assert moved == pytest.approx({0.0: 1e-4, 100.0: -1e-4}, rel=0.05)
 
@@ -141,7 +141,7 @@ def test_frozen_answers_bind_only_where_the_label_says_something() -> None:
     assert padded.any()
     other = replace(lesson, frozen=torch.where(padded, 9.0, lesson.frozen))
     with torch.no_grad():
-        assert float(lesson_loss(model, lesson, DEFAULT)) == float(lesson_loss(model, other, DEFAULT))
+        assert float(lesson_losses(model, [lesson], DEFAULT)) == float(lesson_losses(model, [other], DEFAULT))
 
 
 def test_predicted_scores_are_taught_by_their_weight() -> None:
@@ -149,7 +149,7 @@ def test_predicted_scores_are_taught_by_their_weight() -> None:
     lesson = lessons_from(examples_of(model), model, DEFAULT, a_rng())[0]
     with torch.no_grad():
         without, plain, triple = (
-            float(lesson_loss(model, lesson, replace(DEFAULT, score_weight=weight))) for weight in (0.0, 1.0, 3.0)
+            float(lesson_losses(model, [lesson], replace(DEFAULT, score_weight=weight))) for weight in (0.0, 1.0, 3.0)
         )
         decoding = model.answer(lesson.question)
         score = float(score_loss(decoding.scores, decoding.logits, lesson.label))
@@ -164,7 +164,7 @@ def test_clicks_are_taught_by_their_weight_in_oaims() -> None:
     assert lesson.around is not None
     with torch.no_grad():
         once, twice = (
-            float(lesson_loss(model, lesson, replace(OAIMS, post_click_weight=weight))) for weight in (1.0, 2.0)
+            float(lesson_losses(model, [lesson], replace(OAIMS, post_click_weight=weight))) for weight in (1.0, 2.0)
         )
         decoding = model.answer(lesson.question)
         expected = float(click_loss(decoding.logits[decoding.best], lesson.around, lesson.label.target))
@@ -179,7 +179,7 @@ def test_the_mask_with_the_best_score_is_taught() -> None:
             return Decoding(torch.stack([bad, good, bad]), torch.tensor([0.1, 0.9, 0.2]))
 
     lesson = replace(a_lesson(), label=PseudoLabel(torch.ones(32, 32), torch.ones(32, 32)))
-    assert float(lesson_loss(Chooser(), lesson, SCHOEN)) == pytest.approx(0, abs=0.01)
+    assert float(lesson_losses(Chooser(), [lesson], SCHOEN)) == pytest.approx(0, abs=0.01)
 
 
 # Contradictions
@@ -265,6 +265,13 @@ def test_all_tensors_of_a_lesson_count() -> None:
     maps = 5
     features = sum(feature.nbytes for feature in lesson.question.embedding.features)
     assert lesson.nbytes == features + maps * 4 * 32 * 32
+
+
+def test_an_embedding_that_lessons_share_counts_once() -> None:
+    first, second = a_lesson(1, size=64), a_lesson(2, size=64)
+    shared = replace(second, question=replace(second.question, embedding=first.question.embedding))
+    bytes_of = [Memory(2**20).with_image([first, other], a_rng()).nbytes for other in (second, shared)]
+    assert bytes_of == [2 * first.nbytes, 2 * first.nbytes - 64 * 64 * 4]
 
 
 def test_the_newest_image_stays_even_if_it_is_too_large_alone() -> None:
