@@ -31,6 +31,8 @@ class LearningToy(ToyModel):
     def decoder_parameters(self) -> dict[str, torch.nn.Parameter]:
         return {"bias": self._bias}
 
+    head_parameters = decoder_parameters
+
     def with_decoder(self, weights: Mapping[str, torch.Tensor]) -> LearningToy:
         return LearningToy(weights.get("bias", self._bias))
 

@@ -47,7 +47,8 @@ class ClickAdapter:
                 anchors.append(output.detach())
             return click_loss(output, around, target) + self._recipe.tether * tether_loss(output, anchors[0], away)
 
-        return take_steps(learner, [loss] * self._recipe.mid_steps, self._recipe.mid_rate)
+        recipe = self._recipe
+        return take_steps(learner, [loss] * recipe.mid_steps, recipe.mid_rate, head_only=recipe.mid_head_only)
 
 
 def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding, recipe: Recipe) -> Tensor:

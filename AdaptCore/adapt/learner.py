@@ -193,7 +193,7 @@ def agreement(model: Model, example: Example) -> float:
 def _taught(
     known: Knowledge, lessons: Sequence[Lesson], recipe: Recipe, rng: np.random.Generator
 ) -> tuple[AdaptableModel, bool]:
-    """The model after the lessons, and whether that was kept: a step that loses on the memory is not."""
+    """The model after the lessons, and whether that was kept: steps that lose on the memory's masks are not."""
     repeated = [known.memory.drawn(recipe.replayed, rng) for _ in range(recipe.post_steps)]
     steps = [
         lambda model, others=others: lesson_losses(model, (*lessons, *others), recipe).mean() for others in repeated
@@ -201,6 +201,7 @@ def _taught(
     model = take_steps(known.model, steps, recipe.post_rate)
     if not repeated[0]:
         return model, True
+    judge = replace(recipe, post_click_weight=0.0)
     with torch.no_grad():
-        before, after = (lesson_losses(judged, repeated[0], recipe).tolist() for judged in (known.model, model))
+        before, after = (lesson_losses(judged, repeated[0], judge).tolist() for judged in (known.model, model))
     return (known.model, False) if loses(before, after) else (model, True)

@@ -98,7 +98,7 @@ def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
     if lesson.frozen is not None:
         weight = (lesson.label.weight > 0).float()
         loss = loss + recipe.distillation * tether_loss(logits, lesson.frozen, weight)
-    if lesson.around is not None:
+    if recipe.post_click_weight and lesson.around is not None:
         loss = loss + recipe.post_click_weight * click_loss(logits, lesson.around, lesson.label.target)
     return loss
 

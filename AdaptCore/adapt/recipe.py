@@ -22,6 +22,7 @@ class Recipe:
         band_weight: weight of the band between the sure parts (ours; 0 ignores it, S).
         mid_steps: Adam steps after each click but the first (O: updates after each click; number ours).
         mid_rate: their learning rate (ours).
+        mid_head_only: they move only what lies behind the decoder's transformer (ours: a third faster, no worse).
         click_target: what a click teaches: a Gaussian around it (O) or its pixel only (S).
         click_sigma: standard deviation of the Gaussian as a share of the object's equivalent radius (ours).
         min_click_sigma: and at least so many mask pixels (ours).
@@ -43,6 +44,7 @@ class Recipe:
     band_weight: float = 0.3
     mid_steps: int = 1
     mid_rate: float = 1e-4
+    mid_head_only: bool = True
     click_target: ClickTarget = "gaussian"
     click_sigma: float = 0.3
     min_click_sigma: float = 2.0
@@ -50,11 +52,11 @@ class Recipe:
     tether: float = 1.0
     post_steps: int = 3
     post_rate: float = 1e-4
-    post_click_weight: float = 0.0
+    post_click_weight: float = 1.0
     later_prompts: bool = True
     replayed: int = 2
     memory_bytes: int = 64 * 2**20
-    distillation: float = 1.0
+    distillation: float = 0.3
     score_weight: float = 1.0
 
     @property
@@ -71,7 +73,9 @@ DEFAULT = Recipe("default")
 SCHOEN = Recipe(
     "schoen",
     band_weight=0.0,
+    mid_head_only=False,
     click_target="pixels",
+    post_click_weight=0.0,
     later_prompts=False,
     replayed=0,
     distillation=0.0,
@@ -84,7 +88,7 @@ OAIMS = Recipe(
     erosion=0.0,
     erosion_limits=(0.0, 0.0),
     band_weight=1.0,
-    post_click_weight=1.0,
+    mid_head_only=False,
     later_prompts=False,
     replayed=0,
     distillation=0.0,

@@ -12,13 +12,16 @@ from AdaptCore.models.base import AdaptableModel
 Loss = Callable[[AdaptableModel], Tensor]
 
 
-def take_steps(model: AdaptableModel, losses: Iterable[Loss], rate: float) -> AdaptableModel:
-    """A model whose decoder has learnt: one Adam step on each of `losses`, with fresh moments.
+def take_steps(
+    model: AdaptableModel, losses: Iterable[Loss], rate: float, *, head_only: bool = False
+) -> AdaptableModel:
+    """A model whose decoder, or only its head, has learnt: one Adam step on each of `losses`, with fresh moments.
 
     A step whose loss or gradients are not finite is left out, so that no weight is ever lost to it.
     """
     learner = model.with_decoder({})
-    parameters = list(learner.decoder_parameters().values())
+    learning = learner.head_parameters() if head_only else learner.decoder_parameters()
+    parameters = list(learning.values())
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)

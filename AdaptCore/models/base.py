@@ -126,6 +126,10 @@ class AdaptableModel(Model, Protocol):
         """The mask decoder's parameters by name, float32; those of layers that read prompts are not among them."""
         ...
 
+    def head_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """Those of the mask decoder's parameters that lie behind its transformer: gradients are cheap to them."""
+        ...
+
     def with_decoder(self, weights: Mapping[str, torch.Tensor]) -> AdaptableModel:
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
         ...

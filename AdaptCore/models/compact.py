@@ -33,6 +33,9 @@ POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
 PROMPT_LAYERS = ("point_kind", "dense_")
 """Beginnings of the names of the decoder's parameters that encode prompts; adaptation leaves them as they are."""
 
+MIXING_LAYERS = ("blocks.", "output_tokens.")
+"""Beginnings of the names of those that belong to the decoder's transformer."""
+
 
 @dataclass(frozen=True)
 class CompactConfig:
@@ -443,6 +446,11 @@ class CompactModel:
             for name, weight in self.network.decoder.named_parameters()
             if not name.startswith(PROMPT_LAYERS)
         }
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """Those of `decoder_parameters` behind the transformer."""
+        named = self.decoder_parameters().items()
+        return {name: weight for name, weight in named if not name.startswith(MIXING_LAYERS)}
 
     def with_decoder(self, weights: Mapping[str, Tensor]) -> CompactModel:
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""

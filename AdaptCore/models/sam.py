@@ -42,6 +42,10 @@ def build_network(architecture: str) -> Any:
     return sam_model_registry[architecture.removeprefix("sam_")]()
 
 
+MIXING_LAYERS = ("transformer.", "iou_token.", "mask_tokens.")
+"""Beginnings of the names of parameters that belong to the mask decoder's transformer."""
+
+
 class SamModel:
     """Encodes as `SamPredictor.set_image` does and decodes as `SamPredictor.predict` does (Kirillov et al. 2023).
 
@@ -158,6 +162,11 @@ class SamModel:
     def decoder_parameters(self) -> dict[str, nn.Parameter]:
         """The mask decoder's parameters by name, float32."""
         return dict(self.network.mask_decoder.named_parameters())
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """Those of `decoder_parameters` behind the transformer."""
+        named = self.decoder_parameters().items()
+        return {name: weight for name, weight in named if not name.startswith(MIXING_LAYERS)}
 
     def with_decoder(self, weights: Mapping[str, Tensor]) -> SamModel:
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""

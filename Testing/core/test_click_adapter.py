@@ -12,7 +12,7 @@ import torch
 from AdaptCore.adapt import clicks as clicks_module
 from AdaptCore.adapt.clicks import ClickAdapter, click_weights
 from AdaptCore.adapt.losses import click_loss
-from AdaptCore.adapt.recipe import DEFAULT, SCHOEN, Recipe, without
+from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN, Recipe, without
 from AdaptCore.models.base import Decoding, Embedding, Model, Question, to_plane
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.prompts import Box, Click, Prompts
@@ -125,6 +125,19 @@ def test_only_mask_decoder_parameters_change(a_model: CompactModel, a_question: 
     old, new = a_model.network.state_dict(), adapted.network.state_dict()
     moved = {name for name in old if not torch.equal(old[name], new[name])}
     assert moved and moved <= {f"decoder.{name}" for name in a_model.decoder_parameters()}
+
+
+def test_the_head_learns_alone_where_the_recipe_says_so(a_model: CompactModel, a_question: Question) -> None:
+    old, head = a_model.decoder_parameters(), a_model.head_parameters()
+    wish = a_wish(a_question, SECOND)
+    moved = {}
+    for recipe in (DEFAULT, OAIMS):
+        adapted = ClickAdapter(recipe).adapt(a_model, a_question, 1, wish)
+        assert isinstance(adapted, CompactModel)
+        new = adapted.decoder_parameters()
+        moved[recipe.name] = {name for name in old if not torch.equal(old[name], new[name])}
+    assert "mix_half.conv.0.weight" in moved["default"] and moved["default"] <= set(head)
+    assert "blocks.0.mlp.0.weight" in moved["oaims"] - set(head)
 
 
 def test_the_tether_keeps_the_far_field(a_model: CompactModel, a_question: Question) -> None:

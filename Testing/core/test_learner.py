@@ -26,7 +26,7 @@ from Testing.learning_toy import LearningToy, a_cone
 from Testing.tiny_model import tiny_model
 from Testing.torchvision_for_tests import import_torchvision
 
-QUICK = Recipe("quick", post_steps=3, post_rate=1e-4)
+QUICK = Recipe("quick", post_steps=3, post_rate=1e-4, post_click_weight=0.0)
 SIDE, TIMEOUT = 64, 20.0
 MIDDLE = Click(31.5, 31.5)
 

@@ -97,13 +97,14 @@ def test_later_questions_are_held_to_the_frozen_answer_and_a_lone_click_is_free(
     assert lessons_from(examples, model, replace(DEFAULT, distillation=0.0), a_rng())[1].frozen is None
 
 
-def test_only_oaims_weighs_the_clicks_in_the_accepted_mask() -> None:
+def test_clicks_weigh_in_the_accepted_mask_but_not_for_schoen() -> None:
     model = tiny_model()
     examples = [replace(example, clicks=(*CLICKS, Click(5, 46, positive=False))) for example in examples_of(model)]
-    (lesson,) = lessons_from(examples, model, OAIMS, a_rng())
-    assert lesson.around is not None
-    assert lesson.around[12, 15] > 0.9 and lesson.around[2, 2] > 0.9 and lesson.around[23, 2] > 0.9
-    assert not lesson.around[24:].any()
+    for recipe in (DEFAULT, OAIMS):
+        around = lessons_from(examples, model, recipe, a_rng())[0].around
+        assert around is not None
+        assert around[12, 15] > 0.9 and around[2, 2] > 0.9 and around[23, 2] > 0.9
+        assert not around[24:].any()
     assert lessons_from(examples_of(model), model, SCHOEN, a_rng())[0].around is None
 
 
@@ -261,7 +262,7 @@ def test_memory_is_bounded_in_bytes() -> None:
 
 def test_all_tensors_of_a_lesson_count() -> None:
     model = tiny_model()
-    lesson = lessons_from(examples_of(model), model, replace(DEFAULT, post_click_weight=1.0), a_rng())[1]
+    lesson = lessons_from(examples_of(model), model, DEFAULT, a_rng())[1]
     maps = 5
     features = sum(feature.nbytes for feature in lesson.question.embedding.features)
     assert lesson.nbytes == features + maps * 4 * 32 * 32
