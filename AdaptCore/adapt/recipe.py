@@ -56,7 +56,7 @@ class Recipe:
     later_prompts: bool = True
     replayed: int = 2
     memory_bytes: int = 64 * 2**20
-    distillation: float = 0.3
+    distillation: float = 0.0
     score_weight: float = 1.0
 
     @property
