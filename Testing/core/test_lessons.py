@@ -24,6 +24,8 @@ from Testing.tiny_model import tiny_model
 SHAPE = (48, 64)
 CLICKS = Click(30, 24), Click(36, 20), Click(5, 5, positive=False)
 
+DISTILLED = replace(DEFAULT, distillation=1.0)
+
 
 def a_disc(x: float = 32, y: float = 24) -> np.ndarray:
     rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -88,13 +90,13 @@ def test_recipes_of_the_papers_learn_the_first_question_only() -> None:
 def test_later_questions_are_held_to_the_frozen_answer_and_a_lone_click_is_free() -> None:
     model = tiny_model()
     examples = examples_of(model)
-    free, held = lessons_from(examples, model, DEFAULT, a_rng())
+    free, held = lessons_from(examples, model, DISTILLED, a_rng())
     assert free.frozen is None and held.frozen is not None
     decoding = model.answer(held.question)
     torch.testing.assert_close(held.frozen, decoding.logits[decoding.best], rtol=0, atol=0)
     boxed = replace(examples[0], question=replace(examples[0].question, prompts=Prompts((), Box(10, 10, 40, 40))))
-    assert lessons_from([boxed], model, DEFAULT, a_rng())[0].frozen is not None
-    assert lessons_from(examples, model, replace(DEFAULT, distillation=0.0), a_rng())[1].frozen is None
+    assert lessons_from([boxed], model, DISTILLED, a_rng())[0].frozen is not None
+    assert lessons_from(examples, model, DEFAULT, a_rng())[1].frozen is None
 
 
 def test_clicks_weigh_in_the_accepted_mask_but_not_for_schoen() -> None:
@@ -136,13 +138,13 @@ def test_distillation_pulls_to_the_frozen_answers() -> None:
 
 def test_frozen_answers_bind_only_where_the_label_says_something() -> None:
     model = tiny_model()
-    lesson = lessons_from(examples_of(model), model, DEFAULT, a_rng())[1]
+    lesson = lessons_from(examples_of(model), model, DISTILLED, a_rng())[1]
     assert lesson.frozen is not None
     padded = lesson.label.weight == 0
     assert padded.any()
     other = replace(lesson, frozen=torch.where(padded, 9.0, lesson.frozen))
     with torch.no_grad():
-        assert float(lesson_losses(model, [lesson], DEFAULT)) == float(lesson_losses(model, [other], DEFAULT))
+        assert float(lesson_losses(model, [lesson], DISTILLED)) == float(lesson_losses(model, [other], DISTILLED))
 
 
 def test_predicted_scores_are_taught_by_their_weight() -> None:
@@ -262,7 +264,7 @@ def test_memory_is_bounded_in_bytes() -> None:
 
 def test_all_tensors_of_a_lesson_count() -> None:
     model = tiny_model()
-    lesson = lessons_from(examples_of(model), model, DEFAULT, a_rng())[1]
+    lesson = lessons_from(examples_of(model), model, DISTILLED, a_rng())[1]
     maps = 5
     features = sum(feature.nbytes for feature in lesson.question.embedding.features)
     assert lesson.nbytes == features + maps * 4 * 32 * 32
