@@ -8,19 +8,21 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
 
+from AdaptCore.adapt.learner import Learner
 from AdaptCore.errors import ModelError
+from AdaptCore.evaluate.adapt import TimedAdapter, learn_from
 from AdaptCore.evaluate.phantom import PhantomRecipe, make_phantom
 from AdaptCore.evaluate.tables import text_table
 from AdaptCore.evaluate.users import next_click
-from AdaptCore.models.base import Model
+from AdaptCore.models.base import AdaptableModel, Model
 from AdaptCore.models.devices import choose_device
 from AdaptCore.models.registry import load_model
-from AdaptCore.models.sam import build_network
+from AdaptCore.models.sam import SamModel, build_network
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane
 from AdaptCore.predict.intensity import apply_window, auto_window
@@ -33,6 +35,9 @@ SIDE = 512
 LATER_CLICKS = 5
 WARM_UP_ROUNDS = 2
 PEER = "SamPredictor vit_b"
+LEARNING_SAM = "SAM vit_b, learning"
+LEARNING_SAM_ROUNDS = 3
+"""It takes so long that fewer do, and that warming up does not matter."""
 RATIOS = ("embed_ms", "click_ms", "first_click_ms")
 
 Timings = dict[str, list[float]]
@@ -135,8 +140,45 @@ class PeerContender:
         )
 
 
+class LearningContender:
+    """A learner behind plane sessions without second look.
+
+    Measures: `mid_ms`, what learning from a click adds to its answer; `post_ms` of a lesson when nothing else runs;
+    `alone_ms` of a click without mid step when nothing else runs; `meanwhile_ms` of the same click while a lesson is
+    learnt in the background.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+
+    def round(self, image: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Timings:
+        """See `Contender`."""
+        learner, adapter = self._learner, TimedAdapter(self._learner)
+        embedding = learner.frozen.encode(image)
+        learning = PlaneSession(learner.model, image, embedding=embedding, zoom=False, adapter=adapter)
+        plain = PlaneSession(learner.frozen, image, embedding=embedding, zoom=False)
+        mask, mid = np.zeros_like(truth), list[float]()
+        for _ in range(1 + LATER_CLICKS):
+            click = _wanted_click(truth, mask, rng)
+            mask = learning.click(click.x, click.y, click.positive).mask
+            mid += adapter.taken()
+            plain.click(click.x, click.y)
+
+        def again() -> float:
+            plain.undo()
+            return timed(plain.click, click.x, click.y)[0]
+
+        examples = learning.examples(truth)
+        post, _ = learn_from(learner, examples)
+        learner.learn(examples)
+        meanwhile = [again()]
+        while not learner.wait(0):
+            meanwhile.append(again())
+        return {"mid_ms": mid, "post_ms": [post], "alone_ms": [again() for _ in meanwhile], "meanwhile_ms": meanwhile}
+
+
 def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
-    """Time a model and SAM's predictor one after the other on the same images.
+    """Time a model, SAM's predictor, and both models learning, one after the other on the same images.
 
     Peak memory comes from processes of their own.
 
@@ -154,6 +196,10 @@ def measure(model_name: str, device: str | None, rounds: int) -> dict[str, Any]:
     except ModelError as error:
         skipped[PEER] = str(error)
     timings = time_rounds(contenders, rounds)
+    timings |= _learning(f"{model_name}, learning", load_model(model_name, device), rounds, WARM_UP_ROUNDS)
+    if not skipped:
+        sam = SamModel.random(device=choose_device(device))
+        timings |= _learning(LEARNING_SAM, sam, min(rounds, LEARNING_SAM_ROUNDS), warm_up=0)
     models = {name: summarize(of) for name, of in timings.items()}
     for name in contenders:
         models[name]["peak_mb"] = _in_own_process(_peak_of_peer if name == PEER else _peak_of_product, name, device)
@@ -201,7 +247,11 @@ def report(result: dict[str, Any]) -> str:
             if key != "peak_mb":
                 rows.append([name, key.removesuffix("_ms").replace("_", " "), value["median"], value["p95"]])
     lines = [text_table(["model", "measure", "median ms", "95th percentile ms"], rows), ""]
-    lines += [f"peak memory of {name}: {measures['peak_mb']:.0f} MB" for name, measures in result["models"].items()]
+    lines += [
+        f"peak memory of {name}: {measures['peak_mb']:.0f} MB"
+        for name, measures in result["models"].items()
+        if "peak_mb" in measures
+    ]
     lines.append(
         f"{result['threads']} threads on {result['device']}, input {result['input'][0]} x {result['input'][1]}"
     )
@@ -255,6 +305,11 @@ def _peer(device: str | None) -> PeerContender:
     return PeerContender(choose_device(device))
 
 
+def _learning(name: str, model: Model, rounds: int, warm_up: int) -> dict[str, Timings]:
+    with Learner(cast(AdaptableModel, model)) as learner:
+        return time_rounds({name: LearningContender(learner)}, rounds, warm_up=warm_up)
+
+
 def _in_own_process(peak: Callable[[str, str | None], float], name: str, device: str | None) -> float:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(peak, name, device).result()
@@ -292,14 +347,19 @@ def _windows_peak_bytes() -> int:
 
 
 def _ratios(models: dict[str, Any]) -> list[str]:
-    """How many times longer the peer takes, by median."""
-    if PEER not in models:
-        return []
-    peer = models[PEER]
-    return [
+    """How many times longer the peer takes, and a click while something is learnt, by median."""
+    peer = models.get(PEER, {})
+    lines = [
         f"{key.removesuffix('_ms').replace('_', ' ')}: {PEER} takes {peer[key]['median'] / of[key]['median']:.1f} x "
         f"as long as {name}"
         for name, of in models.items()
         if name != PEER
         for key in RATIOS
+        if key in peer and key in of
+    ]
+    return lines + [
+        f"{name}: a click while a lesson is learnt takes {of['meanwhile_ms']['median'] / of['alone_ms']['median']:.2f} "
+        "x its usual time"
+        for name, of in models.items()
+        if "meanwhile_ms" in of
     ]

@@ -17,11 +17,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from AdaptCore.adapt import learner as learner_module
+from AdaptCore.adapt.learner import Knowledge, Learner, learnt
 from AdaptCore.cli import main
 from AdaptCore.errors import ModelError
 from AdaptCore.evaluate import latency
 from AdaptCore.models import sam
 from AdaptCore.models.compact import CompactConfig, CompactNetwork, config_to_json
+from Testing.learning_toy import LearningToy
 from Testing.torchvision_for_tests import import_torchvision
 from Testing.toy_model import ToyModel
 
@@ -83,6 +86,23 @@ def test_each_measure_holds_what_its_name_says() -> None:
     assert min(timings["zoom_ms"]) >= 25
     assert min(timings["plane_change_ms"]) < 20
     assert min(timings["warm_click_ms"]) >= 5
+
+
+def test_learning_is_timed_alone_and_a_click_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(*arguments: Any) -> Knowledge:
+        time.sleep(0.1)
+        return learnt(*arguments)
+
+    monkeypatch.setattr(learner_module, "learnt", slowly)
+    with Learner(LearningToy()) as learner:
+        timings = latency.time_rounds({"toy": latency.LearningContender(learner)}, rounds=1, side=SIDE, warm_up=0)
+        assert [outcome.clicks for outcome in learner.knowledge.history] == [1 + latency.LATER_CLICKS] * 2
+    (of,) = timings.values()
+    assert list(of) == ["mid_ms", "post_ms", "alone_ms", "meanwhile_ms"]
+    assert len(of["mid_ms"]) == latency.LATER_CLICKS
+    assert len(of["post_ms"]) == 1 and of["post_ms"][0] >= 100
+    assert len(of["alone_ms"]) == len(of["meanwhile_ms"]) > 1
+    assert 0 < max(of["alone_ms"]) < 100
 
 
 def test_the_plane_changed_to_was_encoded_in_the_background() -> None:
@@ -177,7 +197,7 @@ def test_the_command_writes_the_figures_also_without_the_peer(
     def no_peer(device: str | None) -> latency.PeerContender:
         raise ModelError("segment-anything is missing")
 
-    monkeypatch.setattr(latency, "load_model", lambda name, device=None: ToyModel())
+    monkeypatch.setattr(latency, "load_model", lambda name, device=None: LearningToy())
     monkeypatch.setattr(latency, "_peer", no_peer)
     monkeypatch.setattr(latency, "_in_own_process", lambda peak, name, device: 123.0)
     file = tmp_path / "result.json"
@@ -186,8 +206,13 @@ def test_the_command_writes_the_figures_also_without_the_peer(
     assert result["models"]["compact"]["peak_mb"] == 123.0
     assert list(result["models"]["compact"]["click_ms"]) == ["median", "p95"]
     assert result["threads"] == torch.get_num_threads()
+    assert list(result["models"]) == ["compact", "compact, learning"]
+    learning = result["models"]["compact, learning"]
+    ratio = learning["meanwhile_ms"]["median"] / learning["alone_ms"]["median"]
     assert result["skipped"] == {latency.PEER: "segment-anything is missing"}
-    assert capsys.readouterr().out.endswith("SamPredictor vit_b skipped: segment-anything is missing\n")
+    printed = capsys.readouterr().out
+    assert f"compact, learning: a click while a lesson is learnt takes {ratio:.2f} x its usual time" in printed
+    assert printed.endswith("SamPredictor vit_b skipped: segment-anything is missing\n")
 
 
 SHALLOW_RUN = """
@@ -196,11 +221,12 @@ from AdaptCore.evaluate import latency
 from AdaptCore.models import sam
 
 def a_shallow_network(architecture):
-    network = sam.build_network(architecture)
+    network = build_network(architecture)
     network.image_encoder.blocks = network.image_encoder.blocks[:3]
     return network
 
-latency.build_network = a_shallow_network
+build_network = sam.build_network
+sam.build_network = latency.build_network = a_shallow_network
 
 if __name__ == "__main__":
     import sys
@@ -235,3 +261,6 @@ def test_model_and_peer_are_measured_in_one_run(repository: Path, tmp_path: Path
     ours, peer = models[str(weights)], models[latency.PEER]
     assert peer["embed_ms"]["median"] > 3 * ours["embed_ms"]["median"]
     assert peer["peak_mb"] > ours["peak_mb"] > 100
+    learning, learning_sam = models[f"{weights}, learning"], models[latency.LEARNING_SAM]
+    assert learning_sam["mid_ms"]["median"] > learning["mid_ms"]["median"] > ours["click_ms"]["median"]
+    assert learning_sam["post_ms"]["median"] > learning["post_ms"]["median"] > learning["mid_ms"]["median"]
