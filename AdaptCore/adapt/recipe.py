@@ -22,7 +22,7 @@ class Recipe:
         band_weight: weight of the band between the sure parts (ours; 0 ignores it, S).
         mid_steps: Adam steps after each click but the first (O: updates after each click; number ours).
         mid_rate: their learning rate (ours).
-        mid_head_only: they move only what lies behind the decoder's transformer (ours: a third faster, no worse).
+        mid_head_only: they move only what lies behind the decoder's transformer (ours: a quarter faster, no worse).
         click_target: what a click teaches: a Gaussian around it (O) or its pixel only (S).
         click_sigma: standard deviation of the Gaussian as a share of the object's equivalent radius (ours).
         min_click_sigma: and at least so many mask pixels (ours).
