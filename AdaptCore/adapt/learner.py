@@ -72,6 +72,7 @@ class Learner:
         self._executor = ThreadPoolExecutor(1, "AdaptCore-learner")
         self._closed = threading.Event()
         self._tickets = 0
+        self._problem = ""
         self._latest: tuple[int, Knowledge, Knowledge] | None = None
 
     def __enter__(self) -> Learner:
@@ -92,6 +93,11 @@ class Learner:
     def model(self) -> AdaptableModel:
         """The model with what is known at this moment."""
         return self.knowledge.model
+
+    @property
+    def problem(self) -> str:
+        """Why nothing was learnt from the latest lesson; empty if it was learnt."""
+        return self._problem
 
     def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
         """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
@@ -145,9 +151,11 @@ class Learner:
         before = self.knowledge
         try:
             after = learnt(before, examples, self.frozen, self.recipe, self._seed)
-        except (RuntimeError, AdaptSegError):
+        except (RuntimeError, AdaptSegError) as error:
             logging.getLogger(__name__).warning("an accepted mask could not be learnt from", exc_info=True)
+            self._problem = str(error)
             return
+        self._problem = ""
         with self._lock:
             self._knowledge = after
             self._latest = (ticket, before, after)

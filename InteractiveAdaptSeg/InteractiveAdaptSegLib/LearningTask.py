@@ -32,7 +32,7 @@ class LearningTask:
         self._learner = Learner(frozen, self._task.recipe, known=self._task.known)
         self._saver = ThreadPoolExecutor(1, "InteractiveAdaptSeg-task")
         self._saving: list[Future[str]] = []
-        self._problem = ""
+        self._told = {"lesson": "", "file": ""}
 
     @property
     def learner(self) -> Learner:
@@ -76,14 +76,23 @@ class LearningTask:
     def _save(self) -> str:
         """Save what is known after the lessons; what the user should know, each problem once."""
         self._learner.wait()
+        problem = self._learner.problem
+        lesson = self._once("lesson", problem and f"Nothing was learnt from the last accepted mask: {problem}")
+        return " ".join(text for text in (lesson, self._write()) if text)
+
+    def _write(self) -> str:
         known = self._learner.knowledge
         if known is self._task.known:
             return ""
         hadReplay = self._store.replay_path(self._task.name).exists()
-        told, self._problem = self._problem, ""
         try:
             self._task = self._store.save(self._task, known)
         except AdaptSegError as error:
-            self._problem = f"What task '{self._task.name}' has learnt is not saved yet: {error}"
-            return self._problem if self._problem != told else ""
+            return self._once("file", f"What task '{self._task.name}' has learnt is not saved yet: {error}")
+        self._once("file", "")
         return f"The features of images that were kept with task '{self._task.name}' were removed." if hadReplay else ""
+
+    def _once(self, about: str, problem: str) -> str:
+        """The problem, unless it was the last one told about this; "" means that there is none any more."""
+        told, self._told[about] = self._told[about], problem
+        return problem if problem != told else ""

@@ -443,8 +443,10 @@ def test_a_lesson_that_fails_leaves_what_was_known(
         failed = learn_and_wait(a_learner, an_example(a_learner.frozen))
     assert a_learner.knowledge is before
     assert "an accepted mask could not be learnt from" in caplog.text
+    assert a_learner.problem == str(error)
     assert not a_learner.forget(failed)
     learn_and_wait(a_learner, an_example(a_learner.frozen))
+    assert a_learner.problem == ""
     assert len(a_learner.knowledge.history) == 2 and not a_learner.forget(first)
 
 

@@ -360,6 +360,19 @@ def test_model_that_cannot_learn_is_refused_for_a_task(
     panel.logic.close()
 
 
+def test_lesson_that_fails_is_told_of_once(
+    a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*given: object, **options: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("AdaptCore.adapt.learner.take_steps", failing)
+    for voxel in (CENTRE, ABOVE):
+        accept(a_session, voxel)
+        a_session.wait()
+    assert a_session.messages == ["Nothing was learnt from the last accepted mask: out of memory"]
+
+
 @pytest.fixture
 def a_full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Nothing can be saved until this is called."""
