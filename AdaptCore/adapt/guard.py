@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 WINDOW = 8
-"""Accepted images over which the arms are compared."""
+"""Latest accepted images over which the arms are compared."""
 
 LEAST = 4
 """No judgement before so many."""
@@ -65,6 +65,15 @@ def is_good(history: Sequence[Outcome]) -> bool:
     """Whether the adapted arm is not behind at all over the latest window."""
     gains = _gains(history)
     return len(gains) >= LEAST and sum(gains) / len(gains) >= 0
+
+
+def may_answer(history: Sequence[Outcome]) -> bool:
+    """Whether the adapted arm answers the next image, or only watches while the frozen one does.
+
+    It watches while its gain over the latest window is negative, and after a return until it has shown that it is not.
+    """
+    gains = _gains(history)
+    return sum(gains) >= 0 if gains else not history
 
 
 def loses(before: Sequence[float], after: Sequence[float]) -> bool:

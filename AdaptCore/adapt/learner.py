@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.clicks import ClickAdapter
-from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses
+from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses, may_answer
 from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_losses, lessons_from
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
@@ -44,6 +44,10 @@ class Knowledge:
     def none(cls, frozen: AdaptableModel, recipe: Recipe) -> Knowledge:
         """What a new task knows: the frozen model."""
         return cls(frozen, frozen, Memory(recipe.memory_bytes))
+
+    def answering(self, frozen: AdaptableModel) -> AdaptableModel:
+        """The model that answers: the adapted one, or the frozen one while that is better."""
+        return self.model if may_answer(self.history) else frozen
 
 
 class Learner:
@@ -91,8 +95,8 @@ class Learner:
 
     @property
     def model(self) -> AdaptableModel:
-        """The model with what is known at this moment."""
-        return self.knowledge.model
+        """The model that answers at this moment; see `Knowledge.answering`."""
+        return self.knowledge.answering(self.frozen)
 
     @property
     def problem(self) -> str:

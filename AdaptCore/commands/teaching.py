@@ -68,7 +68,8 @@ def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
     frozen = cast("AdaptableModel", model)
     task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else None)
     learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
-    return TaskUse(task.known.model, f"{model.name}, task {task.name}", task, learner, arguments.keep_replay)
+    label = f"{model.name}, task {task.name}"
+    return TaskUse(task.known.answering(frozen), label, task, learner, arguments.keep_replay)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from AdaptCore.adapt.guard import LEAST, MARGIN, REPLAY_MARGIN, WINDOW, Event, Outcome, is_behind, is_good, loses
+from AdaptCore.adapt.guard import (
+    LEAST,
+    MARGIN,
+    REPLAY_MARGIN,
+    WINDOW,
+    Event,
+    Outcome,
+    is_behind,
+    is_good,
+    loses,
+    may_answer,
+)
 from AdaptCore.adapt.guard import since_return as outcomes_since_return
 
 
@@ -50,6 +61,19 @@ def test_judgement_begins_afresh_after_a_return() -> None:
     assert outcomes_since_return([*past, *past]) == []
     later = outcomes(0.1, 0.2)
     assert list(outcomes_since_return([*past, *later])) == later
+
+
+def test_the_adapted_arm_answers_while_it_is_not_behind_over_the_window() -> None:
+    assert may_answer([]) and may_answer(outcomes(0.0)) and may_answer(outcomes(-0.1, 0.2))
+    assert not may_answer(outcomes(-0.01)) and not may_answer(outcomes(0.2, -0.3))
+    assert not may_answer(outcomes(*[0.9] * 20, *[-0.01] * 8))
+
+
+def test_after_a_return_the_adapted_arm_shows_first_that_it_is_not_behind() -> None:
+    returned = outcomes(0.3, event=Event.RETURNED)
+    contradictory = outcomes(0.3, event=Event.CONTRADICTORY)
+    assert not may_answer(returned) and not may_answer([*returned, *contradictory])
+    assert may_answer([*returned, *outcomes(0.0)]) and not may_answer([*returned, *outcomes(-0.1)])
 
 
 def test_contradictory_masks_are_not_evidence() -> None:

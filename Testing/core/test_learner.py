@@ -197,6 +197,20 @@ def test_an_arm_that_stays_behind_returns_to_the_good_weights() -> None:
     assert learnt(behind, [an_example(frozen)], frozen, QUICK, 0).history[-1].event is Event.LEARNT
 
 
+def test_the_frozen_model_answers_while_the_adapted_one_is_behind_and_is_compared_meanwhile() -> None:
+    frozen = LearningToy()
+    better = frozen.with_decoder({"bias": torch.tensor(0.0)})
+    behind = replace(
+        Knowledge.none(frozen, QUICK), model=better, history=tuple(Outcome(1, 0.5, 0.45) for _ in range(2))
+    )
+    with Learner(frozen, QUICK, known=behind) as learner:
+        assert learner.model is frozen
+        learn_and_wait(learner, an_example(frozen))
+        latest = learner.knowledge.history[-1]
+        assert latest.adapted > latest.frozen + 0.2
+        assert learner.model is learner.knowledge.model is not frozen
+
+
 def test_the_weights_that_were_good_are_remembered() -> None:
     frozen = LearningToy(torch.tensor(0.0))
     model, older = (frozen.with_decoder({"bias": torch.tensor(value)}) for value in (1e-5, 2e-5))
