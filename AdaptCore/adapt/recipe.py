@@ -57,7 +57,7 @@ class Recipe:
     replayed: int = 2
     memory_bytes: int = 64 * 2**20
     distillation: float = 0.0
-    score_weight: float = 1.0
+    score_weight: float = 0.0
 
     @property
     def learns_mid(self) -> bool:
