@@ -135,3 +135,16 @@ def put_under_transform(a_scene: Any) -> Callable[..., Any]:
         return transform
 
     return put
+
+
+@pytest.fixture
+def a_host(a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Slicer's Python and Qt environment around the scene; what goes wrong in a slot fails the test at its end."""
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    pytest.importorskip("PySide6.QtWidgets", reason="PySide6 cannot be loaded", exc_type=ImportError)
+    from Testing.host.host import Host
+
+    host = Host(a_scene, monkeypatch, tmp_path)
+    yield host
+    host.close()
+    assert not host.take_failures()
