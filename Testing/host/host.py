@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import slicer
-from PySide6.QtCore import QCoreApplication, QEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
 from Testing.host.application import Application
@@ -54,8 +54,6 @@ class Host:
     def load(self, file: Path) -> Any:
         """Load a scripted module as Slicer does at its start; it can be found at `slicer.modules` then."""
         self._patch.setitem(sys.modules, file.stem, ModuleType(file.stem))
-        self._patch.setattr(slicer.modules, f"{file.stem}Widget", None, raising=False)
-        delattr(slicer.modules, f"{file.stem}Widget")
         module = scripted_modules.qSlicerScriptedLoadableModule(file)
         self.application.moduleManager()._alive.modules[file.stem] = module
         self._patch.setattr(slicer.modules, file.stem.lower(), wrapped(module), raising=False)
@@ -89,6 +87,18 @@ class Host:
             assert time.monotonic() < end, "it did not happen"
             QApplication.processEvents()
             time.sleep(0.001)
+
+    def answer_next_dialog(self, text: str) -> None:
+        """Press the button with that text in the dialog that is opened next."""
+
+        def press() -> None:
+            dialog = QApplication.activeModalWidget()
+            if dialog is None:
+                QTimer.singleShot(1, press)
+            else:
+                next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+
+        QTimer.singleShot(0, press)
 
     def close(self) -> None:
         """End the application: every module is told, and its panel deleted."""
