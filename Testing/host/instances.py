@@ -65,9 +65,9 @@ class Instance(metaclass=InstanceClass):
         signature = signals.first_signature(qt_object, name)
         if signature is not None:
             return Signal(qt_object, signature)
-        for known in (name, name.removesuffix("_")):
-            if not name.startswith("_") and hasattr(type(qt_object), known):
-                return _shown(getattr(qt_object, known))
+        method = name.removesuffix("_")
+        if not name.startswith("_") and hasattr(type(qt_object), method):
+            return _shown(getattr(qt_object, method))
         if name in _dynamic_properties(qt_object):
             return wrapped(qt_object.property(name))
         for child in qt_object.children():

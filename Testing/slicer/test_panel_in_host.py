@@ -14,6 +14,7 @@ from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE
 from Testing.toy_model import ToyModel
 
 MODULE = "InteractiveAdaptSeg"
+BESIDE = (CENTRE[0] + 3, CENTRE[1], CENTRE[2])
 EDGE = (CENTRE[0] + 7, CENTRE[1], CENTRE[2])
 
 
@@ -319,8 +320,14 @@ def test_segmentation_made_in_the_list_of_segmentations_gets_its_first_segment(a
     assert a_user.segment()[CENTRE]
 
 
-def test_choices_come_back_with_a_saved_scene(a_user: User, a_scene: Any, tmp_path: Path) -> None:
-    a_user.begin()
+def test_choices_come_back_with_a_saved_scene(
+    a_user: User, a_scene: Any, a_segmentation: Any, tmp_path: Path
+) -> None:
+    from Testing.host.user import choose
+
+    choose(a_user.ui.segmentationSelector, "Segmentation")
+    choose(a_user.ui.segmentSelector, "organ")
+    a_user.press("positive")
     a_user.click(CENTRE)
     mask = a_user.panel.session.mask
     path = str(tmp_path / "scene.mrb")
@@ -330,13 +337,13 @@ def test_choices_come_back_with_a_saved_scene(a_user: User, a_scene: Any, tmp_pa
     a_user.host.process_events()
     a_user.volume = a_user.ui.volumeSelector.currentNode()
     assert a_user.volume.GetName() == "Volume"
-    assert a_user.ui.segmentationSelector.currentNode().GetName() == "Volume segmentation"
+    assert a_user.ui.segmentationSelector.currentNode().GetName() == "Segmentation"
+    assert a_user.ui.segmentSelector.currentSegmentID() == "organ"
     assert a_user.status == "Press + and click on the object in a slice view."
-    view = a_scene.GetFirstNodeByClass("vtkMRMLSliceNode")
-    assert a_user.panel.session.showPlane(view)
+    assert a_user.panel.session.showPlane(a_scene.GetFirstNodeByClass("vtkMRMLSliceNode"))
     np.testing.assert_array_equal(a_user.panel.session.mask, mask)
     a_user.press("accept")
-    assert a_user.segment().sum() == mask.sum()
+    assert a_user.segment("organ").sum() == mask.sum()
 
 
 def test_reloaded_module_goes_on_and_the_old_panel_is_silent(a_user: User) -> None:
@@ -350,8 +357,8 @@ def test_reloaded_module_goes_on_and_the_old_panel_is_silent(a_user: User) -> No
     a_user.panel = slicer.modules.InteractiveAdaptSegWidget
     assert a_user.panel is not old
     assert (old.session, old.Observations) == (None, [])
-    a_user.press("positive")
-    a_user.click(CENTRE)
+    assert a_user.ui.positiveButton.checked
+    a_user.click(BESIDE)
     a_user.press("accept")
     assert a_user.segment()[CENTRE]
 
@@ -369,7 +376,7 @@ def test_slicer_can_end_while_the_panel_is_in_use(a_user: User, a_scene: Any, do
     panel = a_user.panel
     a_user.host.close()
     assert (panel.session, panel.Observations) == (None, [])
-    assert not a_scene.HasObserver(a_scene.StartCloseEvent, panel.onSceneStartClose)
+    a_scene.Clear(False)
     assert a_user.host.failures == []
 
 
