@@ -44,6 +44,15 @@ class Application:
     def moduleManager(self) -> Any:
         return wrapped(self._manager)
 
+    def add_module(self, module: qSlicerScriptedLoadableModule) -> None:
+        self._manager.modules[module.name] = module
+
+    def take_modules(self) -> list[qSlicerScriptedLoadableModule]:
+        """All modules; none is left."""
+        modules = list(self._manager.modules.values())
+        self._manager.modules.clear()
+        return modules
+
     def processEvents(self) -> None:
         QApplication.processEvents()
 

@@ -55,7 +55,7 @@ class Host:
         """Load a scripted module as Slicer does at its start; it can be found at `slicer.modules` then."""
         self._patch.setitem(sys.modules, file.stem, ModuleType(file.stem))
         module = scripted_modules.qSlicerScriptedLoadableModule(file)
-        self.application.moduleManager()._alive.modules[file.stem] = module
+        self.application.add_module(module)
         self._patch.setattr(slicer.modules, file.stem.lower(), wrapped(module), raising=False)
         return wrapped(module)
 
@@ -101,14 +101,18 @@ class Host:
         QTimer.singleShot(0, press)
 
     def close(self) -> None:
-        """End the application: every module is told, and its panel deleted."""
-        manager = self.application.moduleManager()
+        """End the application: every module is told, and its panel deleted.
+
+        Raises:
+            AssertionError: something went wrong in a slot or an observer, and nobody has taken note of it.
+        """
         self.leave()
-        for name, module in list(manager._alive.modules.items()):
-            manager.moduleAboutToBeUnloaded.emit(name)
+        for module in self.application.take_modules():
+            slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
             module.unload()
-        manager._alive.modules.clear()
         self.process_events()
+        failures = self.take_failures()
+        assert not failures, "".join(failures)
 
     def take_failures(self) -> list[str]:
         """What went wrong in slots and observers since this was asked for last."""

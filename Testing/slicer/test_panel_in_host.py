@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +97,10 @@ def a_user(a_host: Any, a_loaded_module: Any, a_slice_view: Any, a_volume: Any) 
 
     view = SliceView(a_slice_view, a_volume)
     yield User(a_host, view, a_volume)
-    a_host.close()
-    view.close()
+    try:
+        a_host.close()
+    finally:
+        view.close()
 
 
 def test_module_names_itself_in_slicers_list(a_loaded_module: Any) -> None:
@@ -320,9 +322,7 @@ def test_segmentation_made_in_the_list_of_segmentations_gets_its_first_segment(a
     assert a_user.segment()[CENTRE]
 
 
-def test_choices_come_back_with_a_saved_scene(
-    a_user: User, a_scene: Any, a_segmentation: Any, tmp_path: Path
-) -> None:
+def test_choices_come_back_with_a_saved_scene(a_user: User, a_scene: Any, a_segmentation: Any, tmp_path: Path) -> None:
     from Testing.host.user import choose
 
     choose(a_user.ui.segmentationSelector, "Segmentation")
@@ -377,16 +377,15 @@ def test_slicer_can_end_while_the_panel_is_in_use(a_user: User, a_scene: Any, do
     a_user.host.close()
     assert (panel.session, panel.Observations) == (None, [])
     a_scene.Clear(False)
-    assert a_user.host.failures == []
 
 
 def test_missing_packages_are_installed_only_after_a_yes(
     a_host: Any, a_loaded_module: Any, a_volume: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import slicer
-    from Testing.host.user import press
 
     from InteractiveAdaptSegLib import InstallLogic
+    from Testing.host.user import press
 
     installed: list[str] = []
     versions = {"torch": "2.13.0"}
