@@ -22,7 +22,7 @@ class ctkCollapsibleButton(QAbstractButton):
         self.setText("".join(text))
         self.setCheckable(True)
         self.setChecked(True)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Preferred)
         self.setContentsMargins(0, self._headline, 0, 0)
         self.toggled.connect(self._on_toggled)
 
@@ -38,11 +38,10 @@ class ctkCollapsibleButton(QAbstractButton):
         self.setChecked(not isCollapsed)
 
     def sizeHint(self) -> QSize:
-        contents = self.layout().sizeHint() if self.layout() and self.isChecked() else QSize()
-        width = self.fontMetrics().horizontalAdvance(self.text()) + 2 * INDENT
-        return QSize(max(width, contents.width()), max(self._headline, contents.height()))
+        return self._headline_size().expandedTo(super().sizeHint() if self.isChecked() else QSize())
 
-    minimumSizeHint = sizeHint
+    def minimumSizeHint(self) -> QSize:
+        return self._headline_size().expandedTo(super().minimumSizeHint() if self.isChecked() else QSize())
 
     def hitButton(self, position: QPoint) -> bool:
         return position.y() < self._headline
@@ -59,6 +58,9 @@ class ctkCollapsibleButton(QAbstractButton):
         option.rect = QRect(6, self._headline // 2 - 5, 10, 10)
         direction = arrow.PE_IndicatorArrowDown if self.isChecked() else arrow.PE_IndicatorArrowRight
         self.style().drawPrimitive(direction, option, painter, self)
+
+    def _headline_size(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance(self.text()) + 2 * INDENT, self._headline)
 
     @property
     def _headline(self) -> int:

@@ -50,6 +50,7 @@ class SliceView:
         node.SetDimensions(SIDE, SIDE, 1)
         self._logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         self._logic.FitSliceToBackground()
+        self._show_image()
 
     def close(self) -> None:
         self._style.SetInteractor(None)
@@ -76,6 +77,16 @@ class SliceView:
         image = grabber.GetOutput()
         width, height, _ = image.GetDimensions()
         return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1]
+
+    def _show_image(self) -> None:
+        """Put the slice's image, which Slicer's view widget draws and no displayable manager, behind all else."""
+        mapper, actor = vtk.vtkImageMapper(), vtk.vtkActor2D()
+        mapper.SetInputConnection(self._logic.GetImageDataConnection())
+        mapper.SetColorWindow(255)
+        mapper.SetColorLevel(127.5)
+        actor.SetMapper(mapper)
+        actor.SetLayerNumber(0)
+        self._renderer.AddViewProp(actor)
 
     def _open_window(self) -> None:
         self._renderer = vtk.vtkRenderer()

@@ -187,6 +187,16 @@ def test_exception_in_a_single_shot_is_reported(a_host: Any, qt: Any) -> None:
     assert "ZeroDivisionError" in a_host.take_failures()[0]
 
 
+def test_single_shot_keeps_the_object_of_its_slot(a_host: Any, qt: Any, heard: list[Any]) -> None:
+    class Listener:
+        def hear(self) -> None:
+            heard.append("timeout")
+
+    qt.QTimer.singleShot(0, Listener().hear)
+    gc.collect()
+    a_host.wait_until(lambda: bool(heard))
+
+
 def test_exception_in_an_observer_of_the_scene_is_reported(a_host: Any, a_volume: Any) -> None:
     a_volume.AddObserver("ModifiedEvent", lambda caller, event: 1 / 0)
     a_volume.Modified()
