@@ -1,4 +1,4 @@
-"""Draws the panel and a slice view, as they are in the stand-in for Slicer's window, into pictures for README and tutorial.
+"""Draws the panel and a slice view, as they are in the stand-in for Slicer's window, for README and tutorial.
 
 `python Testing/screenshots.py FOLDER` writes one PNG for each thing that the user does with the phantom of the demo.
 """

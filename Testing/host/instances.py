@@ -35,8 +35,6 @@ class InstanceClass(type):
         return wrapped(cls.qt_class(*map(unwrapped, arguments)))
 
     def __getattr__(cls, name: str) -> Any:
-        if cls.qt_class is QTimer and name == "singleShot":
-            return _single_shot
         if name.startswith("_") or not hasattr(cls.qt_class, name):
             raise AttributeError(f"{cls.__name__} has no attribute named '{name}'")
         return _shown(getattr(cls.qt_class, name))
@@ -183,7 +181,3 @@ def _write(meta_property: QMetaProperty, qt_object: QObject, value: Any) -> bool
 
 def _dynamic_properties(qt_object: QObject) -> set[str]:
     return {bytes(name.data()).decode() for name in qt_object.dynamicPropertyNames()}
-
-
-def _single_shot(milliseconds: int, slot: signals.Slot) -> None:
-    QTimer.singleShot(milliseconds, lambda: signals.deliver(slot))
