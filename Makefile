@@ -45,6 +45,9 @@ bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DAT
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
 	$(BIN)/python Testing/bench_latency.py --json $(OUT)/bench/latency.json
 
+screenshots: $(VENV)/.dev ## draw the panel into Resources/Screenshots, in the stand-in for Slicer's window
+	$(BIN)/python Testing/screenshots.py Resources/Screenshots
+
 clean: ## remove what was built and measured, and the virtual environment
 	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -62,4 +65,4 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything torchvision
 	touch $@
 
-.PHONY: help demo test test-quick check format train bench clean
+.PHONY: help demo test test-quick check format train bench screenshots clean

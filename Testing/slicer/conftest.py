@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, RADII, SHAPE, SceneApplication, rotation
+from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, RADII, SHAPE, SceneApplication, add_slice_node, rotation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -101,13 +101,7 @@ def a_segmentation(a_scene: Any, a_volume: Any) -> Any:
 @pytest.fixture
 def a_slice_view(a_scene: Any) -> Any:
     """An axial slice view."""
-    node = a_scene.CreateNodeByClass("vtkMRMLSliceNode")
-    node.UnRegister(None)
-    node.SetName("Red")
-    node.SetLayoutName("Red")
-    node = a_scene.AddNode(node)
-    node.SetOrientation("Axial")
-    return node
+    return add_slice_node(a_scene)
 
 
 @pytest.fixture
@@ -135,3 +129,15 @@ def put_under_transform(a_scene: Any) -> Callable[..., Any]:
         return transform
 
     return put
+
+
+@pytest.fixture
+def a_host(a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Slicer's Python and Qt environment around the scene; what goes wrong in a slot fails the test at its end."""
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    pytest.importorskip("PySide6.QtWidgets", reason="PySide6 cannot be loaded", exc_type=ImportError)
+    from Testing.host.host import Host
+
+    host = Host(a_scene, monkeypatch, tmp_path)
+    yield host
+    host.close()

@@ -31,6 +31,17 @@ def matrix_of(linear: np.ndarray, translation: tuple[float, float, float] = (0.0
     return matrix
 
 
+def add_slice_node(scene: Any) -> Any:
+    """An axial slice view named "Red"."""
+    node = scene.CreateNodeByClass("vtkMRMLSliceNode")
+    node.UnRegister(None)
+    node.SetName("Red")
+    node.SetLayoutName("Red")
+    node = scene.AddNode(node)
+    node.SetOrientation("Axial")
+    return node
+
+
 class SceneApplication:
     """What of qSlicerApplication a scene needs: application logic, colours, module logics, reading and writing."""
 

@@ -1,0 +1,78 @@
+"""What `slicer.app` can do, as far as the module and `slicer.util` ask for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QApplication
+
+from Testing.host.instances import wrapped
+from Testing.host.scripted_modules import qSlicerScriptedLoadableModule
+
+
+class qSlicerModuleManager(QObject):
+    """The modules that are loaded."""
+
+    moduleAboutToBeUnloaded = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules: dict[str, qSlicerScriptedLoadableModule] = {}
+
+    def module(self, name: str) -> qSlicerScriptedLoadableModule | None:
+        return self.modules.get(name)
+
+
+class Application:
+    """Slicer's application without its windows. `testingEnabled` keeps Slicer's own dialogs shut, as its tests do."""
+
+    applicationName = "Slicer"
+
+    def __init__(self, scene: Any, logic: Any, temporaryPath: str) -> None:
+        self.temporaryPath = temporaryPath
+        self._scene, self._logic = scene, logic
+        self._manager = qSlicerModuleManager()
+        self._is_testing = True
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def applicationLogic(self) -> Any:
+        return self._logic
+
+    def moduleManager(self) -> Any:
+        return wrapped(self._manager)
+
+    def add_module(self, module: qSlicerScriptedLoadableModule) -> None:
+        self._manager.modules[module.name] = module
+
+    def take_modules(self) -> list[qSlicerScriptedLoadableModule]:
+        """All modules; none is left."""
+        modules = list(self._manager.modules.values())
+        self._manager.modules.clear()
+        return modules
+
+    def processEvents(self) -> None:
+        QApplication.processEvents()
+
+    def testingEnabled(self) -> bool:
+        return self._is_testing
+
+    def setTestingEnabled(self, isEnabled: bool) -> None:
+        self._is_testing = isEnabled
+
+    def topLevelWidgets(self) -> tuple[Any, ...]:
+        return wrapped(QApplication.topLevelWidgets())
+
+    def overrideCursor(self) -> Any:
+        return QApplication.overrideCursor()
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        QApplication.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        QApplication.restoreOverrideCursor()
+
+    def translate(self, context: str, text: str) -> str:
+        return text

@@ -1,0 +1,137 @@
+"""Slicer's environment around a scene: loads modules, opens their panels, and tells what went wrong unseen."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import slicer
+from PySide6.QtCore import QCoreApplication, QEvent, QTimer
+from PySide6.QtWidgets import QApplication, QPushButton
+
+from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
+from Testing.host.application import Application
+from Testing.host.instances import class_of, wrapped
+from Testing.host.modules import ctk_module, qt_module
+
+MRML_WIDGETS = (
+    mrml_widgets.qMRMLWidget,
+    mrml_widgets.qMRMLNodeComboBox,
+    mrml_widgets.qMRMLSegmentSelectorWidget,
+    scripted_modules.qSlicerScriptedLoadableModuleWidget,
+)
+PATIENCE = 30.0
+
+
+class Host:
+    """Stands for Slicer's application window.
+
+    Args:
+        scene: the scene, with its application logic, as `slicer.mrmlScene`, `slicer.app` and `slicer.modules` hold it.
+        patch: puts the environment in place and takes it away again.
+        temporary_folder: for files that Slicer would put into its own.
+    """
+
+    def __init__(self, scene: Any, patch: pytest.MonkeyPatch, temporary_folder: Path) -> None:
+        self.qt_application = QApplication.instance() or QApplication(["Slicer"])
+        self.failures: list[str] = []
+        self.application = Application(scene, slicer.app.applicationLogic(), str(temporary_folder))
+        self._patch = patch
+        self._opened: Any = None
+        patch.setattr(slicer, "app", self.application)
+        patch.setattr(sys, "excepthook", self._on_error)
+        for widget_class in MRML_WIDGETS:
+            patch.setattr(slicer, widget_class.__name__, class_of(widget_class), raising=False)
+        for module in _environment():
+            patch.setitem(sys.modules, module.__name__, module)
+
+    def load(self, file: Path) -> Any:
+        """Load a scripted module as Slicer does at its start; it can be found at `slicer.modules` then."""
+        self._patch.setitem(sys.modules, file.stem, ModuleType(file.stem))
+        module = scripted_modules.qSlicerScriptedLoadableModule(file)
+        self.application.add_module(module)
+        self._patch.setattr(slicer.modules, file.stem.lower(), wrapped(module), raising=False)
+        return wrapped(module)
+
+    def open(self, name: str) -> Any:
+        """Go to a module; the Python object of its panel."""
+        self.leave()
+        self._opened = slicer.app.moduleManager().module(name).widgetRepresentation()
+        self._opened.enter()
+        self._opened.show()
+        self.process_events()
+        return self._opened.self()
+
+    def leave(self) -> None:
+        """Go to no module."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.exit()
+            opened.hide()
+
+    def process_events(self) -> None:
+        """Let Qt do what is waiting, deletions too."""
+        QApplication.processEvents()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+    def wait_until(self, is_done: Callable[[], bool]) -> None:
+        """Run the event loop until something has happened."""
+        end = time.monotonic() + PATIENCE
+        while not is_done():
+            assert time.monotonic() < end, "it did not happen"
+            QApplication.processEvents()
+            time.sleep(0.001)
+
+    def answer_next_dialog(self, text: str) -> None:
+        """Press the button with that text in the dialog that is opened next."""
+
+        def press() -> None:
+            dialog = QApplication.activeModalWidget()
+            if dialog is None:
+                QTimer.singleShot(1, press)
+            else:
+                next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+
+        QTimer.singleShot(0, press)
+
+    def close(self) -> None:
+        """End the application: every module is told, and its panel deleted.
+
+        Raises:
+            AssertionError: something went wrong in a slot or an observer, and nobody has taken note of it.
+        """
+        self.leave()
+        for module in self.application.take_modules():
+            slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
+            module.unload()
+        self.process_events()
+        failures = self.take_failures()
+        assert not failures, "".join(failures)
+
+    def take_failures(self) -> list[str]:
+        """What went wrong in slots and observers since this was asked for last."""
+        failures, self.failures = self.failures, []
+        return failures
+
+    def _on_error(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        self.failures.append("".join(traceback.format_exception(kind, error, trace)))
+
+
+def _environment() -> list[ModuleType]:
+    """The Python modules that Slicer has and slicer-core has not."""
+    translation = ModuleType("slicer.i18n")
+    translation.tr = lambda text: slicer.app.translate("", text)
+    translation.translate = lambda context, text: slicer.app.translate(context, text)
+    parameters = ModuleType("slicer.parameterNodeWrapper")
+    parameters.parameterNodeWrapper = parameter_nodes.parameterNodeWrapper
+    bases = ModuleType("slicer.ScriptedLoadableModule")
+    for name in ("", "Widget", "Logic", "Test"):
+        name = f"ScriptedLoadableModule{name}"
+        setattr(bases, name, getattr(scripted_modules, name))
+    return [qt_module(), ctk_module(), translation, parameters, bases]

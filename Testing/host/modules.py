@@ -1,0 +1,38 @@
+"""The Python modules `qt` and `ctk`."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from Testing.host.ctk_widgets import ctkCollapsibleButton, ctkMessageBox
+from Testing.host.instances import class_of
+from Testing.host.ui_files import UiLoader
+
+LIBRARIES = (QtCore, QtGui, QtWidgets)
+
+
+class QtModule(ModuleType):
+    """Qt's classes under their names; those of objects follow PythonQt's rules."""
+
+    def __getattr__(self, name: str) -> Any:
+        for library in LIBRARIES:
+            if name.startswith("Q") and hasattr(library, name):
+                found = getattr(library, name)
+                return class_of(found) if issubclass(found, QtCore.QObject) else found
+        raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
+
+
+def qt_module() -> ModuleType:
+    module = QtModule("qt")
+    module.QUiLoader = class_of(UiLoader)
+    return module
+
+
+def ctk_module() -> ModuleType:
+    module = ModuleType("ctk")
+    module.ctkCollapsibleButton = class_of(ctkCollapsibleButton)
+    module.ctkMessageBox = class_of(ctkMessageBox)
+    return module

@@ -1,0 +1,64 @@
+"""The user's mouse and keyboard on widgets; who cannot see a widget, or finds it greyed out, cannot use it.
+
+Events are dealt with inside an event loop, as in Slicer: what a slot marks for deletion lives until the slot has ended,
+even if it waits for a dialog in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+
+from Testing.host.instances import Instance, unwrapped
+
+
+def press(widget: Instance) -> None:
+    """Click on a widget."""
+    qt_widget = _usable(widget)
+    position = QPoint(8, qt_widget.height() // 2) if isinstance(qt_widget, QCheckBox) else qt_widget.rect().center()
+    button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    _in_event_loop(lambda: QTest.mouseClick(qt_widget, button, keys, position))
+
+
+def type_text(widget: Instance, text: str) -> None:
+    """Type into a line or an editable list in place of what stands there, and press Enter."""
+    qt_widget = _usable(widget)
+    line = qt_widget.lineEdit() if isinstance(qt_widget, QComboBox) else qt_widget
+    line.selectAll()
+    _in_event_loop(lambda: QTest.keyClicks(line, text))
+    _in_event_loop(lambda: QTest.keyClick(line, Qt.Key.Key_Return))
+
+
+def choose(widget: Instance, text: str) -> None:
+    """Pick an entry of a list, or of the visible list in a widget, with the keyboard."""
+    qt_widget = _usable(widget)
+    lists = [qt_widget] if isinstance(qt_widget, QComboBox) else qt_widget.findChildren(QComboBox)
+    box = next(box for box in lists if box.isVisible())
+    row = box.findText(text)
+    assert row >= 0, f"{text!r} is not among {[box.itemText(index) for index in range(box.count())]}"
+    box.showPopup()
+    box.view().setCurrentIndex(box.model().index(row, 0))
+    _in_event_loop(lambda: QTest.keyClick(box.view(), Qt.Key.Key_Return))
+
+
+def _in_event_loop(action: Callable[[], object]) -> None:
+    loop = QEventLoop()
+
+    def act() -> None:
+        try:
+            action()
+        finally:
+            QTimer.singleShot(0, loop.quit)
+
+    QTimer.singleShot(0, act)
+    loop.exec()
+
+
+def _usable(widget: Instance) -> QWidget:
+    qt_widget = unwrapped(widget)
+    assert qt_widget.isVisible(), f"{qt_widget.objectName()} is not shown"
+    assert qt_widget.isEnabled(), f"{qt_widget.objectName()} is disabled"
+    return qt_widget
