@@ -31,12 +31,12 @@ class ClickAdapter:
         """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`."""
         if not self._recipe.learns_mid:
             return model
-        learner = cast(AdaptableModel, model)
+        recipe, learner = self._recipe, cast(AdaptableModel, model)
         clicks = question.prompts.clicks
         before = Question(question.embedding, Prompts(clicks[:-added], question.prompts.box), question.prior)
         device = learner.device
         target = (to_prior(logits, question.embedding, model.mask_side) > 0).float().to(device)
-        around = click_weights(clicks[-added:], target, question.embedding, self._recipe)
+        around = click_weights(clicks[-added:], target, question.embedding, recipe)
         free = torch.from_numpy(padding_free(question.embedding, model.mask_side)).to(device)
         around, away = around * free, (1 - around) * free
         anchors: list[Tensor] = []
@@ -45,9 +45,8 @@ class ClickAdapter:
             output = _best(changed, before)
             if not anchors:
                 anchors.append(output.detach())
-            return click_loss(output, around, target) + self._recipe.tether * tether_loss(output, anchors[0], away)
+            return click_loss(output, around, target) + recipe.tether * tether_loss(output, anchors[0], away)
 
-        recipe = self._recipe
         return take_steps(learner, [loss] * recipe.mid_steps, recipe.mid_rate, head_only=recipe.mid_head_only)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -119,6 +119,7 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
 class AdaptableModel(Model, Protocol):
     """A model whose mask decoder can learn while encoder and prompt encoder stay as they are."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import count
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from AdaptCore.errors import ModelError
 from InteractiveAdaptSegLib.LearningTask import LearningTask
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     import torch
 
     from AdaptCore.adapt.guard import Outcome
-    from AdaptCore.models.base import AdaptableModel, Model, Question
+    from AdaptCore.models.base import Model, Question
     from AdaptCore.predict.learning import Example
-
-NEEDED_TO_LEARN = ("decoder_parameters", "with_decoder", "answer")
-"""What a model has whose decoder can learn."""
 
 
 class ChosenTask:
@@ -202,6 +199,8 @@ class ChosenTask:
     def _use(self, name: str, frozen: Model) -> None:
         if name in self._inUse:
             return
-        if not all(hasattr(frozen, needed) for needed in NEEDED_TO_LEARN):
+        from AdaptCore.models.base import AdaptableModel
+
+        if not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name] = LearningTask(name, cast("AdaptableModel", frozen))
+        self._inUse[name] = LearningTask(name, frozen)
