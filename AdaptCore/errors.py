@@ -27,3 +27,7 @@ class ModelError(AdaptSegError):
 
 class TaskError(AdaptSegError):
     """A task file that is damaged, of another model or version, or a task name that cannot be used."""
+
+
+class ProfileError(AdaptSegError):
+    """A profile file that is damaged, of another model or version, or a name or pick that cannot be used."""

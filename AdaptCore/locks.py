@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
+from AdaptCore.atomic import check_folder
 from AdaptCore.errors import OutputError
 
 STALE_SECONDS = 20.0
@@ -15,6 +20,11 @@ STALE_SECONDS = 20.0
 
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.02
+
+Check = Callable[[], None]
+"""Called right before a change takes effect; raises `LockLost` if it must not."""
+
+Result = TypeVar("Result")
 
 
 class LockLost(Exception):  # noqa: N818 (a signal to begin again, no error of the user's)
@@ -99,3 +109,22 @@ class FileLock:
                 return
             except PermissionError:
                 time.sleep(POLL_SECONDS)
+
+
+def locked(action: Callable[[Check], Result], *paths: Path) -> Result:
+    """The action's result while the files are locked; begun again if the locks did not hold until its end.
+
+    Raises:
+        OutputError: the folder cannot be written, or another process keeps a lock.
+    """
+    for path in paths:
+        check_folder(path)
+    while True:
+        with suppress(LockLost), ExitStack() as stack:
+            locks = [stack.enter_context(FileLock(path)) for path in sorted(set(paths))]
+            return action(partial(_check_all, locks))
+
+
+def _check_all(locks: Sequence[FileLock]) -> None:
+    for lock in locks:
+        lock.check()

@@ -15,12 +15,12 @@ from AdaptCore.adapt.guard import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import Recipe
-from AdaptCore.adapt.sealed import read_sealed, write_sealed
 from AdaptCore.errors import TaskError
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.models.checkpoint import few
+from AdaptCore.sealed import Kind, read_sealed, write_sealed
 
-KIND = "task"
+KIND = Kind("task", TaskError)
 LEARNT, GOOD = "learnt.", "good."
 STORED_TYPE = torch.float16
 """Deltas are small: after 24 lessons, the built-in model's logits with stored weights differ by less than 1e-4 from

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
-import time
-import unicodedata
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
+from AdaptCore import names
 from AdaptCore.adapt.guard import Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import DEFAULT, RECIPES, Recipe
 from AdaptCore.adapt.replay_file import pack_memory, unpack_memory
-from AdaptCore.adapt.sealed import read_facts, read_sealed, write_sealed
 from AdaptCore.adapt.task_file import TaskRecord, merged, read_task, write_task
+from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, TaskError
-from AdaptCore.locks import FileLock, LockLost
+from AdaptCore.locks import Check, locked
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.resources import user_folder
+from AdaptCore.sealed import Kind, read_facts, read_sealed, write_sealed
 
 TASK_END, REPLAY_END = ".task.safetensors", ".replay.safetensors"
-REPLAY_KIND = "replay"
-MOST_NAME_LENGTH = 200
-SLUG_LENGTH, HASH_LENGTH = 40, 12
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode that a name cannot have: control characters, halves of characters, line ends."""
-
-Check = Callable[[], None]
-"""Called right before a change takes effect; raises `LockLost` if it must not."""
-
-Result = TypeVar("Result")
+REPLAY_KIND = Kind("replay", TaskError)
 
 
 @dataclass(frozen=True)
@@ -188,7 +171,7 @@ class TaskStore:
             record = task.record(known)
             if theirs is not None and joins:
                 record = merged(theirs, record, task.record(task.known))
-            with _told(replay):
+            with told(replay):
                 if keep_replay:
                     _write_memory(replay, self._joined_memory(task, known) if joins else known.memory, task.frozen)
                 else:
@@ -196,7 +179,7 @@ class TaskStore:
             write_task(path, record, check)
             return replace(task, known=known, revision=None if joins else record.revision)
 
-        return _locked(write, path)
+        return locked(write, path)
 
     def rename(self, old: str, new: str) -> None:
         """Give a task another name.
@@ -211,12 +194,12 @@ class TaskStore:
             record = read_task(source)
             self._check_free(new)
             write_task(target, replace(record, name=clean_name(new)), check)
-            with _told(source):
+            with told(source):
                 if self.replay_path(old).exists():
                     self.replay_path(old).replace(self.replay_path(new))
                 source.unlink()
 
-        _locked(move, source, target)
+        locked(move, source, target)
 
     def reset(self, name: str) -> Path:
         """Begin a task anew: its file is kept aside and can be imported again, its replay memory is removed.
@@ -232,11 +215,11 @@ class TaskStore:
 
         def move(check: Check) -> Path:
             check()
-            with _told(path):
+            with told(path):
                 self.replay_path(name).unlink(missing_ok=True)
-                return _set_aside(path)
+                return set_aside(path)
 
-        return _locked(move, path)
+        return locked(move, path)
 
     def export(self, name: str, path: Path) -> None:
         """Write a task, without its replay memory, to a file that another machine can import.
@@ -270,7 +253,7 @@ class TaskStore:
             self._check_free(name)
             write_task(target, replace(record, name=name), check)
 
-        _locked(write, target)
+        locked(write, target)
         return self._info(target)
 
     def kept(self, name: str) -> str:
@@ -298,10 +281,10 @@ class TaskStore:
         path = self.path(name)
         if path.exists():
             return path
-        names = self.names()
-        close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in names], n=1)
-        hint = next((f" (did you mean {one!r}?)" for one in names if [one.casefold()] == close), "")
-        raise TaskError(f"no task {name!r}{hint}; {', '.join(names) or 'none'} in {self.folder}")
+        known = self.names()
+        close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in known], n=1)
+        hint = next((f" (did you mean {one!r}?)" for one in known if [one.casefold()] == close), "")
+        raise TaskError(f"no task {name!r}{hint}; {', '.join(known) or 'none'} in {self.folder}")
 
     def _check_free(self, name: str) -> None:
         if self.path(name).exists():
@@ -338,7 +321,7 @@ class TaskStore:
             record = read_task(path)
             record.check_model(task.frozen, path)
         except TaskError as error:
-            _keep_aside(path, error)
+            keep_aside(path, error)
             return None
         return record
 
@@ -350,7 +333,7 @@ class TaskStore:
         try:
             return _read_memory(path, frozen, recipe.memory_bytes)
         except TaskError as error:
-            _keep_aside(path, error)
+            keep_aside(path, error)
         return Memory(recipe.memory_bytes)
 
     def _joined_memory(self, task: Task, known: Knowledge) -> Memory:
@@ -369,25 +352,16 @@ def clean_name(name: str) -> str:
     Raises:
         TaskError: it is empty, too long, or has characters that cannot be shown on one line.
     """
-    clean = unicodedata.normalize("NFC", name).strip()
-    odd = [character for character in clean if unicodedata.category(character) in UNPRINTABLE]
-    if not clean or len(clean) > MOST_NAME_LENGTH or odd:
-        raise TaskError(f"task name {name!r:.80}: 1 to {MOST_NAME_LENGTH} characters on one line are wanted")
-    return clean
+    return names.clean_name(name, "task", TaskError)
 
 
 def file_stem(name: str) -> str:
-    """Beginning of a task's file names: ASCII letters of the name, and a hash that tells all names apart.
-
-    It is valid on every system and differs by more than upper and lower case from that of any other name.
+    """Beginning of a task's file names; see `AdaptCore.names.file_stem`.
 
     Raises:
         TaskError: this cannot be a name.
     """
-    clean = clean_name(name)
-    letters = unicodedata.normalize("NFKD", clean).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")[:SLUG_LENGTH].strip("-")
-    return f"{slug or 'task'}-{hashlib.sha256(clean.encode()).hexdigest()[:HASH_LENGTH]}"
+    return names.file_stem(clean_name(name), otherwise="task")
 
 
 def _read_memory(path: Path, frozen: AdaptableModel, max_bytes: int) -> Memory:
@@ -403,49 +377,6 @@ def _read_memory(path: Path, frozen: AdaptableModel, max_bytes: int) -> Memory:
 def _write_memory(path: Path, memory: Memory, frozen: AdaptableModel) -> None:
     tensors, facts = pack_memory(memory)
     write_sealed(path, REPLAY_KIND, tensors, {**facts, "digest": frozen.digest})
-
-
-def _locked(action: Callable[[Check], Result], *paths: Path) -> Result:
-    """The action's result while the files are locked; begun again if the locks did not hold until its end.
-
-    Raises:
-        OutputError: the folder cannot be written, or another process keeps a lock.
-    """
-    for path in paths:
-        check_folder(path)
-    while True:
-        with suppress(LockLost), ExitStack() as stack:
-            locks = [stack.enter_context(FileLock(path)) for path in sorted(set(paths))]
-            return action(partial(_check_all, locks))
-
-
-def _check_all(locks: Sequence[FileLock]) -> None:
-    for lock in locks:
-        lock.check()
-
-
-def _keep_aside(path: Path, reason: TaskError) -> None:
-    with _told(path):
-        backup = _set_aside(path)
-    warnings.warn(f"{reason}; it is kept as {backup}", stacklevel=2)
-
-
-def _set_aside(path: Path) -> Path:
-    """Move a file to a dated name beside it that nothing has."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    names = (f"{path.name}.{stamp}{'' if number == 1 else f'-{number}'}.bak" for number in count(1))
-    backup = next(path.with_name(name) for name in names if not path.with_name(name).exists())
-    path.replace(backup)
-    return backup
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Errors of the system in words of ours."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be moved ({error.strerror})") from error
 
 
 def _size(path: Path) -> int:

@@ -15,7 +15,7 @@ import torch
 import AdaptCore
 from AdaptCore.models.base import Decoding
 
-ARRAY = re.compile(r"\b(ndarray|NDArray|Tensor|Field|Mask)\b")
+ARRAY = re.compile(r"\b(ndarray|NDArray|Tensor|Field|Mask|Mixture|Statistics|Belief)\b")
 
 
 def dataclasses_of(package: str) -> Iterator[Any]:
@@ -30,7 +30,7 @@ def holds_arrays(record: Any) -> bool:
     return any(ARRAY.search(name) and not name.startswith("Callable") for name in types)
 
 
-@pytest.mark.parametrize("package", ["adapt", "evaluate", "models", "predict", "training"])
+@pytest.mark.parametrize("package", ["adapt", "evaluate", "models", "predict", "preference", "training"])
 def test_no_dataclass_with_arrays_is_compared_field_by_field(package: str) -> None:
     with_arrays = [each for each in dataclasses_of(package) if holds_arrays(each)]
     assert with_arrays

@@ -25,7 +25,9 @@ SLICER_AND_QT = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "PySide6", "PythonQ
 ROOMS_BELOW = {
     "models": {"models"},
     "predict": {"predict", "models"},
-    "evaluate": {"evaluate", "predict", "models"},
+    "adapt": {"adapt", "predict", "models"},
+    "preference": {"preference", "predict", "models"},
+    "evaluate": {"evaluate", "adapt", "preference", "predict", "models"},
     "training": {"training", "predict", "models"},
 }
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -15,10 +16,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from AdaptCore.atomic import atomic_target
-from AdaptCore.errors import OutputError, TaskError
+from AdaptCore.errors import AdaptSegError, OutputError
 from AdaptCore.models.checkpoint import kind_of
 
-VERSION = 1
 MOST_HEADER_BYTES = 100_000_000
 """As in the safetensors library."""
 
@@ -28,9 +28,24 @@ BUSY_RETRIES, BUSY_SECONDS = 10, 0.05
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a sealed file is.
+
+    Attributes:
+        name: such as "task".
+        error: raised when a file is none of this kind, or cannot be used.
+        version: of what is in it; newer ones are refused.
+    """
+
+    name: str
+    error: type[AdaptSegError]
+    version: int = 1
+
+
 def write_sealed(
     path: Path,
-    kind: str,
+    kind: Kind,
     tensors: Mapping[str, Tensor],
     facts: Mapping[str, str],
     check: Callable[[], None] = lambda: None,
@@ -38,7 +53,6 @@ def write_sealed(
     """Write a file whole or not at all.
 
     Args:
-        kind: what the file is, such as "task".
         tensors: by name, of any device and shape.
         check: called right before the file takes its place; what it raises leaves the place as it was.
 
@@ -48,7 +62,7 @@ def write_sealed(
     kept = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    metadata = {**facts, "kind": f"adaptseg-{kind}", "version": str(VERSION)}
+    metadata = {**facts, "kind": f"adaptseg-{kind.name}", "version": str(kind.version)}
     content = save(kept, {**metadata, "sha256": _seal(kept, metadata)})
 
     def write() -> None:
@@ -59,17 +73,17 @@ def write_sealed(
     _unless_busy(write)
 
 
-def read_sealed(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_sealed(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors (on the CPU) and facts of a file of this kind.
 
     Raises:
-        TaskError: it cannot be read, is cut short or damaged, of another kind or of a newer version.
+        AdaptSegError: the kind's; it cannot be read, is cut short or damaged, of another kind or of a newer version.
     """
     metadata = read_facts(path, kind)
     try:
         tensors = load(_unless_busy(path.read_bytes))
     except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror}); a {kind} file is wanted") from error
+        raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, kind) from error
     if metadata.pop("sha256", None) != _seal(tensors, metadata):
@@ -77,11 +91,11 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, str
     return tensors, metadata
 
 
-def read_facts(path: Path, kind: str) -> dict[str, str]:
+def read_facts(path: Path, kind: Kind) -> dict[str, str]:
     """A file's facts alone, its kind and version checked but not its checksum; quick.
 
     Raises:
-        TaskError: as `read_sealed`.
+        AdaptSegError: as `read_sealed`.
     """
 
     def header() -> Any:
@@ -91,24 +105,27 @@ def read_facts(path: Path, kind: str) -> dict[str, str]:
     try:
         content = _unless_busy(header)
     except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror}); a {kind} file is wanted") from error
+        raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
     metadata = content.get("__metadata__") if isinstance(content, dict) else None
-    if not isinstance(metadata, dict) or metadata.get("kind") != f"adaptseg-{kind}":
-        raise TaskError(f"{path}: a safetensors file, but no {kind} file; a {kind} file of AdaptSeg is wanted")
+    if not isinstance(metadata, dict) or metadata.get("kind") != f"adaptseg-{kind.name}":
+        raise kind.error(
+            f"{path}: a safetensors file, but no {kind.name} file; a {kind.name} file of AdaptSeg is wanted"
+        )
     version = str(metadata.get("version"))
     if not version.isdecimal():
         raise _damaged(path, kind)
-    if int(version) > VERSION:
-        raise TaskError(
-            f"{path}: {kind} file of version {version}, written by a newer AdaptSeg; version {VERSION} is wanted"
+    if int(version) > kind.version:
+        raise kind.error(
+            f"{path}: {kind.name} file of version {version}, written by a newer AdaptSeg; "
+            f"version {kind.version} is wanted"
         )
     return metadata
 
 
-def _header(stream: BinaryIO, path: Path, kind: str) -> Any:
+def _header(stream: BinaryIO, path: Path, kind: Kind) -> Any:
     start = stream.read(9)
     if start[8:9] != b"{":
-        raise TaskError(f"{path}: {kind_of(start)}; a {kind} file of AdaptSeg is wanted")
+        raise kind.error(f"{path}: {kind_of(start)}; a {kind.name} file of AdaptSeg is wanted")
     length = int.from_bytes(start[:8], "little")
     if length > MOST_HEADER_BYTES:
         raise _damaged(path, kind)
@@ -127,8 +144,8 @@ def _seal(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path, kind: str) -> TaskError:
-    return TaskError(f"{path}: the file is cut short or damaged; a whole {kind} file is wanted")
+def _damaged(path: Path, kind: Kind) -> AdaptSegError:
+    return kind.error(f"{path}: the file is cut short or damaged; a whole {kind.name} file is wanted")
 
 
 def _unless_busy(action: Callable[[], Result]) -> Result:

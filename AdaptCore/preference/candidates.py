@@ -1,0 +1,151 @@
+"""Candidates: one recommended mask and a few that differ, to pick from (SPA, sections 3.3 and 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from AdaptCore.predict.plane import binarize
+from AdaptCore.preference.clusters import cluster, squared_distances
+from AdaptCore.preference.recipe import DEFAULT, Recipe
+from AdaptCore.preference.samples import Samples
+
+SUREST_LOGIT = 15.0
+"""Logits count as no surer than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One mask to pick.
+
+    Attributes:
+        member: index of the sample that it is.
+        members: int (n,), sorted indices of the samples that it stands for; their z are what a pick of it teaches.
+        logits: float32 (h, w).
+        added: bool (h, w), in this mask but not in the recommended one.
+        removed: bool (h, w), in the recommended mask but not in this one.
+        probability: share of the profile's mass that its members have.
+    """
+
+    member: int
+    members: np.ndarray
+    logits: np.ndarray
+    added: np.ndarray
+    removed: np.ndarray
+    probability: float
+
+    @property
+    def area_change(self) -> int:
+        """Pixels that it has more than the recommended mask; negative where it is smaller."""
+        return int(self.added.sum()) - int(self.removed.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What one round shows.
+
+    Attributes:
+        logits: float32 (h, w) of the recommended mask: the mean probability of all samples is above 0.5 where they are
+            positive.
+        members: int (n,), sorted indices of the samples that look like the recommended mask.
+        probability: share of the profile's mass that they have.
+        candidates: at most as many as the recipe says, from the smallest to the largest.
+    """
+
+    logits: np.ndarray
+    members: np.ndarray
+    probability: float
+    candidates: tuple[Candidate, ...]
+
+
+def propose(samples: Samples, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
+    """The recommended mask and the candidates that differ from it and from each other.
+
+    Samples that look like the recommended mask, and empty ones, are no candidates. The others are clustered by k-means
+    on their probabilities, the member nearest to each centre stands for its cluster, and clusters whose masks look
+    alike become one.
+
+    Args:
+        seed: of k-means; the same samples and seed give the same candidates.
+    """
+    probabilities = expit(samples.logits.clip(-SUREST_LOGIT, SUREST_LOGIT))
+    logits = _mean_logits(probabilities)
+    recommended, masks = binarize(logits), binarize(samples.logits)
+    alike = _difference(masks, recommended) < recipe.distinct
+    others = np.flatnonzero(~alike & masks.any(axis=(1, 2)))
+    groups = _groups(probabilities, masks, recommended, others, seed, recipe) if len(others) else []
+    candidates = [_candidate(samples, masks, recommended, members) for members in groups]
+    candidates.sort(key=lambda candidate: (candidate.area_change, candidate.member))
+    same = np.flatnonzero(alike)
+    return Proposal(logits, same, len(same) / samples.count, tuple(candidates))
+
+
+def _mean_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Logits (h, w) of the mean of probabilities (N, h, w)."""
+    mean = probabilities.mean(axis=0, dtype=np.float64)
+    return np.asarray(np.log(mean / (1 - mean)), dtype=np.float32)
+
+
+def _difference(masks: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Share (N,) of the union of each of bool masks (N, h, w) with another (h, w) that is in one of the two only."""
+    flat = masks.reshape(len(masks), -1)
+    areas, area = np.count_nonzero(flat, axis=1), np.count_nonzero(mask)
+    common = np.count_nonzero(flat[:, mask.reshape(-1)], axis=1)
+    return (areas + area - 2 * common) / np.maximum(areas + area - common, 1)
+
+
+def _groups(
+    probabilities: np.ndarray,
+    masks: np.ndarray,
+    recommended: np.ndarray,
+    others: np.ndarray,
+    seed: int,
+    recipe: Recipe,
+) -> list[np.ndarray]:
+    """Members of each cluster of these samples, its representative first."""
+    points = _block_means(probabilities[others], (masks != recommended).any(axis=0), recipe.grid_side)
+    rng = np.random.default_rng(seed)
+    clusters = cluster(squared_distances(points), recipe.candidates, recipe.starts, recipe.iterations, rng)
+    groups: list[np.ndarray] = []
+    for members in sorted((others[rows] for rows in clusters), key=len, reverse=True):
+        twin = next((n for n, (first, *_) in enumerate(groups) if _alike(masks, first, members[0], recipe)), None)
+        if twin is None:
+            groups.append(members)
+        else:
+            groups[twin] = np.concatenate([groups[twin], members])
+    return groups
+
+
+def _alike(masks: np.ndarray, one: int, other: int, recipe: Recipe) -> bool:
+    return bool(_difference(masks[one][None], masks[other])[0] < recipe.distinct)
+
+
+def _block_means(maps: np.ndarray, where: np.ndarray, side: int) -> np.ndarray:
+    """Means (n, F) of maps (n, h, w) over at most side x side blocks of the box around a mask (h, w), not empty."""
+    rows, columns = np.nonzero(where)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    box = maps[:, top:bottom, left:right]
+    down, across = (_blocks(length, side) for length in box.shape[1:])
+    return np.asarray((down @ box @ across.T).reshape(len(maps), -1))
+
+
+def _blocks(length: int, side: int) -> np.ndarray:
+    """Weights float32 (b, length) of means over b <= side runs of about one length."""
+    run = np.arange(length) * min(side, length) // length
+    inside = run == np.unique(run)[:, None]
+    return np.asarray(inside / inside.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _candidate(samples: Samples, masks: np.ndarray, recommended: np.ndarray, members: np.ndarray) -> Candidate:
+    member = int(members[0])
+    mask = masks[member]
+    return Candidate(
+        member=member,
+        members=np.sort(members),
+        logits=samples.logits[member],
+        added=mask & ~recommended,
+        removed=recommended & ~mask,
+        probability=len(members) / samples.count,
+    )

@@ -1,0 +1,37 @@
+"""Every constant of preference learning, with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How picks are offered and what they teach. Sources: SPA = Zhu et al., "SPA", section 4.2; ours.
+
+    Attributes:
+        candidates: most masks to pick from (SPA: K = 4).
+        distinct: two masks differ when at least this share of their union is in one of them only (ours).
+        grid_side: the maps are clustered at this many block means a side, over the box where the masks differ (ours).
+        starts: k-means begins so many times and the tightest clusters count (ours).
+        iterations: most steps of k-means each time (ours).
+        weights_strength: the prior's weights count as much as so many picks (ours).
+        means_strength: so does the prior's mean of each component, against picks of that component (ours).
+        variances_strength: so does its variance (ours).
+        half_life: picks after which an earlier pick counts half as much; `math.inf` for never (ours).
+        undoable: latest picks that can be taken back, all those of one image (SPA: at most 6 rounds).
+    """
+
+    candidates: int = 4
+    distinct: float = 0.02
+    grid_side: int = 32
+    starts: int = 4
+    iterations: int = 20
+    weights_strength: float = 4.0
+    means_strength: float = 4.0
+    variances_strength: float = 8.0
+    half_life: float = 200.0
+    undoable: int = 6
+
+
+DEFAULT = Recipe()

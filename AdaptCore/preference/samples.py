@@ -1,0 +1,34 @@
+"""What a sampler gives: masks of one object, each with the z that it was decoded with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Masks that a user may want, with z drawn from the profile: each stands for an equal share of its probability.
+
+    Attributes:
+        logits: float32 (N, h, w), one map for each z, all of the same pixels, padding cut off.
+        z: (N, D).
+
+    Raises:
+        ValueError: no map, or shapes that do not fit.
+    """
+
+    logits: np.ndarray
+    z: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.logits.ndim != 3 or not self.logits.size or self.z.ndim != 2 or len(self.z) != len(self.logits):
+            raise ValueError(
+                f"samples of logits {self.logits.shape} with z {self.z.shape}: (N, h, w) and (N, D) are wanted"
+            )
+
+    @property
+    def count(self) -> int:
+        """N, the number of masks."""
+        return len(self.logits)

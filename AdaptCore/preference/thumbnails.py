@@ -1,0 +1,87 @@
+"""Candidates as small pictures: what each adds to the recommended mask and what it removes.
+
+Blue is added, orange is removed (colours of Okabe and Ito, told apart by colour-blind readers, here in lightness too),
+the recommended mask has a white outline.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from AdaptCore.predict.plane import binarize
+from AdaptCore.preference.candidates import Proposal
+
+ADDED_COLOUR, REMOVED_COLOUR, OUTLINE_COLOUR = (0, 114, 178), (230, 159, 0), (255, 255, 255)
+COVER = 0.7
+"""How much of the grey picture a colour hides."""
+
+SIDE = 96
+MARGIN = 0.25
+"""Space around all masks, as a share of the longer side of their box."""
+
+
+def thumbnails(image: np.ndarray, proposal: Proposal, side: int = SIDE) -> tuple[np.ndarray, ...]:
+    """A picture of each candidate, uint8 (side, side, 3), all of the same square of the image.
+
+    Args:
+        image: (H, W) or (H, W, 3) in [0, 1], of just what the maps (h, w) show, at any resolution.
+
+    Raises:
+        ValueError: an image of another shape.
+    """
+    if image.ndim not in (2, 3) or not image.size:
+        raise ValueError(f"image of shape {image.shape}: (H, W) or (H, W, 3) is wanted")
+    grey = image if image.ndim == 2 else image.mean(axis=2)
+    frame = _frame(proposal)
+    backdrop = np.repeat(_resampled(grey, frame, side)[..., None], 3, axis=2).clip(0, 1) * 255
+    recommended = binarize(_resampled(proposal.logits, frame, side))
+    outline = recommended & ~_eroded(recommended)
+    pictures = []
+    for candidate in proposal.candidates:
+        mask = binarize(_resampled(candidate.logits, frame, side))
+        picture = backdrop.copy()
+        _tint(picture, mask & ~recommended, ADDED_COLOUR)
+        _tint(picture, recommended & ~mask, REMOVED_COLOUR)
+        picture[outline] = OUTLINE_COLOUR
+        pictures.append(np.rint(picture).astype(np.uint8))
+    return tuple(pictures)
+
+
+def _frame(proposal: Proposal) -> tuple[float, float, float, float]:
+    """Centre (row, column) and size (rows, columns) of the square around all masks, in shares of the maps."""
+    height, width = proposal.logits.shape
+    shown = binarize(proposal.logits)
+    for candidate in proposal.candidates:
+        shown = shown | candidate.added
+    if not shown.any():
+        return 0.5, 0.5, 1.0, 1.0
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    pixels = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    pixels *= 1 + 2 * MARGIN
+    row, column = (float(line[0] + line[-1] + 1) / 2 for line in (rows, columns))
+    return row / height, column / width, pixels / height, pixels / width
+
+
+def _resampled(array: np.ndarray, frame: tuple[float, float, float, float], side: int) -> np.ndarray:
+    """The square of an array (H, W) at side x side points, bilinear; its border goes on outside of it."""
+    row, column, rows, columns = frame
+    height, width = array.shape
+    down, across = _tents(row, rows, height, side), _tents(column, columns, width, side)
+    return np.asarray(down @ array.astype(np.float32, copy=False) @ across.T)
+
+
+def _tents(centre: float, size: float, length: int, side: int) -> np.ndarray:
+    """Weights float32 (side, length) of linear interpolation along one axis of an array."""
+    places = (centre + size * ((np.arange(side) + 0.5) / side - 0.5)) * length - 0.5
+    apart = places.clip(0, length - 1)[:, None] - np.arange(length)
+    return np.asarray(np.maximum(1 - abs(apart), 0), dtype=np.float32)
+
+
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    """Pixels of a mask whose four neighbours are in it too; outside of the picture counts as in it."""
+    padded = np.pad(mask, 1, mode="edge")
+    return padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:] & mask
+
+
+def _tint(picture: np.ndarray, where: np.ndarray, colour: tuple[int, int, int]) -> None:
+    picture[where] = (1 - COVER) * picture[where] + COVER * np.array(colour)
