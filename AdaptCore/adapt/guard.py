@@ -13,7 +13,7 @@ LEAST = 4
 """No judgement before so many."""
 
 MARGIN = 0.02
-"""An adapted arm is behind when its mean IoU is lower by more than this."""
+"""An adapted arm is behind when its mean IoU is lower by more than this, and ahead when it is higher by as much."""
 
 REPLAY_MARGIN = 0.05
 """A step loses on the replay memory when its mean loss there grows by more than this."""
@@ -70,10 +70,13 @@ def is_good(history: Sequence[Outcome]) -> bool:
 def may_answer(history: Sequence[Outcome]) -> bool:
     """Whether the adapted arm answers the next image, or only watches while the frozen one does.
 
-    It watches while its gain over the latest window is negative, and after a return until it has shown that it is not.
+    It watches while it is not ahead over the latest window, and after a return until it has shown that it is. The first
+    image says nothing: nothing was known when it was asked.
     """
-    gains = _gains(history)
-    return sum(gains) >= 0 if gains else not history
+    gains = _gains(history[1:])
+    if not gains:
+        return all(outcome.event is not Event.RETURNED for outcome in history)
+    return sum(gains) >= MARGIN * len(gains)
 
 
 def loses(before: Sequence[float], after: Sequence[float]) -> bool:

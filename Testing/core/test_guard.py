@@ -63,17 +63,21 @@ def test_judgement_begins_afresh_after_a_return() -> None:
     assert list(outcomes_since_return([*past, *later])) == later
 
 
-def test_the_adapted_arm_answers_while_it_is_not_behind_over_the_window() -> None:
-    assert may_answer([]) and may_answer(outcomes(0.0)) and may_answer(outcomes(-0.1, 0.2))
-    assert not may_answer(outcomes(-0.01)) and not may_answer(outcomes(0.2, -0.3))
-    assert not may_answer(outcomes(*[0.9] * 20, *[-0.01] * 8))
+def test_the_adapted_arm_answers_while_it_is_ahead_over_the_window() -> None:
+    assert may_answer([]) and may_answer(outcomes(0.0)) and may_answer(outcomes(0.0, -0.1, 0.2))
+    assert not may_answer(outcomes(0.0, 0.01)) and not may_answer(outcomes(0.0, 0.2, -0.3))
+    assert may_answer(outcomes(*[0.0] * 20, *[0.03] * 8)) and not may_answer(outcomes(*[0.9] * 20, *[0.01] * 8))
 
 
-def test_after_a_return_the_adapted_arm_shows_first_that_it_is_not_behind() -> None:
+def test_the_first_image_tells_nothing_of_the_adapted_arm() -> None:
+    assert may_answer(outcomes(-0.5)) and may_answer(outcomes(0.0, 0.03))
+
+
+def test_after_a_return_the_adapted_arm_shows_first_that_it_is_ahead() -> None:
     returned = outcomes(0.3, event=Event.RETURNED)
     contradictory = outcomes(0.3, event=Event.CONTRADICTORY)
     assert not may_answer(returned) and not may_answer([*returned, *contradictory])
-    assert may_answer([*returned, *outcomes(0.0)]) and not may_answer([*returned, *outcomes(-0.1)])
+    assert may_answer([*returned, *outcomes(0.03)]) and not may_answer([*returned, *outcomes(0.01)])
 
 
 def test_contradictory_masks_are_not_evidence() -> None:
