@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.losses import click_gaussian, click_loss, tether_loss
-from AdaptCore.adapt.pseudo_labels import cell, on_grid, padding_free
+from AdaptCore.adapt.pseudo_labels import cell, on_grid
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
@@ -37,7 +37,7 @@ class ClickAdapter:
         device = learner.device
         target = (to_prior(logits, question.embedding, model.mask_side) > 0).float().to(device)
         around = click_weights(clicks[-added:], target, question.embedding, recipe)
-        free = torch.from_numpy(padding_free(question.embedding, model.mask_side)).to(device)
+        free = torch.from_numpy(question.embedding.inside(model.mask_side)).to(device)
         around, away = around * free, (1 - around) * free
         anchors: list[Tensor] = []
 

@@ -57,7 +57,7 @@ def pseudo_label(
     for click in clicks:
         row, column = cell(click, embedding, mask_side)
         target[row, column], weight[row, column] = click.positive, 1.0
-    weight = weight * padding_free(embedding, mask_side)
+    weight = weight * embedding.inside(mask_side)
     return PseudoLabel(torch.from_numpy(target.astype(np.float32)), torch.from_numpy(weight.astype(np.float32)))
 
 
@@ -69,14 +69,6 @@ def grid_mask(mask: np.ndarray, embedding: Embedding, mask_side: int) -> np.ndar
     if mask.any() and not present.any():
         present = small == small.max()
     return present
-
-
-def padding_free(embedding: Embedding, mask_side: int) -> np.ndarray:
-    """bool (m, m), False on pixels that are padding by more than a half."""
-    rows, columns = (
-        np.arange(mask_side) + 0.5 < length * mask_side / embedding.input_side for length in embedding.input_shape
-    )
-    return rows[:, None] & columns[None, :]
 
 
 def on_grid(click: Click, embedding: Embedding, mask_side: int) -> tuple[float, float]:

@@ -42,6 +42,13 @@ class Embedding:
         """Input pixels per plane pixel, (x, y)."""
         return self.input_shape[1] / self.plane_shape[1], self.input_shape[0] / self.plane_shape[0]
 
+    def inside(self, mask_side: int) -> np.ndarray:
+        """bool (m, m) at the mask resolution, False on pixels that are padding by more than a half."""
+        rows, columns = (
+            np.arange(mask_side) + 0.5 < length * mask_side / self.input_side for length in self.input_shape
+        )
+        return np.asarray(rows[:, None] & columns[None, :])
+
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
@@ -62,6 +69,26 @@ class Decoding:
 
 
 @dataclass(frozen=True, eq=False)
+class Canvas:
+    """What one decode leaves for all masks that differ in their readout only: logits are linear in the readout vector.
+
+    Attributes:
+        features: float32 C x m x m, the decoder's last ones.
+        vector: float32 (C + 1), the readout of the best alternative; the last entry is a constant.
+        token: float32 (T), the mask token that the vector was made from.
+    """
+
+    features: torch.Tensor
+    vector: torch.Tensor
+    token: torch.Tensor
+
+    def logits(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Logits N x m x m of readout vectors N x (C + 1)."""
+        flat = self.features.flatten(1)
+        return torch.addmm(vectors[:, -1:], vectors[:, :-1], flat).unflatten(1, self.features.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
 class Question:
     """What a decoder is asked.
 
@@ -78,7 +105,12 @@ class Question:
     @property
     def is_ambiguous(self) -> bool:
         """Whether it is a lone click, which gets alternatives."""
-        return len(self.prompts.clicks) == 1 and self.prompts.box is None and self.prior is None
+        return self.is_opening and self.prior is None
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is about the first click on an object, without a box; a second look has the first as prior."""
+        return len(self.prompts.clicks) == 1 and self.prompts.box is None
 
 
 class Model(Protocol):
@@ -141,6 +173,15 @@ class AdaptableModel(Model, Protocol):
 
     def answers(self, questions: Sequence[Question]) -> list[Decoding]:
         """As `answer` for each of several questions, at once where that is faster."""
+        ...
+
+
+@runtime_checkable
+class ReadoutModel(AdaptableModel, Protocol):
+    """A model whose masks are read from features by a vector each."""
+
+    def canvas(self, question: Question) -> Canvas:
+        """What the answer to a question is read from; on the model's device, without gradients."""
         ...
 
 

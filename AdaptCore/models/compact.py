@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Decoding, Embedding, Question, with_parameters, with_parts
+from AdaptCore.models.base import Canvas, Decoding, Embedding, Question, with_parameters, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
 from AdaptCore.prompts import Prompts
@@ -292,6 +292,10 @@ class CompactDecoder(nn.Module):
         self.quality = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, self.masks))
 
     def forward(self, features: tuple[Tensor, ...], prompts: PromptTensors) -> tuple[Tensor, Tensor]:
+        return self.read(*self.drawn(features, prompts))
+
+    def drawn(self, features: tuple[Tensor, ...], prompts: PromptTensors) -> tuple[Tensor, Tensor]:
+        """The last features B x C x S/2 x S/2, and the tokens B x N x D: quality, masks, prompts."""
         half, quarter, eighth, coarse = features
         side = 2 * half.shape[-1]
         dense_half = self.dense_half(dense_maps(prompts, side, self.config).to(half.dtype))
@@ -304,8 +308,15 @@ class CompactDecoder(nn.Module):
         x = upsample(self.up_quarter(x)) + self.skip_quarter(torch.cat([quarter, dense_quarter], 1))
         x = self.mix_quarter(x)
         x = upsample(self.up_half(x)) + self.skip_half(torch.cat([half, dense_half], 1))
-        x = self.mix_half(x)
-        vectors = torch.stack([net(tokens[:, 1 + k]) for k, net in enumerate(self.hypernetworks)], 1)
+        return self.mix_half(x), tokens
+
+    def vectors(self, tokens: Tensor) -> Tensor:
+        """Readout vectors of all masks, B x (1 + alternatives) x (C + 1)."""
+        return torch.stack([net(tokens[:, 1 + k]) for k, net in enumerate(self.hypernetworks)], 1)
+
+    def read(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and predicted IoUs from what was drawn."""
+        vectors = self.vectors(tokens)
         logits = torch.einsum("bkc,bchw->bkhw", vectors[..., :-1], x) + vectors[..., -1][..., None, None]
         return logits.float(), self.quality(tokens[:, 0]).float().sigmoid()
 
@@ -463,15 +474,36 @@ class CompactModel:
 
     def answers(self, questions: Sequence[Question]) -> list[Decoding]:
         """As `answer` for each of several questions, in one batch."""
-        network = self.network
-        device = next(network.parameters()).device
+        features, prompts = self._batched(questions)
+        with self._autocast():
+            logits, quality = self.network.decoder(features, prompts)
+        kept = [slice(None) if one.is_ambiguous else slice(0, 1) for one in questions]
+        return [Decoding(logits[place, masks], quality[place, masks]) for place, masks in enumerate(kept)]
+
+    def canvas(self, question: Question) -> Canvas:
+        """What the answer to a question is read from.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        return self._run(lambda: self._canvas(question))
+
+    def _canvas(self, question: Question) -> Canvas:
+        decoder = self.network.decoder
+        features, prompts = self._batched([question])
+        with self._autocast():
+            drawn, tokens = decoder.drawn(features, prompts)
+            vectors, (_, quality) = decoder.vectors(tokens)[0].float(), decoder.read(drawn, tokens)
+        best = int(quality[0].argmax()) if question.is_ambiguous else 0
+        return Canvas(drawn[0].float(), vectors[best], tokens[0, 1 + best].float())
+
+    def _batched(self, questions: Sequence[Question]) -> tuple[tuple[Tensor, ...], PromptTensors]:
+        """Features and prompts of several questions as one batch."""
+        device = self.device
         asked = [self.prompt_tensors(one.embedding, one.prompts, one.prior) for one in questions]
         *skips, coarse = zip(*(one.embedding.features for one in questions), strict=True)
         features = (*(_together(same, device, self._dtype) for same in skips), _together(coarse, device, torch.float32))
-        with self._autocast():
-            logits, quality = network.decoder(features, batched(asked).to(device))
-        kept = [slice(None) if one.is_ambiguous else slice(0, 1) for one in questions]
-        return [Decoding(logits[place, masks], quality[place, masks]) for place, masks in enumerate(kept)]
+        return features, batched(asked).to(device)
 
     def _encoded(self, image: np.ndarray) -> Embedding:
         network = self.network

@@ -64,3 +64,11 @@ class Learning(Adapter, Protocol):
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until all lessons are learnt; False if `timeout` seconds passed before."""
         ...
+
+
+class Preference(Protocol):
+    """Knows which of the masks that answer a question its user prefers; `AdaptCore.preference` provides it."""
+
+    def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
+        """Logits float32 (H, W) of what the question's embedding shows, on the CPU; None for the plain answer."""
+        ...

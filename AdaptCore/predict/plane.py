@@ -12,7 +12,7 @@ from scipy.special import expit
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
-from AdaptCore.predict.learning import Adapter, Example
+from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.zoom import (
     CropWindow,
@@ -253,6 +253,7 @@ class PlaneSession:
         source: key of the plane in `cache`; without one the image itself is the key.
         prior: mask or logits (H, W) that the session starts from.
         adapter: changes the model after every click but the first, as part of the click's answer.
+        preference: changes every answer to what the user prefers.
 
     Raises:
         ImageError: the image, embedding or prior does not fit.
@@ -269,8 +270,10 @@ class PlaneSession:
         source: EmbeddingKey | None = None,
         prior: np.ndarray | None = None,
         adapter: Adapter | None = None,
+        preference: Preference | None = None,
     ) -> None:
         self._adapter = adapter
+        self._preference = preference
         cache = EmbeddingCache(PRIVATE_CACHE_BYTES) if cache is None else cache
         self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
         self.zoom = zoom_policy(zoom)
@@ -302,6 +305,17 @@ class PlaneSession:
     def window(self) -> CropWindow | None:
         """Where the current answer was refined, None if it comes from the whole plane."""
         return self._state.look.window if self._state.look else None
+
+    @property
+    def question(self) -> Question | None:
+        """What led to the current answer; None for a prior that was taken over as it is."""
+        return self._state.look.question if self._state.look else None
+
+    @property
+    def present(self) -> torch.Tensor | None:
+        """Logits (h, w) of the current answer on what its question's embedding shows."""
+        look = self._state.look
+        return None if look is None else look.logits if look.window is None else look.logits[look.window.slices]
 
     @property
     def can_undo(self) -> bool:
@@ -356,6 +370,17 @@ class PlaneSession:
         if self.prompts != Prompts():
             look = predict_plane(self.model, self._encoder, self.prompts, look.logits, self.zoom)
         return self._push(self.model, self.prompts, look)
+
+    def choose(self, logits: torch.Tensor) -> Prediction:
+        """Take another answer to the present question, logits (h, w) of what its embedding shows, as one step.
+
+        Raises:
+            PromptError: nothing was asked yet.
+        """
+        look = self._state.look
+        if look is None or look.question is None:
+            raise PromptError("nothing to choose for: a click, box or scribble is wanted first")
+        return self._push(self.model, self.prompts, _with_answer(look, logits))
 
     def undo(self) -> Prediction | None:
         """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
@@ -426,7 +451,14 @@ class PlaneSession:
         model = self._adapted(look, added.clicks)
         if model is not self.model:
             look = self._answer(model, prompts, added)
-        return self._push(model, prompts, look)
+        return self._push(model, prompts, self._preferred(model, look))
+
+    def _preferred(self, model: Model, look: Look) -> Look:
+        """The look with the mask that the user prefers."""
+        if self._preference is None or look.question is None:
+            return look
+        logits = self._preference.preferred(model, look.question)
+        return look if logits is None else _with_answer(look, logits)
 
     def _adapted(self, look: Look, added: tuple[Click, ...]) -> Model:
         """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet.
@@ -476,6 +508,13 @@ class PlaneSession:
             raise ImageError(f"prior of shape {values.shape}: finite values of shape {self.shape} are wanted")
         logits = mask_logits(values) if values.dtype.kind in "bui" else values.astype(np.float32)
         return Look(torch.from_numpy(logits), 1.0)
+
+
+def _with_answer(look: Look, logits: torch.Tensor) -> Look:
+    """A look with other logits (h, w) of what its question's embedding shows, which obey its clicks."""
+    assert look.question is not None
+    obeyed = torch.from_numpy(obey(logits.numpy(), look.question.prompts, ObediencePolicy()))
+    return replace(look, logits=obeyed if look.window is None else paste(look.logits, look.window, obeyed))
 
 
 def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:

@@ -15,6 +15,9 @@ import numpy as np
 from AdaptCore.preference.mixture import Mixture, checked_z
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 
+LEAST_WEIGHT = 1e-12
+"""Of a component that a question leaves out."""
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -108,8 +111,15 @@ class Belief:
         scatter = recipe.variances_strength * prior.variances + found.squares - found.sums * shifts
         return Mixture(weights, prior.means + shifts, scatter / (recipe.variances_strength + counts))
 
-    def expected(self, z: np.ndarray) -> Statistics:
-        """The statistics of one pick under the present mixture (E-step).
+    def on(self, prior: Mixture) -> Mixture:
+        """The mixture for one question, whose own prior gives the components other weights than the common prior."""
+        present = self.mixture
+        weights = present.weights * prior.weights / self.prior.weights
+        weights = np.maximum(weights / weights.sum(), LEAST_WEIGHT)
+        return Mixture(weights / weights.sum(), present.means, present.variances)
+
+    def expected(self, z: np.ndarray, mixture: Mixture | None = None) -> Statistics:
+        """The statistics of one pick under the present mixture, or the one for its question (E-step).
 
         Which z the user would have chosen is not known, only that its mask looks like the picked one. The members of
         the picked cluster are draws from the profile given just that, so each stands for an equal share of one pick.
@@ -123,7 +133,7 @@ class Belief:
         z = checked_z(z, self.prior.dimensions)
         if not len(z):
             raise ValueError("a pick without any z: at least one is wanted")
-        shares = self.mixture.responsibilities(z) / len(z)
+        shares = (mixture or self.mixture).responsibilities(z) / len(z)
         deviations = z[:, None] - self.prior.means
         sums, squares = (np.einsum("nm,nmd->md", shares, deviations**power) for power in (1, 2))
         return Statistics(shares.sum(axis=0), sums, squares)

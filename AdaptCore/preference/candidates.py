@@ -47,8 +47,7 @@ class Proposal:
     """What one round shows.
 
     Attributes:
-        logits: float32 (h, w) of the recommended mask: the mean probability of all samples is above 0.5 where they are
-            positive.
+        logits: float32 (h, w) of the recommended mask.
         members: int (n,), sorted indices of the samples that look like the recommended mask.
         probability: share of the profile's mass that they have.
         candidates: at most as many as the recipe says, from the smallest to the largest.
@@ -60,7 +59,7 @@ class Proposal:
     candidates: tuple[Candidate, ...]
 
 
-def propose(samples: Samples, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
+def propose(samples: Samples, logits: np.ndarray, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
     """The recommended mask and the candidates that differ from it and from each other.
 
     Samples that look like the recommended mask, and empty ones, are no candidates. The others are clustered by k-means
@@ -68,10 +67,10 @@ def propose(samples: Samples, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
     alike become one.
 
     Args:
+        logits: float32 (h, w) of the recommended mask.
         seed: of k-means; the same samples and seed give the same candidates.
     """
     probabilities = expit(samples.logits.clip(-SUREST_LOGIT, SUREST_LOGIT))
-    logits = _mean_logits(probabilities)
     recommended, masks = binarize(logits), binarize(samples.logits)
     alike = _difference(masks, recommended) < recipe.distinct
     others = np.flatnonzero(~alike & masks.any(axis=(1, 2)))
@@ -80,12 +79,6 @@ def propose(samples: Samples, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
     candidates.sort(key=lambda candidate: (candidate.area_change, candidate.member))
     same = np.flatnonzero(alike)
     return Proposal(logits, same, len(same) / samples.count, tuple(candidates))
-
-
-def _mean_logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits (h, w) of the mean of probabilities (N, h, w)."""
-    mean = probabilities.mean(axis=0, dtype=np.float64)
-    return np.asarray(np.log(mean / (1 - mean)), dtype=np.float32)
 
 
 def _difference(masks: np.ndarray, mask: np.ndarray) -> np.ndarray:

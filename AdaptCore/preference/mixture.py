@@ -63,6 +63,11 @@ class Mixture:
         """D, the length of a z."""
         return self.means.shape[1]
 
+    @property
+    def heaviest(self) -> np.ndarray:
+        """Mean (D,) of the component with the greatest weight."""
+        return np.asarray(self.means[int(self.weights.argmax())])
+
     def log_density(self, z: np.ndarray) -> np.ndarray:
         """log p(z), float64 (N,), of z (N, D).
 

@@ -72,16 +72,17 @@ class Profile:
             belief = belief.joined(pick.statistics)
         return belief
 
-    def picked(self, z: np.ndarray) -> Profile:
+    def picked(self, z: np.ndarray, prior: Mixture | None = None) -> Profile:
         """The profile after one more pick.
 
         Args:
             z: (n, D) of the picked candidate's members.
+            prior: of the question that they answer, None for the common one.
 
         Raises:
             ValueError: as `Belief.expected`.
         """
-        recent = (*self.recent, Pick(self.belief.expected(z)))
+        recent = (*self.recent, Pick(self.belief.expected(z, None if prior is None else self.belief.on(prior))))
         settled = self.settled
         if len(recent) > self.recipe.undoable:
             settled = self._settled_belief.joined(recent[0].statistics).statistics

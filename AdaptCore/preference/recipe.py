@@ -10,6 +10,8 @@ class Recipe:
     """How picks are offered and what they teach. Sources: SPA = Zhu et al., "SPA", section 4.2; ours.
 
     Attributes:
+        samples: masks drawn in each round (SPA: N = 48).
+        axes: of z along which the masks of a round differ, those that vary most (ours).
         candidates: most masks to pick from (SPA: K = 4).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
         grid_side: the maps are clustered at this many block means a side, over the box where the masks differ (ours).
@@ -22,6 +24,8 @@ class Recipe:
         undoable: latest picks that can be taken back, all those of one image (SPA: at most 6 rounds).
     """
 
+    samples: int = 48
+    axes: int = 4
     candidates: int = 4
     distinct: float = 0.02
     grid_side: int = 32

@@ -18,7 +18,7 @@ import pytest
 
 import AdaptCore
 
-SHIPPED_RESOURCES = {"models.json", "models.schema.json", "compact.safetensors", "compact.md"}
+SHIPPED_RESOURCES = {"models.json", "models.schema.json", "compact.safetensors", "compact.md", "preference.safetensors"}
 DISTRIBUTION_OF_MODULE = {"skimage": "scikit-image"}
 OPTIONAL_MODULES = {"segment_anything", "slicer", "torchvision", "vtk", "vtkmodules"}
 SLICER_AND_QT = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "PySide6", "PythonQt"}
@@ -28,7 +28,7 @@ ROOMS_BELOW = {
     "adapt": {"adapt", "predict", "models"},
     "preference": {"preference", "predict", "models"},
     "evaluate": {"evaluate", "adapt", "preference", "predict", "models"},
-    "training": {"training", "predict", "models"},
+    "training": {"training", "preference", "predict", "models"},
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from AdaptCore.adapt.pseudo_labels import cell, grid_mask, on_grid, padding_free, pseudo_label
+from AdaptCore.adapt.pseudo_labels import cell, grid_mask, on_grid, pseudo_label
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN, Recipe
 from AdaptCore.models.base import Embedding
 from AdaptCore.prompts import Click
@@ -69,8 +69,8 @@ def test_padding_is_ignored_and_the_plane_is_not() -> None:
 
 def test_padding_narrower_than_half_a_pixel_belongs_to_the_plane() -> None:
     embedding = Embedding((), (100, 67), (64, 43), 64)
-    assert padding_free(embedding, 16).sum(1).tolist() == [11] * 16
-    assert padding_free(Embedding((), (67, 100), (41, 64), 64), 16).sum(0).tolist() == [10] * 16
+    assert embedding.inside(16).sum(1).tolist() == [11] * 16
+    assert Embedding((), (67, 100), (41, 64), 64).inside(16).sum(0).tolist() == [10] * 16
 
 
 def test_clicks_override_the_mask_for_sure() -> None:

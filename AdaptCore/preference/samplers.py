@@ -1,0 +1,175 @@
+"""Samplers: masks of one question for any z, by a readout that was trained for it or without any training."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from AdaptCore.models.base import Model, Question, ReadoutModel
+from AdaptCore.preference.latent import Latent
+from AdaptCore.preference.mixture import Mixture
+from AdaptCore.prompts import Prompts
+
+RIDGE = 0.03
+"""Weight of a fitted z's squared length against the cross-entropy in units of the object's area (ours)."""
+
+NEWTON_STEPS = 12
+LEAST_STEP = 0.05
+LEAST_GAIN = 1e-5
+
+
+class Sampler(Protocol):
+    """Answers one question for any z.
+
+    Attributes:
+        prior: the z that are likely for this question before any pick.
+    """
+
+    @property
+    def prior(self) -> Mixture: ...
+
+    def logits(self, z: np.ndarray) -> Tensor:
+        """float32 (N, m, m) at the mask resolution, for z (N, D)."""
+        ...
+
+    def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
+        """The z (D,) whose mask is the target, float32 (m, m) 0 to 1, where `inside`, bool (m, m)."""
+        ...
+
+
+class ReadoutSampler:
+    """Late conditioning (SPA, section 3.2): one decode, then z moves the readout vector."""
+
+    def __init__(self, model: ReadoutModel, latent: Latent, question: Question) -> None:
+        self._canvas = model.canvas(question)
+        self._latent = latent
+        self._basis = latent.basis.to(self._canvas.vector.device)
+        self.prior = latent.prior(self._canvas.token, question.is_opening)
+
+    def logits(self, z: np.ndarray) -> Tensor:
+        """See `Sampler`."""
+        moved = torch.as_tensor(z, dtype=torch.float32, device=self._basis.device) @ self._basis.T
+        return self._canvas.logits(self._canvas.vector + moved)
+
+    def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
+        """See `Sampler`: logistic regression with a ridge, by Newton's method."""
+        canvas = self._canvas
+        wanted = target[inside].to(self._basis.device)
+        seen = canvas.features[:, inside]
+        plain = canvas.vector[:-1] @ seen + canvas.vector[-1]
+        known = self._basis[:-1].T @ seen + self._basis[-1][:, None]
+        return newton(known, plain, wanted).double().cpu().numpy()
+
+
+def newton(known: Tensor, plain: Tensor, wanted: Tensor) -> Tensor:
+    """The z (D,) that minimizes the cross-entropy of logits `plain` + z `known`, with a ridge.
+
+    Args:
+        known: (D, P). plain, wanted: (P,).
+    """
+    weight = 0.5 / wanted.sum().clamp(min=1)
+    ridge = RIDGE * torch.eye(len(known), dtype=known.dtype, device=known.device)
+
+    def loss(z: Tensor) -> float:
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(plain + z @ known, wanted, reduction="sum")
+        return float(weight * entropy + RIDGE / 2 * z @ z)
+
+    z = known.new_zeros(len(known))
+    best = loss(z)
+    for _ in range(NEWTON_STEPS):
+        p = (plain + z @ known).sigmoid()
+        slope = weight * known @ (p - wanted) + RIDGE * z
+        direction = torch.linalg.solve(weight * (known * (p * (1 - p))) @ known.T + ridge, slope)
+        step = 1.0
+        while (after := loss(z - step * direction)) > best and step > LEAST_STEP:
+            step /= 2
+        if best - after < LEAST_GAIN:
+            break
+        z, best = z - step * direction, after
+    return z
+
+
+OFFSET_UNIT, THRESHOLD_UNIT = 0.07, 1.5
+"""One unit of z: an outline moved by this share of the object's equivalent radius, and a threshold by so many logits."""
+
+RING = 2.0
+"""Distance from the answer itself, at the origin, to the places of the other masks in the plane of z[2] and z[3]."""
+
+MAPS = 4
+"""The answer and three others."""
+
+
+class FreeSampler:
+    """Without training (ours): the model's masks, their thresholds and outlines moved.
+
+    z is (outward shift, threshold, and the place of a mask in a plane): the nearest place has its mask taken. The answer
+    to the question lies in the middle, around it the alternatives that the model gives for the first click alone.
+    """
+
+    def __init__(self, model: Model, question: Question) -> None:
+        maps = _masks_of(model, question)
+        self._device = maps[0].device
+        self._maps = torch.stack(maps)
+        self._distances = torch.stack([_signed_distance(logits > 0) for logits in maps]).to(self._device)
+        radius = (float((maps[0] > 0).sum()) / np.pi) ** 0.5
+        self._shift = OFFSET_UNIT * max(1.0, radius)
+
+    @property
+    def prior(self) -> Mixture:
+        """A component for each place, the answer itself as likely as all others together."""
+        return free_prior()
+
+    def logits(self, z: np.ndarray) -> Tensor:
+        """See `Sampler`; z is (N, 4)."""
+        which = ((z[:, None, 2:] - PLACES[: len(self._maps)]) ** 2).sum(2).argmin(1)
+        moves = torch.as_tensor(z[:, :2], dtype=torch.float32, device=self._device)
+        moved = self._maps[which] + THRESHOLD_UNIT * moves[:, 1, None, None]
+        shift = self._shift * moves[:, 0, None, None]
+        outline = self._distances[which] + shift
+        return torch.where(shift > 0, torch.maximum(moved, outline), torch.minimum(moved, outline))
+
+    def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
+        """See `Sampler`: the best of a grid of places and outward shifts."""
+        z = FREE_GRID
+        masks = (self.logits(z) > 0) & inside.to(self._device)
+        wanted = (target.to(self._device) > 0.5) & inside.to(self._device)
+        common = (masks & wanted).flatten(1).sum(1)
+        agreement = 2 * common / (masks.flatten(1).sum(1) + wanted.sum()).clamp(min=1)
+        return np.asarray(z[int(agreement.argmax())])
+
+
+_ANGLES = 2 * np.pi * np.arange(MAPS - 1) / (MAPS - 1)
+PLACES = np.vstack([[0.0, 0.0], RING * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)])
+FREE_GRID = np.array([[shift, 0.0, *place] for place in PLACES for shift in np.arange(-4, 4.5, 0.5)])
+
+
+def free_prior() -> Mixture:
+    """Of `FreeSampler`."""
+    weights = np.array([0.5, *[0.5 / (MAPS - 1)] * (MAPS - 1)])
+    means = np.hstack([np.zeros((MAPS, 2)), PLACES])
+    return Mixture(weights, means, np.tile([1.0, 1.0, 0.1, 0.1], (MAPS, 1)))
+
+
+def _masks_of(model: Model, question: Question) -> list[Tensor]:
+    """Logits (m, m): the answer, then other alternatives for the first click, none empty but perhaps the answer."""
+    prompts, embedding = question.prompts, question.embedding
+    with torch.no_grad():
+        answer = model.decode(embedding, prompts, question.prior)
+        maps = [answer.logits[answer.best].float()]
+        if prompts.clicks and prompts.clicks[0].positive:
+            alternatives = model.decode(embedding, Prompts(prompts.clicks[:1])).logits.float()
+            maps += [each for each in alternatives if (each > 0).any() and not torch.equal(each > 0, maps[0] > 0)]
+    return maps[:MAPS]
+
+
+def _signed_distance(mask: Tensor) -> Tensor:
+    """Pixels to the outline, float32, positive inside; far where there is no outline."""
+    inside = mask.cpu().numpy()
+    if inside.all() or not inside.any():
+        return torch.full(mask.shape, float(max(mask.shape)) * (1 if inside.all() else -1))
+    away = distance_transform_edt(inside) - distance_transform_edt(~inside)
+    return torch.from_numpy(away.astype(np.float32))
