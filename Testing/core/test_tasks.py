@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +98,11 @@ def answers(model: AdaptableModel) -> torch.Tensor:
     return model.answer(Question(model.encode(plane), Prompts((Click(20, 24),)))).logits.detach()
 
 
-def rewritten(path: Path, **facts: str) -> None:
-    """Change facts of a task file, with a checksum that fits."""
-    tensors, old = sealed.read_sealed(path, "task")
+def rewritten(path: Path, kind: str = "task", more: Mapping[str, torch.Tensor] | None = None, **facts: str) -> None:
+    """Change facts of a file and add tensors, with a checksum that fits."""
+    tensors, old = sealed.read_sealed(path, kind)
     kept = {name: fact for name, fact in {**old, **facts}.items() if name not in ("kind", "version")}
-    sealed.write_sealed(path, "task", tensors, kept)
+    sealed.write_sealed(path, kind, {**tensors, **(more or {})}, kept)
 
 
 def test_new_task_knows_nothing_and_writes_nothing(a_store: TaskStore, a_model: CompactModel) -> None:
@@ -452,10 +452,21 @@ def test_replay_memory_comes_back_where_it_is_wanted(
             torch.testing.assert_close(lesson.question.embedding.features, other.question.embedding.features)
             torch.testing.assert_close(lesson.label.target, other.label.target)
             torch.testing.assert_close(lesson.label.weight, other.label.weight)
-            assert (lesson.frozen is None) == (other.frozen is None)
             assert (lesson.question.prior is None) == (other.question.prior is None)
     a_store.save(task, two_discs)
     assert not a_store.replay_path("cup").exists()
+
+
+def test_tensors_in_a_replay_file_that_are_no_part_of_a_lesson_are_left_out(
+    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
+) -> None:
+    task = a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    rewritten(a_store.replay_path("cup"), "replay", {"lesson.0.1.frozen": torch.zeros(32, 32)})
+    memory = a_store.load("cup", a_model).known.memory
+    assert len(memory.images) == 2 and memory.nbytes == two_discs.memory.nbytes
+    a_store.save(task, learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known), keep_replay=True)
+    tensors, _ = sealed.read_sealed(a_store.replay_path("cup"), "replay")
+    assert "lesson.0.1.target" in tensors and "lesson.0.1.frozen" not in tensors
 
 
 def test_learning_goes_on_from_a_stored_memory(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
