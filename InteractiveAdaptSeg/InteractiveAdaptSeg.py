@@ -394,10 +394,20 @@ def taskText(state):
     if state is None:
         return _("No task: nothing is learnt.")
     count = _("1 image accepted") if state.accepted == 1 else _("{count} images accepted").format(count=state.accepted)
-    text = f"{state.name}: {count}"
-    if state.gain is not None:
-        text += _(", first answer {gain:+.2f} IoU over the frozen model").format(gain=state.gain)
+    text = f"{state.name}: {count}; {answeringText(state)}"
     return text if state.isLearning else text + _("; not learning")
+
+
+def answeringText(state):
+    """The words for which model answers under a task, and why."""
+    if state.gain is None:
+        return _("the adapted model answers") if state.isAdapted else _("the original model answers")
+    text = (
+        _("the adapted model answers, its first masks {gain:+.2f} IoU over the original model")
+        if state.isAdapted
+        else _("the original model answers, the adapted one is not clearly better (first masks {gain:+.2f} IoU)")
+    )
+    return text.format(gain=round(state.gain, 2) + 0)
 
 
 class InteractiveAdaptSegLogic(ScriptedLoadableModuleLogic):

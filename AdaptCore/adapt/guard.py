@@ -67,16 +67,29 @@ def is_good(history: Sequence[Outcome]) -> bool:
     return len(gains) >= LEAST and sum(gains) / len(gains) >= 0
 
 
+def latest_gain(history: Sequence[Outcome]) -> float | None:
+    """Mean gain over the latest window, None while nothing was compared.
+
+    The first image says nothing: nothing was known when it was asked.
+    """
+    gains = _gains(history[1:])
+    return sum(gains) / len(gains) if gains else None
+
+
 def may_answer(history: Sequence[Outcome]) -> bool:
     """Whether the adapted arm answers the next image, or only watches while the frozen one does.
 
-    It watches while it is not ahead over the latest window, and after a return until it has shown that it is. The first
-    image says nothing: nothing was known when it was asked.
+    It watches while it is not ahead over the latest window, and after a return until it has shown that it is.
     """
-    gains = _gains(history[1:])
-    if not gains:
+    gain = latest_gain(history)
+    if gain is None:
         return all(outcome.event is not Event.RETURNED for outcome in history)
-    return sum(gains) >= MARGIN * len(gains)
+    return gain >= MARGIN
+
+
+def adapted_answers(history: Sequence[Outcome]) -> bool:
+    """For the user: whether the adapted arm answers the next image, having learnt something and being allowed to."""
+    return may_answer(history) and any(outcome.event is Event.LEARNT for outcome in history)
 
 
 def loses(before: Sequence[float], after: Sequence[float]) -> bool:

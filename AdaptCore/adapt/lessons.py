@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.clicks import click_weights
-from AdaptCore.adapt.losses import click_loss, label_loss, score_loss, tether_loss
+from AdaptCore.adapt.losses import click_loss, label_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel, pseudo_label
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.models.base import AdaptableModel, Decoding, Question
@@ -22,19 +22,17 @@ class Lesson:
     """A question and what an accepted mask says about it.
 
     Attributes:
-        frozen: the frozen model's logits (m, m), to stay near them; None where the answer may change freely.
         around: weights (m, m) of the click-centred loss, or None.
     """
 
     question: Question
     label: PseudoLabel
-    frozen: Tensor | None = None
     around: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""
-        rest = [tensor for tensor in (self.question.prior, self.frozen, self.around) if tensor is not None]
+        rest = [tensor for tensor in (self.question.prior, self.around) if tensor is not None]
         return self.question.embedding.nbytes + self.label.nbytes + sum(tensor.nbytes for tensor in rest)
 
 
@@ -74,13 +72,13 @@ def _bytes_of(lessons: Sequence[Lesson]) -> int:
 
 
 def lessons_from(
-    examples: Sequence[Example], frozen: AdaptableModel, recipe: Recipe, rng: np.random.Generator
+    examples: Sequence[Example], model: AdaptableModel, recipe: Recipe, rng: np.random.Generator
 ) -> list[Lesson]:
     """The lesson of the first question and, where the recipe says so, of one random later question."""
     chosen = list(examples[:1])
     if recipe.later_prompts and len(examples) > 1:
         chosen.append(examples[int(rng.integers(1, len(examples)))])
-    return [_lesson(example, frozen, recipe) for example in chosen]
+    return [_lesson(example, model, recipe) for example in chosen]
 
 
 def lesson_losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Recipe) -> Tensor:
@@ -90,14 +88,9 @@ def lesson_losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Reci
 
 
 def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
-    """Of the mask with the best score and of the scores."""
+    """Of the mask with the best score."""
     logits = decoding.logits[decoding.best]
     loss = label_loss(logits, lesson.label)
-    if recipe.score_weight:
-        loss = loss + recipe.score_weight * score_loss(decoding.scores, decoding.logits, lesson.label)
-    if lesson.frozen is not None:
-        weight = (lesson.label.weight > 0).float()
-        loss = loss + recipe.distillation * tether_loss(logits, lesson.frozen, weight)
     if recipe.post_click_weight and lesson.around is not None:
         loss = loss + recipe.post_click_weight * click_loss(logits, lesson.around, lesson.label.target)
     return loss
@@ -114,15 +107,11 @@ def contradicts(example: Example) -> bool:
     return 2 * sum(wrong) > len(wrong)
 
 
-def _lesson(example: Example, frozen: AdaptableModel, recipe: Recipe) -> Lesson:
-    question, side, device = example.question, frozen.mask_side, frozen.device
+def _lesson(example: Example, model: AdaptableModel, recipe: Recipe) -> Lesson:
+    question, side, device = example.question, model.mask_side, model.device
     label = pseudo_label(example.mask, question.embedding, example.clicks, side, recipe)
     label = PseudoLabel(label.target.to(device), label.weight.to(device))
-    kept = around = None
-    if recipe.distillation and not question.is_ambiguous:
-        with torch.no_grad():
-            decoding = frozen.answer(question)
-        kept = decoding.logits[decoding.best]
+    around = None
     if recipe.post_click_weight:
         around = click_weights(example.clicks, label.target, question.embedding, recipe) * (label.weight > 0)
-    return Lesson(question, label, kept, around)
+    return Lesson(question, label, around)

@@ -20,16 +20,6 @@ def label_loss(logits: Tensor, label: PseudoLabel) -> Tensor:
     return balanced + 1 - (2 * overlap + 1) / (total + 1)
 
 
-def score_loss(scores: Tensor, logits: Tensor, label: PseudoLabel) -> Tensor:
-    """Squared error of predicted IoUs (K,) against those of the masks K x m x m with the label (as SAM is trained)."""
-    with torch.no_grad():
-        present = (logits > 0).float()
-        overlap = (present * label.target * label.weight).sum((1, 2))
-        union = (torch.maximum(present, label.target) * label.weight).sum((1, 2))
-        truth = overlap / union.clamp(min=1)
-    return F.mse_loss(scores, truth)
-
-
 def click_loss(logits: Tensor, around: Tensor, target: Tensor) -> Tensor:
     """Click-centred cross-entropy (OAIMS) towards `target` (m, m): mean over the click's weights `around` (m, m)."""
     return _mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), around)

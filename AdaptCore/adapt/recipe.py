@@ -34,8 +34,6 @@ class Recipe:
         later_prompts: learn from one random later question besides the first (ours).
         replayed: accepted images from the memory in each step (ours).
         memory_bytes: most memory of the replay memory (ours).
-        distillation: weight of staying with the frozen model's answers to later questions (ours).
-        score_weight: weight of the predicted IoU's error (ours).
     """
 
     name: str
@@ -56,8 +54,6 @@ class Recipe:
     later_prompts: bool = True
     replayed: int = 2
     memory_bytes: int = 64 * 2**20
-    distillation: float = 0.0
-    score_weight: float = 0.0
 
     @property
     def learns_mid(self) -> bool:
@@ -78,8 +74,6 @@ SCHOEN = Recipe(
     post_click_weight=0.0,
     later_prompts=False,
     replayed=0,
-    distillation=0.0,
-    score_weight=0.0,
 )
 """Clicks as single pixels during the interaction, eroded masks after it, nothing remembered."""
 
@@ -91,8 +85,6 @@ OAIMS = Recipe(
     mid_head_only=False,
     later_prompts=False,
     replayed=0,
-    distillation=0.0,
-    score_weight=0.0,
 )
 """The whole prediction as pseudo-label and the click-centred Gaussian loss in both processes, nothing remembered."""
 

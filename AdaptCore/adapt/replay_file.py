@@ -69,7 +69,6 @@ def _parts(lesson: Lesson) -> dict[str, Tensor]:
         "target": lesson.label.target,
         "weight": lesson.label.weight,
         "prior": lesson.question.prior,
-        "frozen": lesson.frozen,
         "around": lesson.around,
     }
     return {name: tensor for name, tensor in parts.items() if tensor is not None}
@@ -91,4 +90,4 @@ def _lesson(
     prompts = Prompts(clicks, Box(*described["box"]) if described["box"] else None)
     question = Question(embeddings[described["embedding"]], prompts, tensors.get(f"{place}.prior"))
     label = PseudoLabel(tensors[f"{place}.target"], tensors[f"{place}.weight"])
-    return Lesson(question, label, tensors.get(f"{place}.frozen"), tensors.get(f"{place}.around"))
+    return Lesson(question, label, tensors.get(f"{place}.around"))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AdaptCore.adapt.guard import Outcome, adapted_answers, latest_gain
+
 if TYPE_CHECKING:
-    from AdaptCore.adapt.guard import Outcome
     from AdaptCore.adapt.tasks import TaskInfo
 
 
@@ -71,6 +72,7 @@ def run_show(arguments: argparse.Namespace) -> None:
         ("Task", info.name),
         ("Accepted images", describe_events(info.history)),
         ("First answer", describe_gain(info.history)),
+        ("Next answer", describe_answering(info.history)),
         ("Model", f"{info.model} (weights {info.digest[:12]})"),
         ("Recipe", info.recipe),
         ("File", f"{info.path} ({info.size / 1e6:.1f} MB)"),
@@ -122,7 +124,18 @@ def describe_gain(history: Sequence[Outcome]) -> str:
     frozen, adapted = (
         sum(values) / len(history) for values in zip(*((outcome.frozen, outcome.adapted) for outcome in history))
     )
-    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {round(adapted - frozen, 2) + 0:+.2f}"
+    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {_signed(adapted - frozen)}"
+
+
+def describe_answering(history: Sequence[Outcome]) -> str:
+    """Which model answers the next image, and the gain that decides it."""
+    answering = "by the adapted model" if adapted_answers(history) else "by the frozen model"
+    gain = latest_gain(history)
+    return answering if gain is None else f"{answering}; the adapted one gained {_signed(gain)} over the latest images"
+
+
+def _signed(gain: float) -> str:
+    return f"{round(gain, 2) + 0:+.2f}"
 
 
 def _row(info: TaskInfo) -> str:

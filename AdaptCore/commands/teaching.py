@@ -68,8 +68,11 @@ def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
     frozen = cast("AdaptableModel", model)
     task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else None)
     learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
+    answering = task.known.answering(frozen)
     label = f"{model.name}, task {task.name}"
-    return TaskUse(task.known.answering(frozen), label, task, learner, arguments.keep_replay)
+    if answering is frozen and not learner:
+        label = f"{label} (which leaves the answers to the frozen model)"
+    return TaskUse(answering, label, task, learner, arguments.keep_replay)
 
 
 @dataclass(frozen=True, eq=False)

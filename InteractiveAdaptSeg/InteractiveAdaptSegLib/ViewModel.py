@@ -19,10 +19,6 @@ class Status(Enum):
     PROPAGATING = auto()
 
 
-LATEST_IMAGES = 8
-"""Accepted images over which a task's gain is told; a live figure says nothing of the images long before."""
-
-
 @dataclass(frozen=True)
 class PanelState:
     """Which buttons can be pressed, and the status.
@@ -71,21 +67,25 @@ class TaskState:
 
     Attributes:
         accepted: number of accepted images that it was taught.
-        gain: IoU of its first answers with the accepted masks minus that of the frozen model's, mean over the latest
-            images; None before the first.
+        isAdapted: whether the adapted model answers the next image, else the original one.
+        gain: IoU of the adapted model's first answers with the accepted masks minus that of the original one's, mean
+            over the images that decide which of the two answers; None while they were not compared.
     """
 
     name: str
     isLearning: bool
     accepted: int = 0
+    isAdapted: bool = False
     gain: float | None = None
 
 
 def taskState(logic: SegmentationLogic) -> TaskState | None:
-    """What is told of the task now; None while the frozen model answers."""
+    """What is told of the task now; None without one."""
     if logic.taskName is None:
         return None
+    from AdaptCore.adapt.guard import adapted_answers, latest_gain
+
     history = logic.taskHistory
-    gains = [outcome.gain for outcome in history[-LATEST_IMAGES:]]
-    gain = sum(gains) / len(gains) if gains else None
-    return TaskState(logic.taskName, logic.isLearning, len(history), gain)
+    return TaskState(
+        logic.taskName, logic.isLearning, len(history), isAdapted=adapted_answers(history), gain=latest_gain(history)
+    )

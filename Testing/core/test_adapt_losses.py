@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from AdaptCore.adapt.losses import click_gaussian, click_loss, label_loss, score_loss, tether_loss
+from AdaptCore.adapt.losses import click_gaussian, click_loss, label_loss, tether_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel
 
 CPU = torch.device("cpu")
@@ -59,21 +59,6 @@ def test_a_label_without_object_has_a_finite_loss_that_falls_with_the_mask() -> 
     sure, unsure = (float(label_loss(torch.full((1, 2), value), label)) for value in (-9.0, 0.0))
     assert sure == pytest.approx(0, abs=1e-3)
     assert unsure == pytest.approx(math.log(2) / 2 + 0.5, rel=1e-6)
-
-
-def test_score_loss_compares_predicted_with_true_iou() -> None:
-    label = a_label([1, 1, 0, 0, 1], [1, 1, 1, 0, 0])
-    logits = torch.tensor([[[2.0, -2.0, -2.0, 2.0, 2.0]], [[2.0, 2.0, 2.0, -2.0, 2.0]]], requires_grad=True)
-    scores = torch.tensor([0.9, 0.5], requires_grad=True)
-    loss = score_loss(scores, logits, label)
-    assert loss.item() == pytest.approx((0.4**2 + (2 / 3 - 0.5) ** 2) / 2, rel=1e-5)
-    loss.backward()
-    assert logits.grad is None
-    assert scores.grad is not None and scores.grad[0] > 0 > scores.grad[1]
-
-
-def test_two_empty_masks_have_an_iou_of_zero_without_division_by_zero() -> None:
-    assert float(score_loss(torch.tensor([0.5]), torch.full((1, 1, 2), -1.0), a_label([0, 0], [1, 1]))) == 0.25
 
 
 def test_click_loss_is_a_mean_over_the_weights_around_the_click() -> None:

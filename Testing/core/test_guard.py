@@ -11,8 +11,10 @@ from AdaptCore.adapt.guard import (
     WINDOW,
     Event,
     Outcome,
+    adapted_answers,
     is_behind,
     is_good,
+    latest_gain,
     loses,
     may_answer,
 )
@@ -71,6 +73,22 @@ def test_the_adapted_arm_answers_while_it_is_ahead_over_the_window() -> None:
 
 def test_the_first_image_tells_nothing_of_the_adapted_arm() -> None:
     assert may_answer(outcomes(-0.5)) and may_answer(outcomes(0.0, 0.03))
+    assert latest_gain([]) is None and latest_gain(outcomes(0.9)) is None
+    assert latest_gain(outcomes(0.9, 0.1, 0.3)) == pytest.approx(0.2)
+
+
+def test_the_latest_gain_is_the_mean_of_eight_images_that_are_not_contradictory() -> None:
+    contradictory = outcomes(0.9, event=Event.CONTRADICTORY)
+    past = outcomes(0.0, -0.9, *[0.01] * 7)
+    assert latest_gain([*past, *contradictory, *outcomes(0.09)]) == pytest.approx(0.02)
+    assert latest_gain([*past, *outcomes(-0.9, event=Event.RETURNED), *contradictory]) is None
+
+
+def test_the_adapted_arm_does_not_answer_before_it_has_learnt_something() -> None:
+    contradictory = outcomes(0.0, event=Event.CONTRADICTORY)
+    assert not adapted_answers([]) and not adapted_answers(contradictory)
+    assert adapted_answers(outcomes(0.0)) and adapted_answers(outcomes(0.0, 0.03))
+    assert not adapted_answers(outcomes(0.0, 0.01))
 
 
 def test_after_a_return_the_adapted_arm_shows_first_that_it_is_ahead() -> None:

@@ -173,7 +173,7 @@ def test_only_mask_decoder_parameters_learn() -> None:
 
 def test_a_step_that_loses_on_the_memory_is_rolled_back() -> None:
     frozen = LearningToy(torch.tensor(0.0))
-    strong = replace(QUICK, post_rate=5e-4, distillation=0.0)
+    strong = replace(QUICK, post_rate=5e-4)
     known = Knowledge.none(frozen, strong)
     remembered = learnt(known, [an_example(frozen, 12)], frozen, replace(strong, post_rate=1e-9), 0)
     everywhere = replace(an_example(frozen), mask=np.ones((SIDE, SIDE), bool))

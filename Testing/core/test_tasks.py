@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from AdaptCore.adapt.guard import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS
 from AdaptCore.adapt.task_file import KIND, deltas
-from AdaptCore.adapt.tasks import Task, TaskStore, clean_name, file_stem
+from AdaptCore.adapt.tasks import REPLAY_KIND, Task, TaskStore, clean_name, file_stem
 from AdaptCore.errors import OutputError, TaskError
 from AdaptCore.locks import FileLock
 from AdaptCore.models.base import AdaptableModel, Question
@@ -34,7 +34,7 @@ WEIGHT = "mix_half.conv.0.weight"
 WRITER = """
 import sys, time
 from pathlib import Path
-from AdaptCore.adapt.tasks import TaskStore
+from AdaptCore.adapt.tasks import REPLAY_KIND, TaskStore
 from Testing.tiny_model import taught, tiny_model
 
 folder, first, count, by = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
@@ -99,11 +99,13 @@ def answers(model: AdaptableModel) -> torch.Tensor:
     return model.answer(Question(model.encode(plane), Prompts((Click(20, 24),)))).logits.detach()
 
 
-def rewritten(path: Path, kind: sealed.Kind = KIND, **facts: str) -> None:
-    """Change facts of a task file, with a checksum that fits."""
-    tensors, old = sealed.read_sealed(path, KIND)
+def rewritten(
+    path: Path, kind: sealed.Kind = KIND, more: Mapping[str, torch.Tensor] | None = None, **facts: str
+) -> None:
+    """Change facts of a file and add tensors, with a checksum that fits."""
+    tensors, old = sealed.read_sealed(path, kind)
     kept = {name: fact for name, fact in {**old, **facts}.items() if name not in ("kind", "version")}
-    sealed.write_sealed(path, kind, tensors, kept)
+    sealed.write_sealed(path, kind, {**tensors, **(more or {})}, kept)
 
 
 def test_new_task_knows_nothing_and_writes_nothing(a_store: TaskStore, a_model: CompactModel) -> None:
@@ -449,10 +451,21 @@ def test_replay_memory_comes_back_where_it_is_wanted(
             torch.testing.assert_close(lesson.question.embedding.features, other.question.embedding.features)
             torch.testing.assert_close(lesson.label.target, other.label.target)
             torch.testing.assert_close(lesson.label.weight, other.label.weight)
-            assert (lesson.frozen is None) == (other.frozen is None)
             assert (lesson.question.prior is None) == (other.question.prior is None)
     a_store.save(task, two_discs)
     assert not a_store.replay_path("cup").exists()
+
+
+def test_tensors_in_a_replay_file_that_are_no_part_of_a_lesson_are_left_out(
+    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
+) -> None:
+    task = a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    rewritten(a_store.replay_path("cup"), REPLAY_KIND, {"lesson.0.1.frozen": torch.zeros(32, 32)})
+    memory = a_store.load("cup", a_model).known.memory
+    assert len(memory.images) == 2 and memory.nbytes == two_discs.memory.nbytes
+    a_store.save(task, learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known), keep_replay=True)
+    tensors, _ = sealed.read_sealed(a_store.replay_path("cup"), "replay")
+    assert "lesson.0.1.target" in tensors and "lesson.0.1.frozen" not in tensors
 
 
 def test_learning_goes_on_from_a_stored_memory(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,28 @@ def test_show_tells_what_was_gained(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "3 (3 learnt)" in out
     assert "IoU 0.70, frozen model 0.50, mean gain +0.20" in out
+    assert "by the adapted model; the adapted one gained +0.25 over the latest images" in out
     assert "nothing of the images" in out
+
+
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        ((), "by the frozen model"),
+        ((Outcome(1, 0.5, 0.5),), "by the adapted model"),
+        ((Outcome(1, 0.5, 0.9), Outcome(1, 0.5, 0.51)), "by the frozen model; the adapted one gained +0.01 over"),
+        ((Outcome(1, 0.5, 0.5), Outcome(1, 0.5, 0.496)), "by the frozen model; the adapted one gained +0.00 over"),
+        ((Outcome(1, 0.5, 0.9), Outcome(1, 0.9, 0.4, Event.RETURNED)), "by the frozen model"),
+    ],
+)
+def test_show_tells_which_model_answers_next(
+    a_store: TaskStore, history: tuple[Outcome, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny_model()
+    a_store.save(a_store.load("disc", model), replace(Knowledge.none(model, DEFAULT), history=history))
+    tasks("show", "disc")
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Next answer"))
+    assert line.split(maxsplit=2)[2].startswith(told) and (" gained " in line) == (" gained " in told)
 
 
 def test_show_draws_the_learning_curve(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from AdaptCore import cli
-from AdaptCore.adapt.learner import Learner
+from AdaptCore.adapt.guard import Outcome
+from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.io import read_volume
 from AdaptCore.models.compact import CompactModel
@@ -138,7 +139,23 @@ def test_a_recipe_is_kept_with_the_task(a_store: TaskStore, a_volume: Path) -> N
 def test_report_names_the_task(a_volume: Path) -> None:
     report = a_volume.parent / "report.html"
     run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--report", str(report))
-    assert "tiny, task ball" in report.read_text(encoding="utf-8")
+    assert "tiny, task ball<" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("adapted", "label"),
+    [(0.53, "tiny, task ball<"), (0.51, "tiny, task ball (which leaves the answers to the frozen model)<")],
+)
+def test_report_tells_when_the_frozen_model_answered(
+    a_store: TaskStore, a_volume: Path, adapted: float, label: str
+) -> None:
+    model, report = tiny_model(), a_volume.parent / "report.html"
+    task = a_store.load("ball", model)
+    history = (Outcome(1, 0.5, 0.5), Outcome(1, 0.5, adapted))
+    a_store.save(task, Knowledge(everything(model), model, task.known.memory, history))
+    run(a_volume, "--box", "0,0,47,39,3", "--task", "ball", "--report", str(report))
+    assert label in report.read_text(encoding="utf-8")
+    assert (read_volume(a_volume.parent / "mask.nrrd").array[:, :, 3].mean() > 0.95) == (adapted == 0.53)
 
 
 @pytest.mark.parametrize(

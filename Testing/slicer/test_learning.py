@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from AdaptCore.adapt.guard import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.errors import ModelError, OutputError, TaskError
@@ -71,12 +73,12 @@ def bias(panel: Panel) -> float:
     return float(panel.logic._task.model.decoder_parameters()["bias"])
 
 
-def store_eager_task(store: TaskStore, name: str) -> None:
+def store_eager_task(store: TaskStore, name: str, history: tuple[Outcome, ...] = ()) -> None:
     """Save a task that takes everything for the object."""
     frozen = LearningToy()
     task = store.load(name, frozen)
     eager = LearningToy(frozen.decoder_parameters()["bias"] + 0.01)
-    store.save(task, Knowledge(eager, frozen, task.known.memory))
+    store.save(task, Knowledge(eager, frozen, task.known.memory, history))
 
 
 def threads() -> list[str]:
@@ -454,7 +456,7 @@ def test_panel_tells_how_much_better_the_first_answers_have_become(a_session: Pa
         a_session.wait()
     state = taskState(a_session.logic)
     gains = [outcome.gain for outcome in a_session.logic.taskHistory]
-    assert state.accepted == 10 and gains[0] == 0
+    assert state.accepted == 10 and gains[0] == 0 and state.isAdapted
     assert state.gain == pytest.approx(sum(gains[2:]) / 8) and state.gain > 0.05
     a_session.scene.Clear(False)
     assert taskState(a_session.logic) == state
@@ -464,3 +466,47 @@ def test_panel_tells_how_much_better_the_first_answers_have_become(a_session: Pa
     assert taskState(a_session.logic) == state
     a_session.logic.setLearning(False)
     assert not taskState(a_session.logic).isLearning
+
+
+FIRST, WORSE, BETTER = Outcome(1, 0.5, 0.9), Outcome(1, 0.5, 0.48), Outcome(1, 0.5, 0.6)
+MISTAKE, RETURNED = Outcome(1, 0.9, 0.1, Event.CONTRADICTORY), Outcome(1, 0.5, 0.3, Event.RETURNED)
+
+
+@pytest.mark.parametrize(
+    ("history", "is_adapted", "gain"),
+    [
+        ((FIRST,), True, None),
+        ((FIRST, BETTER), True, 0.1),
+        ((FIRST, WORSE), False, -0.02),
+        ((FIRST, BETTER, WORSE, MISTAKE), True, 0.04),
+        ((FIRST, *[BETTER] * 9, *[WORSE] * 8), False, -0.02),
+        ((FIRST, *[WORSE] * 9, *[BETTER] * 8, *[MISTAKE] * 8), True, 0.1),
+        ((FIRST, *[BETTER] * 8, RETURNED), False, None),
+        ((FIRST, *[WORSE] * 8, RETURNED, BETTER), True, 0.1),
+    ],
+)
+def test_panel_tells_which_model_answers(
+    a_session: Panel, a_store: TaskStore, history: tuple[Outcome, ...], is_adapted: bool, gain: float | None
+) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskState, taskState
+
+    store_eager_task(a_store, "all of it", history)
+    a_session.logic.setTask("all of it")
+    state = TaskState("all of it", True, len(history), is_adapted, gain if gain is None else pytest.approx(gain))
+    assert taskState(a_session.logic) == state
+    a_session.click(CENTRE)
+    assert a_session.logic.mask.all() == is_adapted
+    assert taskState(a_session.logic) == state
+
+
+def test_panel_tells_that_the_original_model_answers_before_anything_was_learnt(
+    a_session: Panel, a_store: TaskStore
+) -> None:
+    from InteractiveAdaptSegLib.ViewModel import taskState
+
+    task = a_store.load("cup", a_session.model)
+    a_store.save(task, replace(task.known, history=(MISTAKE,)))
+    for name, accepted in (("tube", 0), ("cup", 1)):
+        a_session.logic.setTask(name)
+        state = taskState(a_session.logic)
+        assert (state.accepted, state.isAdapted, state.gain) == (accepted, False, None)

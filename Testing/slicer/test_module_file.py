@@ -139,12 +139,18 @@ def test_every_status_has_its_words(a_module: ModuleType) -> None:
 def test_panel_tells_of_the_task_in_one_line(a_module: ModuleType) -> None:
     from InteractiveAdaptSegLib.ViewModel import TaskState
 
+    original, no_better = "the original model answers", "the adapted one is not clearly better"
     lines = {
-        TaskState("cup", isLearning=True): "cup: 0 images accepted",
-        TaskState("cup", True, 1, 0.0): "cup: 1 image accepted, first answer +0.00 IoU over the frozen model",
-        TaskState("cup", True, 12, 0.084): "cup: 12 images accepted, first answer +0.08 IoU over the frozen model",
-        TaskState("cup", False, 12, -0.084): (
-            "cup: 12 images accepted, first answer -0.08 IoU over the frozen model; not learning"
+        TaskState("cup", isLearning=True): f"cup: 0 images accepted; {original}",
+        TaskState("cup", True, 1, isAdapted=True): "cup: 1 image accepted; the adapted model answers",
+        TaskState("cup", True, 12, isAdapted=True, gain=0.084): (
+            "cup: 12 images accepted; the adapted model answers, its first masks +0.08 IoU over the original model"
+        ),
+        TaskState("cup", True, 12, gain=-0.004): (
+            f"cup: 12 images accepted; {original}, {no_better} (first masks +0.00 IoU)"
+        ),
+        TaskState("cup", False, 12, gain=-0.084): (
+            f"cup: 12 images accepted; {original}, {no_better} (first masks -0.08 IoU); not learning"
         ),
     }
     for state, line in lines.items():

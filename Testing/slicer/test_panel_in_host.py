@@ -429,7 +429,9 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
 
 def test_long_line_on_a_task_is_wrapped_and_does_not_widen_the_panel(a_user: User) -> None:
     width = a_user.panel.parent.width
-    a_user.ui.taskLabel.text = "Lesion: 1 image accepted, first answer +0.00 IoU over the frozen model"
+    a_user.ui.taskLabel.text = (
+        "Lesion: 12 images accepted; the original model answers, the adapted one is not clearly better"
+    )
     a_user.panel.parent.resize(1, 1)
     for _ in range(5):
         a_user.host.process_events()
