@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
+from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
 from AdaptCore.commands.console import positive, whole
 
@@ -29,6 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_propagate(kinds)
     _add_adapt(kinds)
     _add_volume(kinds)
+    _add_preference(kinds)
 
 
 def run_clicks(arguments: argparse.Namespace) -> None:
@@ -177,6 +179,14 @@ def _add_volume(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--target-dice", type=_share, default=0.85, metavar="DICE", help="when a volume is finished")
     parser.add_argument("--max-clicks", type=positive, default=60, metavar="N", help="most clicks on a volume")
     parser.set_defaults(run=run_volume)
+
+
+def _add_preference(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("preference", help="raters as users", description=run_preference.__doc__)
+    _add_data(parser)
+    _add_model(parser)
+    parser.add_argument("--users", type=_names, default=[], metavar="U1,U2", help="only these raters (default: all)")
+    parser.set_defaults(run=run_preference)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

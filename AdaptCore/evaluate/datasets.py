@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -116,6 +116,25 @@ def load_target(data_dir: Path, target: str, limit: int | None = None, seed: int
         found = [item for item in items if item.truth().any()]
     empty = len(items) - len({part.id.partition("#")[0] for part in found})
     return Target(target, tuple(_spread(_nonempty(found, target), limit, seed)), empty)
+
+
+def users_of(data_dir: Path, target: str, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+    """Selectors of the raters who drew a target: `SET`, or `SET:PART` for nested levels such as `cup` of `cup_min1of4`.
+
+    Args:
+        wanted: only these; none for all.
+
+    Raises:
+        AdaptSegError: unknown set, fewer than two raters, or one that is not among them.
+    """
+    folder, part = _split(data_dir, target)
+    raters = sorted({rater for case in _cases(folder, "masks") for rater in case.masks if rater.startswith(part or "")})
+    missing = [name for name in wanted if name not in raters]
+    if missing or len(raters) < 2:
+        raise AdaptSegError(
+            f"{target}: users {', '.join(missing) or 'missing'}; some of {', '.join(filter(None, raters)) or 'none'} are wanted"
+        )
+    return tuple(wanted) or tuple(raters)
 
 
 def load_volumes(data_dir: Path, target: str, limit: int | None = None, seed: int = 0) -> VolumeTarget:

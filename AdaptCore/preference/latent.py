@@ -20,7 +20,7 @@ COMPONENTS = 16
 """M of SPA (section 4.2): one half answers openings, the other all later questions."""
 
 HALF = COMPONENTS // 2
-OWN_SHARE = 0.5
+OWN_SHARE = 0.9
 """Prior weight of the first component of each half, which lies around the plain answer (ours)."""
 
 KIND = Kind("latent", ModelError)
