@@ -50,7 +50,7 @@ class Rules:
     targets: tuple[float, ...] = (0.80, 0.85, 0.90)
     rounds: int = 6
     missed: int = 10
-    least_gain: float = 0.25
+    least_gain: float = 0.15
     seed: int = 0
 
 

@@ -22,6 +22,7 @@ from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.preference.recipe import Recipe
 from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler, Sampler, free_prior
 from AdaptCore.preference.samples import Samples
+from AdaptCore.prompts import Click
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,10 @@ class Adviser:
         return self._profile
 
     def preferred(self, model: Model, question: Question) -> Tensor | None:
-        """The answer at the mean of the profile's heaviest component; the plain one before anything was learnt.
+        """The answer at the mean of the profile's heaviest component.
+
+        None, for the plain answer, before anything was learnt, and where the plain one contradicts fewer clicks: what
+        the user says of this image counts more than habit.
 
         See `AdaptCore.predict.learning.Preference`.
         """
@@ -83,7 +87,9 @@ class Adviser:
             return None
         sampler = self._sampler(model, question)
         z = self._profile.belief.on(sampler.prior).heaviest
-        return to_plane(sampler.logits(z[None])[0], question.embedding).cpu()
+        plain, preferred = (to_plane(each, question.embedding).cpu() for each in sampler.logits(np.stack([0 * z, z])))
+        clicks = question.prompts.clicks
+        return preferred if _contradicted(preferred, clicks) <= _contradicted(plain, clicks) else None
 
     def ask(self, session: PlaneSession, around: np.ndarray | None = None) -> Round:
         """Candidates beside a session's present answer, which is the recommended mask.
@@ -173,6 +179,13 @@ def narrowed(mixture: Mixture, around: np.ndarray, recipe: Recipe) -> Mixture:
     """What a user may want of one image who has picked masks with z (n, D) there."""
     variance = recipe.narrowing * mixture.weights @ mixture.variances
     return Mixture(np.ones(1), around.mean(axis=0)[None], variance[None])
+
+
+def _contradicted(logits: Tensor, clicks: Sequence[Click]) -> int:
+    """How many clicks lie on the wrong side of a mask, logits (H, W)."""
+    rows, columns = logits.shape
+    at = [logits[min(max(round(click.y), 0), rows - 1), min(max(round(click.x), 0), columns - 1)] for click in clicks]
+    return sum(bool(value > 0) != click.positive for value, click in zip(at, clicks))
 
 
 def _free_of_padding(embedding: Embedding, side: int) -> tuple[int, int]:
