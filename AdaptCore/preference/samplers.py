@@ -52,7 +52,7 @@ class ReadoutSampler:
 
     def logits(self, z: np.ndarray) -> Tensor:
         """See `Sampler`."""
-        moved = torch.as_tensor(z, dtype=torch.float32, device=self._basis.device) @ self._basis.T
+        moved = torch.tensor(z, dtype=torch.float32, device=self._basis.device) @ self._basis.T
         return self._canvas.logits(self._canvas.vector + moved)
 
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
@@ -126,11 +126,12 @@ class FreeSampler:
     def logits(self, z: np.ndarray) -> Tensor:
         """See `Sampler`; z is (N, 4)."""
         which = ((z[:, None, 2:] - PLACES[: len(self._maps)]) ** 2).sum(2).argmin(1)
-        moves = torch.as_tensor(z[:, :2], dtype=torch.float32, device=self._device)
+        moves = torch.tensor(z[:, :2], dtype=torch.float32, device=self._device)
         moved = self._maps[which] + THRESHOLD_UNIT * moves[:, 1, None, None]
         shift = self._shift * moves[:, 0, None, None]
         outline = self._distances[which] + shift
-        return torch.where(shift > 0, torch.maximum(moved, outline), torch.minimum(moved, outline))
+        narrower = torch.where(shift < 0, torch.minimum(moved, outline), moved)
+        return torch.where(shift > 0, torch.maximum(moved, outline), narrower)
 
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
         """See `Sampler`: the best of a grid of places and outward shifts."""

@@ -1,0 +1,170 @@
+"""The adviser: fresh it changes nothing, it learns what is picked and accepted, and takes it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from AdaptCore.errors import ProfileError, PromptError
+from AdaptCore.models.compact import CompactModel
+from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.preference.adviser import Adviser, narrowed, space_of, varied
+from AdaptCore.preference.latent import HALF, Latent
+from AdaptCore.preference.mixture import Mixture
+from AdaptCore.preference.profile import Profile
+from AdaptCore.preference.profiles import ProfileStore
+from AdaptCore.preference.recipe import DEFAULT
+from AdaptCore.preference.samplers import ReadoutSampler
+from Testing.core.test_samplers import a_latent
+from Testing.tiny_model import tiny_model
+
+
+@pytest.fixture
+def a_model() -> CompactModel:
+    return tiny_model()
+
+
+@pytest.fixture
+def latent(a_model: CompactModel) -> Latent:
+    return a_latent(a_model)
+
+
+def an_adviser(model: CompactModel, latent: Latent | None, store: ProfileStore | None = None) -> Adviser:
+    return Adviser(Profile.fresh("Anna", "cup", space_of(model, latent)), latent, store)
+
+
+def a_session(model: CompactModel, adviser: Adviser | None = None, clicks: int = 1) -> PlaneSession:
+    image = np.random.default_rng(5).random((40, 56), dtype=np.float32)
+    session = PlaneSession(model, image, zoom=False, preference=adviser)
+    for number in range(clicks):
+        session.click(20 + 5 * number, 20)
+    return session
+
+
+def test_a_fresh_user_gets_the_plain_answer(a_model: CompactModel, latent: Latent) -> None:
+    adviser = an_adviser(a_model, latent)
+    plain, advised = a_session(a_model).prediction, a_session(a_model, adviser).prediction
+    assert plain and advised and np.array_equal(plain.logits, advised.logits)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_candidates_differ_from_the_answer_and_tell_how(a_model: CompactModel, latent: Latent, trained: bool) -> None:
+    adviser = an_adviser(a_model, latent if trained else None)
+    session = a_session(a_model)
+    shown = adviser.ask(session)
+    assert session.prediction and 1 <= len(shown.proposal.candidates) <= 4
+    for candidate in shown.proposal.candidates:
+        logits = shown.logits(candidate)
+        assert logits.shape == session.shape
+        assert (logits.numpy() > 0).sum() != session.prediction.mask.sum()
+        assert candidate.added.any() or candidate.removed.any()
+        assert shown.z(candidate).shape == (len(candidate.members), adviser.profile.space.prior.dimensions)
+
+
+def test_the_same_question_has_the_same_candidates(a_model: CompactModel, latent: Latent) -> None:
+    first, second = (an_adviser(a_model, latent).ask(a_session(a_model)) for _ in range(2))
+    assert np.array_equal(first.samples.logits, second.samples.logits)
+    assert [one.member for one in first.proposal.candidates] == [one.member for one in second.proposal.candidates]
+
+
+def test_nothing_can_be_chosen_before_a_prompt(a_model: CompactModel, latent: Latent) -> None:
+    session = PlaneSession(a_model, np.zeros((40, 56), np.float32))
+    with pytest.raises(PromptError, match="click, box or scribble"):
+        an_adviser(a_model, latent).ask(session)
+    with pytest.raises(PromptError, match="click, box or scribble"):
+        session.choose(torch.zeros(40, 56))
+
+
+def test_a_pick_is_a_step_that_undo_takes_back(a_model: CompactModel, latent: Latent) -> None:
+    session = a_session(a_model)
+    before = session.prediction
+    shown = an_adviser(a_model, latent).ask(session)
+    candidate = shown.proposal.candidates[0]
+    after = session.choose(shown.logits(candidate))
+    agree = after.mask == (shown.logits(candidate).numpy() > 0)
+    assert before and agree.mean() > 0.9, "but for what the clicks demand"
+    assert after.mask[20, 20], "the click is obeyed"
+    assert session.undo() is before and session.redo() is after
+    assert [example.question for example in session.examples(after.mask)].count(session.question) == 2
+
+
+def test_accepted_masks_teach_what_the_next_answer_is_like(a_model: CompactModel, latent: Latent) -> None:
+    adviser = an_adviser(a_model, latent)
+    session = a_session(a_model)
+    question = session.question
+    assert question
+    z = np.zeros((1, latent.basis.shape[1]))
+    z[0, 2] = 8.0
+    wanted = ReadoutSampler(a_model, latent, question).logits(z)[0] > 0
+    plane = torch.nn.functional.interpolate(wanted[None, None, :23].float(), session.shape, mode="nearest")[0, 0]
+    mask = plane.numpy() > 0
+    plain = np.mean(a_session(a_model).prediction.mask == mask)  # type: ignore[union-attr]
+    for _ in range(4):
+        adviser.accepted(a_model, session.examples(mask))
+    advised = np.mean(a_session(a_model, adviser).prediction.mask == mask)  # type: ignore[union-attr]
+    assert advised > plain + 0.02
+    counts = adviser.profile.belief.statistics.counts
+    assert counts[:HALF].sum() == pytest.approx(4, abs=0.1) and counts[HALF:].sum() < 1e-6, "openings were answered"
+
+
+def test_an_empty_mask_teaches_nothing(a_model: CompactModel, latent: Latent) -> None:
+    adviser, session = an_adviser(a_model, latent), a_session(a_model)
+    adviser.accepted(a_model, session.examples(np.zeros(session.shape, bool)))
+    assert adviser.profile.picks == 0
+
+
+def test_a_pick_is_learnt_and_taken_back(a_model: CompactModel, latent: Latent) -> None:
+    adviser = an_adviser(a_model, latent)
+    shown = adviser.ask(a_session(a_model))
+    adviser.picked(shown, shown.proposal.candidates[-1])
+    counts = adviser.profile.belief.statistics.counts
+    assert adviser.profile.picks == 1 and counts.sum() == pytest.approx(1)
+    adviser.undo()
+    assert adviser.profile.picks == 0 and adviser.profile.belief.statistics.counts.sum() == 0
+    with pytest.raises(ProfileError, match="none that can be taken back"):
+        adviser.undo()
+
+
+def test_what_is_learnt_is_kept_in_the_store(a_model: CompactModel, latent: Latent, tmp_path: Path) -> None:
+    store = ProfileStore(tmp_path)
+    adviser = an_adviser(a_model, latent, store)
+    shown = adviser.ask(a_session(a_model))
+    adviser.picked(shown, shown.proposal.candidates[0])
+    kept = store.load("Anna", "cup", space_of(a_model, latent))
+    assert kept.picks == 1
+    assert np.allclose(kept.belief.mixture.means, adviser.profile.belief.mixture.means)
+    adviser.undo()
+    assert store.load("Anna", "cup", space_of(a_model, latent)).picks == 0
+
+
+def test_an_answer_that_contradicts_the_clicks_is_not_preferred(a_model: CompactModel, latent: Latent) -> None:
+    session = a_session(a_model)
+    assert session.prediction and session.question and session.prediction.mask[20, 20]
+    constant = torch.zeros_like(latent.basis)
+    constant[-1, 0] = 1.0
+    alike = torch.zeros_like(latent.means)
+    lowering = Latent(latent.digest, constant, torch.zeros_like(latent.gate), alike, alike + 1)
+    profile, z = an_adviser(a_model, lowering).profile, np.zeros((1, latent.basis.shape[1]))
+    z[0, 0] = -1.0
+    preferred = Adviser(profile.picked(z), lowering).preferred(a_model, session.question)
+    assert preferred is not None and float(preferred[0, 0]) < session.prediction.logits[0, 0]
+    z[0, 0] = -20.0
+    assert Adviser(profile.picked(z), lowering).preferred(a_model, session.question) is None
+
+
+def test_masks_of_a_round_vary_along_few_axes() -> None:
+    mixture = Mixture(np.ones(1), np.arange(20.0)[None], np.linspace(0.1, 2.0, 20)[None])
+    z = varied(mixture, DEFAULT, np.random.default_rng(0))
+    moved = z.std(axis=0) > 0
+    assert z.shape == (DEFAULT.samples, 20) and moved.sum() == DEFAULT.axes and moved[-DEFAULT.axes :].all()
+    assert np.allclose(z[:, ~moved], np.arange(20.0)[~moved])
+
+
+def test_more_like_this_lies_around_the_pick_and_is_tighter() -> None:
+    mixture = Mixture(np.array([0.5, 0.5]), np.zeros((2, 3)), np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+    near = narrowed(mixture, np.array([[1.0, 0, 0], [3.0, 0, 0]]), DEFAULT)
+    assert near.means.tolist() == [[2.0, 0.0, 0.0]]
+    assert near.variances[0].tolist() == pytest.approx([2 * DEFAULT.narrowing] * 3)
