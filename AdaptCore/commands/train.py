@@ -24,6 +24,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--log-every", type=positive, default=500, help="steps between rows of the table")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+    parser.add_argument(
+        "--preference",
+        metavar="MODEL",
+        help="train what this model knows of preferences instead, on scenes that several raters draw",
+    )
+    parser.add_argument("--scenes", type=positive, help="number of these scenes (default: the shipped recipe's)")
     parser.set_defaults(run=run)
 
 
@@ -51,6 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    if arguments.preference:
+        _train_preference(arguments)
+        return
     config = TrainingConfig(seed=arguments.seed)
     if arguments.stages:
         config = TrainingConfig(stages=tuple(Stage(*stage) for stage in arguments.stages), seed=arguments.seed)
@@ -63,3 +72,29 @@ def run(arguments: argparse.Namespace) -> None:
     weights = arguments.out / "compact.safetensors"
     trainer.export(weights)
     print(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
+
+
+def _train_preference(arguments: argparse.Namespace) -> None:
+    from dataclasses import replace
+    from typing import cast
+
+    from tqdm import tqdm
+
+    from AdaptCore.atomic import prepare_folder
+    from AdaptCore.models.base import ReadoutModel
+    from AdaptCore.models.registry import load_model
+    from AdaptCore.preference.latent import write_latent
+    from AdaptCore.training.preference import LatentTraining, train_latent
+
+    path = arguments.out / "preference.safetensors"
+    prepare_folder(arguments.out, (path.name,))
+    if path.exists():
+        raise AdaptSegError(f"{path} is there already: another folder is wanted")
+    model = load_model(arguments.preference, arguments.device)
+    if not isinstance(model, ReadoutModel):
+        raise AdaptSegError(f"{arguments.preference}: no readout to train for; the built-in model is wanted")
+    config = LatentTraining(seed=arguments.seed)
+    config = replace(config, scenes=arguments.scenes or config.scenes)
+    with tqdm(total=config.scenes, unit="scene", disable=None) as bar:
+        write_latent(path, train_latent(cast(ReadoutModel, model), config, bar.update))
+    print(f"trained on {config.scenes} scenes: {path}")

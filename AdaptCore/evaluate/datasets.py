@@ -130,10 +130,11 @@ def users_of(data_dir: Path, target: str, wanted: Sequence[str] = ()) -> tuple[s
     folder, part = _split(data_dir, target)
     raters = sorted({rater for case in _cases(folder, "masks") for rater in case.masks if rater.startswith(part or "")})
     missing = [name for name in wanted if name not in raters]
-    if missing or len(raters) < 2:
-        raise AdaptSegError(
-            f"{target}: users {', '.join(missing) or 'missing'}; some of {', '.join(filter(None, raters)) or 'none'} are wanted"
-        )
+    known = ", ".join(filter(None, raters)) or "none"
+    if missing:
+        raise AdaptSegError(f"{target}: users {', '.join(missing)}: some of {known} are wanted")
+    if len(raters) < 2:
+        raise AdaptSegError(f"{target}: raters {known}: at least two are wanted")
     return tuple(wanted) or tuple(raters)
 
 

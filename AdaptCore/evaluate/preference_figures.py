@@ -55,7 +55,7 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
         after, gain = target["first_dice_after_10"], target["gain_after_10"]
         firsts.append(
             [name, *(_number(after[kind]) for kind in ("own", "fresh", "other"))]
-            + [f"{gain[kind]['value']:+.3f} [{gain[kind]['low']:+.3f}, {gain[kind]['high']:+.3f}]" for kind in gain]
+            + [_interval(gain.get(kind)) for kind in ("fresh", "other")]
         )
     targets = [f"{value:.2f}" for value in rules.targets]
     header = ["target and arm", "n", *(f"to {value}" for value in targets), *(f"missed {value}" for value in targets)]
@@ -146,6 +146,10 @@ def _at(values: Sequence[float], place: int) -> float:
 
 def _all(user: User, arm: str, name: str) -> list[float]:
     return [value for trial in user.trials[arm] for value in getattr(trial, name)]
+
+
+def _interval(gain: Mapping[str, float] | None) -> str:
+    return "-" if gain is None else f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -10,6 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from AdaptCore.models.base import Model, Question, ReadoutModel
+from AdaptCore.preference.belief import LEAST_WEIGHT
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.prompts import Prompts
@@ -112,6 +113,7 @@ class FreeSampler:
 
     def __init__(self, model: Model, question: Question) -> None:
         maps = _masks_of(model, question)
+        self._opening = question.is_opening
         self._device = maps[0].device
         self._maps = torch.stack(maps)
         self._distances = torch.stack([_signed_distance(logits > 0) for logits in maps]).to(self._device)
@@ -120,8 +122,8 @@ class FreeSampler:
 
     @property
     def prior(self) -> Mixture:
-        """A component for each place, the answer itself as likely as all others together."""
-        return free_prior()
+        """A component for each place, of the half for this kind of question."""
+        return free_prior(self._opening)
 
     def logits(self, z: np.ndarray) -> Tensor:
         """See `Sampler`; z is (N, 4)."""
@@ -145,14 +147,21 @@ class FreeSampler:
 
 _ANGLES = 2 * np.pi * np.arange(MAPS - 1) / (MAPS - 1)
 PLACES = np.vstack([[0.0, 0.0], RING * np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)])
-FREE_GRID = np.array([[shift, 0.0, *place] for place in PLACES for shift in np.arange(-4, 4.5, 0.5)])
+FREE_GRID = np.array([[shift, 0.0, *place] for shift in sorted(np.arange(-4, 4.5, 0.5), key=abs) for place in PLACES])
+"""z that a fit chooses from, the smallest shifts first: they win a tie."""
 
 
-def free_prior() -> Mixture:
-    """Of `FreeSampler`."""
-    weights = np.array([0.5, *[0.5 / (MAPS - 1)] * (MAPS - 1)])
+def free_prior(opening: bool | None = None) -> Mixture:
+    """Of `FreeSampler`: the answer itself is as likely as all others together.
+
+    Args:
+        opening: weights of openings or of later questions, each kind with a half of the components; None for both.
+    """
+    one = np.array([0.5, *[0.5 / (MAPS - 1)] * (MAPS - 1)])
+    shares = (0.5, 0.5) if opening is None else (1.0, LEAST_WEIGHT) if opening else (LEAST_WEIGHT, 1.0)
+    weights = np.concatenate([share * one for share in shares])
     means = np.hstack([np.zeros((MAPS, 2)), PLACES])
-    return Mixture(weights, means, np.tile([1.0, 1.0, 0.1, 0.1], (MAPS, 1)))
+    return Mixture(weights, np.tile(means, (2, 1)), np.tile([1.0, 1.0, 0.1, 0.1], (2 * MAPS, 1)))
 
 
 def _masks_of(model: Model, question: Question) -> list[Tensor]:
@@ -168,9 +177,9 @@ def _masks_of(model: Model, question: Question) -> list[Tensor]:
 
 
 def _signed_distance(mask: Tensor) -> Tensor:
-    """Pixels to the outline, float32, positive inside; far where there is no outline."""
+    """Pixels to the outline between pixels, float32, positive inside; far where there is no outline."""
     inside = mask.cpu().numpy()
     if inside.all() or not inside.any():
         return torch.full(mask.shape, float(max(mask.shape)) * (1 if inside.all() else -1))
     away = distance_transform_edt(inside) - distance_transform_edt(~inside)
-    return torch.from_numpy(away.astype(np.float32))
+    return torch.from_numpy((away - 0.5 * np.sign(away)).astype(np.float32))

@@ -33,7 +33,7 @@ class LatentTraining:
         least_variance: of a component in each dimension.
     """
 
-    scenes: int = 2000
+    scenes: int = 600
     side: int = 256
     raters: int = 4
     clicks: int = 3
