@@ -76,7 +76,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _train_preference(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
-    from typing import cast
 
     from tqdm import tqdm
 
@@ -96,5 +95,5 @@ def _train_preference(arguments: argparse.Namespace) -> None:
     config = LatentTraining(seed=arguments.seed)
     config = replace(config, scenes=arguments.scenes or config.scenes)
     with tqdm(total=config.scenes, unit="scene", disable=None) as bar:
-        write_latent(path, train_latent(cast(ReadoutModel, model), config, bar.update))
+        write_latent(path, train_latent(model, config, bar.update))
     print(f"trained on {config.scenes} scenes: {path}")

@@ -42,8 +42,8 @@ class Rules:
         targets: Dice that are asked for; the user goes on to the highest.
         rounds: most interactions: a click and a pick each cost one.
         missed: counted where a target is not reached (SPA: 10).
-        least_gain: the user picks the best candidate if it removes at least this share of what is wrong with the present
-            mask (1 - Dice), else clicks.
+        least_gain: the user picks the best candidate if it removes at least this share of what is wrong (1 - Dice) with
+            the present mask, else clicks.
         seed: of the order of the images, of the user's ties and of the candidates.
     """
 
@@ -246,6 +246,7 @@ Option = tuple[Tensor, Callable[[bool], np.ndarray] | None]
 
 def _sliders(session: PlaneSession) -> list[Option]:
     present = session.present
+    assert present is not None
     return [(present + logit, None) for logit in SLIDER_LOGITS]
 
 

@@ -47,7 +47,9 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
                     of["n"],
                     *(f"{of['interactions'][key]:.2f}" for key in of["interactions"]),
                     *(f"{of['failures'][key]:.2f}" for key in of["failures"]),
-                    "" if fewer is None else f"{100 * fewer['value']:.0f} % [{100 * fewer['low']:.0f}, {100 * fewer['high']:.0f}]",
+                    ""
+                    if fewer is None
+                    else f"{100 * fewer['value']:.0f} % [{100 * fewer['low']:.0f}, {100 * fewer['high']:.0f}]",
                     _number(of["coverage"]),
                     _number(of["diversity"]),
                 ]
@@ -60,13 +62,15 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
     targets = [f"{value:.2f}" for value in rules.targets]
     header = ["target and arm", "n", *(f"to {value}" for value in targets), *(f"missed {value}" for value in targets)]
     asked = ", ".join(f"{name} {target['asked']}" for name, target in result["targets"].items())
+    times = result["round_ms"]
     tables = [
         text_table([*header, "fewer than by clicks", "coverage", "diversity"], rows),
         f"fewer interactions: to the highest Dice that clicks alone reach on half of the images ({asked})",
         text_table(
-            [f"first Dice after image {WARM_UP}", "own profile", "fresh", "other's", "own - fresh", "own - other's"], firsts
+            [f"first Dice after image {WARM_UP}", "own profile", "fresh", "other's", "own - fresh", "own - other's"],
+            firsts,
         ),
-        f"round of candidates: {_number(result['round_ms']['median'], 0)} ms median, {_number(result['round_ms']['p95'], 0)} ms p95",
+        f"round of candidates: {_number(times['median'], 0)} ms median, {_number(times['p95'], 0)} ms p95",
     ]
     return "\n\n".join(tables)
 
@@ -88,9 +92,12 @@ def summarize_arm(trials: Sequence[Trial], users: Users, arm: str, rules: Rules)
         "failures": {key: mean(values) for key, values in missed.items()},
         "ci": {
             "interactions": {
-                key: list(metrics.bootstrap_interval(values, groups, rules.seed)) for key, values in interactions.items()
+                key: list(metrics.bootstrap_interval(values, groups, rules.seed))
+                for key, values in interactions.items()
             },
-            "failures": {key: list(metrics.bootstrap_interval(values, groups, rules.seed)) for key, values in missed.items()},
+            "failures": {
+                key: list(metrics.bootstrap_interval(values, groups, rules.seed)) for key, values in missed.items()
+            },
         },
         "picks": mean([one.picks for one in trials]),
         "first_dice": _by_place([[one.dice[0] for one in user.trials[arm] if one.dice] for user in users.values()]),
@@ -98,7 +105,9 @@ def summarize_arm(trials: Sequence[Trial], users: Users, arm: str, rules: Rules)
         "diversity": mean(diverse) if diverse else None,
         "agreement": {
             "own": [mean([_at(one.dice, place) for one in trials]) for place in range(rules.rounds)],
-            "opposite": [mean([_at(one.opposite, place) for one in trials if one.opposite]) for place in range(rules.rounds)],
+            "opposite": [
+                mean([_at(one.opposite, place) for one in trials if one.opposite]) for place in range(rules.rounds)
+            ],
         },
     }
 
@@ -111,7 +120,10 @@ def _of_target(users: Users, rules: Rules) -> dict[str, Any]:
     goal = max(asked, default=f"{min(rules.targets):.2f}")
     groups = {"all": [trial.group for trial in trials[CLICKS]]}
     effort = {arm: {"all": [float(one.interactions(float(goal), rules)) for one in of]} for arm, of in trials.items()}
-    firsts = {kind: [value for user in users.values() for value in user.first[kind][WARM_UP:]] for kind in ("own", "fresh", "other")}
+    firsts = {
+        kind: [value for user in users.values() for value in user.first[kind][WARM_UP:]]
+        for kind in ("own", "fresh", "other")
+    }
     late = [trial.group for user in users.values() for trial in user.trials[CLICKS][WARM_UP:]]
     return {
         "arms": arms,

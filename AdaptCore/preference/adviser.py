@@ -164,13 +164,14 @@ def space_of(model: Model, latent: Latent | None) -> LatentSpace:
 
 
 def varied(mixture: Mixture, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
-    """z (N, D) drawn from a mixture, but at their component's mean on all axes save those that vary most.
+    """z (N, D) drawn from a mixture, but only along the axes that vary most and along what the user is used to.
 
-    Along many axes at once a mask differs everywhere a little, and no candidate is clearly another.
+    Along many axes at once a mask differs everywhere a little, and no candidate is clearly another. Along the
+    component's mean, more or less of the habit is offered, down to the plain answer.
     """
     chosen = rng.choice(mixture.components, size=recipe.samples, p=mixture.weights)
     axes = np.argsort(-mixture.variances[int(mixture.weights.argmax())])[: recipe.axes]
-    z = mixture.means[chosen]
+    z = mixture.means[chosen] * (1 + recipe.habit * rng.standard_normal((recipe.samples, 1)))
     z[:, axes] += np.sqrt(mixture.variances[chosen][:, axes]) * rng.standard_normal((recipe.samples, len(axes)))
     return z
 

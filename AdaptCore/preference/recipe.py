@@ -12,6 +12,7 @@ class Recipe:
     Attributes:
         samples: masks drawn in each round (SPA: N = 48).
         axes: of z along which the masks of a round differ, those that vary most (ours).
+        habit: standard deviation of how much of a component's mean a mask gets, 1 in the mean (ours).
         candidates: most masks to pick from (SPA: K = 4).
         narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
@@ -27,6 +28,7 @@ class Recipe:
 
     samples: int = 48
     axes: int = 8
+    habit: float = 0.5
     candidates: int = 4
     narrowing: float = 0.6
     distinct: float = 0.02

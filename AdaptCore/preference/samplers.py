@@ -95,7 +95,7 @@ def newton(known: Tensor, plain: Tensor, wanted: Tensor) -> Tensor:
 
 
 OFFSET_UNIT, THRESHOLD_UNIT = 0.07, 1.5
-"""One unit of z: an outline moved by this share of the object's equivalent radius, and a threshold by so many logits."""
+"""One unit of z: an outline moved by this share of the object's equivalent radius, a threshold by so many logits."""
 
 RING = 2.0
 """Distance from the answer itself, at the origin, to the places of the other masks in the plane of z[2] and z[3]."""
@@ -107,8 +107,8 @@ MAPS = 4
 class FreeSampler:
     """Without training (ours): the model's masks, their thresholds and outlines moved.
 
-    z is (outward shift, threshold, and the place of a mask in a plane): the nearest place has its mask taken. The answer
-    to the question lies in the middle, around it the alternatives that the model gives for the first click alone.
+    z is (outward shift, threshold, and the place of a mask in a plane): the nearest place has its mask taken. The
+    answer to the question lies in the middle, around it the alternatives that the model gives for the first click.
     """
 
     def __init__(self, model: Model, question: Question) -> None:

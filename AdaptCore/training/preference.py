@@ -118,7 +118,7 @@ def _seen(mask: np.ndarray, window: CropWindow | None) -> np.ndarray:
 
 def whitening(asked: Sequence[Asked], near: float) -> Tensor:
     """Basis (C + 1, C + 1): one unit of each z changes the logits near the object by one on the average."""
-    second = 0.0
+    second = torch.zeros(len(asked[0].features) + 1, len(asked[0].features) + 1, dtype=torch.float64)
     for one in asked:
         known = _with_constant(one.features[:, one.plain.abs() < near].float())
         second = second + (known @ known.T).double() / max(1, known.shape[1])
@@ -148,20 +148,20 @@ def _with_constant(features: Tensor) -> Tensor:
 
 
 def fit_mixture(tokens: Tensor, opening: Tensor, z: Tensor, config: LatentTraining) -> tuple[Tensor, Tensor, Tensor]:
-    """Gate, means and variances of the greatest likelihood; each half's first component stays around the plain answer."""
+    """Gate, means and variances of the greatest likelihood; each half's first component stays around z = 0."""
     generator = torch.Generator().manual_seed(config.seed)
     own = torch.stack([(z[opening] ** 2).mean(0), (z[~opening] ** 2).mean(0)])
     gate = torch.zeros(COMPONENTS, tokens.shape[1] + 1, requires_grad=True)
     begin = torch.cat([_drawn(z[opening], generator), _drawn(z[~opening], generator)])
-    means = begin.clone().requires_grad_()
+    moving = begin.clone().requires_grad_()
     spread = own.repeat_interleave(HALF, 0).log().requires_grad_()
-    optimizer = torch.optim.AdamW([gate, means, spread], lr=config.learning_rate)
+    optimizer = torch.optim.AdamW([gate, moving, spread], lr=config.learning_rate)
     free = torch.ones(COMPONENTS, 1)
     free[::HALF] = 0.0
 
     def parts() -> tuple[Tensor, Tensor]:
         variances = spread.exp() + config.least_variance
-        return means * free, variances * free + own.repeat_interleave(HALF, 0) * (1 - free)
+        return moving * free, variances * free + own.repeat_interleave(HALF, 0) * (1 - free)
 
     for step in range(config.steps):
         for group in optimizer.param_groups:
@@ -173,7 +173,8 @@ def fit_mixture(tokens: Tensor, opening: Tensor, z: Tensor, config: LatentTraini
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        return gate.detach(), *(part.detach() for part in parts())
+        means, variances = parts()
+    return gate.detach(), means, variances
 
 
 def _drawn(z: Tensor, generator: torch.Generator) -> Tensor:

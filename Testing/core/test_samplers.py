@@ -99,7 +99,9 @@ def test_newton_reaches_the_minimum() -> None:
 
 
 def test_newton_without_an_object_stays_finite() -> None:
-    z = newton(torch.randn(3, 50, generator=torch.Generator().manual_seed(0)), torch.full((50,), -20.0), torch.zeros(50))
+    z = newton(
+        torch.randn(3, 50, generator=torch.Generator().manual_seed(0)), torch.full((50,), -20.0), torch.zeros(50)
+    )
     assert torch.isfinite(z).all() and z.norm() < 1e-3
 
 
