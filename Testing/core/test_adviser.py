@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,11 +157,22 @@ def test_an_answer_that_contradicts_the_clicks_is_not_preferred(a_model: Compact
 
 
 def test_masks_of_a_round_vary_along_few_axes() -> None:
-    mixture = Mixture(np.ones(1), np.arange(20.0)[None], np.linspace(0.1, 2.0, 20)[None])
-    z = varied(mixture, DEFAULT, np.random.default_rng(0))
+    mean = np.zeros((1, 20))
+    mean[0, 3] = 2.0
+    mixture = Mixture(np.ones(1), mean, np.linspace(0.1, 2.0, 20)[None])
+    z = varied(mixture, replace(DEFAULT, habit=0.0), np.random.default_rng(0))
     moved = z.std(axis=0) > 0
     assert z.shape == (DEFAULT.samples, 20) and moved.sum() == DEFAULT.axes and moved[-DEFAULT.axes :].all()
-    assert np.allclose(z[:, ~moved], np.arange(20.0)[~moved])
+    assert np.allclose(z[:, ~moved], mean[:, ~moved])
+
+
+def test_masks_of_a_round_have_more_or_less_of_the_habit() -> None:
+    mean = np.array([[2.0, -4.0, 0.0]])
+    mixture = Mixture(np.ones(1), mean, np.full((1, 3), 1e-12))
+    z = varied(mixture, replace(DEFAULT, samples=4000, habit=0.5), np.random.default_rng(0))
+    shares = z[:, 0] / 2
+    assert np.allclose(z, shares[:, None] * mean, atol=1e-4)
+    assert shares.mean() == pytest.approx(1, abs=0.05) and shares.std() == pytest.approx(0.5, abs=0.05)
 
 
 def test_more_like_this_lies_around_the_pick_and_is_tighter() -> None:
