@@ -29,6 +29,10 @@ from AdaptCore.predict.intensity import apply_window, auto_window
 from AdaptCore.predict.plane import Look, PlaneEncoder, PlaneSession, mask_logits, predict_window
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.predict.zoom import CropWindow, ZoomPolicy
+from AdaptCore.preference.adviser import Adviser, space_of
+from AdaptCore.preference.latent import latent_of
+from AdaptCore.preference.profile import Profile
+from AdaptCore.preference.thumbnails import thumbnails
 from AdaptCore.prompts import Click, Prompts
 
 SIDE = 512
@@ -60,11 +64,14 @@ class ProductContender:
     Measures: `embed_ms` of a whole plane; `first_click_ms` on a plane never seen (embedding, decoding); `click_ms` of
     the simulated user's later clicks there; `zoom_ms` of those that need a window never seen (embedding, decoding),
     besides one second look as such; `plane_change_ms` to a plane of a volume whose embedding is cached;
-    `warm_click_ms`, the first click on it.
+    `warm_click_ms`, the first click on it; `candidates_ms`, a round of candidates for the first click with their
+    thumbnails.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        latent = latent_of(model.digest)
+        self._adviser = Adviser(Profile.fresh("user", "task", space_of(model, latent)), latent)
 
     def round(self, image: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> Timings:
         first = _wanted_click(truth, np.zeros_like(truth), rng)
@@ -73,6 +80,7 @@ class ProductContender:
         started, session = timed(PlaneSession, self._model, image)
         answered, prediction = timed(session.click, first.x, first.y)
         timings["first_click_ms"] = [started + answered]
+        timings["candidates_ms"] = [timed(self._candidates, image, session)[0]]
         timings |= {"click_ms": [], "zoom_ms": [self._zoom(image, truth, first)]}
         for _ in range(LATER_CLICKS):
             click, seen = _wanted_click(truth, prediction.mask, rng), session.window
@@ -80,6 +88,11 @@ class ProductContender:
             timings["click_ms" if session.window in (None, seen) else "zoom_ms"].append(answered)
         change, warm = self._change_plane(image, first)
         return timings | {"plane_change_ms": [change], "warm_click_ms": [warm]}
+
+    def _candidates(self, image: np.ndarray, session: PlaneSession) -> None:
+        window = session.window
+        seen = image if window is None else image[window.slices]
+        thumbnails(seen, self._adviser.ask(session).proposal)
 
     def _zoom(self, image: np.ndarray, truth: np.ndarray, click: Click) -> float:
         height, width = truth.shape

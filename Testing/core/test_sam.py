@@ -17,6 +17,9 @@ from AdaptCore.models.base import Embedding, to_plane
 from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT
 from AdaptCore.models.registry import load_model
 from AdaptCore.models.sam import SamModel, build_network
+from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.preference.adviser import Adviser, space_of
+from AdaptCore.preference.profile import Profile
 from AdaptCore.prompts import Box, Click, Prompts
 from Testing.torchvision_for_tests import import_torchvision
 
@@ -253,3 +256,18 @@ def test_a_torchvision_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=re.escape(f"torchvision does not fit torch {torch.__version__}")):
         build_network("sam_vit_b")
+
+
+def test_sam_has_candidates_and_a_profile_without_training(a_model: SamModel) -> None:
+    adviser = Adviser(Profile.fresh("Anna", "cup", space_of(a_model, None)), None)
+    session = PlaneSession(a_model, an_image((60, 80)), zoom=False, preference=adviser)
+    session.click(40, 30)
+    plain = session.prediction
+    shown = adviser.ask(session)
+    candidate = shown.proposal.candidates[0]
+    mask = session.choose(shown.logits(candidate)).mask
+    adviser.picked(shown, candidate)
+    adviser.accepted(a_model, session.examples(mask))
+    assert adviser.profile.picks == 2 and adviser.profile.space.digest == a_model.digest
+    again = PlaneSession(a_model, an_image((60, 80)), zoom=False, preference=adviser)
+    assert plain and not np.array_equal(again.click(40, 30).logits, plain.logits), "the profile changes the next answer"
