@@ -125,7 +125,8 @@ class Adviser:
             model: that answered.
             examples: what the mask says about the questions that led to it, in order.
         """
-        for example in dict.fromkeys((*examples[:1], *examples[-1:])):
+        asked = {id(example.question): example for example in (*examples[:1], *examples[-1:])}
+        for example in asked.values():
             embedding = example.question.embedding
             target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
             if target.any():
