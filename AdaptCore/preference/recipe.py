@@ -28,16 +28,16 @@ class Recipe:
 
     samples: int = 48
     axes: int = 8
-    habit: float = 0.5
+    habit: float = 0.3
     candidates: int = 4
     narrowing: float = 0.6
     distinct: float = 0.02
     grid_side: int = 32
     starts: int = 4
     iterations: int = 20
-    weights_strength: float = 4.0
+    weights_strength: float = 10.0
     means_strength: float = 1.0
-    variances_strength: float = 2.0
+    variances_strength: float = 4.0
     half_life: float = 200.0
     undoable: int = 6
 
