@@ -14,7 +14,10 @@ from AdaptCore.preference.belief import Belief, Statistics
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 
-UNFORGETTING = replace(DEFAULT, half_life=math.inf)
+FIRM = Recipe(weights_strength=4, means_strength=4, variances_strength=8)
+"""Strengths for which the figures below were worked out; they hold whatever the default's are."""
+
+UNFORGETTING = replace(FIRM, half_life=math.inf)
 
 
 def a_prior(components: int = 16, dimensions: int = 8, spread: float = 1.5) -> Mixture:
@@ -118,18 +121,20 @@ def test_each_pick_brings_the_belief_nearer_to_the_user() -> None:
     prior = a_prior()
     user = Mixture(np.ones(1), prior.means[3][None], prior.variances[3][None])
     picks = user.sample(27, np.random.default_rng(6))
-    apart = [difference(user, taught(Belief.fresh(prior), picks[:count]).mixture) for count in (0, 3, 9, 27)]
+    apart = [difference(user, taught(Belief.fresh(prior, FIRM), picks[:count]).mixture) for count in (0, 3, 9, 27)]
     assert apart == sorted(apart, reverse=True)
     assert apart[0] > 2 and apart[1] < 1.2 and apart[-1] < 0.4
 
 
-def test_the_order_of_picks_hardly_matters() -> None:
+@pytest.mark.parametrize(("recipe", "most"), [(FIRM, 0.02), (DEFAULT, 0.05)])
+def test_the_order_of_picks_hardly_matters(recipe: Recipe, most: float) -> None:
+    unforgetting = replace(recipe, half_life=math.inf)
     prior, rng = a_prior(), np.random.default_rng(7)
     picks = prior.sample(40, rng) * 0.7 + 0.2
-    one = taught(Belief.fresh(prior, UNFORGETTING), picks).mixture
+    one = taught(Belief.fresh(prior, unforgetting), picks).mixture
     for _ in range(3):
-        other = taught(Belief.fresh(prior, UNFORGETTING), rng.permutation(picks)).mixture
-        assert abs(difference(one, other)) < 0.02
+        other = taught(Belief.fresh(prior, unforgetting), rng.permutation(picks)).mixture
+        assert abs(difference(one, other)) < most
         assert abs(one.weights - other.weights).sum() / 2 < 0.06, "hardly more than two of the forty picks"
 
 
@@ -160,7 +165,7 @@ def test_a_pick_counts_half_after_the_half_life() -> None:
 def test_what_fades_returns_to_the_prior() -> None:
     prior = a_prior()
     user = Mixture(np.ones(1), prior.means[3][None], prior.variances[3][None])
-    belief = taught(Belief.fresh(prior), user.sample(30, np.random.default_rng(8)))
+    belief = taught(Belief.fresh(prior, FIRM), user.sample(30, np.random.default_rng(8)))
     apart = [difference(prior, belief.faded(picks).mixture) for picks in (0, 200, 800, 4000)]
     assert apart == sorted(apart, reverse=True)
     assert apart[0] > 0.5 and apart[-1] < 1e-4
@@ -170,7 +175,7 @@ def test_a_habit_that_changed_is_followed() -> None:
     prior, rng = a_prior(), np.random.default_rng(9)
     before, after = (Mixture(np.ones(1), prior.means[[m]], prior.variances[[m]]) for m in (3, 11))
     picks = np.concatenate([before.sample(60, rng), after.sample(20, rng)])
-    forgetting = taught(Belief.fresh(prior, replace(DEFAULT, half_life=10)), picks).mixture
+    forgetting = taught(Belief.fresh(prior, replace(FIRM, half_life=10)), picks).mixture
     keeping = taught(Belief.fresh(prior, UNFORGETTING), picks).mixture
     assert forgetting.weights[11] > 0.6 > 0.3 > keeping.weights[11]
 
