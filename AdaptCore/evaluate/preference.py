@@ -42,14 +42,15 @@ class Rules:
         targets: Dice that are asked for; the user goes on to the highest.
         rounds: most interactions: a click and a pick each cost one.
         missed: counted where a target is not reached (SPA: 10).
-        least_gain: the user picks the best candidate if it is better than the present mask by this, else clicks.
+        least_gain: the user picks the best candidate if it removes at least this share of what is wrong with the present
+            mask (1 - Dice), else clicks.
         seed: of the order of the images, of the user's ties and of the candidates.
     """
 
     targets: tuple[float, ...] = (0.80, 0.85, 0.90)
     rounds: int = 6
     missed: int = 10
-    least_gain: float = 0.02
+    least_gain: float = 0.25
     seed: int = 0
 
 
@@ -162,7 +163,7 @@ def opposites(truths: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
 def _user(stack: ExitStack, model: AdaptableModel, latent: Latent | None, name: str, rules: Rules) -> User:
     profile = Profile.fresh(name, "bench", space_of(model, latent))
     learner = stack.enter_context(Learner(model, seed=rules.seed))
-    own, fresh, beside = (Adviser(profile, latent, rules.seed) for _ in range(3))
+    own, fresh, beside = (Adviser(profile, latent, seed=rules.seed) for _ in range(3))
     return User(own, fresh, beside, learner)
 
 
@@ -205,7 +206,7 @@ def work_on(case: Case, name: str, opposite: str, arm: str, user: User, model: A
                 trial.coverage = max([trial.dice[0], *values])
                 trial.diversity = _diversity(masks)
             best = int(np.argmax(values)) if values else None
-            if best is not None and values[best] >= trial.dice[-1] + rules.least_gain:
+            if best is not None and values[best] >= trial.dice[-1] + rules.least_gain * (1 - trial.dice[-1]):
                 logits, pick = options[best]
                 mask = session.choose(logits).mask
                 around = pick(learns) if pick else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from AdaptCore.errors import PromptError
@@ -16,125 +18,164 @@ from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Profile
+from AdaptCore.preference.profiles import ProfileStore
+from AdaptCore.preference.recipe import Recipe
 from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler, Sampler, free_prior
 from AdaptCore.preference.samples import Samples
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One question's recommended mask and candidates.
+    """What one round shows beside the recommended mask.
 
     Attributes:
-        question: that they answer.
-        sampler: that decoded them.
-        samples: logits (N, h, w) without padding, with their z.
-        proposal: what is shown of them.
+        question: that the masks answer.
+        samples: logits (N, h, w) at the mask resolution, padding cut off, with their z.
+        prior: the z that were likely for this question before any pick.
+        proposal: what is shown of the samples.
     """
 
     question: Question
-    sampler: Sampler
     samples: Samples
+    prior: Mixture
     proposal: Proposal
 
     def logits(self, candidate: Candidate) -> Tensor:
-        """The candidate's logits (H, W) on what the question's embedding shows."""
-        return on_plane(candidate.logits, self.question.embedding)
+        """A candidate's logits float32 (H, W) on what the question's embedding shows."""
+        plane = self.question.embedding.plane_shape
+        small = torch.from_numpy(candidate.logits)[None, None]
+        return F.interpolate(small, plane, mode="bilinear", align_corners=False)[0, 0]
 
     def z(self, candidate: Candidate) -> np.ndarray:
-        """z (n, D) of the candidate's members."""
+        """z (n, D) of a candidate's members."""
         return np.asarray(self.samples.z[candidate.members])
 
 
 class Adviser:
-    """Recommends, offers candidates and learns; the profile it holds is replaced, never changed."""
+    """Recommends masks, offers candidates, and learns from picks and accepted masks.
 
-    def __init__(self, profile: Profile, latent: Latent | None, seed: int = 0) -> None:
-        self.profile = profile
+    Args:
+        profile: of the user and task; followed by another one with everything learnt.
+        latent: the model's latent space, None for one that was not trained for preference.
+        store: where the profile is kept, None to keep it nowhere.
+        seed: of the masks that are drawn.
+    """
+
+    def __init__(
+        self, profile: Profile, latent: Latent | None, store: ProfileStore | None = None, seed: int = 0
+    ) -> None:
+        self._profile = profile
         self._latent = latent
+        self._store = store
         self._seed = seed
 
-    def sampler(self, model: Model, question: Question) -> Sampler:
-        if self._latent is not None and isinstance(model, ReadoutModel):
-            return ReadoutSampler(model, self._latent, question)
-        return FreeSampler(model, question)
+    @property
+    def profile(self) -> Profile:
+        """With everything learnt until now."""
+        return self._profile
 
     def preferred(self, model: Model, question: Question) -> Tensor | None:
-        """See `AdaptCore.predict.learning.Preference`; a user who has told nothing yet gets the plain answer."""
-        if not self.profile.picks:
+        """The answer at the mean of the profile's heaviest component; the plain one before anything was learnt.
+
+        See `AdaptCore.predict.learning.Preference`.
+        """
+        if not self._profile.picks:
             return None
-        sampler = self.sampler(model, question)
-        z = self.profile.belief.on(sampler.prior).heaviest
+        sampler = self._sampler(model, question)
+        z = self._profile.belief.on(sampler.prior).heaviest
         return to_plane(sampler.logits(z[None])[0], question.embedding).cpu()
 
     def ask(self, session: PlaneSession, around: np.ndarray | None = None) -> Round:
-        """Candidates beside a session's present answer.
+        """Candidates beside a session's present answer, which is the recommended mask.
 
         Args:
-            around: z (n, D) of the members of the candidate that was picked for this question; the masks are then like
-                it.
+            around: z (n, D) of a candidate's members, to get more that are like it.
 
         Raises:
             PromptError: nothing was asked yet.
         """
-        model, question, present = session.model, session.question, session.present
+        question, present = session.question, session.present
         if question is None or present is None:
-            raise PromptError("nothing to choose for: a click, box or scribble is wanted first")
-        sampler = self.sampler(model, question)
-        mixture = self.profile.belief.on(sampler.prior)
+            raise PromptError("nothing to choose from: a click, box or scribble is wanted first")
+        recipe, side = self._profile.recipe, session.model.mask_side
+        sampler = self._sampler(session.model, question)
+        mixture = self._profile.belief.on(sampler.prior)
         if around is not None:
-            mixture = narrowed(mixture, around)
-        rng = np.random.default_rng([self._seed, self.profile.picks])
-        z = varied(mixture, self.profile.recipe, rng)
-        rows, columns = trimmed(question.embedding, model.mask_side)
-        logits = sampler.logits(z)[:, :rows, :columns].cpu().numpy()
-        shown = to_prior(present, question.embedding, model.mask_side)[:rows, :columns].numpy()
-        samples = Samples(logits, z)
-        return Round(question, sampler, samples, propose(samples, shown, self._seed, self.profile.recipe))
+            mixture = narrowed(mixture, around, recipe)
+        z = varied(mixture, recipe, np.random.default_rng([self._seed, self._profile.picks]))
+        rows, columns = _free_of_padding(question.embedding, side)
+        samples = Samples(sampler.logits(z)[:, :rows, :columns].cpu().numpy(), z)
+        shown = to_prior(present, question.embedding, side)[:rows, :columns].numpy()
+        return Round(question, samples, sampler.prior, propose(samples, shown, self._seed, recipe))
 
-    def picked(self, round: Round, candidate: Candidate) -> None:
-        self.profile = self.profile.picked(round.z(candidate), round.sampler.prior)
+    def picked(self, shown: Round, candidate: Candidate) -> None:
+        """Learn that the user prefers a candidate of a round."""
+        self._learn(shown.z(candidate), shown.prior)
 
-    def accepted(self, model: Model, examples: list[Example]) -> None:
-        for example in examples:
-            sampler = self.sampler(model, example.question)
-            target = (
-                to_prior(torch.from_numpy(mask_logits(example.mask)), example.question.embedding, model.mask_side) > 0
-            )
+    def accepted(self, model: Model, examples: Sequence[Example]) -> None:
+        """Learn from an accepted mask: the z that would have answered the first and the last question with it.
+
+        Args:
+            model: that answered.
+            examples: what the mask says about the questions that led to it, in order.
+        """
+        for example in dict.fromkeys((*examples[:1], *examples[-1:])):
+            embedding = example.question.embedding
+            target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
             if target.any():
-                z = sampler.fit(target.float(), torch.from_numpy(example.question.embedding.inside(model.mask_side)))
-                self.profile = self.profile.picked(z[None], sampler.prior)
+                sampler = self._sampler(model, example.question)
+                z = sampler.fit(target.float(), torch.from_numpy(embedding.inside(model.mask_side)))
+                self._learn(z[None], sampler.prior)
+
+    def undo(self) -> None:
+        """Take back what was learnt last.
+
+        Raises:
+            ProfileError: there is nothing that can be taken back.
+        """
+        if self._store:
+            self._profile = self._store.undo(self._profile)
+        else:
+            self._profile = self._profile.without(self._profile.last_pick())
+
+    def _sampler(self, model: Model, question: Question) -> Sampler:
+        if self._latent is not None and isinstance(model, ReadoutModel):
+            return ReadoutSampler(model, self._latent, question)
+        return FreeSampler(model, question)
+
+    def _learn(self, z: np.ndarray, prior: Mixture) -> None:
+        if self._store:
+            self._profile = self._store.pick(self._profile, z, prior)
+        else:
+            self._profile = self._profile.picked(z, prior)
 
 
 def space_of(model: Model, latent: Latent | None) -> LatentSpace:
-    """What the z of a model's sampler mean."""
+    """What the z of a model's masks mean."""
     if latent is not None and isinstance(model, ReadoutModel):
         return LatentSpace(model.name, model.digest, latent.average)
     return LatentSpace(model.name, model.digest, free_prior())
 
 
-def varied(mixture: Mixture, recipe, rng: np.random.Generator) -> np.ndarray:
-    """z (N, D) that differ from their component's mean only where the heaviest varies most."""
+def varied(mixture: Mixture, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+    """z (N, D) drawn from a mixture, but at their component's mean on all axes save those that vary most.
+
+    Along many axes at once a mask differs everywhere a little, and no candidate is clearly another.
+    """
     chosen = rng.choice(mixture.components, size=recipe.samples, p=mixture.weights)
-    axes = np.argsort(mixture.variances[int(mixture.weights.argmax())])[::-1][: recipe.axes]
-    z = mixture.means[chosen].copy()
+    axes = np.argsort(-mixture.variances[int(mixture.weights.argmax())])[: recipe.axes]
+    z = mixture.means[chosen]
     z[:, axes] += np.sqrt(mixture.variances[chosen][:, axes]) * rng.standard_normal((recipe.samples, len(axes)))
     return z
 
 
-def narrowed(mixture: Mixture, around: np.ndarray, share: float = 0.6) -> Mixture:
-    """The mixture around the members of a pick, z (n, D): what its user may want within this image."""
-    variance = (mixture.weights[:, None] * mixture.variances).sum(0)
-    return Mixture(np.ones(1), around.mean(0)[None], share * variance[None])
+def narrowed(mixture: Mixture, around: np.ndarray, recipe: Recipe) -> Mixture:
+    """What a user may want of one image who has picked masks with z (n, D) there."""
+    variance = recipe.narrowing * mixture.weights @ mixture.variances
+    return Mixture(np.ones(1), around.mean(axis=0)[None], variance[None])
 
 
-def trimmed(embedding: Embedding, side: int) -> tuple[int, int]:
-    """Rows and columns of the mask resolution that are not padding."""
+def _free_of_padding(embedding: Embedding, side: int) -> tuple[int, int]:
+    """Rows and columns of the mask resolution before the padding."""
     inside = embedding.inside(side)
     return int(inside[:, 0].sum()), int(inside[0].sum())
-
-
-def on_plane(logits: np.ndarray, embedding: Embedding) -> Tensor:
-    """Logits (h, w) without padding on the plane of what was embedded, float32 (H, W)."""
-    return torch.nn.functional.interpolate(
-        torch.from_numpy(logits)[None, None], embedding.plane_shape, mode="bilinear", align_corners=False
-    )[0, 0]

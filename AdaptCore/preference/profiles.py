@@ -12,6 +12,7 @@ from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, ProfileError
 from AdaptCore.locks import Check, locked
+from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Profile
 from AdaptCore.preference.profile_file import read_profile, write_profile
 from AdaptCore.preference.recipe import DEFAULT, Recipe
@@ -79,13 +80,14 @@ class ProfileStore:
             return Profile.fresh(*_clean(user, task), space, recipe)
         return _read_for(path, space, recipe)
 
-    def pick(self, profile: Profile, z: np.ndarray) -> Profile:
+    def pick(self, profile: Profile, z: np.ndarray, prior: Mixture | None = None) -> Profile:
         """Add a pick to what is stored, what other programs have added included.
 
         A file in its place that cannot be used is kept aside, with a warning, and `profile` takes its place.
 
         Args:
             z: (n, D) of the picked candidate's members.
+            prior: of the question that they answer, None for the common one.
 
         Returns:
             The profile that is stored now; the pick is its latest.
@@ -98,7 +100,7 @@ class ProfileStore:
         prepare_folder(self.folder, (path.name,))
 
         def write(check: Check) -> Profile:
-            after = self._stored(profile).picked(z)
+            after = self._stored(profile).picked(z, prior)
             write_profile(path, after, check)
             return after
 

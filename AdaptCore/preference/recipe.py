@@ -13,6 +13,7 @@ class Recipe:
         samples: masks drawn in each round (SPA: N = 48).
         axes: of z along which the masks of a round differ, those that vary most (ours).
         candidates: most masks to pick from (SPA: K = 4).
+        narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
         grid_side: the maps are clustered at this many block means a side, over the box where the masks differ (ours).
         starts: k-means begins so many times and the tightest clusters count (ours).
@@ -27,6 +28,7 @@ class Recipe:
     samples: int = 48
     axes: int = 4
     candidates: int = 4
+    narrowing: float = 0.6
     distinct: float = 0.02
     grid_side: int = 32
     starts: int = 4

@@ -15,7 +15,8 @@ from AdaptCore.preference.thumbnails import ADDED_COLOUR, COVER, OUTLINE_COLOUR,
 def discs(*radii: float, side: int = 64, centre: tuple[float, float] = (30, 40)) -> Proposal:
     rows, columns = np.mgrid[:side, :side]
     logits = np.stack([30 * (radius + 0.01 - np.hypot(rows - centre[0], columns - centre[1])) for radius in radii])
-    return propose(Samples(logits.astype(np.float32), np.zeros((len(radii), 1))), 0)
+    logits = logits.astype(np.float32)
+    return propose(Samples(logits, np.zeros((len(radii), 1))), np.median(logits, axis=0), 0)
 
 
 def tinted(grey: float, colour: tuple[int, int, int]) -> list[int]:
@@ -113,7 +114,7 @@ def test_candidates_and_pictures_of_a_round_take_less_than_thirty_milliseconds()
     samples, image, times = Samples(logits, z), np.zeros((512, 512), np.float32), []
     for seed in range(8):
         started = time.process_time()
-        assert len(thumbnails(image, propose(samples, seed))) == 4
+        assert len(thumbnails(image, propose(samples, np.median(samples.logits, axis=0), seed))) == 4
         times.append(time.process_time() - started)
     assert min(times) < 0.03
 
