@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from AdaptCore.errors import PromptError
+from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question, ReadoutModel, to_plane, to_prior
 from AdaptCore.predict.learning import Example
 from AdaptCore.predict.plane import PlaneSession, mask_logits
@@ -148,6 +148,37 @@ class Adviser:
             self._profile = self._store.pick(self._profile, z, prior)
         else:
             self._profile = self._profile.picked(z, prior)
+
+    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
+        """As `accepted`; names of the picks that the mask counts for.
+
+        See `AdaptCore.predict.learning.Preference`.
+        """
+        names = []
+        for example in dict.fromkeys((*examples[:1], *examples[-1:])):
+            before = self._profile
+            self.accepted(model, [example])
+            if self._profile is not before:
+                names.append(self._profile.last_pick())
+        return tuple(names)
+
+    def forget(self, names: Sequence[str]) -> bool:
+        """Take back picks by name, all of them or none; False if one is too old for that, or was taken back before.
+
+        See `AdaptCore.predict.learning.Preference`.
+        """
+        picks = [pick for pick in self._profile.recent if pick.name in names]
+        if len(picks) < len(names):
+            return False
+        for pick in picks:
+            if self._store is None:
+                self._profile = self._profile.without(pick.name)
+                continue
+            try:
+                self._profile = self._store.undo(replace(self._profile, recent=(pick,)))
+            except ProfileError:
+                return False
+        return True
 
 
 def space_of(model: Model, latent: Latent | None) -> LatentSpace:
