@@ -37,7 +37,7 @@ def contact_sheet(image: np.ndarray, proposal: Proposal, recommended: np.ndarray
             for number, (candidate, mask) in enumerate(zip(proposal.candidates, masks), start=1)
         ),
     ]
-    figure = Figure(figsize=(PANEL_INCHES * max(2, len(titles)), PANEL_INCHES + 1.0), layout="constrained")
+    figure = Figure(figsize=(PANEL_INCHES * max(2, len(titles)), PANEL_INCHES + 1.1), layout="compressed")
     panels = figure.subplots(1, len(titles), squeeze=False).ravel()
     for panel, picture, title in zip(panels, thumbnails(image, everything, SIDE), titles):
         panel.imshow(picture, interpolation="nearest")

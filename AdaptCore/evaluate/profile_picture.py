@@ -25,8 +25,9 @@ def profile_picture(prior: Mixture, present: Mixture, noticeable: float) -> byte
     pick, blue now.
     """
     weights = np.maximum(prior.weights, present.weights)
-    shown = np.argsort(-present.weights, kind="stable")
-    shown = shown[weights[shown] >= noticeable][:MOST_ROWS]
+    heaviest_first = np.argsort(-present.weights, kind="stable")
+    least = min(noticeable, weights.max())
+    shown = heaviest_first[weights[heaviest_first] >= least][:MOST_ROWS]
     axes = leading_axes(prior, present)
     figure = Figure(figsize=(3.0 + 1.9 * len(axes), 1.6 + 0.5 * len(shown)), layout="constrained")
     panels = figure.subplots(1, 1 + len(axes), sharey=True, width_ratios=[1.2] + [1.0] * len(axes))
