@@ -43,7 +43,7 @@ def contact_sheet(image: np.ndarray, proposal: Proposal, recommended: np.ndarray
         panel.imshow(picture, interpolation="nearest")
         panel.set_title(title, fontsize=9)
         panel.set_axis_off()
-    keys = [Patch(facecolor=np.divide(colour, 255), edgecolor="black", label=label) for colour, label in LEGEND]
+    keys = [Patch(facecolor=f"#{bytes(colour).hex()}", edgecolor="black", label=label) for colour, label in LEGEND]
     figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), frameon=False, fontsize=8)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})

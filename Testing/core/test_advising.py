@@ -27,7 +27,7 @@ SHEET = "K3-contact-sheet.png"
 
 @pytest.fixture(autouse=True)
 def a_store(a_home: Path, monkeypatch: pytest.MonkeyPatch) -> ProfileStore:
-    """The user's profiles, none yet; every model's name stands for the toy, whose masks are sampled without training."""
+    """The user's profiles, none yet; every model's name stands for the toy, which needs no latent space."""
     use(monkeypatch, ToyModel())
     return ProfileStore()
 
