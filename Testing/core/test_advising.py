@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+import torch
 from PIL import Image
 
 from AdaptCore import cli
@@ -14,7 +15,9 @@ from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.evaluate.contact_sheet import area_change
 from AdaptCore.io import read_volume
 from AdaptCore.models.base import Model
+from AdaptCore.models.compact import CompactModel
 from AdaptCore.preference.adviser import space_of
+from AdaptCore.preference.latent import COMPONENTS, Latent
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
 from Testing.image_files import write_dicom_series, write_disc_volume
@@ -68,6 +71,16 @@ def larger_by(store: ProfileStore, user: str, task: str, units: float) -> Profil
     for _ in range(6):
         profile = store.pick(profile, np.array([[units, 0.0, 0.0, 0.0]]))
     return profile
+
+
+def a_latent(model: CompactModel) -> Latent:
+    """A made-up latent space of two dimensions: the first shifts all logits."""
+    channels, token = model.network.config.decoder[-1], model.network.config.dim
+    basis = torch.zeros(channels + 1, 2)
+    basis[-1, 0], basis[0, 1] = 1.0, 1.0
+    means = torch.zeros(COMPONENTS, 2)
+    means[:, 0] = torch.linspace(-2, 2, COMPONENTS)
+    return Latent(model.digest, basis, torch.zeros(COMPONENTS, token + 1), means, torch.full((COMPONENTS, 2), 0.5))
 
 
 # --user
@@ -134,6 +147,25 @@ def test_task_and_profile_learn_together(
     (info,) = a_store.profiles()
     assert (info.user, info.task, info.digest, info.picks) == ("Anna", "ball", model.digest, 2)
     assert run(a_volume, "--box", "10,8,36,32,3", "--user", "Anna", "--task", "ball") == 0
+
+
+def test_a_model_with_a_latent_space_answers_learns_and_offers_in_it(
+    a_store: ProfileStore, a_volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model()
+    latent = a_latent(model)
+    use(monkeypatch, model)
+    monkeypatch.setattr("AdaptCore.preference.latent.latent_of", lambda digest: latent)
+    box, anna = ("--box", "10,8,36,32,3"), ("--user", "Anna", "--candidates", tmp_path / "c")
+    profile = a_store.load("Anna", "default", space_of(model, latent))
+    for _ in range(12):
+        profile = a_store.pick(profile, np.array([[9.0, 0.0]]))
+    assert run(a_volume, *box, out="plain.nrrd") == 0
+    assert run(a_volume, *box, *anna, "--learn") == 0
+    assert mask_of(tmp_path / "mask.nrrd").sum() > mask_of(tmp_path / "plain.nrrd").sum()
+    (info,) = a_store.profiles()
+    assert (info.picks, info.digest) == (13, model.digest)
+    assert a_store.load("Anna", "default", space_of(model, latent)).belief.mixture.means.shape == (COMPONENTS, 2)
 
 
 def test_report_names_the_user(a_volume: Path, tmp_path: Path) -> None:
