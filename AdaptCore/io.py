@@ -132,6 +132,15 @@ def check_output(path: str | Path, geometry: Geometry | None = None, suffixes: t
         raise OutputError(f"{path}: a PNG holds one plane and the image has {geometry.size[2]}; {others} is wanted")
 
 
+def mask_suffix(path: str | Path) -> str:
+    """The end of a mask's name that tells its file type, such as ".nii.gz".
+
+    Raises:
+        OutputError: unknown file type.
+    """
+    return _suffix(Path(path), MASK_SUFFIXES)
+
+
 def write_mask(mask: np.ndarray, geometry: Geometry, path: str | Path, names: Mapping[int, str] | None = None) -> None:
     """Write a labelmap (I, J, K), bool or whole numbers from 0 to 255, with the geometry of its image.
 

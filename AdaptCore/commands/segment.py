@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands import teaching
+from AdaptCore.commands import advising, teaching
 from AdaptCore.commands.console import progress_bar
+from AdaptCore.commands.offering import CandidateFolder
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from AdaptCore.evaluate.report import Report
     from AdaptCore.io import Geometry, Volume
     from AdaptCore.models.base import Model
+    from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.intensity import Window
-    from AdaptCore.predict.learning import Learning
+    from AdaptCore.predict.learning import Learning, Preference
     from AdaptCore.predict.volume import VolumeSession
 
 DESCRIPTION = """\
@@ -43,6 +46,9 @@ NEGATIVE_NUMBERS = re.compile(r"^-\d[\d.,+-]*$")
 
 Progress = Callable[[int, int], None]
 """Called with (planes done, planes there can be at most)."""
+
+Look = Callable[["VolumeSession", "PlaneGeometry"], None]
+"""Called with a plane that has an answer, before that is accepted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +110,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="page with pictures of the result (.html)")
     teaching.add_arguments(parser)
+    advising.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -114,10 +121,11 @@ def run(arguments: argparse.Namespace) -> None:
         AdaptSegError: image, prompts, model or result files cannot be used.
     """
     from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
-    from AdaptCore.io import check_contrast, check_output, read_volume, write_mask
+    from AdaptCore.io import check_contrast, check_output, mask_suffix, read_volume, write_mask
     from AdaptCore.models.registry import load_model
 
     teaching.check_arguments(arguments)
+    advising.check_arguments(arguments)
     window = parse_window(arguments.window)
     check_output(arguments.out)
     check_apart(arguments.out, arguments.volume)
@@ -129,8 +137,17 @@ def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
     prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
+    folder = None
+    if arguments.candidates:
+        folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
+        folder.check(prompts, [path for path in (arguments.out, arguments.report) if path])
+        for path in folder.paths(prompts):
+            check_apart(path, arguments.volume)
     model = load_model(arguments.model, arguments.device)
     use = teaching.begin(arguments, model)
+    advice = advising.begin(arguments, model)
+    if folder:
+        folder.prepare(prompts)
     with use, progress_bar(len(prompts), "segmenting") as bar:
 
         def show(done: int, total: int) -> None:
@@ -146,13 +163,16 @@ def run(arguments: argparse.Namespace) -> None:
             window=window,
             progress=show,
             learner=use.learner,
+            preference=advice.preference,
+            teach=arguments.learn,
+            look=partial(folder.note, advice.adviser) if folder and advice.adviser else None,
         )
     write_mask(result.mask, volume.geometry, arguments.out)
     if arguments.report:
-        write_report(make_report(volume, result, prompts, axis, use.model_label), arguments.report)
+        write_report(make_report(volume, result, prompts, axis, use.model_label + advice.label), arguments.report)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
     print(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
-    for line in use.saved():
+    for line in (*(folder.write() if folder else ()), *use.saved(), *advice.told()):
         print(line)
 
 
@@ -180,6 +200,9 @@ def segment(
     window: Window | None = None,
     progress: Progress | None = None,
     learner: Learning | None = None,
+    preference: Preference | None = None,
+    teach: bool = True,
+    look: Look | None = None,
 ) -> Segmentation:
     """Predict and accept each plane with prompts; carry the masks on where asked.
 
@@ -188,18 +211,27 @@ def segment(
 
     Args:
         prompts: plane index across `axis` -> its prompts.
+        preference: changes the answers to what a user prefers.
+        teach: whether the accepted planes teach learner and preference.
 
     Raises:
         PromptError: a prompt does not fit its plane.
     """
+    from AdaptCore.predict.geometry import axis_plane
     from AdaptCore.predict.volume import VolumeSession
 
     indices = sorted(prompts)
     size = volume.geometry.size[axis]
     confidences: dict[int, float] = {}
-    with VolumeSession(model, volume.array, window=window, precompute=0, learner=learner) as session:
+    with VolumeSession(
+        model, volume.array, window=window, precompute=0, learner=learner, preference=preference
+    ) as session:
         for done, index in enumerate(indices, start=1):
-            confidences[index] = _predict_plane(session, axis, index, prompts[index])
+            geometry = axis_plane(session.shape, axis, index)
+            confidences[index] = _predict_plane(session, geometry, prompts[index])
+            if look:
+                look(session, geometry)
+            session.accept(geometry, teach=teach)
             if learner:
                 learner.wait()
             if progress:
@@ -216,18 +248,14 @@ def segment(
         return Segmentation(session.labelmap.copy(), session.window, dict(sorted(confidences.items())), carried)
 
 
-def _predict_plane(session: VolumeSession, axis: int, index: int, prompts: PlanePrompts) -> float:
-    """Give a plane its prompts, positive ones first, and accept the answer; gives its predicted IoU."""
-    from AdaptCore.predict.geometry import axis_plane
-
-    geometry = axis_plane(session.shape, axis, index)
+def _predict_plane(session: VolumeSession, geometry: PlaneGeometry, prompts: PlanePrompts) -> float:
+    """Give a plane its prompts, positive ones first; gives the predicted IoU of the answer."""
     plane = session.plane(geometry)
     if prompts.box:
         plane.box(prompts.box.x0, prompts.box.y0, prompts.box.x1, prompts.box.y1)
     for positive, clicks in ((True, prompts.positive), (False, prompts.negative)):
         for x, y in clicks:
             plane.click(x, y, positive)
-    session.accept(geometry)
     return plane.prediction.score if plane.prediction else 0.0
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Check the options and the task before the image is read.
+    """Check the options and the task before the image is read; with a user, the task may be one of a profile alone.
 
     Raises:
         AdaptSegError: an option without the one it needs, a task that does not exist or whose file cannot be used, or
@@ -40,17 +40,20 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.adapt.tasks import TaskStore
 
-    if arguments.learn and arguments.task is None:
-        raise TaskError("--learn without a task: --task NAME is wanted, the name to learn under")
+    if arguments.learn and arguments.task is None and arguments.user is None:
+        raise TaskError(
+            "--learn without a task: --task NAME is wanted, the name to learn under, or --user NAME for a preference"
+        )
     for option, given in (("--keep-replay", arguments.keep_replay), ("--recipe", arguments.recipe)):
-        if given and not arguments.learn:
+        if given and not (arguments.learn and arguments.task is not None):
             raise TaskError(f"{option} without learning: --task NAME --learn is wanted")
     if arguments.task is None:
         return
     store = TaskStore()
     if arguments.learn:
         store.prepare(arguments.task)
-    if not arguments.learn or store.path(arguments.task).exists():
+    may_be_new = arguments.learn or arguments.user is not None
+    if not may_be_new or store.path(arguments.task).exists():
         store.info(arguments.task)
 
 

@@ -220,7 +220,7 @@ def work_on(case: Case, name: str, opposite: str, arm: str, user: User, model: A
         _note(trial, wanted, other, mask)
     examples = session.examples(mask) if learns else []
     if adviser and examples:
-        adviser.accepted(session.model if learner is None else learner.model, examples)
+        adviser.learn(session.model if learner is None else learner.model, examples)
     if learner and examples:
         learn_from(learner, examples)
     return trial

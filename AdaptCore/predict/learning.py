@@ -72,3 +72,15 @@ class Preference(Protocol):
     def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
         """Logits float32 (H, W) of what the question's embedding shows, on the CPU; None for the plain answer."""
         ...
+
+    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
+        """Learn from an accepted mask that `model` has answered, at least one example.
+
+        Returns:
+            Names of what it has taught, for `forget`.
+        """
+        ...
+
+    def forget(self, names: Sequence[str]) -> bool:
+        """Take back what an accepted mask has taught, and nothing else; False where that is not possible any more."""
+        ...

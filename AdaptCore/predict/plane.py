@@ -403,7 +403,13 @@ class PlaneSession:
             ImageError: the image is not of the plane's shape.
         """
         other = PlaneSession(
-            self.model, image01, cache=self._encoder.cache, zoom=self.zoom, source=source, adapter=self._adapter
+            self.model,
+            image01,
+            cache=self._encoder.cache,
+            zoom=self.zoom,
+            source=source,
+            adapter=self._adapter,
+            preference=self._preference,
         )
         if other.shape != self.shape:
             raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")

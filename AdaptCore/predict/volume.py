@@ -24,7 +24,7 @@ from AdaptCore.predict.geometry import (
     plane_voxels,
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
-from AdaptCore.predict.learning import Example, Learning
+from AdaptCore.predict.learning import Example, Learning, Preference
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
 from AdaptCore.predict.propagate import (
     Progress,
@@ -49,13 +49,19 @@ class _Origin(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """Labels and origins of the voxels (flat indices) that one step changes, before and after it; what it taught."""
+    """Labels and origins of the voxels (flat indices) that one step changes, before and after it; what it taught.
+
+    Attributes:
+        ticket: of the learner's lesson.
+        names: of what the preference has learnt.
+    """
 
     revision: int
     voxels: np.ndarray
     labels: tuple[np.ndarray, np.ndarray]
     origins: tuple[np.ndarray, np.ndarray]
     ticket: int | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +88,7 @@ class VolumeSession:
         precompute: planes on each side of the current one whose embeddings are computed in the background. An error
             there is logged as a warning, and raised when such a plane is prompted.
         learner: learns from the planes that are accepted, and its model then answers in the place of `model`.
+        preference: changes every answer to what the user prefers, and learns from the planes that are accepted.
 
     Raises:
         ImageError: the volume has other dimensions, is empty, or has no finite voxel.
@@ -97,6 +104,7 @@ class VolumeSession:
         zoom: ZoomPolicy | bool | None = True,
         precompute: int = 2,
         learner: Learning | None = None,
+        preference: Preference | None = None,
     ) -> None:
         self.shape = check_volume(volume)
         self._model = model
@@ -106,6 +114,7 @@ class VolumeSession:
         self._zoom = zoom_policy(zoom)
         self._precompute = precompute
         self._learner = learner
+        self._preference = preference
         self._current: PlaneGeometry | None = None
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
@@ -192,10 +201,11 @@ class VolumeSession:
     def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None, *, teach: bool = True) -> None:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
 
-        A learner learns from it in the background; undo takes its lesson back, unless another one came after it.
+        A learner learns from it in the background; undo takes its lesson back, unless another one came after it. A
+        preference learns from it at once; undo takes that back as long as the preference can.
 
         Args:
-            teach: False for a plane that has taught before, such as one of a session that is taken up again.
+            teach: False for a plane that is to teach nothing, such as one of a session that is taken up again.
 
         Raises:
             PromptError: there is neither a mask nor a prediction.
@@ -269,9 +279,11 @@ class VolumeSession:
             self._restore(change, 0)
             if self._learner and change.ticket is not None:
                 self._learner.forget(change.ticket)
+            if self._preference and change.names:
+                self._preference.forget(change.names)
 
     def redo(self) -> None:
-        """Apply again what was taken back last. Does nothing at the end."""
+        """Apply again what was taken back last, but for what a preference had learnt. Does nothing at the end."""
         if self.can_redo:
             change = self._changes[self._position]
             self._restore(change, 1)
@@ -319,6 +331,7 @@ class VolumeSession:
             source=source,
             prior=prior,
             adapter=self._learner,
+            preference=self._preference,
         )
 
     def _turn_to(self, geometry: PlaneGeometry) -> None:
@@ -334,7 +347,7 @@ class VolumeSession:
 
         An empty one says nothing of the object.
         """
-        if self._learner is None:
+        if self._learner is None and self._preference is None:
             return
         session = self._sessions.get(geometry)
         examples = session.examples(mask) if session and mask.any() else []
@@ -342,8 +355,10 @@ class VolumeSession:
             click = innermost(mask)
             examples = [Example(Question(self._encoder(geometry)(None), Prompts((click,))), mask, (click,))]
         if examples:
+            names = self._preference.learn(self._answering, examples) if self._preference else ()
+            ticket = self._learner.learn(examples) if self._learner else None
             latest = self._changes[self._position - 1]
-            self._changes[self._position - 1] = replace(latest, ticket=self._learner.learn(examples))
+            self._changes[self._position - 1] = replace(latest, ticket=ticket, names=names)
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()

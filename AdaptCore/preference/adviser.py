@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from AdaptCore.errors import PromptError
+from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question, ReadoutModel, to_plane, to_prior
 from AdaptCore.predict.learning import Example
 from AdaptCore.predict.plane import PlaneSession, mask_logits
@@ -118,14 +118,18 @@ class Adviser:
         """Learn that the user prefers a candidate of a round."""
         self._learn(shown.z(candidate), shown.prior)
 
-    def accepted(self, model: Model, examples: Sequence[Example]) -> None:
+    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask: the z that would have answered the first and the last question with it.
 
         Args:
             model: that answered.
             examples: what the mask says about the questions that led to it, in order.
+
+        Returns:
+            Names of the picks that the mask counts for, for `forget`.
         """
         asked = {id(example.question): example for example in (*examples[:1], *examples[-1:])}
+        names = []
         for example in asked.values():
             embedding = example.question.embedding
             target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
@@ -133,6 +137,23 @@ class Adviser:
                 sampler = self._sampler(model, example.question)
                 z = sampler.fit(target.float(), torch.from_numpy(embedding.inside(model.mask_side)))
                 self._learn(z[None], sampler.prior)
+                names.append(self._profile.last_pick())
+        return tuple(names)
+
+    def forget(self, names: Sequence[str]) -> bool:
+        """Take back picks by name, all of them or none; False if one is too old for that, or was taken back before."""
+        picks = [pick for pick in self._profile.recent if pick.name in names]
+        if len(picks) < len(names):
+            return False
+        for pick in picks:
+            if self._store is None:
+                self._profile = self._profile.without(pick.name)
+                continue
+            try:
+                self._profile = self._store.undo(replace(self._profile, recent=(pick,)))
+            except ProfileError:
+                return False
+        return True
 
     def undo(self) -> None:
         """Take back what was learnt last.

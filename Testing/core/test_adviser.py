@@ -104,7 +104,7 @@ def test_accepted_masks_teach_what_the_next_answer_is_like(a_model: CompactModel
     mask = plane.numpy() > 0
     plain = np.mean(a_session(a_model).prediction.mask == mask)  # type: ignore[union-attr]
     for _ in range(4):
-        adviser.accepted(a_model, session.examples(mask))
+        adviser.learn(a_model, session.examples(mask))
     advised = np.mean(a_session(a_model, adviser).prediction.mask == mask)  # type: ignore[union-attr]
     assert advised > plain + 0.02
     counts = adviser.profile.belief.statistics.counts
@@ -113,7 +113,7 @@ def test_accepted_masks_teach_what_the_next_answer_is_like(a_model: CompactModel
 
 def test_an_empty_mask_teaches_nothing(a_model: CompactModel, latent: Latent) -> None:
     adviser, session = an_adviser(a_model, latent), a_session(a_model)
-    adviser.accepted(a_model, session.examples(np.zeros(session.shape, bool)))
+    adviser.learn(a_model, session.examples(np.zeros(session.shape, bool)))
     assert adviser.profile.picks == 0
 
 

@@ -267,7 +267,7 @@ def test_sam_has_candidates_and_a_profile_without_training(a_model: SamModel) ->
     candidate = shown.proposal.candidates[0]
     mask = session.choose(shown.logits(candidate)).mask
     adviser.picked(shown, candidate)
-    adviser.accepted(a_model, session.examples(mask))
+    adviser.learn(a_model, session.examples(mask))
     assert adviser.profile.picks == 2 and adviser.profile.space.digest == a_model.digest
     again = PlaneSession(a_model, an_image((60, 80)), zoom=False, preference=adviser)
     assert plain and not np.array_equal(again.click(40, 30).logits, plain.logits), "the profile changes the next answer"
