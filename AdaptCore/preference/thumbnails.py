@@ -57,9 +57,16 @@ def _frame(proposal: Proposal) -> tuple[float, float, float, float]:
         return 0.5, 0.5, 1.0, 1.0
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
     pixels = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
-    pixels *= 1 + 2 * MARGIN
-    row, column = (float(line[0] + line[-1] + 1) / 2 for line in (rows, columns))
+    pixels = min(pixels * (1 + 2 * MARGIN), max(height, width))
+    row, column = (
+        _inside((line[0] + line[-1] + 1) / 2, pixels, length) for line, length in ((rows, height), (columns, width))
+    )
     return row / height, column / width, pixels / height, pixels / width
+
+
+def _inside(centre: float, pixels: float, length: int) -> float:
+    """The centre moved so far that `pixels` around it stay within the length, in its middle where they cannot."""
+    return length / 2 if pixels >= length else float(min(max(centre, pixels / 2), length - pixels / 2))
 
 
 def _resampled(array: np.ndarray, frame: tuple[float, float, float, float], side: int) -> np.ndarray:

@@ -89,7 +89,15 @@ def test_an_image_in_colour_is_shown_grey() -> None:
 def test_an_object_at_the_border_is_shown_whole() -> None:
     (picture,) = thumbnails(np.full((64, 64), 0.5), discs(10, 10, 10, 14, centre=(0, 63)))
     assert share_of(picture, tinted(0.5, ADDED_COLOUR)) > 0.1
-    assert (picture[[0, -1, -1], [0, 0, -1]] == 128).all(), "the border goes on outside of the image"
+    assert (picture[[0, -1, -1], [0, 0, -1]] == 128).all()
+
+
+def test_the_square_stays_in_the_image() -> None:
+    rows = np.tile(np.arange(64)[:, None] / 63, (1, 64))
+    (picture,) = thumbnails(rows, discs(10, 10, 10, 14, centre=(0, 63)))
+    assert picture[0, 0, 0] <= 2 and picture[-1, 0, 0] == pytest.approx(255 * 22 / 63, abs=4), "15 rows and a half more"
+    (whole,) = thumbnails(rows, discs(30, 30, 30, 60, centre=(32, 32)))
+    assert whole[10, 48, 0] == 26 and whole[90, 48, 0] == 242, "never more than the image"
 
 
 def test_without_candidates_there_is_no_picture() -> None:
