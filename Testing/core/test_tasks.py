@@ -464,7 +464,7 @@ def test_tensors_in_a_replay_file_that_are_no_part_of_a_lesson_are_left_out(
     memory = a_store.load("cup", a_model).known.memory
     assert len(memory.images) == 2 and memory.nbytes == two_discs.memory.nbytes
     a_store.save(task, learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known), keep_replay=True)
-    tensors, _ = sealed.read_sealed(a_store.replay_path("cup"), "replay")
+    tensors, _ = sealed.read_sealed(a_store.replay_path("cup"), REPLAY_KIND)
     assert "lesson.0.1.target" in tensors and "lesson.0.1.frozen" not in tensors
 
 
