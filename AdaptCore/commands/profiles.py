@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands.advising import counted_picks
-from AdaptCore.errors import ProfileError
 
 if TYPE_CHECKING:
     from AdaptCore.preference.profile import Profile
-    from AdaptCore.preference.profiles import ProfileInfo, ProfileStore
+    from AdaptCore.preference.profiles import ProfileInfo
 
 NOTICEABLE = 0.05
 """Components with less weight than this are not shown, now or before any pick."""
@@ -68,7 +67,7 @@ def run_show(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     store = ProfileStore()
-    profile = _stored(store, arguments.user, arguments.task)
+    profile = store.read(arguments.user, arguments.task)
     if arguments.picture:
         from AdaptCore.evaluate.profile_picture import profile_picture
 
@@ -120,7 +119,7 @@ def run_undo(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     store = ProfileStore()
-    after = store.undo(_stored(store, arguments.user, arguments.task))
+    after = store.undo(store.read(arguments.user, arguments.task))
     print(f"The latest pick of {after.user!r} for {after.task!r} is taken back; left: {describe_picks(after)}")
 
 
@@ -148,23 +147,6 @@ def describe_components(profile: Profile) -> list[tuple[str, str]]:
 def _add_names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER")
     parser.add_argument("task", metavar="TASK")
-
-
-def _stored(store: ProfileStore, user: str, task: str) -> Profile:
-    """What is stored for these names, of any model.
-
-    Raises:
-        ProfileError: there is none of these names, or its file cannot be used.
-    """
-    from AdaptCore.preference.profile_file import read_profile
-
-    path = store.path(user, task)
-    if path.exists():
-        return read_profile(path)
-    known = [f"{info.user!r} for {info.task!r}" for info in store.profiles() if not info.problem]
-    raise ProfileError(
-        f"no profile of {user!r} for {task!r}; one that is in {store.folder} is wanted: {', '.join(known) or 'none'}"
-    )
 
 
 def _row(info: ProfileInfo) -> str:

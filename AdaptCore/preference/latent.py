@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from AdaptCore.errors import AdaptSegError, ModelError
+from AdaptCore.errors import ModelError
 from AdaptCore.preference.belief import LEAST_WEIGHT
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.resources import resource_path
@@ -93,15 +93,11 @@ def read_latent(path: Path) -> Latent:
         raise ModelError(f"{path}: {error} is missing; a latent file is wanted") from error
 
 
-def latent_of(digest: str, name: str = "preference.safetensors") -> Latent | None:
-    """The shipped latent space of the model with these weights; None if there is none.
+def latent_of(digest: str) -> Latent | None:
+    """The shipped latent space if it is that of the model with these weights, else None.
 
     Raises:
-        ModelError: the file cannot be used.
+        ModelError: the file is missing or cannot be used.
     """
-    try:
-        path = resource_path(name)
-    except AdaptSegError:
-        return None
-    latent = read_latent(path)
+    latent = read_latent(resource_path("preference.safetensors"))
     return latent if latent.digest == digest else None

@@ -80,6 +80,14 @@ class ProfileStore:
             return Profile.fresh(*_clean(user, task), space, recipe)
         return _read_for(path, space, recipe)
 
+    def read(self, user: str, task: str) -> Profile:
+        """What is stored for these names, of any model.
+
+        Raises:
+            ProfileError: there is none of these names, or its file cannot be used.
+        """
+        return read_profile(self._existing(user, task))
+
     def pick(self, profile: Profile, z: np.ndarray, prior: Mixture | None = None) -> Profile:
         """Add a pick to what is stored, what other programs have added included.
 
@@ -152,7 +160,7 @@ class ProfileStore:
             ProfileError: there is none of these names, or its file cannot be used.
             OutputError: a file is there already, or the system could not write.
         """
-        profile = read_profile(self._existing(user, task))
+        profile = self.read(user, task)
         check_folder(path)
         if path.exists():
             raise OutputError(f"{path}: this file is there already; another file name is wanted")

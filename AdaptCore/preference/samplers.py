@@ -47,7 +47,6 @@ class ReadoutSampler:
 
     def __init__(self, model: ReadoutModel, latent: Latent, question: Question) -> None:
         self._canvas = model.canvas(question)
-        self._latent = latent
         self._basis = latent.basis.to(self._canvas.vector.device)
         self.prior = latent.prior(self._canvas.token, question.is_opening)
 
