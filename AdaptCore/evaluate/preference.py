@@ -20,7 +20,7 @@ from AdaptCore.evaluate.users import next_click, rng_for
 from AdaptCore.models.base import AdaptableModel, Embedding
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.plane import PlaneSession
-from AdaptCore.preference.adviser import Adviser, space_of
+from AdaptCore.preference.adviser import Adviser, Round, space_of
 from AdaptCore.preference.candidates import Candidate
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.profile import Profile
@@ -40,7 +40,8 @@ class Rules:
 
     Attributes:
         targets: Dice that are asked for; the user goes on to the highest.
-        rounds: most interactions: a click and a pick each cost one.
+        rounds: most interactions: a click and a pick each cost one. To accept costs none, be it the present mask or one
+            that is offered beside it.
         missed: counted where a target is not reached (SPA: 10).
         least_gain: the user picks the best candidate if it removes at least this share of what is wrong (1 - Dice) with
             the present mask, else clicks.
@@ -59,7 +60,8 @@ class Trial:
     """How one image went for one user in one arm.
 
     Attributes:
-        dice: after each interaction; the last value stands for all later ones.
+        dice: of the present mask after each interaction; the last value stands for all later ones.
+        offered: of the best mask that could then be accepted: the present one and those offered beside it.
         opposite: Dice with the opposite user's mask, likewise.
         picks: how many of the interactions were picks.
         coverage: Dice of the best of the first round's masks, the recommended one among them.
@@ -70,6 +72,7 @@ class Trial:
     id: str
     group: str
     dice: list[float] = field(default_factory=list)
+    offered: list[float] = field(default_factory=list)
     opposite: list[float] = field(default_factory=list)
     picks: int = 0
     coverage: float | None = None
@@ -77,8 +80,17 @@ class Trial:
     round_ms: list[float] = field(default_factory=list)
 
     def interactions(self, target: float, rules: Rules) -> int:
-        reached = [place for place, value in enumerate(self.dice[: rules.rounds], start=1) if value >= target]
-        return reached[0] if reached else rules.missed
+        """Clicks and picks before a mask that reaches the target can be accepted."""
+        return _first_reached(self.offered, target, rules)
+
+    def interactions_and_pick(self, target: float, rules: Rules) -> int:
+        """The same if an offered mask had to be picked, for one interaction, before it can be accepted."""
+        return _first_reached(self.dice, target, rules)
+
+
+def _first_reached(values: Sequence[float], target: float, rules: Rules) -> int:
+    reached = [place for place, value in enumerate(values[: rules.rounds], start=1) if value >= target]
+    return reached[0] if reached else rules.missed
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,26 +209,23 @@ def work_on(case: Case, name: str, opposite: str, arm: str, user: User, model: A
     trial = Trial(case.item.id, case.item.group)
     rng = rng_for(rules.seed, case.item.id)
     mask, around = np.zeros_like(wanted), None
-    while len(trial.dice) < rules.rounds and (not trial.dice or trial.dice[-1] < max(rules.targets)):
-        if trial.dice and arm != CLICKS:
-            options = _sliders(session) if arm == SLIDER else _candidates(trial, adviser, session, around)
-            masks = [_mask(session, logits) for logits, _ in options]
-            values = [metrics.dice(wanted, each) for each in masks]
-            if len(trial.dice) == 1 and adviser:
-                trial.coverage = max([trial.dice[0], *values])
-                trial.diversity = _diversity(masks)
-            best = int(np.argmax(values)) if values else None
-            if best is not None and values[best] >= trial.dice[-1] + rules.least_gain * (1 - trial.dice[-1]):
-                logits, pick = options[best]
-                mask = session.choose(logits).mask
-                around = pick(learns) if pick else None
-                trial.picks += 1
-                _note(trial, wanted, other, mask)
-                continue
-        click = next_click(wanted, mask, rng)
-        if click is None:
-            break
-        mask, around = session.click(click.x, click.y, click.positive).mask, None
+    while True:
+        options = _options(arm, adviser, session, around, wanted, trial) if trial.dice else []
+        best = max(options, key=lambda option: option.dice, default=None)
+        if trial.dice:
+            trial.offered.append(max([trial.dice[-1], *(option.dice for option in options)]))
+            if trial.offered[-1] >= max(rules.targets) or len(trial.dice) == rules.rounds:
+                if best and best.dice > trial.dice[-1]:
+                    mask, _ = _take(best, session, adviser if learns else None)
+                break
+        if best and best.dice >= trial.dice[-1] + rules.least_gain * (1 - trial.dice[-1]):
+            mask, around = _take(best, session, adviser if learns else None)
+            trial.picks += 1
+        else:
+            click = next_click(wanted, mask, rng)
+            if click is None:
+                break
+            mask, around = session.click(click.x, click.y, click.positive).mask, None
         _note(trial, wanted, other, mask)
     examples = session.examples(mask) if learns else []
     if adviser and examples:
@@ -240,33 +249,55 @@ def _note(trial: Trial, wanted: np.ndarray, other: np.ndarray | None, mask: np.n
         trial.opposite.append(metrics.dice(other, mask))
 
 
-Option = tuple[Tensor, Callable[[bool], np.ndarray] | None]
-"""Logits (h, w) of what the question's embedding shows, and what to do when they are picked."""
+@dataclass(frozen=True, eq=False)
+class Option:
+    """A mask that is offered beside the present one.
+
+    Attributes:
+        logits: (h, w) of what the question's embedding shows.
+        dice: with the mask that the user wants.
+        candidate: with its round; None for a position of the slider.
+    """
+
+    logits: Tensor
+    dice: float
+    candidate: tuple[Round, Candidate] | None
 
 
-def _sliders(session: PlaneSession) -> list[Option]:
-    present = session.present
-    assert present is not None
-    return [(present + logit, None) for logit in SLIDER_LOGITS]
-
-
-def _candidates(
-    trial: Trial, adviser: Adviser | None, session: PlaneSession, around: np.ndarray | None
+def _options(
+    arm: str,
+    adviser: Adviser | None,
+    session: PlaneSession,
+    around: np.ndarray | None,
+    wanted: np.ndarray,
+    trial: Trial,
 ) -> list[Option]:
-    assert adviser is not None
-    started = perf_counter()
-    shown = adviser.ask(session, around)
-    trial.round_ms.append(1000 * (perf_counter() - started))
+    """What an arm offers now; coverage and diversity of the first round and all durations are noted."""
+    offers: list[tuple[Tensor, tuple[Round, Candidate] | None]] = []
+    if arm == SLIDER and session.present is not None:
+        offers = [(session.present + logit, None) for logit in SLIDER_LOGITS]
+    elif adviser:
+        started = perf_counter()
+        shown = adviser.ask(session, around)
+        trial.round_ms.append(1000 * (perf_counter() - started))
+        offers = [(shown.logits(each), (shown, each)) for each in shown.proposal.candidates]
+    masks = [_mask(session, logits) for logits, _ in offers]
+    options = [Option(logits, metrics.dice(wanted, mask), of) for (logits, of), mask in zip(offers, masks)]
+    if adviser and len(trial.dice) == 1:
+        trial.coverage = max([trial.dice[0], *(option.dice for option in options)])
+        trial.diversity = _diversity(masks)
+    return options
 
-    def pick(candidate: Candidate) -> Callable[[bool], np.ndarray]:
-        def picked(learns: bool) -> np.ndarray:
-            if learns:
-                adviser.picked(shown, candidate)
-            return shown.z(candidate)
 
-        return picked
-
-    return [(shown.logits(candidate), pick(candidate)) for candidate in shown.proposal.candidates]
+def _take(option: Option, session: PlaneSession, learning: Adviser | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """The mask (H, W) once an option is chosen, and the z of its candidate."""
+    mask = session.choose(option.logits).mask
+    if option.candidate is None:
+        return mask, None
+    shown, candidate = option.candidate
+    if learning:
+        learning.picked(shown, candidate)
+    return mask, shown.z(candidate)
 
 
 def _mask(session: PlaneSession, logits: Tensor) -> np.ndarray:

@@ -99,6 +99,9 @@ def summarize_arm(trials: Sequence[Trial], users: Users, arm: str, rules: Rules)
                 key: list(metrics.bootstrap_interval(values, groups, rules.seed)) for key, values in missed.items()
             },
         },
+        "interactions_and_pick": {
+            key: mean([float(one.interactions_and_pick(float(key), rules)) for one in trials]) for key in interactions
+        },
         "picks": mean([one.picks for one in trials]),
         "first_dice": _by_place([[one.dice[0] for one in user.trials[arm] if one.dice] for user in users.values()]),
         "coverage": mean(covered) if covered else None,

@@ -22,7 +22,6 @@ from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.preference.recipe import Recipe
 from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler, Sampler, free_prior
 from AdaptCore.preference.samples import Samples
-from AdaptCore.prompts import Click
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +68,7 @@ class Adviser:
         self._latent = latent
         self._store = store
         self._seed = seed
+        self._latest: tuple[Model, Question, Sampler] | None = None
 
     @property
     def profile(self) -> Profile:
@@ -87,12 +87,14 @@ class Adviser:
             return None
         sampler = self._sampler(model, question)
         z = self._profile.belief.on(sampler.prior).heaviest
-        plain, preferred = (to_plane(each, question.embedding).cpu() for each in sampler.logits(np.stack([0 * z, z])))
-        clicks = question.prompts.clicks
-        return preferred if _contradicted(preferred, clicks) <= _contradicted(plain, clicks) else None
+        both = sampler.logits(np.stack([0 * z, z])).cpu()
+        plain, preferred = _contradictions(both, question)
+        return to_plane(both[1], question.embedding) if preferred <= plain else None
 
     def ask(self, session: PlaneSession, around: np.ndarray | None = None) -> Round:
         """Candidates beside a session's present answer, which is the recommended mask.
+
+        Masks that contradict a click are left out where enough others were drawn.
 
         Args:
             around: z (n, D) of a candidate's members, to get more that are like it.
@@ -109,8 +111,12 @@ class Adviser:
         if around is not None:
             mixture = narrowed(mixture, around, recipe)
         z = varied(mixture, recipe, np.random.default_rng([self._seed, self._profile.picks]))
+        drawn = sampler.logits(z).cpu()
+        agreeing = np.flatnonzero(_contradictions(drawn, question) == 0)
+        if len(agreeing) >= recipe.agreeing:
+            drawn, z = drawn[agreeing], z[agreeing]
         rows, columns = _free_of_padding(question.embedding, side)
-        samples = Samples(sampler.logits(z)[:, :rows, :columns].cpu().numpy(), z)
+        samples = Samples(drawn[:, :rows, :columns].numpy(), z)
         shown = to_prior(present, question.embedding, side)[:rows, :columns].numpy()
         return Round(question, samples, sampler.prior, propose(samples, shown, self._seed, recipe))
 
@@ -119,7 +125,9 @@ class Adviser:
         self._learn(shown.z(candidate), shown.prior)
 
     def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
-        """Learn from an accepted mask: the z that would have answered the first and the last question with it.
+        """Learn from an accepted mask: the z that would have answered the questions with it.
+
+        The first question counts as one pick, and the later ones together as another: each kind has its own habits.
 
         Args:
             model: that answered.
@@ -128,17 +136,26 @@ class Adviser:
         Returns:
             Names of the picks that the mask counts for, for `forget`.
         """
-        asked = {id(example.question): example for example in (*examples[:1], *examples[-1:])}
+        asked = list({id(example.question): example for example in examples}.values())
         names = []
-        for example in asked.values():
-            embedding = example.question.embedding
-            target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
-            if target.any():
-                sampler = self._sampler(model, example.question)
-                z = sampler.fit(target.float(), torch.from_numpy(embedding.inside(model.mask_side)))
-                self._learn(z[None], sampler.prior)
+        for kind in (asked[:1], _evenly(asked[1:], self._profile.recipe.later)):
+            fits = [fit for example in kind if (fit := self._fitted(model, example)) is not None]
+            if fits:
+                self._learn(np.stack([z for z, _ in fits]), fits[-1][1])
                 names.append(self._profile.last_pick())
         return tuple(names)
+
+    def _fitted(self, model: Model, example: Example) -> tuple[np.ndarray, Mixture] | None:
+        """The z (D,) that answers a question with the mask that was wanted, and the question's prior.
+
+        None where nothing is left of the mask at the mask resolution.
+        """
+        embedding = example.question.embedding
+        target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
+        if not target.any():
+            return None
+        sampler = self._sampler(model, example.question)
+        return sampler.fit(target.float(), torch.from_numpy(embedding.inside(model.mask_side))), sampler.prior
 
     def forget(self, names: Sequence[str]) -> bool:
         """Take back picks by name, all of them or none; False if one is too old for that, or was taken back before."""
@@ -167,6 +184,12 @@ class Adviser:
             self._profile = self._profile.without(self._profile.last_pick())
 
     def _sampler(self, model: Model, question: Question) -> Sampler:
+        """The sampler of a question; the latest one is kept, as a round follows its answer."""
+        if self._latest is None or self._latest[0] is not model or self._latest[1] is not question:
+            self._latest = model, question, self._new_sampler(model, question)
+        return self._latest[2]
+
+    def _new_sampler(self, model: Model, question: Question) -> Sampler:
         if self._latent is not None and isinstance(model, ReadoutModel):
             return ReadoutSampler(model, self._latent, question)
         return FreeSampler(model, question)
@@ -176,6 +199,12 @@ class Adviser:
             self._profile = self._store.pick(self._profile, z, prior)
         else:
             self._profile = self._profile.picked(z, prior)
+
+
+def _evenly(examples: Sequence[Example], most: int) -> list[Example]:
+    """At most so many of the examples, the first and the last among them."""
+    places = np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int)
+    return [examples[place] for place in places]
 
 
 def space_of(model: Model, latent: Latent | None) -> LatentSpace:
@@ -204,11 +233,15 @@ def narrowed(mixture: Mixture, around: np.ndarray, recipe: Recipe) -> Mixture:
     return Mixture(np.ones(1), around.mean(axis=0)[None], variance[None])
 
 
-def _contradicted(logits: Tensor, clicks: Sequence[Click]) -> int:
-    """How many clicks lie on the wrong side of a mask, logits (H, W)."""
-    rows, columns = logits.shape
-    at = [logits[min(max(round(click.y), 0), rows - 1), min(max(round(click.x), 0), columns - 1)] for click in clicks]
-    return sum(bool(value > 0) != click.positive for value, click in zip(at, clicks))
+def _contradictions(logits: Tensor, question: Question) -> np.ndarray:
+    """How many clicks of a question lie on the wrong side of each mask (N,), logits (N, m, m)."""
+    embedding, clicks = question.embedding, question.prompts.clicks
+    side = logits.shape[-1]
+    rows, columns = _free_of_padding(embedding, side)
+    x, y = (np.array([getattr(click, name) for click in clicks]) + 0.5 for name in ("x", "y"))
+    x, y = (values * by * side / embedding.input_side for values, by in zip((x, y), embedding.scale))
+    at = logits[:, np.clip(y.astype(int), 0, rows - 1), np.clip(x.astype(int), 0, columns - 1)].numpy()
+    return np.asarray(((at > 0) != [click.positive for click in clicks]).sum(axis=1))
 
 
 def _free_of_padding(embedding: Embedding, side: int) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.special import expit
 
 from AdaptCore.predict.plane import binarize
@@ -119,16 +121,9 @@ def _block_means(maps: np.ndarray, where: np.ndarray, side: int) -> np.ndarray:
     """Means (n, F) of maps (n, h, w) over at most side x side blocks of the box around a mask (h, w), not empty."""
     rows, columns = np.nonzero(where)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    box = maps[:, top:bottom, left:right]
-    down, across = (_blocks(length, side) for length in box.shape[1:])
-    return np.asarray((down @ box @ across.T).reshape(len(maps), -1))
-
-
-def _blocks(length: int, side: int) -> np.ndarray:
-    """Weights float32 (b, length) of means over b <= side runs of about one length."""
-    run = np.arange(length) * min(side, length) // length
-    inside = run == np.unique(run)[:, None]
-    return np.asarray(inside / inside.sum(axis=1, keepdims=True), dtype=np.float32)
+    box = torch.from_numpy(np.ascontiguousarray(maps[:, top:bottom, left:right]))
+    blocks = F.adaptive_avg_pool2d(box, (min(side, box.shape[1]), min(side, box.shape[2])))
+    return np.asarray(blocks.flatten(1).numpy())
 
 
 def _candidate(samples: Samples, masks: np.ndarray, recommended: np.ndarray, members: np.ndarray) -> Candidate:

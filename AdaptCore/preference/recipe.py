@@ -15,10 +15,12 @@ class Recipe:
         habit: standard deviation of how much of a component's mean a mask gets, 1 in the mean (ours).
         candidates: most masks to pick from (SPA: K = 4).
         narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
+        agreeing: drawn masks that contradict a click are left out where at least so many do not (ours).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
         grid_side: the maps are clustered at this many block means a side, over the box where the masks differ (ours).
         starts: k-means begins so many times and the tightest clusters count (ours).
         iterations: most steps of k-means each time (ours).
+        later: at most so many questions after the first are fitted to an accepted mask (ours).
         weights_strength: the prior's weights count as much as so many picks (ours).
         means_strength: so does the prior's mean of each component, against picks of that component (ours).
         variances_strength: so does its variance (ours).
@@ -31,10 +33,12 @@ class Recipe:
     habit: float = 0.3
     candidates: int = 4
     narrowing: float = 0.6
+    agreeing: int = 8
     distinct: float = 0.02
     grid_side: int = 32
     starts: int = 4
     iterations: int = 20
+    later: int = 4
     weights_strength: float = 10.0
     means_strength: float = 1.0
     variances_strength: float = 4.0

@@ -22,6 +22,9 @@ NEWTON_STEPS = 12
 LEAST_STEP = 0.05
 LEAST_GAIN = 1e-5
 
+LEAST_SCALE = 0.2
+"""A readout with a smaller share of the plain one is another one, and stays as it is."""
+
 
 class Sampler(Protocol):
     """Answers one question for any z.
@@ -62,7 +65,8 @@ class ReadoutSampler:
         seen = canvas.features[:, inside]
         plain = canvas.vector[:-1] @ seen + canvas.vector[-1]
         known = self._basis[:-1].T @ seen + self._basis[-1][:, None]
-        return newton(known, plain, wanted).double().cpu().numpy()
+        own = torch.linalg.pinv(self._basis) @ canvas.vector
+        return balanced(newton(known, plain, wanted), own).double().cpu().numpy()
 
 
 def newton(known: Tensor, plain: Tensor, wanted: Tensor) -> Tensor:
@@ -91,6 +95,20 @@ def newton(known: Tensor, plain: Tensor, wanted: Tensor) -> Tensor:
             break
         z, best = z - step * direction, after
     return z
+
+
+def balanced(z: Tensor, own: Tensor) -> Tensor:
+    """The z (D,) that gives the same mask, but is as sure of it as the plain answer (ours).
+
+    A readout times any positive number has the same mask. Of these the one is taken whose projection on the plain
+    readout is the plain readout, so a mask that the plain answer gives has z = 0 however sure the fit was. That is so
+    where z can move the readout anywhere, as in the shipped latent space.
+
+    Args:
+        own: (D,), the plain readout in the coordinates of z.
+    """
+    scale = (own @ (own + z)) / (own @ own)
+    return z if scale < LEAST_SCALE else (own + z) / scale - own
 
 
 OFFSET_UNIT, THRESHOLD_UNIT = 0.07, 1.5

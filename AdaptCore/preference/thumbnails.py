@@ -7,6 +7,7 @@ the recommended mask has a white outline.
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from AdaptCore.predict.plane import binarize
 from AdaptCore.preference.candidates import Proposal
@@ -74,14 +75,14 @@ def _resampled(array: np.ndarray, frame: tuple[float, float, float, float], side
     row, column, rows, columns = frame
     height, width = array.shape
     down, across = _tents(row, rows, height, side), _tents(column, columns, width, side)
-    return np.asarray(down @ array.astype(np.float32, copy=False) @ across.T)
+    return np.asarray((down @ torch.from_numpy(array.astype(np.float32, copy=False)) @ across.T).numpy())
 
 
-def _tents(centre: float, size: float, length: int, side: int) -> np.ndarray:
+def _tents(centre: float, size: float, length: int, side: int) -> torch.Tensor:
     """Weights float32 (side, length) of linear interpolation along one axis of an array."""
     places = (centre + size * ((np.arange(side) + 0.5) / side - 0.5)) * length - 0.5
     apart = places.clip(0, length - 1)[:, None] - np.arange(length)
-    return np.asarray(np.maximum(1 - abs(apart), 0), dtype=np.float32)
+    return torch.from_numpy(np.maximum(1 - abs(apart), 0).astype(np.float32))
 
 
 def _eroded(mask: np.ndarray) -> np.ndarray:

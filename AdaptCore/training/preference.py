@@ -14,7 +14,7 @@ from AdaptCore.predict.masks import depth
 from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.predict.zoom import CropWindow
 from AdaptCore.preference.latent import COMPONENTS, HALF, Latent, gated
-from AdaptCore.preference.samplers import newton
+from AdaptCore.preference.samplers import balanced, newton
 from AdaptCore.training.raters import random_style
 from AdaptCore.training.synthetic import SceneGenerator, TextureBank
 
@@ -47,9 +47,13 @@ class LatentTraining:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One question on the pixels of the image proper: features C x P, logits P, masks R x P of all raters."""
+    """One question on the pixels of the image proper: features C x P, logits P, masks R x P of all raters.
+
+    `vector` (C + 1) is the plain readout.
+    """
 
     features: Tensor
+    vector: Tensor
     plain: Tensor
     masks: Tensor
     token: Tensor
@@ -109,7 +113,7 @@ def _questions(model: ReadoutModel, image: np.ndarray, masks: Sequence[np.ndarra
         if len(drawn):
             features = canvas.features[:, inside]
             plain = canvas.vector[:-1] @ features + canvas.vector[-1]
-            yield Asked(features.half(), plain, drawn, canvas.token, question.is_opening)
+            yield Asked(features.half(), canvas.vector, plain, drawn, canvas.token, question.is_opening)
 
 
 def _seen(mask: np.ndarray, window: CropWindow | None) -> np.ndarray:
@@ -131,8 +135,9 @@ def fitted(asked: Sequence[Asked], basis: Tensor) -> tuple[Tensor, Tensor, Tenso
     tokens, opening, z = [], [], []
     for one in asked:
         known = basis.T @ _with_constant(one.features.float())
+        own = torch.linalg.solve(basis, one.vector)
         for mask in one.masks:
-            z.append(newton(known, one.plain, mask.float()))
+            z.append(balanced(newton(known, one.plain, mask.float()), own))
             tokens.append(one.token)
             opening.append(one.opening)
     return torch.stack(tokens), torch.tensor(opening), torch.stack(z)
@@ -150,7 +155,7 @@ def _with_constant(features: Tensor) -> Tensor:
 def fit_mixture(tokens: Tensor, opening: Tensor, z: Tensor, config: LatentTraining) -> tuple[Tensor, Tensor, Tensor]:
     """Gate, means and variances of the greatest likelihood; each half's first component stays around z = 0."""
     generator = torch.Generator().manual_seed(config.seed)
-    own = torch.stack([(z[opening] ** 2).mean(0), (z[~opening] ** 2).mean(0)])
+    own = torch.stack([z[opening].var(0), z[~opening].var(0)])
     gate = torch.zeros(COMPONENTS, tokens.shape[1] + 1, requires_grad=True)
     begin = torch.cat([_drawn(z[opening], generator), _drawn(z[~opening], generator)])
     moving = begin.clone().requires_grad_()

@@ -156,6 +156,30 @@ def test_an_answer_that_contradicts_the_clicks_is_not_preferred(a_model: Compact
     assert Adviser(profile.picked(z), lowering).preferred(a_model, session.question) is None
 
 
+def test_masks_that_contradict_a_click_are_not_offered_where_others_do_not(
+    a_model: CompactModel, latent: Latent
+) -> None:
+    shown = an_adviser(a_model, latent).ask(a_session(a_model))
+    across = 20.5 / 56 * shown.samples.logits.shape[2]
+    at_click = shown.samples.logits[:, int(across), int(across)]
+    assert DEFAULT.agreeing <= len(at_click) < DEFAULT.samples and (at_click > 0).all()
+    assert len(shown.samples.z) == len(at_click)
+    every = Profile.fresh("Anna", "cup", space_of(a_model, latent), replace(DEFAULT, agreeing=DEFAULT.samples + 1))
+    assert Adviser(every, latent).ask(a_session(a_model)).samples.count == DEFAULT.samples
+
+
+def test_an_accepted_mask_is_one_pick_of_its_opening_and_one_of_all_later_questions(
+    a_model: CompactModel, latent: Latent
+) -> None:
+    adviser, session = an_adviser(a_model, latent), a_session(a_model, clicks=8)
+    examples = session.examples(np.pad(np.ones((20, 20), bool), ((5, 15), (8, 28))))
+    assert len(examples) == 8
+    assert len(adviser.learn(a_model, examples)) == 2 == adviser.profile.picks
+    opening, later = adviser.profile.recent
+    assert opening.statistics.counts[:HALF].sum() == pytest.approx(1) == later.statistics.counts[HALF:].sum()
+    assert len(adviser.learn(a_model, examples[:1])) == 1
+
+
 def test_masks_of_a_round_vary_along_few_axes() -> None:
     mean = np.zeros((1, 20))
     mean[0, 3] = 2.0

@@ -10,7 +10,7 @@ from torch import Tensor
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question, ReadoutModel
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.preference.latent import COMPONENTS, Latent
-from AdaptCore.preference.samplers import RIDGE, FreeSampler, ReadoutSampler, newton
+from AdaptCore.preference.samplers import RIDGE, FreeSampler, ReadoutSampler, balanced, newton
 from AdaptCore.prompts import Box, Click, Prompts
 from Testing.tiny_model import tiny_model
 
@@ -70,6 +70,16 @@ def test_no_z_is_the_plain_answer_and_z_moves_along_the_basis() -> None:
     logits = sampler.logits(z)
     assert torch.allclose(logits[0], canvas.logits(canvas.vector[None])[0], atol=1e-5)
     assert torch.allclose(logits[1], canvas.logits((canvas.vector + 2 * latent.basis[:, 3])[None])[0], atol=1e-4)
+
+
+def test_a_mask_is_fitted_as_sure_as_the_plain_answer_is() -> None:
+    own = torch.tensor([2.0, 0.0, 1.0])
+    assert torch.allclose(balanced(0.7 * own, own), torch.zeros(3), atol=1e-6), "surer, but the same mask"
+    z = torch.tensor([1.0, 0.5, -3.0])
+    even, features = balanced(z, own), torch.randn(3, 200, generator=torch.Generator().manual_seed(0))
+    assert torch.equal((own + z) @ features > 0, (own + even) @ features > 0)
+    assert float(own @ even) == pytest.approx(0.0, abs=1e-5)
+    assert torch.equal(balanced(-2 * own, own), -2 * own), "the opposite of the answer is no surer answer"
 
 
 def test_a_fitted_z_finds_the_mask_back() -> None:
