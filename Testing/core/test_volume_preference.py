@@ -33,6 +33,7 @@ class LeftHalf:
     def __init__(self) -> None:
         self.told: list[tuple[Model, list[Example]]] = []
         self.forgotten: list[Sequence[str]] = []
+        self.recalled: list[Sequence[str]] = []
 
     def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
         height, width = question.embedding.plane_shape
@@ -44,6 +45,10 @@ class LeftHalf:
 
     def forget(self, names: Sequence[str]) -> bool:
         self.forgotten.append(names)
+        return True
+
+    def recall(self, names: Sequence[str]) -> bool:
+        self.recalled.append(names)
         return True
 
 
@@ -172,6 +177,57 @@ def test_the_profile_is_as_it_was_after_undo(an_adviser: Adviser) -> None:
         session.undo()
     assert an_adviser.profile.picks == 1
     np.testing.assert_array_equal(an_adviser.profile.belief.mixture.means, before.means)
+
+
+def test_redo_brings_back_what_undo_took(a_preference: LeftHalf) -> None:
+    with a_session(ToyModel(), a_preference) as session:
+        session.accept(a_slice(1), the_object())
+        session.accept(a_slice(2), the_object(), teach=False)
+        for _ in range(2):
+            session.undo()
+        session.redo()
+        session.redo()
+    assert a_preference.recalled == [("lesson 1",)]
+
+
+def test_the_profile_is_as_it_was_after_redo(an_adviser: Adviser) -> None:
+    with a_session(ToyModel(), an_adviser) as session:
+        for x in (23, 28):
+            session.plane(a_slice(2)).click(x, 23)
+        session.accept(a_slice(2), a_square(20, 28))
+        after = an_adviser.profile
+        session.undo()
+        session.redo()
+        assert an_adviser.profile.picks == 2
+        np.testing.assert_array_equal(an_adviser.profile.belief.mixture.means, after.belief.mixture.means)
+        session.undo()
+    assert an_adviser.profile.picks == 0
+
+
+def test_redo_adds_to_what_another_program_has_stored(tmp_path: Path) -> None:
+    store, space = ProfileStore(tmp_path), space_of(ToyModel(), None)
+    adviser = Adviser(store.load("Anna", "ball", space), None, store)
+    with a_session(ToyModel(), adviser) as session:
+        session.accept(a_slice(1), the_object())
+        own = adviser.profile.last_pick()
+        session.undo()
+        other = store.pick(store.load("Anna", "ball", space), np.ones((1, 4)))
+        session.redo()
+    stored = store.load("Anna", "ball", space)
+    assert [pick.name for pick in stored.recent] == [other.last_pick(), own] and stored.picks == 2
+
+
+def test_redo_brings_no_lesson_twice_where_undo_could_not_take_it(an_adviser: Adviser) -> None:
+    with a_session(ToyModel(), an_adviser) as session:
+        for index in range(4):
+            for x in (23, 28):
+                session.plane(a_slice(index)).click(x, 23)
+            session.accept(a_slice(index), the_object())
+        for _ in range(4):
+            session.undo()
+        for _ in range(4):
+            session.redo()
+    assert an_adviser.profile.picks == 8
 
 
 def test_a_pick_after_the_accepted_plane_stays(an_adviser: Adviser) -> None:
