@@ -12,11 +12,14 @@ import torch
 from AdaptCore.adapt.learner import Learner
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.models.base import Model, Question
+from AdaptCore.models.registry import load_model
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.intensity import Window
 from AdaptCore.predict.learning import Example, Learning
+from AdaptCore.predict.masks import dice
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.preference.adviser import Adviser, space_of
+from AdaptCore.preference.latent import latent_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
 from Testing.learning_toy import LearningToy, a_cone
@@ -74,6 +77,13 @@ def a_square(low: int, high: int) -> np.ndarray:
     return mask
 
 
+def a_nested_volume() -> np.ndarray:
+    """A bright core in a grey body, the same in every slice, with a little noise."""
+    away = np.hypot(*(np.mgrid[:96, :96] - 48))
+    slices = np.repeat((0.2 + 0.3 * (away < 26) + 0.4 * (away < 14))[..., None], DEPTH, axis=2)
+    return (slices + np.random.default_rng(0).normal(0, 0.02, slices.shape)).astype(np.float32)
+
+
 @pytest.fixture
 def a_preference() -> LeftHalf:
     return LeftHalf()
@@ -101,6 +111,37 @@ def test_the_preference_stays_when_the_window_changes(a_preference: LeftHalf) ->
         session.set_window(Window(0, 2))
         mask = session.plane(a_slice(1)).click(21, 23).mask
     assert mask[:, :18].all() and not mask[:, 30:].any()
+
+
+# Picks
+
+
+@pytest.mark.parametrize("candidate", [0, -1])
+@pytest.mark.parametrize("volume", [a_nested_volume(), np.repeat(a_cone(SIDE, 12)[..., None], DEPTH, axis=2)])
+def test_a_pick_carries_over_to_the_propagated_planes(volume: np.ndarray, candidate: int) -> None:
+    model = load_model()
+    latent = latent_of(model.digest)
+    start, middle = axis_plane(volume.shape, 2, 2), volume.shape[0] // 2
+    maps = []
+    for picks in (False, True):
+        adviser = Adviser(Profile.fresh("Anna", "ball", space_of(model, latent)), latent)
+        with VolumeSession(model, volume, window=Window(0, 1), precompute=0, preference=adviser) as session:
+            plane = session.plane(start)
+            plane.click(middle, middle)
+            if picks:
+                shown = adviser.ask(plane)
+                picked = shown.proposal.candidates[candidate]
+                plane.choose(shown.logits(picked))
+                adviser.picked(shown, picked)
+            session.accept(start)
+            session.propagate(2, 2, extent=(1, 3))
+            maps.append(session.labelmap > 0)
+    without, after = maps
+    assert dice(without[:, :, 2], after[:, :, 2]) < 0.9
+    for index in (1, 3):
+        assert dice(after[:, :, 2], after[:, :, index]) > 0.95
+        areas = without[:, :, index].sum(), after[:, :, index].sum()
+        assert areas[1] < 0.9 * areas[0] if candidate == 0 else areas[1] > 1.1 * areas[0]
 
 
 # Lessons
