@@ -1,15 +1,19 @@
-"""Options of `adaptseg segment` that let a user's preference answer and learn, and that ask for candidates."""
+"""Options of `adaptseg segment` that let a user's preference answer and learn, and that ask for and pick candidates."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from AdaptCore.commands.picking import Rounds
     from AdaptCore.models.base import Model
+    from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.preference.adviser import Adviser
+    from AdaptCore.preference.latent import Latent
 
 OTHERWISE = "default"
 """Task of a profile where none is named."""
@@ -27,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="write other masks that may be wanted of each plane with prompts, and contact sheets; made where missing",
+    )
+    group.add_argument(
+        "--pick",
+        action="append",
+        default=[],
+        metavar="C,N",
+        help="take candidate C of plane N, by the number that --candidates gives it; N may be left out where one plane "
+        "has prompts; once more for one of the candidates after that pick; with --user NAME --learn it teaches too",
     )
 
 
@@ -59,7 +71,7 @@ def begin(arguments: argparse.Namespace, model: Model) -> Advice:
     Raises:
         ProfileError: the profile is of another model, or its file cannot be used.
     """
-    if arguments.user is None and arguments.candidates is None:
+    if arguments.user is None and arguments.candidates is None and not arguments.pick:
         return Advice()
     from AdaptCore.preference.adviser import Adviser, space_of
     from AdaptCore.preference.latent import latent_of
@@ -69,11 +81,11 @@ def begin(arguments: argparse.Namespace, model: Model) -> Advice:
     latent, task = latent_of(model.digest), task_of(arguments)
     space = space_of(model, latent)
     if arguments.user is None:
-        return Advice(Adviser(Profile.fresh("", task, space), latent))
+        return Advice(Adviser(Profile.fresh("", task, space), latent), latent)
     store = ProfileStore()
     adviser = Adviser(store.load(arguments.user, task, space), latent, store)
     path = store.path(arguments.user, task)
-    return Advice(adviser, adviser, path, arguments.learn)
+    return Advice(adviser, latent, adviser, path, arguments.learn)
 
 
 def task_of(arguments: argparse.Namespace) -> str:
@@ -86,13 +98,15 @@ class Advice:
     """A user's preference in use by one command.
 
     Attributes:
-        adviser: knows candidates; None without --user and --candidates.
+        adviser: knows candidates; None without --user, --candidates and --pick.
+        latent: the adviser's.
         preference: the adviser where it is to answer; None without --user.
         path: of the profile.
-        learns: whether the accepted planes teach it.
+        learns: whether the accepted planes and picks teach it.
     """
 
     adviser: Adviser | None = None
+    latent: Latent | None = None
     preference: Adviser | None = None
     path: Path | None = None
     learns: bool = False
@@ -101,6 +115,27 @@ class Advice:
     def label(self) -> str:
         """For people, behind the name of the model."""
         return f", user {self.preference.profile.user}" if self.preference else ""
+
+    def picked(self, plane: PlaneSession, index: int, numbers: Sequence[int]) -> Rounds:
+        """Make candidates a plane's answer, one of each round; the profile learns them once all are found.
+
+        Args:
+            index: of the plane, for messages.
+            numbers: of the candidates, from 1.
+
+        Raises:
+            PromptError: a round has fewer candidates; no pick of this plane is learnt.
+        """
+        from AdaptCore.commands.picking import Rounds
+        from AdaptCore.preference.adviser import Adviser
+
+        assert self.adviser is not None
+        rounds = Rounds(plane, index, Adviser(self.adviser.profile, self.latent))
+        for number in numbers:
+            rounds.pick(number)
+        for shown, candidate in rounds.picked if self.learns else ():
+            self.adviser.picked(shown, candidate)
+        return rounds
 
     def told(self) -> list[str]:
         """A line about the profile; none without --user."""

@@ -13,10 +13,10 @@ from AdaptCore.errors import OutputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from AdaptCore.commands.picking import Rounds
     from AdaptCore.io import Volume
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.volume import VolumeSession
-    from AdaptCore.preference.adviser import Adviser
     from AdaptCore.preference.candidates import Proposal
 
 SHEET = "contact-sheet.png"
@@ -89,7 +89,7 @@ class CandidateFolder:
 
         prepare_folder(self.folder, [path.name for path in self.paths(indices)])
 
-    def note(self, adviser: Adviser, session: VolumeSession, geometry: PlaneGeometry) -> None:
+    def note(self, rounds: Rounds, session: VolumeSession, geometry: PlaneGeometry) -> None:
         """Keep what else may be wanted of a plane that has an answer; its answer and the profile stay as they are."""
         from AdaptCore.predict.geometry import extract
         from AdaptCore.predict.intensity import apply_window
@@ -97,7 +97,7 @@ class CandidateFolder:
         plane = session.plane(geometry)
         if plane.prediction is None:
             return
-        shown, recommended = adviser.ask(plane), plane.prediction.mask
+        shown, recommended = rounds.ask(), plane.prediction.mask
         image = apply_window(extract(self.volume.array, geometry), session.window)
         if plane.window:
             image = image[plane.window.slices]

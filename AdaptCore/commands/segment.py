@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +46,8 @@ NEGATIVE_NUMBERS = re.compile(r"^-\d[\d.,+-]*$")
 Progress = Callable[[int, int], None]
 """Called with (planes done, planes there can be at most)."""
 
-Look = Callable[["VolumeSession", "PlaneGeometry"], None]
-"""Called with a plane that has an answer, before that is accepted."""
+Look = Callable[["VolumeSession", int], None]
+"""Called with the index of a plane that has an answer, before that is accepted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
     from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
     from AdaptCore.io import check_contrast, check_output, mask_suffix, read_volume, write_mask
     from AdaptCore.models.registry import load_model
+    from AdaptCore.predict.geometry import axis_plane
 
     teaching.check_arguments(arguments)
     advising.check_arguments(arguments)
@@ -136,7 +136,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_contrast(volume, str(arguments.volume))
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
-    prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis)
+    prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis, arguments.pick)
     folder = None
     if arguments.candidates:
         folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
@@ -154,6 +154,12 @@ def run(arguments: argparse.Namespace) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
+        def look(session: VolumeSession, index: int) -> None:
+            geometry = axis_plane(session.shape, axis, index)
+            rounds = advice.picked(session.plane(geometry), index, prompts[index].picks)
+            if folder:
+                folder.note(rounds, session, geometry)
+
         result = segment(
             use.model,
             volume,
@@ -165,7 +171,7 @@ def run(arguments: argparse.Namespace) -> None:
             learner=use.learner,
             preference=advice.preference,
             teach=arguments.learn,
-            look=partial(folder.note, advice.adviser) if folder and advice.adviser else None,
+            look=look if advice.adviser else None,
         )
     write_mask(result.mask, volume.geometry, arguments.out)
     if arguments.report:
@@ -230,7 +236,7 @@ def segment(
             geometry = axis_plane(session.shape, axis, index)
             confidences[index] = _predict_plane(session, geometry, prompts[index])
             if look:
-                look(session, geometry)
+                look(session, index)
             session.accept(geometry, teach=teach)
             if learner:
                 learner.wait()
@@ -289,11 +295,13 @@ def make_report(
     scene = Scene(volume.array, volume.geometry, result.window, result.mask, clicks)
     size, spacing = volume.geometry.size, volume.geometry.spacing
     boxes = sum(plane.box is not None for plane in prompts.values())
+    picks = sum(len(plane.picks) for plane in prompts.values())
+    picked = f", {_counted(picks, 'pick')}" if picks else ""
     facts = [
         ("Image", f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.3g}' for s in spacing)} mm"),
         ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
         ("Model", model_name),
-        ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}"),
+        ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}{picked}"),
         ("Mask", describe(result.mask, volume.geometry)),
     ]
     if result.carried is not None:

@@ -1,9 +1,9 @@
-"""Prompts as typed on the command line: clicks, boxes and windows are read, checked and sorted by plane."""
+"""Prompts as typed on the command line: clicks, boxes, picks and windows are read, checked and sorted by plane."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class PlanePrompts:
-    """What the user says about one plane, in its pixels (x, y)."""
+    """What the user says about one plane, in its pixels (x, y), and the candidates picked after that.
+
+    Attributes:
+        picks: number of a candidate for each round, from 1.
+    """
 
     positive: list[tuple[int, int]] = field(default_factory=list)
     negative: list[tuple[int, int]] = field(default_factory=list)
     box: Box | None = None
+    picks: list[int] = field(default_factory=list)
 
 
 def choose_axis(geometry: Geometry, wanted: int | None) -> int:
@@ -42,9 +47,13 @@ def choose_axis(geometry: Geometry, wanted: int | None) -> int:
 
 
 def collect_prompts(
-    clicks: Sequence[str], boxes: Sequence[str], size: tuple[int, int, int], axis: int
+    clicks: Sequence[str],
+    boxes: Sequence[str],
+    size: tuple[int, int, int],
+    axis: int,
+    picks: Sequence[str] = (),
 ) -> dict[int, PlanePrompts]:
-    """Read clicks and boxes as typed and sort them by plane across `axis`.
+    """Read clicks, boxes and picks as typed and sort them by plane across `axis`.
 
     Raises:
         PromptError: one cannot be read or lies outside, a box has no size, or a plane has nothing positive.
@@ -69,6 +78,9 @@ def collect_prompts(
                 f"plane {index} of axis {axis} has only clicks on the background: "
                 "at least one click on the object or a box is wanted"
             )
+    for text in picks:
+        number, index = parse_pick(text, planes)
+        planes[index].picks.append(number)
     return planes
 
 
@@ -118,6 +130,32 @@ def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, in
         )
     a0, b0, a1, b1 = astuple(Box(*corners))
     return Box(a0 - 0.5, b0 - 0.5, a1 + 0.5, b1 + 0.5), index
+
+
+def parse_pick(text: str, planes: Collection[int]) -> tuple[int, int]:
+    """Read `C,N`: candidate C, from 1, of plane N; N may be left out where one plane has prompts.
+
+    Args:
+        planes: indices of those with prompts.
+
+    Raises:
+        PromptError: it cannot be read, there can be no such candidate, or the plane has no prompts.
+    """
+    from AdaptCore.preference.recipe import DEFAULT
+
+    numbers = _whole_numbers([part.strip() for part in text.split(",")])
+    if numbers is not None and len(numbers) == 1 and len(planes) == 1:
+        numbers.extend(planes)
+    if numbers is None or len(numbers) != 2:
+        wanted = "C or C,N" if len(planes) == 1 else "C,N"
+        raise PromptError(f"--pick {text}: {wanted} in whole numbers is wanted")
+    number, index = numbers
+    if not 1 <= number <= DEFAULT.candidates:
+        raise PromptError(f"--pick {text}: candidate {number}; one from 1 to {DEFAULT.candidates} is wanted")
+    if index not in planes:
+        known = ", ".join(map(str, sorted(planes)))
+        raise PromptError(f"--pick {text}: plane {index} has no click and no box; one that has is wanted: {known}")
+    return number, index
 
 
 def parse_window(text: str | None) -> Window | None:

@@ -84,3 +84,7 @@ class Preference(Protocol):
     def forget(self, names: Sequence[str]) -> bool:
         """Take back what an accepted mask has taught, and nothing else; False where that is not possible any more."""
         ...
+
+    def recall(self, names: Sequence[str]) -> bool:
+        """Learn again what `forget` took back by these names; False where it did not."""
+        ...

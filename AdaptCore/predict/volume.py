@@ -283,13 +283,15 @@ class VolumeSession:
                 self._preference.forget(change.names)
 
     def redo(self) -> None:
-        """Apply again what was taken back last, but for what a preference had learnt. Does nothing at the end."""
+        """Apply again what was taken back last, with what it had taught. Does nothing at the end."""
         if self.can_redo:
             change = self._changes[self._position]
             self._restore(change, 1)
             self._position += 1
             if self._learner and change.ticket is not None:
                 self._learner.recall(change.ticket)
+            if self._preference and change.names:
+                self._preference.recall(change.names)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until the background work is done; False if `timeout` seconds passed before."""

@@ -17,7 +17,7 @@ from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
-from AdaptCore.preference.profile import LatentSpace, Profile
+from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.preference.recipe import Recipe
 from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler, Sampler, free_prior
@@ -69,6 +69,7 @@ class Adviser:
         self._store = store
         self._seed = seed
         self._latest: tuple[Model, Question, Sampler] | None = None
+        self._forgotten: dict[str, Pick] = {}
 
     @property
     def profile(self) -> Profile:
@@ -163,14 +164,24 @@ class Adviser:
         if len(picks) < len(names):
             return False
         for pick in picks:
-            if self._store is None:
-                self._profile = self._profile.without(pick.name)
-                continue
             try:
-                self._profile = self._store.undo(replace(self._profile, recent=(pick,)))
+                self._profile = (
+                    self._store.undo(replace(self._profile, recent=(pick,)))
+                    if self._store
+                    else self._profile.without(pick.name)
+                )
             except ProfileError:
                 return False
+            self._forgotten[pick.name] = pick
         return True
+
+    def recall(self, names: Sequence[str]) -> bool:
+        """Learn again, just as they were, the picks that `forget` took back by these names; False if some were not."""
+        picks = [self._forgotten[name] for name in names if name in self._forgotten]
+        for pick in picks:
+            self._profile = self._store.redo(self._profile, pick) if self._store else self._profile.joined(pick)
+            del self._forgotten[pick.name]
+        return len(picks) == len(names)
 
     def undo(self) -> None:
         """Take back what was learnt last.

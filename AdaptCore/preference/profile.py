@@ -82,7 +82,11 @@ class Profile:
         Raises:
             ValueError: as `Belief.expected`.
         """
-        recent = (*self.recent, Pick(self.belief.expected(z, None if prior is None else self.belief.on(prior))))
+        return self.joined(Pick(self.belief.expected(z, None if prior is None else self.belief.on(prior))))
+
+    def joined(self, pick: Pick) -> Profile:
+        """The profile with one more pick as its latest, a new one or one that was taken back."""
+        recent = (*self.recent, pick)
         settled = self.settled
         if len(recent) > self.recipe.undoable:
             settled = self._settled_belief.joined(recent[0].statistics).statistics

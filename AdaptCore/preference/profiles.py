@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, ProfileError
 from AdaptCore.locks import Check, locked
 from AdaptCore.preference.mixture import Mixture
-from AdaptCore.preference.profile import LatentSpace, Profile
+from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.profile_file import read_profile, write_profile
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 from AdaptCore.resources import user_folder
@@ -104,15 +105,7 @@ class ProfileStore:
             ValueError: z of another shape, none of them, or values that are not finite.
             OutputError: the system could not write; nothing has changed.
         """
-        path = self.path(profile.user, profile.task)
-        prepare_folder(self.folder, (path.name,))
-
-        def write(check: Check) -> Profile:
-            after = self._stored(profile).picked(z, prior)
-            write_profile(path, after, check)
-            return after
-
-        return locked(write, path)
+        return self._follow(profile, lambda stored: stored.picked(z, prior))
 
     def undo(self, profile: Profile) -> Profile:
         """Take back the latest pick of `profile`, and none that other programs have added since.
@@ -133,6 +126,10 @@ class ProfileStore:
             return after
 
         return locked(write, path)
+
+    def redo(self, profile: Profile, pick: Pick) -> Profile:
+        """Add a pick that was taken back to what is stored; all else as `pick`."""
+        return self._follow(profile, lambda stored: stored.joined(pick))
 
     def reset(self, user: str, task: str) -> Path:
         """Begin a profile anew: its file is kept aside and can be imported again.
@@ -189,6 +186,18 @@ class ProfileStore:
 
         locked(write, target)
         return self._info(target)
+
+    def _follow(self, profile: Profile, step: Callable[[Profile], Profile]) -> Profile:
+        """Write what follows the stored profile."""
+        path = self.path(profile.user, profile.task)
+        prepare_folder(self.folder, (path.name,))
+
+        def write(check: Check) -> Profile:
+            after = step(self._stored(profile))
+            write_profile(path, after, check)
+            return after
+
+        return locked(write, path)
 
     def _existing(self, user: str, task: str) -> Path:
         path = self.path(user, task)

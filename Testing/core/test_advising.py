@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from AdaptCore.evaluate.contact_sheet import area_change
 from AdaptCore.io import read_volume
 from AdaptCore.models.base import Model
 from AdaptCore.models.compact import CompactModel
-from AdaptCore.preference.adviser import space_of
+from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.preference.adviser import Adviser, Round, space_of
 from AdaptCore.preference.latent import COMPONENTS, Latent
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
@@ -343,3 +345,114 @@ def test_a_file_is_no_folder_for_candidates(a_volume: Path, tmp_path: Path, caps
     error = capsys.readouterr().err
     assert "the folder cannot be made" in error and error.count("\n") == 1
     assert (tmp_path / "c").read_text() == "old" and not (tmp_path / "mask.nrrd").exists()
+
+
+# --pick
+
+
+def candidate_of(folder: Path, number: int, index: int = 3) -> np.ndarray:
+    return mask_of(folder / f"K{index}-candidate-{number}.nrrd")
+
+
+def test_a_picked_candidate_is_the_answer_and_is_learnt(
+    a_store: ProfileStore, a_volume: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anna, space = ("--click", CENTRE, "--user", "Anna"), space_of(ToyModel(), None)
+    assert run(a_volume, *anna, "--candidates", tmp_path / "c", out="plain.nrrd") == 0
+    assert run(a_volume, *anna, "--learn", "--pick", "2", out="picked.nrrd") == 0
+    np.testing.assert_array_equal(mask_of(tmp_path / "picked.nrrd"), candidate_of(tmp_path / "c", 2))
+    assert (mask_of(tmp_path / "picked.nrrd") != mask_of(tmp_path / "plain.nrrd")).any()
+    profile = a_store.load("Anna", "default", space)
+    assert profile.picks == 2, "the pick, and the accepted mask"
+    assert "it holds 2 picks" in capsys.readouterr().out
+    fresh = Profile.fresh("Anna", "default", space)
+    for left in (1, 0):
+        assert cli.main(["profiles", "undo", "Anna", "default"]) == 0
+        assert a_store.load("Anna", "default", space).picks == left
+    undone = a_store.load("Anna", "default", space).belief.mixture
+    np.testing.assert_array_equal(undone.means, fresh.belief.mixture.means)
+
+
+@pytest.mark.parametrize("words", [(), ("--user", "Anna"), ("--user", "Anna", "--learn")])
+def test_each_pick_is_of_the_round_after_the_one_before(a_volume: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    first = ("--click", CENTRE, "--pick", "1")
+    assert run(a_volume, *first, "--candidates", tmp_path / "second", out="once.nrrd") == 0
+    assert run(a_volume, *first, "--pick", "2", *words, out="picked.nrrd") == 0
+    np.testing.assert_array_equal(mask_of(tmp_path / "picked.nrrd"), candidate_of(tmp_path / "second", 2))
+    run(a_volume, "--click", CENTRE, "--candidates", tmp_path / "first")
+    np.testing.assert_array_equal(mask_of(tmp_path / "once.nrrd"), candidate_of(tmp_path / "first", 1))
+
+
+def test_without_learn_a_pick_is_not_kept(a_store: ProfileStore, a_volume: Path) -> None:
+    assert run(a_volume, "--click", CENTRE, "--user", "Anna", "--pick", "1") == 0
+    assert a_store.profiles() == ()
+
+
+def test_picks_go_to_their_planes(a_volume: Path, tmp_path: Path) -> None:
+    words = ("--click", CENTRE, "--click", BESIDE)
+    run(a_volume, *words, "--candidates", tmp_path / "c", out="plain.nrrd")
+    assert run(a_volume, *words, "--pick", "1,4", "--report", tmp_path / "r.html") == 0
+    plain, mask = mask_of(tmp_path / "plain.nrrd"), mask_of(tmp_path / "mask.nrrd")
+    np.testing.assert_array_equal(mask[:, :, 3], plain[:, :, 3])
+    np.testing.assert_array_equal(mask[:, :, 4], candidate_of(tmp_path / "c", 1, 4)[:, :, 4])
+    assert "<td>2 clicks, 0 boxes, 1 pick</td>" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_picture_has_one_plane_to_pick_for(a_picture: Path, tmp_path: Path) -> None:
+    run(a_picture, "--click", "30,25", "--candidates", tmp_path / "c", out="plain.png")
+    assert run(a_picture, "--click", "30,25", "--pick", "2,0", out="m.png") == 0
+    assert (tmp_path / "m.png").read_bytes() == (tmp_path / "c" / "candidate-2.png").read_bytes()
+
+
+def test_a_larger_pick_is_carried_to_the_other_planes(a_volume: Path, tmp_path: Path) -> None:
+    words = ("--click", CENTRE, "--propagate")
+    run(a_volume, *words, "--candidates", tmp_path / "c", out="plain.nrrd")
+    last = len(list((tmp_path / "c").glob("*-candidate-*")))
+    assert run(a_volume, *words, "--pick", last, out="larger.nrrd") == 0
+    plain, larger = (mask_of(tmp_path / name).sum(axis=(0, 1)) for name in ("plain.nrrd", "larger.nrrd"))
+    assert larger[3] > 1.1 * plain[3]
+    assert (larger[[2, 4]] > plain[[2, 4]]).all()
+
+
+@pytest.mark.parametrize(
+    ("picks", "message"),
+    [
+        (("x",), "--pick x: C or C,N in whole numbers is wanted"),
+        (("1,3,1",), "--pick 1,3,1: C or C,N in whole numbers is wanted"),
+        (("5",), "--pick 5: candidate 5; one from 1 to 4 is wanted"),
+        (("0,3",), "--pick 0,3: candidate 0; one from 1 to 4 is wanted"),
+        (("1,4",), "--pick 1,4: plane 4 has no click and no box; one that has is wanted: 3"),
+        (("1", "--click", BESIDE), "--pick 1: C,N in whole numbers is wanted"),
+    ],
+)
+def test_picks_that_do_not_fit_are_refused(
+    a_volume: Path, tmp_path: Path, picks: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(a_volume, "--click", CENTRE, "--pick", *picks) == 2
+    assert capsys.readouterr().err == f"adaptseg: {message}\n"
+    assert not (tmp_path / "mask.nrrd").exists()
+
+
+@pytest.mark.parametrize(("left", "wanted"), [(2, "one from 1 to 2"), (0, "no --pick for this round")])
+def test_a_round_with_fewer_candidates_teaches_nothing(
+    a_store: ProfileStore,
+    a_volume: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    left: int,
+    wanted: str,
+) -> None:
+    ask = Adviser.ask
+
+    def fewer_after_a_pick(adviser: Adviser, session: PlaneSession, around: np.ndarray | None = None) -> Round:
+        shown = ask(adviser, session, around)
+        candidates = shown.proposal.candidates
+        return replace(shown, proposal=replace(shown.proposal, candidates=candidates[: 4 if around is None else left]))
+
+    monkeypatch.setattr(Adviser, "ask", fewer_after_a_pick)
+    words = ("--user", "Anna", "--learn", "--pick", "1", "--pick", "3")
+    assert run(a_volume, "--click", CENTRE, *words) == 2
+    told = f"--pick 3,3: candidates in round 2 of plane 3: {left}; {wanted} is wanted"
+    assert capsys.readouterr().err == f"adaptseg: {told}\n"
+    assert a_store.profiles() == () and not (tmp_path / "mask.nrrd").exists()

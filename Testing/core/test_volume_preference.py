@@ -12,11 +12,14 @@ import torch
 from AdaptCore.adapt.learner import Learner
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.models.base import Model, Question
+from AdaptCore.models.registry import load_model
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.intensity import Window
 from AdaptCore.predict.learning import Example, Learning
+from AdaptCore.predict.masks import dice
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.preference.adviser import Adviser, space_of
+from AdaptCore.preference.latent import latent_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
 from Testing.learning_toy import LearningToy, a_cone
@@ -33,6 +36,7 @@ class LeftHalf:
     def __init__(self) -> None:
         self.told: list[tuple[Model, list[Example]]] = []
         self.forgotten: list[Sequence[str]] = []
+        self.recalled: list[Sequence[str]] = []
 
     def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
         height, width = question.embedding.plane_shape
@@ -44,6 +48,10 @@ class LeftHalf:
 
     def forget(self, names: Sequence[str]) -> bool:
         self.forgotten.append(names)
+        return True
+
+    def recall(self, names: Sequence[str]) -> bool:
+        self.recalled.append(names)
         return True
 
 
@@ -67,6 +75,13 @@ def a_square(low: int, high: int) -> np.ndarray:
     mask = np.zeros((SIDE, SIDE), bool)
     mask[low:high, low:high] = True
     return mask
+
+
+def a_nested_volume() -> np.ndarray:
+    """A bright core in a grey body, the same in every slice, with a little noise."""
+    away = np.hypot(*(np.mgrid[:96, :96] - 48))
+    slices = np.repeat((0.2 + 0.3 * (away < 26) + 0.4 * (away < 14))[..., None], DEPTH, axis=2)
+    return (slices + np.random.default_rng(0).normal(0, 0.02, slices.shape)).astype(np.float32)
 
 
 @pytest.fixture
@@ -96,6 +111,37 @@ def test_the_preference_stays_when_the_window_changes(a_preference: LeftHalf) ->
         session.set_window(Window(0, 2))
         mask = session.plane(a_slice(1)).click(21, 23).mask
     assert mask[:, :18].all() and not mask[:, 30:].any()
+
+
+# Picks
+
+
+@pytest.mark.parametrize("candidate", [0, -1])
+@pytest.mark.parametrize("volume", [a_nested_volume(), np.repeat(a_cone(SIDE, 12)[..., None], DEPTH, axis=2)])
+def test_a_pick_carries_over_to_the_propagated_planes(volume: np.ndarray, candidate: int) -> None:
+    model = load_model()
+    latent = latent_of(model.digest)
+    start, middle = axis_plane(volume.shape, 2, 2), volume.shape[0] // 2
+    maps = []
+    for picks in (False, True):
+        adviser = Adviser(Profile.fresh("Anna", "ball", space_of(model, latent)), latent)
+        with VolumeSession(model, volume, window=Window(0, 1), precompute=0, preference=adviser) as session:
+            plane = session.plane(start)
+            plane.click(middle, middle)
+            if picks:
+                shown = adviser.ask(plane)
+                picked = shown.proposal.candidates[candidate]
+                plane.choose(shown.logits(picked))
+                adviser.picked(shown, picked)
+            session.accept(start)
+            session.propagate(2, 2, extent=(1, 3))
+            maps.append(session.labelmap > 0)
+    without, after = maps
+    assert dice(without[:, :, 2], after[:, :, 2]) < 0.9
+    for index in (1, 3):
+        assert dice(after[:, :, 2], after[:, :, index]) > 0.95
+        areas = without[:, :, index].sum(), after[:, :, index].sum()
+        assert areas[1] < 0.9 * areas[0] if candidate == 0 else areas[1] > 1.1 * areas[0]
 
 
 # Lessons
@@ -172,6 +218,57 @@ def test_the_profile_is_as_it_was_after_undo(an_adviser: Adviser) -> None:
         session.undo()
     assert an_adviser.profile.picks == 1
     np.testing.assert_array_equal(an_adviser.profile.belief.mixture.means, before.means)
+
+
+def test_redo_brings_back_what_undo_took(a_preference: LeftHalf) -> None:
+    with a_session(ToyModel(), a_preference) as session:
+        session.accept(a_slice(1), the_object())
+        session.accept(a_slice(2), the_object(), teach=False)
+        for _ in range(2):
+            session.undo()
+        session.redo()
+        session.redo()
+    assert a_preference.recalled == [("lesson 1",)]
+
+
+def test_the_profile_is_as_it_was_after_redo(an_adviser: Adviser) -> None:
+    with a_session(ToyModel(), an_adviser) as session:
+        for x in (23, 28):
+            session.plane(a_slice(2)).click(x, 23)
+        session.accept(a_slice(2), a_square(20, 28))
+        after = an_adviser.profile
+        session.undo()
+        session.redo()
+        assert an_adviser.profile.picks == 2
+        np.testing.assert_array_equal(an_adviser.profile.belief.mixture.means, after.belief.mixture.means)
+        session.undo()
+    assert an_adviser.profile.picks == 0
+
+
+def test_redo_adds_to_what_another_program_has_stored(tmp_path: Path) -> None:
+    store, space = ProfileStore(tmp_path), space_of(ToyModel(), None)
+    adviser = Adviser(store.load("Anna", "ball", space), None, store)
+    with a_session(ToyModel(), adviser) as session:
+        session.accept(a_slice(1), the_object())
+        own = adviser.profile.last_pick()
+        session.undo()
+        other = store.pick(store.load("Anna", "ball", space), np.ones((1, 4)))
+        session.redo()
+    stored = store.load("Anna", "ball", space)
+    assert [pick.name for pick in stored.recent] == [other.last_pick(), own] and stored.picks == 2
+
+
+def test_redo_brings_no_lesson_twice_where_undo_could_not_take_it(an_adviser: Adviser) -> None:
+    with a_session(ToyModel(), an_adviser) as session:
+        for index in range(4):
+            for x in (23, 28):
+                session.plane(a_slice(index)).click(x, 23)
+            session.accept(a_slice(index), the_object())
+        for _ in range(4):
+            session.undo()
+        for _ in range(4):
+            session.redo()
+    assert an_adviser.profile.picks == 8
 
 
 def test_a_pick_after_the_accepted_plane_stays(an_adviser: Adviser) -> None:
