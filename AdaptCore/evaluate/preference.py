@@ -51,7 +51,7 @@ class Rules:
     targets: tuple[float, ...] = (0.80, 0.85, 0.90)
     rounds: int = 6
     missed: int = 10
-    least_gain: float = 0.15
+    least_gain: float = 0.3
     seed: int = 0
 
 

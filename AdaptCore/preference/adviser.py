@@ -119,7 +119,7 @@ class Adviser:
         rows, columns = _free_of_padding(question.embedding, side)
         samples = Samples(drawn[:, :rows, :columns].numpy(), z)
         shown = to_prior(present, question.embedding, side)[:rows, :columns].numpy()
-        return Round(question, samples, sampler.prior, propose(samples, shown, self._seed, recipe))
+        return _by_size(Round(question, samples, sampler.prior, propose(samples, shown, self._seed, recipe)))
 
     def picked(self, shown: Round, candidate: Candidate) -> None:
         """Learn that the user prefers a candidate of a round."""
@@ -212,6 +212,12 @@ class Adviser:
             self._profile = self._profile.picked(z, prior)
 
 
+def _by_size(shown: Round) -> Round:
+    """The same round with its candidates from the smallest to the largest on the plane itself."""
+    candidates = sorted(shown.proposal.candidates, key=lambda each: int((shown.logits(each) > 0).sum()))
+    return replace(shown, proposal=replace(shown.proposal, candidates=tuple(candidates)))
+
+
 def _evenly(examples: Sequence[Example], most: int) -> list[Example]:
     """At most so many of the examples, the first and the last among them."""
     places = np.linspace(0, len(examples) - 1, min(most, len(examples))).round().astype(int)
@@ -234,7 +240,8 @@ def varied(mixture: Mixture, recipe: Recipe, rng: np.random.Generator) -> np.nda
     chosen = rng.choice(mixture.components, size=recipe.samples, p=mixture.weights)
     axes = np.argsort(-mixture.variances[int(mixture.weights.argmax())])[: recipe.axes]
     z = mixture.means[chosen] * (1 + recipe.habit * rng.standard_normal((recipe.samples, 1)))
-    z[:, axes] += np.sqrt(mixture.variances[chosen][:, axes]) * rng.standard_normal((recipe.samples, len(axes)))
+    deviations = recipe.spread * np.sqrt(mixture.variances[chosen][:, axes])
+    z[:, axes] += deviations * rng.standard_normal((recipe.samples, len(axes)))
     return z
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import label
 from scipy.special import expit
 
 from AdaptCore.predict.plane import binarize
 from AdaptCore.preference.clusters import cluster, squared_distances
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 from AdaptCore.preference.samples import Samples
+
+PLANE_NEIGHBOURS = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
+"""Which pixels of masks (N, h, w) touch: the eight around one, in the same mask."""
 
 SUREST_LOGIT = 15.0
 """Logits count as no surer than this."""
@@ -24,7 +28,8 @@ class Candidate:
 
     Attributes:
         member: index of the sample that it is.
-        members: int (n,), sorted indices of the samples that it stands for; their z are what a pick of it teaches.
+        members: int (n,), sorted indices of the samples that differ less from it than from all else that is shown;
+            their z are what a pick of it teaches.
         logits: float32 (h, w).
         added: bool (h, w), in this mask but not in the recommended one.
         removed: bool (h, w), in the recommended mask but not in this one.
@@ -50,7 +55,7 @@ class Proposal:
 
     Attributes:
         logits: float32 (h, w) of the recommended mask.
-        members: int (n,), sorted indices of the samples that look like the recommended mask.
+        members: int (n,), sorted indices of the samples that differ less from the recommended mask than from all else.
         probability: share of the profile's mass that they have.
         candidates: at most as many as the recipe says, from the smallest to the largest.
     """
@@ -64,22 +69,30 @@ class Proposal:
 def propose(samples: Samples, logits: np.ndarray, seed: int, recipe: Recipe = DEFAULT) -> Proposal:
     """The recommended mask and the candidates that differ from it and from each other.
 
-    Samples that look like the recommended mask, and empty ones, are no candidates. The others are clustered by k-means
-    on their probabilities, the member nearest to each centre stands for its cluster, and clusters whose masks look
-    alike become one.
+    Parts of the samples' masks that lie apart from the recommended mask are left out. Samples that look like the
+    recommended mask, and empty ones, are no candidates. The others are clustered by k-means on their probabilities, and
+    the sample nearest to each centre is shown, but for those that look alike. Each sample stands for that of the shown
+    masks which it differs least from, the recommended one among them.
 
     Args:
         logits: float32 (h, w) of the recommended mask.
         seed: of k-means; the same samples and seed give the same candidates.
     """
+    recommended = binarize(logits)
+    samples = replace(samples, logits=without_strays(samples.logits, recommended))
     probabilities = expit(samples.logits.clip(-SUREST_LOGIT, SUREST_LOGIT))
-    recommended, masks = binarize(logits), binarize(samples.logits)
+    masks = binarize(samples.logits)
     alike = _difference(masks, recommended) < recipe.distinct
     others = np.flatnonzero(~alike & masks.any(axis=(1, 2)))
-    groups = _groups(probabilities, masks, recommended, others, seed, recipe) if len(others) else []
-    candidates = [_candidate(samples, masks, recommended, members) for members in groups]
+    shown = _representatives(probabilities, masks, recommended, others, seed, recipe) if len(others) else []
+    apart = np.stack([_difference(masks, recommended), *(_difference(masks, masks[member]) for member in shown)])
+    nearest = np.where(masks.any(axis=(1, 2)), apart.argmin(axis=0), -1)
+    candidates = [
+        _candidate(samples, masks, recommended, member, np.flatnonzero(nearest == place))
+        for place, member in enumerate(shown, start=1)
+    ]
     candidates.sort(key=lambda candidate: (candidate.area_change, candidate.member))
-    same = np.flatnonzero(alike)
+    same = np.flatnonzero(nearest == 0)
     return Proposal(logits, same, len(same) / samples.count, tuple(candidates))
 
 
@@ -91,26 +104,24 @@ def _difference(masks: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return (areas + area - 2 * common) / np.maximum(areas + area - common, 1)
 
 
-def _groups(
+def _representatives(
     probabilities: np.ndarray,
     masks: np.ndarray,
     recommended: np.ndarray,
     others: np.ndarray,
     seed: int,
     recipe: Recipe,
-) -> list[np.ndarray]:
-    """Members of each cluster of these samples, its representative first."""
+) -> list[int]:
+    """The sample nearest to the centre of each cluster of these samples; of those that look alike only the first."""
     points = _block_means(probabilities[others], (masks != recommended).any(axis=0), recipe.grid_side)
     rng = np.random.default_rng(seed)
     clusters = cluster(squared_distances(points), recipe.candidates, recipe.starts, recipe.iterations, rng)
-    groups: list[np.ndarray] = []
-    for members in sorted((others[rows] for rows in clusters), key=len, reverse=True):
-        twin = next((n for n, (first, *_) in enumerate(groups) if _alike(masks, first, members[0], recipe)), None)
-        if twin is None:
-            groups.append(members)
-        else:
-            groups[twin] = np.concatenate([groups[twin], members])
-    return groups
+    shown: list[int] = []
+    for rows in sorted(clusters, key=len, reverse=True):
+        member = int(others[rows[0]])
+        if not any(_alike(masks, member, other, recipe) for other in shown):
+            shown.append(member)
+    return shown
 
 
 def _alike(masks: np.ndarray, one: int, other: int, recipe: Recipe) -> bool:
@@ -126,14 +137,29 @@ def _block_means(maps: np.ndarray, where: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(blocks.flatten(1).numpy())
 
 
-def _candidate(samples: Samples, masks: np.ndarray, recommended: np.ndarray, members: np.ndarray) -> Candidate:
-    member = int(members[0])
+def _candidate(
+    samples: Samples, masks: np.ndarray, recommended: np.ndarray, member: int, members: np.ndarray
+) -> Candidate:
     mask = masks[member]
     return Candidate(
         member=member,
-        members=np.sort(members),
+        members=members,
         logits=samples.logits[member],
         added=mask & ~recommended,
         removed=recommended & ~mask,
         probability=len(members) / samples.count,
     )
+
+
+def without_strays(logits: np.ndarray, recommended: np.ndarray) -> np.ndarray:
+    """Logits (N, h, w) without those parts of each mask that lie apart from the recommended one, bool (h, w).
+
+    What looks like the object far away from it is seldom meant. A mask that lies apart as a whole stays as it is.
+    """
+    masks = binarize(logits)
+    parts, count = label(masks, PLANE_NEIGHBOURS)
+    meant = np.zeros(count + 1, bool)
+    meant[parts[:, recommended]] = True
+    stray = masks & ~meant[parts]
+    stray[~masks[:, recommended].any(axis=1)] = False
+    return np.where(stray, -logits, logits)

@@ -12,6 +12,7 @@ class Recipe:
     Attributes:
         samples: masks drawn in each round (SPA: N = 48).
         axes: of z along which the masks of a round differ, those that vary most (ours).
+        spread: standard deviations of the masks of a round along these axes, as a share of the profile's (ours).
         habit: standard deviation of how much of a component's mean a mask gets, 1 in the mean (ours).
         candidates: most masks to pick from (SPA: K = 4).
         narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
@@ -30,6 +31,7 @@ class Recipe:
 
     samples: int = 48
     axes: int = 8
+    spread: float = 0.6
     habit: float = 0.3
     candidates: int = 4
     narrowing: float = 0.6

@@ -169,3 +169,27 @@ def test_candidates_of_any_samples_hold_together(seed: int, count: int) -> None:
 def test_samples_that_do_not_fit_are_refused(logits: tuple[int, ...], z: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(N, h, w\) and \(N, D\) are wanted"):
         Samples(np.zeros(logits, np.float32), np.zeros(z))
+
+
+def test_what_looks_like_the_object_far_away_is_left_out() -> None:
+    near, far = discs([10, 14, 12]), discs([6, 6, 6], centre=(8, 8))
+    samples = Samples(np.maximum(near.logits, far.logits), near.z)
+    proposal = propose(samples, near.logits[2], 0)
+    assert [area(each.logits) for each in proposal.candidates] == [area(near.logits[0]), area(near.logits[1])]
+    assert not any(each.added[:16, :16].any() for each in proposal.candidates)
+
+
+def test_a_mask_that_lies_apart_as_a_whole_is_offered() -> None:
+    near, far = discs([10, 10]), discs([6], centre=(8, 8))
+    samples = Samples(np.concatenate([near.logits, far.logits]), np.arange(3.0)[:, None])
+    proposal = propose(samples, near.logits[0], 0)
+    assert [area(each.logits) for each in proposal.candidates] == [area(far.logits[0])]
+
+
+def test_every_mask_stands_for_what_is_shown_that_differs_least_from_it() -> None:
+    samples = discs([10, 10.4, 12, 16, 16.3, 22])
+    proposal = propose(samples, samples.logits[2], 0, replace(DEFAULT, candidates=2))
+    assert [list(proposal.members), *groups(proposal)] == [[2], [0, 1], [3, 4, 5]]
+    assert proposal.probability + sum(each.probability for each in proposal.candidates) == pytest.approx(1)
+    wide = propose(samples, samples.logits[2], 0, replace(DEFAULT, candidates=1))
+    assert [list(wide.members), *groups(wide)] == [[0, 1, 2], [3, 4, 5]], "small ones look more like the recommended one"
