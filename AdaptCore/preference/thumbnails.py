@@ -71,7 +71,7 @@ def _inside(centre: float, pixels: float, length: int) -> float:
 
 
 def _resampled(array: np.ndarray, frame: tuple[float, float, float, float], side: int) -> np.ndarray:
-    """The square of an array (H, W) at side x side points, bilinear; its border goes on outside of it."""
+    """The square of an array (H, W) at side x side points, bilinear; 0 outside of the array."""
     row, column, rows, columns = frame
     height, width = array.shape
     down, across = _tents(row, rows, height, side), _tents(column, columns, width, side)
@@ -79,10 +79,11 @@ def _resampled(array: np.ndarray, frame: tuple[float, float, float, float], side
 
 
 def _tents(centre: float, size: float, length: int, side: int) -> torch.Tensor:
-    """Weights float32 (side, length) of linear interpolation along one axis of an array."""
+    """Weights float32 (side, length) of linear interpolation along one axis of an array; none outside of it."""
     places = (centre + size * ((np.arange(side) + 0.5) / side - 0.5)) * length - 0.5
     apart = places.clip(0, length - 1)[:, None] - np.arange(length)
-    return torch.from_numpy(np.maximum(1 - abs(apart), 0).astype(np.float32))
+    within = (places > -0.5) & (places < length - 0.5)
+    return torch.from_numpy((np.maximum(1 - abs(apart), 0) * within[:, None]).astype(np.float32))
 
 
 def _eroded(mask: np.ndarray) -> np.ndarray:

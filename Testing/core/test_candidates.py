@@ -192,4 +192,4 @@ def test_every_mask_stands_for_what_is_shown_that_differs_least_from_it() -> Non
     assert [list(proposal.members), *groups(proposal)] == [[2], [0, 1], [3, 4, 5]]
     assert proposal.probability + sum(each.probability for each in proposal.candidates) == pytest.approx(1)
     wide = propose(samples, samples.logits[2], 0, replace(DEFAULT, candidates=1))
-    assert [list(wide.members), *groups(wide)] == [[0, 1, 2], [3, 4, 5]], "small ones look more like the recommended one"
+    assert [list(wide.members), *groups(wide)] == [[0, 1, 2], [3, 4, 5]], "small ones look more like the recommended"
