@@ -37,7 +37,7 @@ def figures(targets: Mapping[str, Users], rules: Rules) -> dict[str, Any]:
 
 def report(result: Mapping[str, Any], rules: Rules) -> str:
     """Tables for people."""
-    rows, firsts = [], []
+    rows, firsts, agreement = [], [], []
     for name, target in result["targets"].items():
         for arm, of in target["arms"].items():
             fewer = target["fewer"].get(arm)
@@ -47,6 +47,7 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
                     of["n"],
                     *(f"{of['interactions'][key]:.2f}" for key in of["interactions"]),
                     *(f"{of['failures'][key]:.2f}" for key in of["failures"]),
+                    f"{of['interactions_and_pick'][target['asked']]:.2f}",
                     ""
                     if fewer is None
                     else f"{100 * fewer['value']:.0f} % [{100 * fewer['low']:.0f}, {100 * fewer['high']:.0f}]",
@@ -54,6 +55,11 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
                     _number(of["diversity"]),
                 ]
             )
+            if arm in (CLICKS, PROFILE):
+                agreement += [
+                    [f"{name} {arm}, {whose} mask", *map(_number, of["agreement"][whose])]
+                    for whose in ("own", "opposite")
+                ]
         after, gain = target["first_dice_after_10"], target["gain_after_10"]
         firsts.append(
             [name, *(_number(after[kind]) for kind in ("own", "fresh", "other"))]
@@ -64,8 +70,10 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
     asked = ", ".join(f"{name} {target['asked']}" for name, target in result["targets"].items())
     times = result["round_ms"]
     tables = [
-        text_table([*header, "fewer than by clicks", "coverage", "diversity"], rows),
-        f"fewer interactions: to the highest Dice that clicks alone reach on half of the images ({asked})",
+        text_table([*header, "if picked", "fewer than by clicks", "coverage", "diversity"], rows),
+        f"fewer interactions, and interactions if an offered mask has to be picked before it can be accepted: to the "
+        f"highest Dice that clicks alone reach on half of the images ({asked})",
+        text_table(["Dice by interaction", *map(str, range(1, rules.rounds + 1))], agreement),
         text_table(
             [f"first Dice after image {WARM_UP}", "own profile", "fresh", "other's", "own - fresh", "own - other's"],
             firsts,

@@ -63,6 +63,12 @@ def test_interactions_count_until_the_target_and_ten_for_a_miss() -> None:
     assert [trial.interactions(goal, rules) for goal in (0.7, 0.85, 0.87, 0.9)] == [1, 2, 3, 10]
 
 
+def test_an_offered_mask_can_be_accepted_without_a_pick() -> None:
+    trial = Trial("a", "a", dice=[0.7, 0.86], offered=[0.87, 0.91])
+    assert [trial.interactions(goal, Rules()) for goal in (0.8, 0.85, 0.9)] == [1, 1, 2]
+    assert [trial.interactions_and_pick(goal, Rules()) for goal in (0.8, 0.85, 0.9)] == [2, 2, 10]
+
+
 def test_users_are_the_raters_of_a_set_or_the_levels_of_a_part(data: Path) -> None:
     assert users_of(data, "cones") == ("generous", "middle", "tight")
     assert users_of(data, "cones", ["tight"]) == ("tight",)
@@ -109,7 +115,10 @@ def test_figures_tell_effort_misses_and_first_answers(users: dict[str, User]) ->
     clicks, profile = (target["arms"][arm]["interactions"][target["asked"]] for arm in (CLICKS, PROFILE))
     assert target["fewer"][PROFILE]["value"] == pytest.approx(1 - profile / clicks)
     assert result["round_ms"]["median"] <= result["round_ms"]["p95"]
-    assert "own - fresh" in report(result, Rules())
+    told = report(result, Rules())
+    assert "own - fresh" in told and "cones profile, opposite mask" in told
+    strict = target["arms"][PROFILE]["interactions_and_pick"][target["asked"]]
+    assert f" {strict:.2f} " in told and strict >= profile
 
 
 def test_the_target_asked_for_is_the_highest_that_clicks_reach_on_half_of_the_images() -> None:
