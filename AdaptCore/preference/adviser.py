@@ -116,7 +116,19 @@ class Adviser:
 
     def picked(self, shown: Round, candidate: Candidate) -> None:
         """Learn that the user prefers a candidate of a round."""
-        self._learn(shown.z(candidate), shown.prior)
+        self.observe(shown.z(candidate), shown.prior)
+
+    def observe(self, z: np.ndarray, prior: Mixture) -> None:
+        """Learn one pick.
+
+        Args:
+            z: (n, D) of the picked candidate's members.
+            prior: of the question that they answer.
+        """
+        if self._store:
+            self._profile = self._store.pick(self._profile, z, prior)
+        else:
+            self._profile = self._profile.picked(z, prior)
 
     def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask: the z that would have answered the first and the last question with it.
@@ -136,7 +148,7 @@ class Adviser:
             if target.any():
                 sampler = self._sampler(model, example.question)
                 z = sampler.fit(target.float(), torch.from_numpy(embedding.inside(model.mask_side)))
-                self._learn(z[None], sampler.prior)
+                self.observe(z[None], sampler.prior)
                 names.append(self._profile.last_pick())
         return tuple(names)
 
@@ -170,12 +182,6 @@ class Adviser:
         if self._latent is not None and isinstance(model, ReadoutModel):
             return ReadoutSampler(model, self._latent, question)
         return FreeSampler(model, question)
-
-    def _learn(self, z: np.ndarray, prior: Mixture) -> None:
-        if self._store:
-            self._profile = self._store.pick(self._profile, z, prior)
-        else:
-            self._profile = self._profile.picked(z, prior)
 
 
 def space_of(model: Model, latent: Latent | None) -> LatentSpace:
