@@ -260,10 +260,12 @@ class ChosenProfile:
             ProfileError: the file cannot be used, or there is a profile of these names.
             OutputError: the system could not write.
         """
+        from AdaptCore.commands.advising import counted_picks
+
         self.wait()
         info = _store().import_(path, self.user, None if self.user is None else self.task)
         self._takeUpAnew(info.user)
-        self._onMessage(f"Imported the profile of {info.user} for {info.task}, with {info.picks} picks.")
+        self._onMessage(f"Imported the profile of {info.user} for {info.task}, with {counted_picks(info.picks)}.")
 
     def wait(self) -> None:
         """Sleep until all that was asked for before is done."""
