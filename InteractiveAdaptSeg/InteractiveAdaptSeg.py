@@ -71,6 +71,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._parameterNodeGuiTag = None
         self._isApplyingChoice = False
         self._timer = None
+        self._gallery = None
+        self._profileChooser = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
@@ -89,6 +91,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._timer.setInterval(10)
         self._timer.connect("timeout()", self.onTimer)
         self._connectButtons()
+        self._addCandidates()
         scene = slicer.mrmlScene
         for event in (scene.StartCloseEvent, scene.StartImportEvent):
             self.addObserver(scene, event, self.onSceneStartsToChange)
@@ -101,6 +104,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.removeObservers()
         if self._timer is not None:
             self._timer.stop()
+        if self._gallery is not None:
+            self._gallery.close()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -108,10 +113,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def enter(self):
         """The user comes (back) to the module."""
         self.initializeParameterNode()
+        self._gallery.setActive(True)
         qt.QTimer.singleShot(0, self._showTask)
 
     def exit(self):
         """The user goes to another module; a propagation under way goes on."""
+        self._gallery.setActive(False)
         if self._parameterNode is not None:
             self._stopPlacing()
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -214,6 +221,27 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.session.setLearning(checked)
 
+    def onPick(self, number):
+        with self._reported():
+            self.session.pick(number)
+
+    def onHover(self, number):
+        """The mouse is on a candidate, or has left it: None."""
+        if self.session is not None:
+            self.session.preview(number)
+
+    def onOthers(self):
+        with self._reported():
+            self.session.candidates.askForOthers()
+
+    def onMore(self):
+        with self._reported():
+            self.session.candidates.askForMore()
+
+    def onCandidatesCollapsed(self, isCollapsed):
+        with self._reported():
+            self.session.candidates.setWanted(not isCollapsed)
+
     def onPlacePositive(self, checked):
         self._place(0, checked)
 
@@ -245,7 +273,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.session.redo()
 
     def onTimer(self):
-        """Runs only while something is under way: a propagation, or what is learnt and saved."""
+        """Runs only while something is under way: a propagation, candidates, or what is learnt and saved."""
         with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
             if not self.session.update():
                 self._timer.stop()
@@ -255,7 +283,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def updateGui(self):
         """Show the state of the logic."""
-        from InteractiveAdaptSegLib.ViewModel import panelState, taskState
+        from InteractiveAdaptSegLib.ViewModel import galleryState, panelState, profileState, taskState
 
         if self.session is None:
             return
@@ -282,8 +310,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.statusLabel.text = statusText(state.status.name)
         self.ui.learnCheckBox.checked = self.session.mustLearn
         self.ui.taskLabel.text = taskText(taskState(self.session))
-        if self.session.isBusy and not self._timer.active:
-            self._timer.start()
+        self._profileChooser.show(profileState(self.session), state.canChooseTask)
+        self._showGallery(galleryState(self.session))
+        if self.session.isBusy != self._timer.active:
+            self._timer.start() if self.session.isBusy else self._timer.stop()
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""
@@ -304,6 +334,28 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.taskSelector.connect("activated(int)", self.onTaskChosen)
         self.ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         self.ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
+
+    def _addCandidates(self):
+        from InteractiveAdaptSegWidgets.Gallery import Gallery
+        from InteractiveAdaptSegWidgets.ProfileChooser import ProfileChooser
+
+        ui = self.ui
+        buttons = (ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4)
+        self._gallery = Gallery(buttons, self.onPick, self.onHover)
+        self._gallery.setActive(self.parent.isEntered)
+        self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported)
+        self.session.candidates.setWanted(not ui.candidatesSection.collapsed)
+        ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
+        ui.othersButton.connect("clicked()", self.onOthers)
+        ui.moreButton.connect("clicked()", self.onMore)
+
+    def _showGallery(self, state):
+        from InteractiveAdaptSegWidgets.Gallery import galleryText
+
+        self._gallery.show(state)
+        self.ui.galleryLabel.text = galleryText(state)
+        self.ui.othersButton.enabled = state.canAskForOthers
+        self.ui.moreButton.enabled = state.canAskForMore
 
     def _chosenSegment(self):
         choice = self._parameterNode
@@ -349,11 +401,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             button.checked = isPlacing(slicer.mrmlScene, node)
 
     def _showTask(self):
-        """List the user's tasks, and show the one that is chosen; the first time takes a second, to load PyTorch."""
+        """List tasks and users, and show those that are chosen; the first time takes a second, to load PyTorch."""
         if self.session is not None and not self.logic.missingPackages():
             self.ui.taskSelector.clear()
             self.ui.taskSelector.addItems(list(self.session.taskNames()))
             self.ui.taskSelector.setEditText(self.session.taskName or "")
+            self._profileChooser.listUsers()
 
     def _confirmInstallation(self, requirements):
         names = "\n".join(str(requirement) for requirement in requirements)

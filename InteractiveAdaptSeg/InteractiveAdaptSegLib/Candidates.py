@@ -108,13 +108,10 @@ class Candidates:
 
     Args:
         onMessage: called, by the thread that calls `update`, with what the user should know.
-
-    Attributes:
-        wanted: whether every new answer is asked about.
     """
 
     def __init__(self, profile: ChosenProfile, onMessage: Callable[[str], None]) -> None:
-        self.wanted = False
+        self._isWanted = False
         self._profile = profile
         self._onMessage = onMessage
         self._place: tuple[Target, PlaneGeometry] | None = None
@@ -146,6 +143,11 @@ class Candidates:
     def canAskAgain(self) -> bool:
         return not self.isAsking and 0 < self.round < ROUNDS
 
+    def setWanted(self, isWanted: bool) -> None:
+        """Ask about every answer from now on, the present one included, or about none."""
+        self._isWanted = isWanted
+        self.askAnew()
+
     def follow(self, target: Target, geometry: PlaneGeometry) -> None:
         """Offer candidates of a plane's present answer; those of an earlier one are dropped."""
         self._place, self._answer, self._asked = (target, geometry), target.plane(geometry).prediction, None
@@ -156,7 +158,7 @@ class Candidates:
     def askAnew(self) -> None:
         """Begin the rounds of the present answer anew, around it if it was picked."""
         self._offer = self._asked = None
-        if self.wanted and self._place and self._answer and self._plane.question is not None:
+        if self._isWanted and self._place and self._answer and self._plane.question is not None:
             self._ask(1, self._origins.get(self._answer))
 
     def askForMore(self) -> None:

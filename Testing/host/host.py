@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import slicer
-from PySide6.QtCore import QCoreApplication, QEvent, QTimer
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton, QWidget
 
 from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
 from Testing.host.application import Application
@@ -44,6 +45,10 @@ class Host:
         self.application = Application(scene, slicer.app.applicationLogic(), str(temporary_folder))
         self._patch = patch
         self._opened: Any = None
+        self.main_window = QMainWindow()
+        self.main_window.setObjectName("qSlicerMainWindow")
+        self.main_window.setCentralWidget(QWidget())
+        self.main_window.show()
         patch.setattr(slicer, "app", self.application)
         patch.setattr(sys, "excepthook", self._on_error)
         for widget_class in MRML_WIDGETS:
@@ -90,15 +95,36 @@ class Host:
 
     def answer_next_dialog(self, text: str) -> None:
         """Press the button with that text in the dialog that is opened next."""
+        self._in_next_dialog(
+            lambda dialog: next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+        )
 
-        def press() -> None:
+    def name_file_in_next_dialog(self, path: Path) -> None:
+        """Type a file's name into the dialog that is opened next, and press Enter."""
+
+        def type_name(dialog: QWidget) -> None:
+            line = dialog.findChild(QLineEdit, "fileNameEdit")
+            line.setText(str(path))
+            QTest.keyClick(line, Qt.Key.Key_Return)
+
+        self._in_next_dialog(type_name)
+
+    def press_key(self, key: str) -> None:
+        """Press a key in Slicer's window, after a click in one of its views."""
+        self.main_window.activateWindow()
+        self.wait_until(lambda: QApplication.activeWindow() is self.main_window)
+        QTest.keyClicks(self.main_window.centralWidget(), key)
+        self.process_events()
+
+    def _in_next_dialog(self, act: Callable[[QWidget], None]) -> None:
+        def wait() -> None:
             dialog = QApplication.activeModalWidget()
             if dialog is None:
-                QTimer.singleShot(1, press)
+                QTimer.singleShot(1, wait)
             else:
-                next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+                act(dialog)
 
-        QTimer.singleShot(0, press)
+        QTimer.singleShot(0, wait)
 
     def close(self) -> None:
         """End the application: every module is told, and its panel deleted.
@@ -110,6 +136,7 @@ class Host:
         for module in self.application.take_modules():
             slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
             module.unload()
+        self.main_window.close()
         self.process_events()
         failures = self.take_failures()
         assert not failures, "".join(failures)

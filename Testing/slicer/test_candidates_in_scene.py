@@ -30,7 +30,7 @@ def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def a_panel(a_scene: Any, a_slice_view: Any) -> Iterator[Panel]:
     panel = Panel(a_scene, a_slice_view, ToyModel())
-    panel.logic.candidates.wanted = True
+    panel.logic.candidates.setWanted(True)
     yield panel
     panel.logic.close()
 
@@ -79,7 +79,7 @@ def shown(panel: Panel) -> np.ndarray | None:
 
 
 def test_candidates_are_asked_for_only_where_they_are_wanted(a_session: Panel) -> None:
-    a_session.logic.candidates.wanted = False
+    a_session.logic.candidates.setWanted(False)
     a_session.click(CENTRE)
     assert not a_session.logic.isBusy
     assert a_session.logic.candidates.views == ()

@@ -38,7 +38,7 @@ def a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProfileStore:
 @pytest.fixture
 def a_panel(a_scene: Any, a_slice_view: Any) -> Iterator[Panel]:
     panel = Panel(a_scene, a_slice_view, ToyModel())
-    panel.logic.candidates.wanted = True
+    panel.logic.candidates.setWanted(True)
     yield panel
     panel.logic.close()
 

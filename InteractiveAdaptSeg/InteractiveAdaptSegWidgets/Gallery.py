@@ -1,0 +1,132 @@
+"""The gallery of the panel: candidates are previewed under the mouse, and picked with it or with the keys 1 to 4."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+
+class Gallery:
+    """Shows candidates on the panel's buttons; the first one has the number 1.
+
+    Args:
+        buttons: tool buttons, checkable.
+        onPick: called with the number of the candidate that is to be picked.
+        onHover: called with the number of the candidate under the mouse, or None when the mouse has left it.
+    """
+
+    def __init__(
+        self, buttons: Sequence[Any], onPick: Callable[[int], None], onHover: Callable[[int | None], None]
+    ) -> None:
+        self._buttons = buttons
+        self._shown: Sequence[Any] = ()
+        self._isActive = False
+        self._hoverFilter = HoverFilter(buttons, onHover)
+        self._shortcuts = [self._connect(number, onPick) for number in range(1, len(buttons) + 1)]
+
+    def setActive(self, isActive: bool) -> None:
+        """Let the keys pick or not; they are Slicer's while the user is in another module."""
+        self._isActive = isActive
+        self._enableShortcuts()
+
+    def show(self, state: Any) -> None:
+        """Show a `GalleryState`."""
+        if state.views is not self._shown:
+            self._shown = state.views
+            self._drawPictures()
+        for number, button in enumerate(self._buttons, start=1):
+            button.enabled = state.canPick and number <= len(state.views)
+            button.checked = number == state.picked
+        self._enableShortcuts()
+
+    def close(self) -> None:
+        """Take the keys from Slicer's window."""
+        for shortcut in self._shortcuts:
+            shortcut.disconnect("activated()")
+            shortcut.setParent(None)
+        self._shortcuts = []
+
+    def _connect(self, number: int, onPick: Callable[[int], None]) -> Any:
+        def pick() -> None:
+            onPick(number)
+
+        self._buttons[number - 1].connect("clicked()", pick)
+        shortcut = qt.QShortcut(slicer.util.mainWindow() or self._buttons[0])
+        shortcut.setKey(qt.QKeySequence(str(number)))
+        shortcut.enabled = False
+        shortcut.connect("activated()", pick)
+        return shortcut
+
+    def _enableShortcuts(self) -> None:
+        for button, shortcut in zip(self._buttons, self._shortcuts):
+            shortcut.enabled = self._isActive and button.enabled
+
+    def _drawPictures(self) -> None:
+        """Give each button its candidate; Qt gets pictures through files, which are gone afterwards."""
+        from InteractiveAdaptSegLib.PictureFile import writePicture
+
+        with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as folder:
+            for number, button in enumerate(self._buttons, start=1):
+                view = self._shown[number - 1] if number <= len(self._shown) else None
+                path = Path(folder) / f"{number}.png"
+                if view is not None:
+                    writePicture(path, view.thumbnail)
+                button.setIcon(qt.QIcon() if view is None else qt.QIcon(qt.QPixmap(str(path))))
+                button.text = "" if view is None else candidateText(number, view)
+                button.toolTip = "" if view is None else candidateToolTip(number, view)
+
+
+class HoverFilter(qt.QObject):
+    """Tells which of some buttons the mouse is on."""
+
+    def __init__(self, buttons: Sequence[Any], onHover: Callable[[int | None], None]) -> None:
+        qt.QObject.__init__(self)
+        self.buttons = list(buttons)
+        self.onHover = onHover
+        for button in self.buttons:
+            button.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Called by Qt; every event goes on to the button."""
+        if event.type() == qt.QEvent.Enter and watched.enabled:
+            self.onHover(self.buttons.index(watched) + 1)
+        elif event.type() == qt.QEvent.Leave:
+            self.onHover(None)
+        return False
+
+
+def candidateText(number: int, view: Any) -> str:
+    """The words below a candidate's picture."""
+    return _("{number}: {percent} %\n{area} mm²").format(
+        number=number, percent=round(100 * view.probability), area=signed(view.areaChange)
+    )
+
+
+def candidateToolTip(number: int, view: Any) -> str:
+    """What a candidate's numbers mean."""
+    return _(
+        "Candidate {number}: {area} mm² against the present mask; {percent} % of the masks that you may want look like"
+        " it. Blue is added, orange is removed. Click on it or press {number} to pick it."
+    ).format(number=number, percent=round(100 * view.probability), area=signed(view.areaChange))
+
+
+def signed(area: float) -> str:
+    """An area with its sign, in two digits at least."""
+    return f"{area:+.0f}" if abs(area) >= 10 else f"{area:+.1f}"
+
+
+def galleryText(state: Any) -> str:
+    """The words above the gallery."""
+    if state.isAsking:
+        return _("Looking for other masks...")
+    if not state.round:
+        return _("With a mask, others that you may want appear here.")
+    if not state.views:
+        return _("No other mask differs from this one.")
+    return _("Round {round} of {rounds}. Blue: added, orange: removed.").format(round=state.round, rounds=state.rounds)
