@@ -98,6 +98,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneChanged)
         self.initializeParameterNode()
+        if self.parent.isEntered:
+            qt.QTimer.singleShot(0, self._showTask)
 
     def cleanup(self):
         """Let go of everything when the module is unloaded or Slicer ends."""

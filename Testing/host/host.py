@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import shiboken6
 import slicer
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtTest import QTest
@@ -136,7 +137,8 @@ class Host:
         for module in self.application.take_modules():
             slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
             module.unload()
-        self.main_window.close()
+        if shiboken6.isValid(self.main_window):
+            self.main_window.deleteLater()
         self.process_events()
         failures = self.take_failures()
         assert not failures, "".join(failures)

@@ -162,7 +162,7 @@ def _shell_of(qt_class: type[QObject]) -> type[QObject]:
     def event_filter(shell: Any, watched: QObject, event: QEvent) -> bool:
         instance = shell._seen_as()
         try:
-            return bool(instance.eventFilter(wrapped(watched), event))
+            return instance is not None and bool(instance.eventFilter(wrapped(watched), event))
         except Exception as error:
             signals.print_error(error)
             return False
