@@ -35,9 +35,11 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         self.parent.contributors = ["InteractiveAdaptSeg contributors"]
         self.parent.helpText = _("""
 Click on a structure in a slice view: the module answers with a mask. Further clicks on the object (+) or beside it (-)
-correct the mask. Accept writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and
-overwriting are those of the Segment Editor. Under the name of a task, every accepted mask teaches the model; what it
-has learnt, and nothing of the images, is kept on this computer, where everything is computed.
+correct the mask, or one of the candidates beside it is picked. Accept writes it into the chosen segment; propagate
+carries it to the neighbouring slices. Masking and overwriting are those of the Segment Editor. Under the name of a
+task, every accepted mask teaches the model; under the name of a user, picks and accepted masks teach a profile of what
+this user prefers. What they have learnt, and nothing of the images, is kept on this computer, where everything is
+computed.
 Not for clinical use.
 """)
         self.parent.acknowledgementText = _("""
@@ -525,6 +527,7 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
     def runTest(self):
         for test in (
             self.test_clickGivesMaskInSegment,
+            self.test_pick,
             self.test_undoAndRedo,
             self.test_propagation,
             self.test_savedScene,
@@ -541,6 +544,20 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         count = self._countVoxels(segmentationNode, volumeNode)
         self.assertGreater(count, 0.7 * self._discSize())
         self.assertLess(count, 1.3 * self._discSize())
+        logic.close()
+
+    def test_pick(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.candidates.setWanted(True)
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        while logic.update():
+            slicer.app.processEvents()
+        answer, candidate = logic.mask, logic.candidates.view(1)
+        logic.pick(1)
+        logic.accept()
+        added, removed = int(candidate.added.sum()), int(candidate.removed.sum())
+        self.assertGreater(added + removed, 0)
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), int(answer.sum()) + added - removed)
         logic.close()
 
     def test_undoAndRedo(self):

@@ -103,22 +103,24 @@ class HoverFilter(qt.QObject):
 
 def candidateText(number: int, view: Any) -> str:
     """The words below a candidate's picture."""
-    return _("{number}: {percent} %\n{area} mm²").format(
-        number=number, percent=round(100 * view.probability), area=signed(view.areaChange)
+    return _("{number}: {percent} %\n{area}").format(
+        number=number, percent=round(100 * view.probability), area=areaText(view.areaChange)
     )
 
 
 def candidateToolTip(number: int, view: Any) -> str:
     """What a candidate's numbers mean."""
     return _(
-        "Candidate {number}: {area} mm² against the present mask; {percent} % of the masks that you may want look like"
+        "Candidate {number}: {area} against the present mask; {percent} % of the masks that you may want look like"
         " it. Blue is added, orange is removed. Click on it or press {number} to pick it."
-    ).format(number=number, percent=round(100 * view.probability), area=signed(view.areaChange))
+    ).format(number=number, percent=round(100 * view.probability), area=areaText(view.areaChange))
 
 
-def signed(area: float) -> str:
-    """An area with its sign, in two digits at least."""
-    return f"{area:+.0f}" if abs(area) >= 10 else f"{area:+.1f}"
+def areaText(area: float) -> str:
+    """A change of area, given in mm², in at most three digits or so."""
+    if abs(area) >= 1000:
+        return f"{area / 100:+.1f} cm²"
+    return f"{area:+.0f} mm²" if abs(area) >= 10 else f"{area:+.1f} mm²"
 
 
 def galleryText(state: Any) -> str:
@@ -126,7 +128,7 @@ def galleryText(state: Any) -> str:
     if state.isAsking:
         return _("Looking for other masks...")
     if not state.round:
-        return _("With a mask, others that you may want appear here.")
+        return _("Other masks that you may want appear here.")
     if not state.views:
         return _("No other mask differs from this one.")
     return _("Round {round} of {rounds}. Blue: added, orange: removed.").format(round=state.round, rounds=state.rounds)

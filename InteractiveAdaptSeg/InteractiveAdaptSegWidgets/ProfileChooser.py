@@ -102,7 +102,8 @@ def profileText(state: Any) -> str:
         return _("No user: what you pick is not learnt.")
     if not state.picks:
         return _("{user}: nothing picked or accepted yet").format(user=state.user)
-    return _("{user}: learnt from {count} picks and accepted masks").format(user=state.user, count=state.picks)
+    count = _("1 mask") if state.picks == 1 else _("{count} masks").format(count=state.picks)
+    return _("{user}: has learnt from {count}").format(user=state.user, count=count)
 
 
 def _filter() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +176,7 @@ def test_gallery_is_empty_while_a_new_click_is_answered(a_choice: User) -> None:
     a_choice.press("clear")
     assert offered(a_choice) == []
     assert button(a_choice, 1).text == "" and button(a_choice, 1).icon.isNull()
-    assert a_choice.ui.galleryLabel.text == "With a mask, others that you may want appear here."
+    assert a_choice.ui.galleryLabel.text == "Other masks that you may want appear here."
 
 
 def test_keys_are_slicers_where_there_is_nothing_to_pick(a_choice: User) -> None:
@@ -256,7 +255,7 @@ def test_user_is_typed_told_and_remembered(a_choice: User, a_host: Any) -> None:
     assert a_choice.ui.profileLabel.text == "Anna: nothing picked or accepted yet"
     a_choice.host.press_key("1")
     a_choice.wait()
-    assert a_choice.ui.profileLabel.text == "Anna: learnt from 1 picks and accepted masks"
+    assert a_choice.ui.profileLabel.text == "Anna: has learnt from 1 mask"
     assert a_host.application.userSettings().value("InteractiveAdaptSeg/User") == "Anna"
     type_text(a_choice.ui.userSelector, " ")
     assert a_choice.panel.session.profile.user is None
@@ -331,8 +330,8 @@ def test_panel_is_usable_while_it_waits_for_candidates(a_user: User, monkeypatch
     goes_on.set()
 
 
-def test_shown_numbers_have_their_sign(a_loaded_module: Any) -> None:
-    from InteractiveAdaptSegWidgets.Gallery import signed
+def test_areas_are_short_and_have_their_sign(a_loaded_module: Any) -> None:
+    from InteractiveAdaptSegWidgets.Gallery import areaText
 
-    assert [signed(area) for area in (12.34, -12.34, 0.94, -3.26)] == ["+12", "-12", "+0.9", "-3.3"]
-    assert MODULE in sys.modules
+    areas = {12.34: "+12 mm²", -3.26: "-3.3 mm²", 0.94: "+0.9 mm²", -999.0: "-999 mm²", 1093.0: "+10.9 cm²"}
+    assert {area: areaText(area) for area in areas} == areas
