@@ -108,8 +108,6 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.removeObservers()
         if self._timer is not None:
             self._timer.stop()
-        if self._gallery is not None:
-            self._gallery.close()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -117,12 +115,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def enter(self):
         """The user comes (back) to the module."""
         self.initializeParameterNode()
-        self._gallery.setActive(True)
         qt.QTimer.singleShot(0, self._showTask)
 
     def exit(self):
         """The user goes to another module; a propagation under way goes on."""
-        self._gallery.setActive(False)
         if self._parameterNode is not None:
             self._stopPlacing()
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -346,7 +342,6 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         ui = self.ui
         buttons = (ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4)
         self._gallery = Gallery(buttons, self.onPick, self.onHover)
-        self._gallery.setActive(self.parent.isEntered)
         self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported)
         self.session.candidates.setWanted(not ui.candidatesSection.collapsed)
         ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)

@@ -71,10 +71,10 @@ class Scene:
     pixelArea: float
 
     @classmethod
-    def of(cls, target: Target, geometry: PlaneGeometry) -> Scene:
+    def of(cls, target: Target, geometry: PlaneGeometry, plane: PlaneSession) -> Scene:
         volumeNode = target.volumeNode
         return cls(
-            copy.copy(target.plane(geometry)),
+            copy.copy(plane),
             geometry,
             voxelArray(volumeNode),
             target.session.window,
@@ -150,16 +150,16 @@ class Candidates:
 
     def follow(self, target: Target, geometry: PlaneGeometry) -> None:
         """Offer candidates of a plane's present answer; those of an earlier one are dropped."""
-        self._place, self._answer, self._asked = (target, geometry), target.plane(geometry).prediction, None
-        offer = self._offer
+        plane, offer = target.plane(geometry), self._offer
+        self._place, self._answer = (target, geometry), plane.prediction
+        self._cancel()
         if offer is None or (self._answer is not offer.answer and self._answer not in offer.picks):
-            self.askAnew()
+            self._askAnew(plane)
 
     def askAnew(self) -> None:
         """Begin the rounds of the present answer anew, around it if it was picked."""
-        self._offer = self._asked = None
-        if self._isWanted and self._place and self._answer and self._plane.question is not None:
-            self._ask(1, self._origins.get(self._answer))
+        if self._place:
+            self._askAnew(self._plane)
 
     def askForMore(self) -> None:
         """Ask for candidates that are like the picked one.
@@ -170,7 +170,7 @@ class Candidates:
         self._requireRound()
         if self.picked is None or self._answer is None:
             raise PromptError("more like which one? Pick a candidate first")
-        self._ask(self.round + 1, self._origins[self._answer])
+        self._ask(self._plane, self.round + 1, self._origins[self._answer])
 
     def askForOthers(self) -> None:
         """Ask for other candidates, since none of these is wanted.
@@ -179,11 +179,12 @@ class Candidates:
             PromptError: there are none, or there were enough rounds.
         """
         self._requireRound()
-        self._ask(self.round + 1, None)
+        self._ask(self._plane, self.round + 1, None)
 
     def drop(self) -> None:
         """Offer nothing; what is still being asked is not waited for."""
-        self._place = self._answer = self._offer = self._asked = None
+        self._cancel()
+        self._place = self._answer = self._offer = None
 
     def update(self) -> bool:
         """Take the round that was asked for if it is there; whether it is."""
@@ -236,9 +237,20 @@ class Candidates:
         if not self.canAskAgain:
             raise PromptError(f"nothing was offered yet, or {ROUNDS} rounds were: a click says more")
 
-    def _ask(self, number: int, around: np.ndarray | None) -> None:
+    def _cancel(self) -> None:
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
+
+    def _askAnew(self, plane: PlaneSession) -> None:
+        self._cancel()
+        self._offer = None
+        if self._isWanted and self._answer and plane.question is not None:
+            self._ask(plane, 1, self._origins.get(self._answer))
+
+    def _ask(self, plane: PlaneSession, number: int, around: np.ndarray | None) -> None:
         assert self._place
-        scene = Scene.of(*self._place)
+        scene = Scene.of(*self._place, plane)
         self._asked = self._profile.ask(number - 1, lambda adviser: offerOf(adviser, scene, around, number))
 
 

@@ -26,14 +26,9 @@ class Gallery:
     ) -> None:
         self._buttons = buttons
         self._shown: Sequence[Any] = ()
-        self._isActive = False
         self._hoverFilter = HoverFilter(buttons, onHover)
-        self._shortcuts = [self._connect(number, onPick) for number in range(1, len(buttons) + 1)]
-
-    def setActive(self, isActive: bool) -> None:
-        """Let the keys pick or not; they are Slicer's while the user is in another module."""
-        self._isActive = isActive
-        self._enableShortcuts()
+        for number, button in enumerate(buttons, start=1):
+            _connect(button, number, onPick)
 
     def show(self, state: Any) -> None:
         """Show a `GalleryState`."""
@@ -43,29 +38,6 @@ class Gallery:
         for number, button in enumerate(self._buttons, start=1):
             button.enabled = state.canPick and number <= len(state.views)
             button.checked = number == state.picked
-        self._enableShortcuts()
-
-    def close(self) -> None:
-        """Take the keys from Slicer's window."""
-        for shortcut in self._shortcuts:
-            shortcut.disconnect("activated()")
-            shortcut.setParent(None)
-        self._shortcuts = []
-
-    def _connect(self, number: int, onPick: Callable[[int], None]) -> Any:
-        def pick() -> None:
-            onPick(number)
-
-        self._buttons[number - 1].connect("clicked()", pick)
-        shortcut = qt.QShortcut(slicer.util.mainWindow() or self._buttons[0])
-        shortcut.setKey(qt.QKeySequence(str(number)))
-        shortcut.enabled = False
-        shortcut.connect("activated()", pick)
-        return shortcut
-
-    def _enableShortcuts(self) -> None:
-        for button, shortcut in zip(self._buttons, self._shortcuts):
-            shortcut.enabled = self._isActive and button.enabled
 
     def _drawPictures(self) -> None:
         """Give each button its candidate; Qt gets pictures through files, which are gone afterwards."""
@@ -80,6 +52,18 @@ class Gallery:
                 button.setIcon(qt.QIcon() if view is None else qt.QIcon(qt.QPixmap(str(path))))
                 button.text = "" if view is None else candidateText(number, view)
                 button.toolTip = "" if view is None else candidateToolTip(number, view)
+
+
+def _connect(button: Any, number: int, onPick: Callable[[int], None]) -> None:
+    """Let a button and a key pick; the key is Slicer's while the button is hidden or greyed out."""
+
+    def pick() -> None:
+        onPick(number)
+
+    button.connect("clicked()", pick)
+    shortcut = qt.QShortcut(button)
+    shortcut.setKey(qt.QKeySequence(str(number)))
+    shortcut.connect("activated()", pick)
 
 
 class HoverFilter(qt.QObject):

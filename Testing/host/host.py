@@ -11,15 +11,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import shiboken6
 import slicer
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
 from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
 from Testing.host.application import Application
-from Testing.host.instances import class_of, wrapped
+from Testing.host.instances import class_of, unwrapped, wrapped
 from Testing.host.modules import ctk_module, qt_module
 
 MRML_WIDGETS = (
@@ -46,10 +45,6 @@ class Host:
         self.application = Application(scene, slicer.app.applicationLogic(), str(temporary_folder))
         self._patch = patch
         self._opened: Any = None
-        self.main_window = QMainWindow()
-        self.main_window.setObjectName("qSlicerMainWindow")
-        self.main_window.setCentralWidget(QWidget())
-        self.main_window.show()
         patch.setattr(slicer, "app", self.application)
         patch.setattr(sys, "excepthook", self._on_error)
         for widget_class in MRML_WIDGETS:
@@ -111,10 +106,11 @@ class Host:
         self._in_next_dialog(type_name)
 
     def press_key(self, key: str) -> None:
-        """Press a key in Slicer's window, after a click in one of its views."""
-        self.main_window.activateWindow()
-        self.wait_until(lambda: QApplication.activeWindow() is self.main_window)
-        QTest.keyClicks(self.main_window.centralWidget(), key)
+        """Press a key in the window that the module's panel is part of, wherever in it the user has clicked before."""
+        panel = unwrapped(self._opened)
+        panel.activateWindow()
+        self.wait_until(lambda: QApplication.activeWindow() is panel)
+        QTest.keyClicks(panel, key)
         self.process_events()
 
     def _in_next_dialog(self, act: Callable[[QWidget], None]) -> None:
@@ -137,8 +133,6 @@ class Host:
         for module in self.application.take_modules():
             slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
             module.unload()
-        if shiboken6.isValid(self.main_window):
-            self.main_window.deleteLater()
         self.process_events()
         failures = self.take_failures()
         assert not failures, "".join(failures)

@@ -251,6 +251,22 @@ def test_asking_does_not_hold_up_the_next_click(a_session: Panel, slow_asking: t
     assert not a_session.logic.isBusy, "nobody waits for candidates of a mask that is accepted"
 
 
+def test_only_the_latest_of_quick_clicks_is_asked_about(
+    a_session: Panel, slow_asking: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = Adviser.ask
+    monkeypatch.setattr(
+        Adviser, "ask", lambda adviser, plane, around: asked.append(len(plane.prompts.clicks)) or ask(adviser, plane)
+    )
+    for step in range(5):
+        a_session.click((CENTRE[0] + step, CENTRE[1], CENTRE[2]))
+    slow_asking.set()
+    a_session.wait()
+    assert asked in ([1, 5], [5])
+    assert a_session.logic.candidates.round == 1
+
+
 def asked_from(panel: Panel) -> int:
     """Pixels of the mask, at the mask resolution, that the latest click was given on."""
     plane = panel.logic._requireTarget().plane(panel.logic.activePlane)

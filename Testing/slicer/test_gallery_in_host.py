@@ -179,19 +179,26 @@ def test_gallery_is_empty_while_a_new_click_is_answered(a_choice: User) -> None:
     assert a_choice.ui.galleryLabel.text == "Other masks that you may want appear here."
 
 
-def test_keys_are_slicers_where_there_is_nothing_to_pick(a_choice: User) -> None:
-    shortcuts = a_choice.panel._gallery._shortcuts
-    assert [shortcut.enabled for shortcut in shortcuts] == [number in offered(a_choice) for number in ALL_BUTTONS]
-    answer = a_choice.panel.session.mask
-    a_choice.host.leave()
+@pytest.mark.parametrize("where", ["nothing to pick", "closed gallery", "another module"])
+def test_keys_are_slicers_where_nothing_can_be_picked(
+    a_choice: User, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    from PySide6.QtTest import QTest
+
+    from Testing.host.instances import unwrapped
+
+    asked: list[int] = []
+    monkeypatch.setattr(a_choice.panel.session, "pick", asked.append)
     a_choice.host.press_key("2")
-    assert a_choice.panel.session.mask is answer
-    assert not any(shortcut.enabled for shortcut in shortcuts)
-    a_choice.host.open(MODULE)
-    a_choice.host.press_key("2")
-    assert a_choice.panel.session.candidates.picked == 2
-    a_choice.press("accept")
-    assert not any(shortcut.enabled for shortcut in shortcuts)
+    assert asked == [2]
+    if where == "nothing to pick":
+        a_choice.press("accept")
+    elif where == "closed gallery":
+        a_choice.ui.candidatesSection.collapsed = True
+    else:
+        a_choice.host.leave()
+    QTest.keyClicks(unwrapped(a_choice.panel.parent), "2")
+    assert asked == [2]
 
 
 def test_digits_of_a_name_are_typed_and_pick_nothing(a_choice: User) -> None:

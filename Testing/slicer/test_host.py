@@ -373,22 +373,6 @@ def test_error_in_an_event_filter_is_printed(qt: Any, a_host: Any, a_button: Any
     assert any("QPushButton has no attribute named 'txt'" in failure for failure in a_host.take_failures())
 
 
-def test_keys_in_slicers_window_reach_its_shortcuts_while_they_are_enabled(
-    qt: Any, a_host: Any, heard: list[Any]
-) -> None:
-    import slicer
-
-    shortcut = qt.QShortcut(slicer.util.mainWindow())
-    shortcut.setKey(qt.QKeySequence("2"))
-    shortcut.connect("activated()", lambda: heard.append(2))
-    a_host.press_key("2")
-    a_host.press_key("3")
-    assert heard == [2]
-    shortcut.enabled = False
-    a_host.press_key("2")
-    assert heard == [2]
-
-
 @pytest.mark.parametrize("question", ["getOpenFileName", "getSaveFileName"])
 def test_question_for_a_file_gives_its_path_alone(qt: Any, a_host: Any, tmp_path: Any, question: str) -> None:
     path = tmp_path / "file.txt"
