@@ -337,6 +337,18 @@ def test_pick_is_saved_with_the_scene(a_round: Panel, tmp_path: Path) -> None:
     other.logic.close()
 
 
+def test_pick_is_saved_when_a_click_after_it_was_undone(a_round: Panel, tmp_path: Path) -> None:
+    a_round.logic.pick(1)
+    picked = a_round.logic.mask
+    a_round.click(BESIDE, positive=False)
+    a_round.logic.undo()
+    other = save_and_reload(a_round, tmp_path)
+    other.look_at(CENTRE)
+    assert other.logic.showPlane(other.view)
+    np.testing.assert_array_equal(other.logic.mask, picked)
+    other.logic.close()
+
+
 def test_undone_pick_is_not_saved(a_round: Panel, tmp_path: Path) -> None:
     answer = a_round.logic.mask
     a_round.logic.pick(1)
