@@ -312,8 +312,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.taskLabel.text = taskText(taskState(self.session))
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
         self._showGallery(galleryState(self.session))
-        if self.session.isBusy != self._timer.active:
-            self._timer.start() if self.session.isBusy else self._timer.stop()
+        if not self.session.isBusy:
+            self._timer.stop()
+        elif not self._timer.active:
+            self._timer.start()
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""

@@ -53,7 +53,7 @@ class CandidateView:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class AskedPlane:
     """A plane and what is needed to show its candidates, as it was when they were asked for.
 
     Attributes:
@@ -71,7 +71,7 @@ class Scene:
     pixelArea: float
 
     @classmethod
-    def of(cls, target: Target, geometry: PlaneGeometry, plane: PlaneSession) -> Scene:
+    def of(cls, target: Target, geometry: PlaneGeometry, plane: PlaneSession) -> AskedPlane:
         volumeNode = target.volumeNode
         return cls(
             copy.copy(plane),
@@ -250,11 +250,11 @@ class Candidates:
 
     def _ask(self, plane: PlaneSession, number: int, around: np.ndarray | None) -> None:
         assert self._place
-        scene = Scene.of(*self._place, plane)
-        self._asked = self._profile.ask(number - 1, lambda adviser: offerOf(adviser, scene, around, number))
+        asked = AskedPlane.of(*self._place, plane)
+        self._asked = self._profile.ask(number - 1, lambda adviser: offerOf(adviser, asked, around, number))
 
 
-def offerOf(adviser: Adviser, scene: Scene, around: np.ndarray | None, number: int) -> Offer:
+def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, number: int) -> Offer:
     """Ask an adviser for a round, and make what is shown of it.
 
     Args:
@@ -264,23 +264,23 @@ def offerOf(adviser: Adviser, scene: Scene, around: np.ndarray | None, number: i
     from AdaptCore.predict.intensity import apply_window
     from AdaptCore.preference.thumbnails import thumbnails
 
-    plane = scene.plane
+    plane = asked.plane
     assert plane.prediction is not None
     shown = adviser.ask(plane, around)
-    image = apply_window(extract(scene.voxels, scene.geometry), scene.window)
+    image = apply_window(extract(asked.voxels, asked.geometry), asked.window)
     pictures = thumbnails(image if plane.window is None else image[plane.window.slices], shown.proposal, THUMBNAIL_SIDE)
     candidates = shown.proposal.candidates
-    views = [_viewOf(scene, shown, candidate, picture) for candidate, picture in zip(candidates, pictures)]
+    views = [_viewOf(asked, shown, candidate, picture) for candidate, picture in zip(candidates, pictures)]
     return Offer(number, plane.prediction, shown, tuple(views))
 
 
-def _viewOf(scene: Scene, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
-    assert scene.plane.prediction is not None
-    before, mask = scene.plane.prediction.mask, copy.copy(scene.plane).choose(shown.logits(candidate)).mask
-    if scene.kept is not None:
-        before, mask = before | scene.kept, mask | scene.kept
+def _viewOf(asked: AskedPlane, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
+    assert asked.plane.prediction is not None
+    before, mask = asked.plane.prediction.mask, copy.copy(asked.plane).choose(shown.logits(candidate)).mask
+    if asked.kept is not None:
+        before, mask = before | asked.kept, mask | asked.kept
     added, removed = mask & ~before, before & ~mask
-    area = (int(added.sum()) - int(removed.sum())) * scene.pixelArea
+    area = (int(added.sum()) - int(removed.sum())) * asked.pixelArea
     return CandidateView(mask, added, removed, area, candidate.probability, picture)
 
 

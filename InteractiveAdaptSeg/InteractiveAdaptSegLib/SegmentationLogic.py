@@ -207,8 +207,8 @@ class SegmentationLogic:
         self._requireIdle()
         choice = self._profile.prepared(self._profile.user, name)
         self._task.choose(name)
-        self._profile.use(choice)
         self._askChosenTask()
+        self._profile.use(choice)
 
     def setLearning(self, mustLearn: bool) -> None:
         """Let accepted planes teach the task, or let it only answer."""
