@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from AdaptCore.preference.adviser import space_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
-from Testing.slicer.scenes import CENTRE
+from Testing.slicer.scenes import CENTRE, matrix_of, rotation
 from Testing.slicer.user import MODULE, User
 from Testing.toy_model import ToyModel
 
@@ -64,9 +65,32 @@ def icon_pixels(user: User, number: int) -> np.ndarray:
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
-def test_click_then_key_then_accept_then_undo_and_redo(a_user: User) -> None:
+@pytest.fixture
+def an_oblique_user(
+    a_host: Any,
+    a_loaded_module: Any,
+    a_slice_view: Any,
+    an_oblique_volume: Any,
+    put_under_transform: Callable[..., Any],
+) -> Iterator[User]:
+    """The user in front of a slice of a volume that lies obliquely under a transform."""
+    from Testing.host.slice_view import SliceView
+
+    put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), an_oblique_volume)
+    a_slice_view.RotateToVolumePlane(an_oblique_volume)
+    view = SliceView(a_slice_view, an_oblique_volume)
+    yield User(a_host, view, an_oblique_volume)
+    try:
+        a_host.close()
+    finally:
+        view.close()
+
+
+@pytest.mark.parametrize("user", ["a_user", "an_oblique_user"])
+def test_click_then_key_then_accept_then_undo_and_redo(user: str, request: pytest.FixtureRequest) -> None:
     from Testing.host.user import type_text
 
+    a_user = request.getfixturevalue(user)
     type_text(a_user.ui.userSelector, "Anna")
     assert offered(a_user) == []
     a_user.begin()
