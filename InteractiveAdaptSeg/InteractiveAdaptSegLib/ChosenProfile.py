@@ -44,13 +44,14 @@ class Choice:
 
 @dataclass(eq=False)
 class Lesson:
-    """What a profile has learnt from a pick or an accepted mask.
+    """What the profile of a user and task has learnt from a pick or an accepted mask.
 
     Attributes:
         names: of the picks that it counts for; none before it is learnt and after it is forgotten.
     """
 
-    adviser: Adviser
+    user: str
+    task: str
     names: tuple[str, ...] = ()
 
 
@@ -182,8 +183,7 @@ class ChosenProfile:
 
     def lesson(self, z: np.ndarray, prior: Mixture) -> PickLesson | None:
         """What the pick of a candidate teaches; None where nobody is chosen. See `Adviser.observe`."""
-        adviser = self._choice.adviser
-        return None if self.user is None or adviser is None else PickLesson(adviser, z=z, prior=prior)
+        return None if self.user is None else PickLesson(self.user, self.task, z=z, prior=prior)
 
     def learnPick(self, lesson: PickLesson) -> None:
         """Learn a pick in the background, for the first time or again."""
@@ -196,7 +196,7 @@ class ChosenProfile:
 
     def forgetSoon(self, lesson: Lesson) -> None:
         """Take back in the background what was learnt; what can no longer be taken back is told."""
-        self._learning.append(self._worker.submit(_forget, lesson))
+        self._learning.append(self._worker.submit(self._forget, lesson))
 
     def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
         """See `Adviser.preferred`."""
@@ -205,11 +205,10 @@ class ChosenProfile:
 
     def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask in the background; gives a name for `forget`, none where nobody is chosen."""
-        adviser = self._choice.adviser
-        if self.user is None or adviser is None:
+        if self.user is None:
             return ()
         name = str(next(self._names))
-        self._lessons[name] = Lesson(adviser)
+        self._lessons[name] = Lesson(self.user, self.task)
         self._learnSoon(self._lessons[name], lambda adviser: adviser.learn(model, examples))
         return (name,)
 
@@ -306,25 +305,30 @@ class ChosenProfile:
         return Adviser(Profile.fresh("", task, space_of(self._frozen, self._latent)), self._latent)
 
     def _learnSoon(self, lesson: Lesson, teach: Callable[[Adviser], tuple[str, ...]]) -> None:
-        self._learning.append(self._worker.submit(_learn, lesson, teach))
+        self._learning.append(self._worker.submit(self._learn, lesson, teach))
 
+    def _learn(self, lesson: Lesson, teach: Callable[[Adviser], tuple[str, ...]]) -> str:
+        """Learn; what the user should know, empty if nothing."""
+        try:
+            adviser = self._adviserOf(lesson.user, lesson.task)
+            problem = _problem(adviser)
+            lesson.names = teach(adviser)
+        except AdaptSegError as error:
+            return f"Nothing was learnt for {lesson.user}: {error}"
+        return problem and f"{problem}; it is kept beside its place, and what is known here of {lesson.user} goes on"
 
-def _learn(lesson: Lesson, teach: Callable[[Adviser], tuple[str, ...]]) -> str:
-    """Learn; what the user should know, empty if nothing."""
-    user, problem = lesson.adviser.profile.user, _problem(lesson.adviser)
-    try:
-        lesson.names = teach(lesson.adviser)
-    except AdaptSegError as error:
-        return f"Nothing was learnt for {user}: {error}"
-    return problem and f"{problem}; it is kept beside its place, and what is known here of {user} goes on"
-
-
-def _forget(lesson: Lesson) -> str:
-    """Forget; what the user should know, empty if nothing."""
-    names, lesson.names = lesson.names, ()
-    if not names or lesson.adviser.forget(names):
-        return ""
-    return f"What {lesson.adviser.profile.user}'s profile has learnt from it stays: it can no longer be taken back."
+    def _forget(self, lesson: Lesson) -> str:
+        """Forget; what the user should know, empty if nothing."""
+        names, lesson.names = lesson.names, ()
+        try:
+            if not names or self._adviserOf(lesson.user, lesson.task).forget(names):
+                return ""
+        except AdaptSegError as error:
+            return str(error)
+        return (
+            f"What {lesson.user}'s profile had learnt from it could not be taken back: "
+            "it is too long ago, or the profile has begun anew since."
+        )
 
 
 def _problem(adviser: Adviser) -> str:

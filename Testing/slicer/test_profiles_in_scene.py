@@ -26,6 +26,10 @@ ABOVE = (CENTRE[0], CENTRE[1], CENTRE[2] + 1)
 BESIDE = (CENTRE[0] + 6, CENTRE[1], CENTRE[2])
 SPACE = space_of(ToyModel(), None)
 TIMEOUT = 20.0
+CANNOT_BE_TAKEN_BACK = (
+    "What Anna's profile had learnt from it could not be taken back: "
+    "it is too long ago, or the profile has begun anew since."
+)
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +183,7 @@ def test_what_is_too_long_ago_stays_learnt_and_is_told(a_session: Panel, a_store
         a_session.logic.undo()
     a_session.wait()
     assert stored(a_store).picks == 1
-    assert a_session.messages == ["What Anna's profile has learnt from it stays: it can no longer be taken back."]
+    assert a_session.messages == [CANNOT_BE_TAKEN_BACK]
 
 
 def test_learning_does_not_hold_up_the_user(
@@ -329,10 +333,13 @@ def test_reset_profile_begins_anew_and_its_file_is_kept(a_round: Panel, a_store:
     assert a_round.messages == [f"The profile begins anew; its old file is {kept}"]
     a_round.logic.undo()
     a_round.wait()
-    assert a_round.logic.profile.picks == 0
-    a_round.logic.pick(1)
+    assert a_round.logic.profile.picks == 0 and a_round.messages[1:] == [CANNOT_BE_TAKEN_BACK]
+    a_round.logic.redo()
     a_round.wait()
-    assert stored(a_store).picks == 1
+    assert a_round.logic.profile.picks == stored(a_store).picks == 1
+    a_round.logic.undo()
+    a_round.wait()
+    assert a_round.logic.profile.picks == stored(a_store).picks == 0
 
 
 def test_profile_goes_to_another_user_through_a_file(a_round: Panel, a_store: ProfileStore, tmp_path: Path) -> None:
