@@ -35,9 +35,11 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         self.parent.contributors = ["InteractiveAdaptSeg contributors"]
         self.parent.helpText = _("""
 Click on a structure in a slice view: the module answers with a mask. Further clicks on the object (+) or beside it (-)
-correct the mask. Accept writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and
-overwriting are those of the Segment Editor. Under the name of a task, every accepted mask teaches the model; what it
-has learnt, and nothing of the images, is kept on this computer, where everything is computed.
+correct the mask, or one of the candidates beside it is picked. Accept writes it into the chosen segment; propagate
+carries it to the neighbouring slices. Masking and overwriting are those of the Segment Editor. Under the name of a
+task, every accepted mask teaches the model; under the name of a user, picks and accepted masks teach a profile of what
+this user prefers. What they have learnt, and nothing of the images, is kept on this computer, where everything is
+computed.
 Not for clinical use.
 """)
         self.parent.acknowledgementText = _("""
@@ -71,6 +73,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._parameterNodeGuiTag = None
         self._isApplyingChoice = False
         self._timer = None
+        self._gallery = None
+        self._profileChooser = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
@@ -89,12 +93,15 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._timer.setInterval(10)
         self._timer.connect("timeout()", self.onTimer)
         self._connectButtons()
+        self._addCandidates()
         scene = slicer.mrmlScene
         for event in (scene.StartCloseEvent, scene.StartImportEvent):
             self.addObserver(scene, event, self.onSceneStartsToChange)
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneChanged)
         self.initializeParameterNode()
+        if self.parent.isEntered:
+            qt.QTimer.singleShot(0, self._showTask)
 
     def cleanup(self):
         """Let go of everything when the module is unloaded or Slicer ends."""
@@ -214,6 +221,27 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.session.setLearning(checked)
 
+    def onPick(self, number):
+        with self._reported():
+            self.session.pick(number)
+
+    def onHover(self, number):
+        """The mouse is on a candidate, or has left it: None."""
+        if self.session is not None:
+            self.session.preview(number)
+
+    def onOthers(self):
+        with self._reported():
+            self.session.candidates.askForOthers()
+
+    def onMore(self):
+        with self._reported():
+            self.session.candidates.askForMore()
+
+    def onCandidatesCollapsed(self, isCollapsed):
+        with self._reported():
+            self.session.candidates.setWanted(not isCollapsed)
+
     def onPlacePositive(self, checked):
         self._place(0, checked)
 
@@ -245,7 +273,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.session.redo()
 
     def onTimer(self):
-        """Runs only while something is under way: a propagation, or what is learnt and saved."""
+        """Runs only while something is under way: a propagation, candidates, or what is learnt and saved."""
         with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
             if not self.session.update():
                 self._timer.stop()
@@ -255,7 +283,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def updateGui(self):
         """Show the state of the logic."""
-        from InteractiveAdaptSegLib.ViewModel import panelState, taskState
+        from InteractiveAdaptSegLib.ViewModel import galleryState, panelState, profileState, taskState
 
         if self.session is None:
             return
@@ -282,7 +310,11 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.statusLabel.text = statusText(state.status.name)
         self.ui.learnCheckBox.checked = self.session.mustLearn
         self.ui.taskLabel.text = taskText(taskState(self.session))
-        if self.session.isBusy and not self._timer.active:
+        self._profileChooser.show(profileState(self.session), state.canChooseTask)
+        self._showGallery(galleryState(self.session))
+        if not self.session.isBusy:
+            self._timer.stop()
+        elif not self._timer.active:
             self._timer.start()
 
     def showMessage(self, text):
@@ -304,6 +336,27 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.taskSelector.connect("activated(int)", self.onTaskChosen)
         self.ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         self.ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
+
+    def _addCandidates(self):
+        from InteractiveAdaptSegWidgets.Gallery import Gallery
+        from InteractiveAdaptSegWidgets.ProfileChooser import ProfileChooser
+
+        ui = self.ui
+        buttons = (ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4)
+        self._gallery = Gallery(buttons, self.onPick, self.onHover)
+        self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported)
+        self.session.candidates.setWanted(not ui.candidatesSection.collapsed)
+        ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
+        ui.othersButton.connect("clicked()", self.onOthers)
+        ui.moreButton.connect("clicked()", self.onMore)
+
+    def _showGallery(self, state):
+        from InteractiveAdaptSegWidgets.Gallery import galleryText
+
+        self._gallery.show(state)
+        self.ui.galleryLabel.text = galleryText(state)
+        self.ui.othersButton.enabled = state.canAskForOthers
+        self.ui.moreButton.enabled = state.canAskForMore
 
     def _chosenSegment(self):
         choice = self._parameterNode
@@ -349,11 +402,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             button.checked = isPlacing(slicer.mrmlScene, node)
 
     def _showTask(self):
-        """List the user's tasks, and show the one that is chosen; the first time takes a second, to load PyTorch."""
+        """List tasks and users, and show those that are chosen; the first time takes a second, to load PyTorch."""
         if self.session is not None and not self.logic.missingPackages():
             self.ui.taskSelector.clear()
             self.ui.taskSelector.addItems(list(self.session.taskNames()))
             self.ui.taskSelector.setEditText(self.session.taskName or "")
+            self._profileChooser.listUsers()
 
     def _confirmInstallation(self, requirements):
         names = "\n".join(str(requirement) for requirement in requirements)
@@ -470,6 +524,7 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
     def runTest(self):
         for test in (
             self.test_clickGivesMaskInSegment,
+            self.test_pick,
             self.test_undoAndRedo,
             self.test_propagation,
             self.test_savedScene,
@@ -486,6 +541,20 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         count = self._countVoxels(segmentationNode, volumeNode)
         self.assertGreater(count, 0.7 * self._discSize())
         self.assertLess(count, 1.3 * self._discSize())
+        logic.close()
+
+    def test_pick(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.candidates.setWanted(True)
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        while logic.update():
+            slicer.app.processEvents()
+        answer, candidate = logic.mask, logic.candidates.view(1)
+        logic.pick(1)
+        logic.accept()
+        added, removed = int(candidate.added.sum()), int(candidate.removed.sum())
+        self.assertGreater(added + removed, 0)
+        self.assertEqual(self._countVoxels(segmentationNode, volumeNode), int(answer.sum()) + added - removed)
         logic.close()
 
     def test_undoAndRedo(self):

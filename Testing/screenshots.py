@@ -18,7 +18,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULE = "InteractiveAdaptSeg"
-PANEL_SIZE = (360, 460)
+PANEL_SIZE = (360, 670)
 LAYOUT_ROUNDS = 5
 """Times that events are dealt with until layouts within layouts have settled."""
 SEGMENT_COLOUR = (0.9, 0.6, 0.0)
@@ -71,7 +71,7 @@ def draw(folder: Path) -> None:
 
     with tempfile.TemporaryDirectory() as temporary, a_window(Path(temporary)) as host:
         from Testing.host.slice_view import SliceView
-        from Testing.host.user import press, type_text
+        from Testing.host.user import hover, leave, press, type_text
         from Testing.slicer.scenes import add_slice_node
 
         volume, middle = add_phantom(slicer.mrmlScene)
@@ -84,16 +84,24 @@ def draw(folder: Path) -> None:
         press(panel.ui.newSegmentButton)
         panel.ui.segmentSelector.currentNode().GetSegmentation().GetNthSegment(0).SetColor(SEGMENT_COLOUR)
         type_text(panel.ui.taskSelector, "Lesion")
+        type_text(panel.ui.userSelector, "Anna")
         press(panel.ui.positiveButton)
         view.click(middle)
         host.process_events()
-        save(folder / "2-mask-after-one-click.png", panel, view)
+        host.wait_until(lambda: not panel.session.isBusy)
+        save(folder / "2-mask-and-candidates.png", panel, view)
+        hover(panel.ui.candidateButton2)
+        save(folder / "3-candidate-under-the-mouse.png", panel, view)
+        leave(panel.ui.candidateButton2)
+        press(panel.ui.candidateButton2)
+        host.wait_until(lambda: not panel.session.isBusy)
+        save(folder / "4-candidate-picked.png", panel, view)
         press(panel.ui.acceptButton)
         host.wait_until(lambda: not panel.session.isBusy)
-        save(folder / "3-accepted.png", panel, view)
+        save(folder / "5-accepted.png", panel, view)
         press(panel.ui.propagateButton)
         host.wait_until(lambda: panel.session.progress[0] > 2)
-        save(folder / "4-propagation-under-way.png", panel, view)
+        save(folder / "6-propagation-under-way.png", panel, view)
         host.wait_until(lambda: not panel.session.isBusy)
         view.close()
 

@@ -123,7 +123,19 @@ class Adviser:
 
     def picked(self, shown: Round, candidate: Candidate) -> None:
         """Learn that the user prefers a candidate of a round."""
-        self._learn(shown.z(candidate), shown.prior)
+        self.observe(shown.z(candidate), shown.prior)
+
+    def observe(self, z: np.ndarray, prior: Mixture) -> None:
+        """Learn one pick.
+
+        Args:
+            z: (n, D) of the picked candidate's members.
+            prior: of the question that they answer.
+        """
+        if self._store:
+            self._profile = self._store.pick(self._profile, z, prior)
+        else:
+            self._profile = self._profile.picked(z, prior)
 
     def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask: the z that would have answered the questions with it.
@@ -142,7 +154,7 @@ class Adviser:
         for kind in (asked[:1], _evenly(asked[1:], self._profile.recipe.later)):
             fits = [fit for example in kind if (fit := self._fitted(model, example)) is not None]
             if fits:
-                self._learn(np.stack([z for z, _ in fits]), fits[-1][1])
+                self.observe(np.stack([z for z, _ in fits]), fits[-1][1])
                 names.append(self._profile.last_pick())
         return tuple(names)
 
@@ -204,12 +216,6 @@ class Adviser:
         if self._latent is not None and isinstance(model, ReadoutModel):
             return ReadoutSampler(model, self._latent, question)
         return FreeSampler(model, question)
-
-    def _learn(self, z: np.ndarray, prior: Mixture) -> None:
-        if self._store:
-            self._profile = self._store.pick(self._profile, z, prior)
-        else:
-            self._profile = self._profile.picked(z, prior)
 
 
 def _by_size(shown: Round) -> Round:

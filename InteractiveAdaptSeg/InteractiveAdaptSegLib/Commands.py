@@ -1,4 +1,4 @@
-"""What the user did to a segment, as commands that can be undone: prompts given, prompts cleared, masks written."""
+"""What the user did to a segment, as commands that can be undone: prompts, picks, prompts cleared, masks written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile, PickLesson
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
@@ -38,6 +39,28 @@ class PromptCommand:
         else:  # the plane has begun anew from other labels since
             self.target.ask(self.geometry, lambda begun: giveStep(begun, self.action))
         self.target.prompts.addStep(self.geometry, self.action)
+
+
+@dataclass(eq=False)
+class PickCommand(PromptCommand):
+    """A candidate was picked in place of a plane's answer.
+
+    Attributes:
+        lesson: what the profile learns from it, None where it is not to learn.
+    """
+
+    profile: ChosenProfile
+    lesson: PickLesson | None
+
+    def undo(self) -> None:
+        super().undo()
+        if self.lesson is not None:
+            self.profile.forgetSoon(self.lesson)
+
+    def redo(self) -> None:
+        super().redo()
+        if self.lesson is not None:
+            self.profile.learnPick(self.lesson)
 
 
 @dataclass(eq=False)

@@ -34,11 +34,16 @@ NEGATIVE_COLOR = (0.84, 0.37, 0.0)
 
 @dataclass(frozen=True)
 class PromptStep:
-    """One action of the user on a plane: a click, a stroke of clicks of one sign, or a box."""
+    """One action of the user on a plane: a click, a stroke of clicks of one sign, a box, or a pick.
+
+    Attributes:
+        picked: the mask that a pick made of the answer, packed (`PackedMask`); empty for other actions.
+    """
 
     step: int
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+    picked: str = ""
 
 
 class PlaneMask(Enum):
@@ -174,6 +179,7 @@ class PromptNodes:
         """The number of the next action: one more than any stored one."""
         taken = [step for node in self.pointNodes for _, _, step in _markedPoints(node)]
         taken += [int(node.GetAttribute(STEP_ATTRIBUTE)) for node in self.boxNodes]
+        taken += map(int, self._picks)
         return max(taken, default=-1) + 1
 
     def steps(self, plane: int) -> list[PromptStep]:
@@ -194,6 +200,7 @@ class PromptNodes:
                 steps.append(
                     PromptStep(int(node.GetAttribute(STEP_ATTRIBUTE)), box=_planeBox(node, geometry, toVoxels))
                 )
+        steps += [PromptStep(int(step), picked=mask) for step, (where, mask) in self._picks.items() if where == plane]
         return sorted(steps, key=lambda action: action.step)
 
     def addStep(self, geometry: PlaneGeometry, action: PromptStep) -> None:
@@ -208,6 +215,8 @@ class PromptNodes:
             markPoint(node, index, plane, action.step)
         if action.box is not None:
             self._addBox(geometry, plane, action.step, action.box)
+        if action.picked:
+            self._write("picks", {**self._picks, str(action.step): (plane, action.picked)})
 
     def removeStep(self, step: int) -> None:
         """Take an action out of the scene."""
@@ -218,6 +227,14 @@ class PromptNodes:
         for node in self.boxNodes:
             if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
                 self.node.GetScene().RemoveNode(node)
+        if str(step) in self._picks:
+            self._write("picks", {known: pick for known, pick in self._picks.items() if known != str(step)})
+
+    def removePicks(self, geometry: PlaneGeometry) -> None:
+        """Take the picks on a plane out of the scene."""
+        for action in self.steps(self.planeNumber(geometry)):
+            if action.picked:
+                self.removeStep(action.step)
 
     def removePlane(self, geometry: PlaneGeometry) -> None:
         """Take all actions on a plane out of the scene."""
@@ -271,6 +288,11 @@ class PromptNodes:
         matrix = vtk.vtkMatrix4x4()
         self.volumeNode.GetIJKToRASMatrix(matrix)
         return slicer.util.arrayFromVTKMatrix(matrix)
+
+    @property
+    def _picks(self) -> dict[str, tuple[int, str]]:
+        """Plane number and packed mask of each pick, by its step."""
+        return self._read("picks") or {}
 
     def _rememberGeometry(self) -> None:
         self._write("ijkToRAS", self._localMatrix().tolist())

@@ -11,6 +11,8 @@ import numpy as np
 import vtk
 
 from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.Candidates import Candidates
+from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand, WriteCommand, isPromptOn, isWrite, targetOf
 from InteractiveAdaptSegLib.Errors import SceneError
@@ -67,6 +69,8 @@ class SegmentationLogic:
     ) -> None:
         self._scene = scene
         self._task = ChosenTask(loadModel or _loadBuiltInModel, onMessage)
+        self._profile = ChosenProfile(onMessage, self._onProfileChanged)
+        self._candidates = Candidates(self._profile, onMessage)
         self._onChanged = onChanged
         self._onMessage = onMessage
         self._defer = defer
@@ -115,8 +119,8 @@ class SegmentationLogic:
 
     @property
     def isBusy(self) -> bool:
-        """Whether `update` has news to wait for: of a propagation, or of something that is learnt or saved."""
-        return self.isPropagating or self._task.isBusy
+        """Whether `update` has news to wait for: of a propagation, of candidates, or of what is learnt or saved."""
+        return self.isPropagating or self._task.isBusy or self._profile.isBusy or self._candidates.isAsking
 
     @property
     def taskName(self) -> str | None:
@@ -137,6 +141,16 @@ class SegmentationLogic:
     def taskHistory(self) -> tuple[Outcome, ...]:
         """Outcome of every image that the chosen task was taught, in order."""
         return self._task.history
+
+    @property
+    def profile(self) -> ChosenProfile:
+        """The user whose preference for the chosen task answers all later prompts, and learns from picks and planes."""
+        return self._profile
+
+    @property
+    def candidates(self) -> Candidates:
+        """What can be picked in place of the active plane's mask."""
+        return self._candidates
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -191,8 +205,10 @@ class SegmentationLogic:
         learnt is saved in the background. A task holds for all segments and scenes until another one is chosen.
         """
         self._requireIdle()
+        choice = self._profile.prepared(self._profile.user, name)
         self._task.choose(name)
         self._askChosenTask()
+        self._profile.use(choice)
 
     def setLearning(self, mustLearn: bool) -> None:
         """Let accepted planes teach the task, or let it only answer."""
@@ -247,6 +263,26 @@ class SegmentationLogic:
         self._history.push(ClearCommand(target, geometry, actions, before, after))
         self._activate(geometry)
 
+    def preview(self, number: int | None) -> None:
+        """Show what a candidate's pick would give, and change nothing; None shows the active plane's mask again."""
+        if number is None:
+            self._showMask()
+        else:
+            target, geometry = self._requirePlane()
+            self._preview.show(target.volumeNode, geometry, self._candidates.view(number).mask)
+
+    def pick(self, number: int) -> None:
+        """Take a candidate for the active plane's mask; it takes the place of one of the same round."""
+        self._requireIdle()
+        self._candidates.view(number)
+        if self._candidates.picked == number:
+            return
+        if self._candidates.picked is not None:
+            self.undo()
+        command = self._candidates.pick(number, learns=self._task.isOn)
+        self._history.push(command)
+        self._activate(command.geometry)
+
     def accept(self) -> None:
         """Write the active plane's mask into the segment, in place of what was accepted there before."""
         self._requireIdle()
@@ -260,7 +296,7 @@ class SegmentationLogic:
         self._aim(target)
         self._writer.write(change.add, change.remove)
         stepsBefore = target.session.steps
-        target.session.accept(geometry, mask, teach=self.isLearning)
+        target.session.accept(geometry, mask, teach=self._teaches)
         steps = target.session.steps - stepsBefore
         before = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         target.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
@@ -292,7 +328,7 @@ class SegmentationLogic:
         if not contents.any():
             raise PromptError(f"the segment is empty on slice {index}: accept a mask there first")
         stepsBefore = target.session.steps
-        target.session.accept(geometry, contents, teach=self.isLearning)
+        target.session.accept(geometry, contents, teach=self._teaches)
         before = target.session.labelmap > 0
         task = PropagationTask(
             lambda progress, cancelled: target.session.propagate(axis, index, progress=progress, cancelled=cancelled)
@@ -305,7 +341,7 @@ class SegmentationLogic:
 
         The segment is written here, when the propagation has ended.
         """
-        if self._task.update():
+        if any([self._task.update(), self._profile.update(), self._candidates.update()]):
             self._onChanged()
         if self._running is not None:
             self._updatePropagation(self._running, seconds)
@@ -336,7 +372,7 @@ class SegmentationLogic:
         self._undoSession(running)
 
     def undo(self) -> None:
-        """Take back the latest prompt, acceptance or propagation."""
+        """Take back the latest prompt, pick, acceptance or propagation."""
         self._requireIdle()
         self._forgetLostWrites()
         with self._ownPrompts():
@@ -357,6 +393,7 @@ class SegmentationLogic:
             letGo.callback(self._observations.clear)
             letGo.callback(self._preview.remove)
             letGo.callback(self._task.close)
+            letGo.callback(self._profile.close)
             self._dropTargets(list(self._targets.values()))
 
     def _planeOf(self, sliceNode: Any) -> tuple[PlaneGeometry, Callable[[Sequence[float]], tuple[float, float]]]:
@@ -451,12 +488,24 @@ class SegmentationLogic:
         from AdaptCore.predict.volume import VolumeSession
 
         model = self._task.open()
+        self._profile.open(model)
         if self._cache is None:
             self._cache = EmbeddingCache()
         voxels, window = voxelArray(target.volumeNode), displayWindow(target.volumeNode)
-        session = VolumeSession(model, voxels, window=window, cache=self._cache, learner=self._task)
+        session = VolumeSession(
+            model, voxels, window=window, cache=self._cache, learner=self._task, preference=self._profile
+        )
         target.takeUp(session)
         return session
+
+    @property
+    def _teaches(self) -> bool:
+        """Whether accepted planes teach anyone."""
+        return self._task.isOn and not (self._task.name is None and self._profile.user is None)
+
+    def _onProfileChanged(self) -> None:
+        self._candidates.askAnew()
+        self._onChanged()
 
     def _askChosenTask(self) -> None:
         for target in self._targets.values():
@@ -472,20 +521,29 @@ class SegmentationLogic:
         self._onChanged()
 
     def _activate(self, geometry: PlaneGeometry) -> None:
-        """Make a plane the active one and show its mask, unless the segment shows it already."""
+        """Make a plane the active one, and show its mask and candidates."""
         target = self._requireTarget()
         self._active, self._mask = geometry, target.mask(geometry)
         self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
+        self._showMask()
         if self._mask is None or self._isAccepted:
+            self._candidates.drop()
+        else:
+            self._candidates.follow(target, geometry)
+        self._onChanged()
+
+    def _showMask(self) -> None:
+        """Show the active plane's mask, unless the segment shows it already."""
+        if self._active is None or self._mask is None or self._isAccepted:
             self._preview.hide()
         else:
-            self._preview.show(target.volumeNode, geometry, self._mask)
-        self._onChanged()
+            self._preview.show(self._requireTarget().volumeNode, self._active, self._mask)
 
     def _deactivate(self) -> None:
         self._active = self._mask = None
         self._isAccepted = False
         self._preview.hide()
+        self._candidates.drop()
 
     def _show(self, command: Command | None) -> None:
         """Make the plane active that an undone or redone command concerns."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.prompts import Prompts
+from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 from InteractiveAdaptSegLib.VolumeGeometry import voxelTime
@@ -123,7 +124,8 @@ class Target:
         ]
 
     def rebuild(self, geometry: PlaneGeometry) -> None:
-        """Answer the prompts that the scene holds for a plane afresh."""
+        """Answer the prompts that the scene holds for a plane afresh; picks among earlier answers no longer count."""
+        self.prompts.removePicks(geometry)
         plane = self.session.plane(geometry)
         self._begin(plane, geometry)
         self._replay(plane, geometry)
@@ -181,12 +183,23 @@ class Target:
 
 def giveStep(plane: PlaneSession, action: PromptStep) -> None:
     """Give a plane one action."""
+    if action.picked:
+        _pick(plane, unpackMask(action.picked, plane.shape))
     if action.box is not None:
         plane.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
     if len(action.clicks) == 1:
         plane.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
     elif action.clicks:
         plane.scribble([(click.x, click.y) for click in action.clicks], action.clicks[0].positive)
+
+
+def _pick(plane: PlaneSession, mask: np.ndarray) -> None:
+    """Make a mask (H, W) the plane's answer."""
+    import torch
+
+    from AdaptCore.predict.plane import mask_logits
+
+    plane.choose(torch.from_numpy(mask_logits(mask if plane.window is None else mask[plane.window.slices])))
 
 
 def promptsOf(steps: list[PromptStep]) -> Prompts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
 
@@ -59,6 +60,60 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
         canClear=True,
     )
+
+
+@dataclass(frozen=True)
+class GalleryState:
+    """What the gallery of candidates shows.
+
+    Attributes:
+        views: the candidates, from the smallest to the largest.
+        picked: number of the picked one, from 1.
+        round: 0 before the first one; at most `rounds`.
+    """
+
+    views: tuple[CandidateView, ...] = ()
+    picked: int | None = None
+    round: int = 0
+    rounds: int = ROUNDS
+    isAsking: bool = False
+    canPick: bool = False
+    canAskForMore: bool = False
+    canAskForOthers: bool = False
+
+
+def galleryState(logic: SegmentationLogic) -> GalleryState:
+    """The gallery's state for what is offered now."""
+    candidates, isIdle = logic.candidates, not logic.isPropagating
+    canAsk = isIdle and candidates.canAskAgain
+    return GalleryState(
+        candidates.views,
+        candidates.picked,
+        candidates.round,
+        isAsking=candidates.isAsking,
+        canPick=isIdle and bool(candidates.views),
+        canAskForMore=canAsk and candidates.picked is not None,
+        canAskForOthers=canAsk,
+    )
+
+
+@dataclass(frozen=True)
+class ProfileState:
+    """What is told of the chosen user's profile for the chosen task.
+
+    Attributes:
+        picks: number of picks and accepted masks that it has learnt from.
+    """
+
+    user: str
+    task: str
+    picks: int
+
+
+def profileState(logic: SegmentationLogic) -> ProfileState | None:
+    """What is told of the profile now; None without a user."""
+    profile = logic.profile
+    return None if profile.user is None else ProfileState(profile.user, profile.task, profile.picks)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtWidgets import QApplication
 
 from Testing.host.instances import wrapped
@@ -34,6 +34,10 @@ class Application:
         self._scene, self._logic = scene, logic
         self._manager = qSlicerModuleManager()
         self._is_testing = True
+        self._settings = QSettings(f"{temporaryPath}/Slicer.ini", QSettings.Format.IniFormat)
+
+    def userSettings(self) -> Any:
+        return wrapped(self._settings)
 
     def mrmlScene(self) -> Any:
         return self._scene

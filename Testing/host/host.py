@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import slicer
-from PySide6.QtCore import QCoreApplication, QEvent, QTimer
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
 from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
 from Testing.host.application import Application
-from Testing.host.instances import class_of, wrapped
+from Testing.host.instances import class_of, unwrapped, wrapped
 from Testing.host.modules import ctk_module, qt_module
 
 MRML_WIDGETS = (
@@ -90,15 +91,37 @@ class Host:
 
     def answer_next_dialog(self, text: str) -> None:
         """Press the button with that text in the dialog that is opened next."""
+        self._in_next_dialog(
+            lambda dialog: next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+        )
 
-        def press() -> None:
+    def name_file_in_next_dialog(self, path: Path) -> None:
+        """Type a file's name into the dialog that is opened next, and press Enter."""
+
+        def type_name(dialog: QWidget) -> None:
+            line = dialog.findChild(QLineEdit, "fileNameEdit")
+            line.setText(str(path))
+            QTest.keyClick(line, Qt.Key.Key_Return)
+
+        self._in_next_dialog(type_name)
+
+    def press_key(self, key: str) -> None:
+        """Press a key in the window that the module's panel is part of, wherever in it the user has clicked before."""
+        panel = unwrapped(self._opened)
+        panel.activateWindow()
+        self.wait_until(lambda: QApplication.activeWindow() is panel)
+        QTest.keyClicks(panel, key)
+        self.process_events()
+
+    def _in_next_dialog(self, act: Callable[[QWidget], None]) -> None:
+        def wait() -> None:
             dialog = QApplication.activeModalWidget()
             if dialog is None:
-                QTimer.singleShot(1, press)
+                QTimer.singleShot(1, wait)
             else:
-                next(button for button in dialog.findChildren(QPushButton) if text in button.text()).click()
+                act(dialog)
 
-        QTimer.singleShot(0, press)
+        QTimer.singleShot(0, wait)
 
     def close(self) -> None:
         """End the application: every module is told, and its panel deleted.

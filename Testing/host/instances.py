@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import QMetaProperty, QObject, QTimer
+from PySide6.QtCore import QEvent, QMetaProperty, QObject, QTimer
 
 from Testing.host import signals
 
@@ -32,7 +32,11 @@ class InstanceClass(type):
     qt_class: type[QObject]
 
     def __call__(cls, *arguments: Any) -> Any:
-        return wrapped(cls.qt_class(*map(unwrapped, arguments)))
+        if "qt_class" in vars(cls):
+            return wrapped(cls.qt_class(*map(unwrapped, arguments)))
+        instance = object.__new__(cls)
+        instance.__init__(*arguments)
+        return instance
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("_") or not hasattr(cls.qt_class, name):
@@ -48,6 +52,12 @@ class Instance(metaclass=InstanceClass):
 
     __slots__ = ("__weakref__", "_object")
     _object: QObject
+
+    def __init__(self, *arguments: Any) -> None:
+        """What a Python subclass calls to make its Qt object, which lives as long as the instance."""
+        shell = _shell_of(type(self).qt_class)(*map(unwrapped, arguments))
+        object.__setattr__(self, "_object", shell)
+        shell._seen_as = weakref.ref(self)
 
     @property
     def _alive(self) -> QObject:
@@ -80,6 +90,8 @@ class Instance(metaclass=InstanceClass):
                 raise AttributeError(f"Property '{name}' of {type(self).__name__} does not accept {value!r}")
         elif name in _dynamic_properties(qt_object):
             qt_object.setProperty(name, unwrapped(value))
+        elif "qt_class" not in vars(type(self)):
+            object.__setattr__(self, name, value)
         else:
             raise AttributeError(f"'{name}' of {type(self).__name__} cannot be set: it is no property")
 
@@ -141,6 +153,21 @@ def wrapped(value: Any) -> Any:
         object.__setattr__(instance, "_object", value)
         value._seen_as = weakref.ref(instance)
     return instance
+
+
+@cache
+def _shell_of(qt_class: type[QObject]) -> type[QObject]:
+    """A class of Qt whose objects ask their Python instance for the event filter; an error in it is printed."""
+
+    def event_filter(shell: Any, watched: QObject, event: QEvent) -> bool:
+        instance = shell._seen_as()
+        try:
+            return instance is not None and bool(instance.eventFilter(wrapped(watched), event))
+        except Exception as error:
+            signals.print_error(error)
+            return False
+
+    return type(f"{qt_class.__name__}Shell", (qt_class,), {"eventFilter": event_filter})
 
 
 def unwrapped(value: Any) -> Any:

@@ -25,8 +25,23 @@ class QtModule(ModuleType):
         raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
 
 
+class FileDialog(QtWidgets.QFileDialog):
+    """Its questions for a file give the path alone, "" after Cancel; drawn by Qt, so that tests can answer them."""
+
+    @staticmethod
+    def getOpenFileName(*arguments: Any) -> str:
+        options = QtWidgets.QFileDialog.Option.DontUseNativeDialog
+        return QtWidgets.QFileDialog.getOpenFileName(*arguments, options=options)[0]
+
+    @staticmethod
+    def getSaveFileName(*arguments: Any) -> str:
+        options = QtWidgets.QFileDialog.Option.DontUseNativeDialog
+        return QtWidgets.QFileDialog.getSaveFileName(*arguments, options=options)[0]
+
+
 def qt_module() -> ModuleType:
     module = QtModule("qt")
+    module.QFileDialog = class_of(FileDialog)
     module.QUiLoader = class_of(UiLoader)
     return module
 

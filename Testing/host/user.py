@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtCore import QEvent, QEventLoop, QPoint, QPointF, Qt, QTimer
+from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QWidget
 
 from Testing.host.instances import Instance, unwrapped
 
@@ -21,6 +22,17 @@ def press(widget: Instance) -> None:
     position = QPoint(8, qt_widget.height() // 2) if isinstance(qt_widget, QCheckBox) else qt_widget.rect().center()
     button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     _in_event_loop(lambda: QTest.mouseClick(qt_widget, button, keys, position))
+
+
+def hover(widget: Instance) -> None:
+    """Move the mouse onto a widget."""
+    qt_widget = _usable(widget)
+    _in_event_loop(lambda: QApplication.sendEvent(qt_widget, QEnterEvent(*[QPointF(qt_widget.rect().center())] * 3)))
+
+
+def leave(widget: Instance) -> None:
+    """Move the mouse away from a widget."""
+    _in_event_loop(lambda: QApplication.sendEvent(unwrapped(widget), QEvent(QEvent.Type.Leave)))
 
 
 def type_text(widget: Instance, text: str) -> None:

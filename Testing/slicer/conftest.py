@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, RADII, SHAPE, SceneApplication, add_slice_node, rotation
+from Testing.slicer.user import MODULE, User
+from Testing.toy_model import ToyModel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -141,3 +143,27 @@ def a_host(a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     host = Host(a_scene, monkeypatch, tmp_path)
     yield host
     host.close()
+
+
+@pytest.fixture
+def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module in Slicer's list, with a toy model and without tasks of the user."""
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    module = a_host.load(REPOSITORY / MODULE / f"{MODULE}.py")
+    from InteractiveAdaptSegLib import SegmentationLogic
+
+    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", ToyModel)
+    return module
+
+
+@pytest.fixture
+def a_user(a_host: Any, a_loaded_module: Any, a_slice_view: Any, a_volume: Any) -> Iterator[User]:
+    """The user in front of the opened panel."""
+    from Testing.host.slice_view import SliceView
+
+    view = SliceView(a_slice_view, a_volume)
+    yield User(a_host, view, a_volume)
+    try:
+        a_host.close()
+    finally:
+        view.close()

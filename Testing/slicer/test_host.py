@@ -333,3 +333,60 @@ def test_unseen_error_fails_the_test_at_its_end(a_host: Any, a_button: Any) -> N
     a_button.click()
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         a_host.close()
+
+
+def test_python_class_filters_the_events_of_a_widget(qt: Any, a_host: Any, a_button: Any) -> None:
+    from Testing.host.user import hover
+
+    class Filter(qt.QObject):
+        def __init__(self, heard: list[Any]) -> None:
+            qt.QObject.__init__(self)
+            self.heard = heard
+
+        def eventFilter(self, watched: Any, event: Any) -> bool:
+            if event.type() == qt.QEvent.Enter:
+                self.heard.append(watched.text)
+            return False
+
+    heard: list[Any] = []
+    a_filter = Filter(heard)
+    a_button.show()
+    a_host.process_events()
+    a_button.installEventFilter(a_filter)
+    hover(a_button)
+    assert heard == ["Go"]
+    del a_filter
+    gc.collect()
+    hover(a_button)
+    assert heard == ["Go"], "what nobody holds is gone"
+
+
+def test_error_in_an_event_filter_is_printed(qt: Any, a_host: Any, a_button: Any) -> None:
+    class Filter(qt.QObject):
+        def eventFilter(self, watched: Any, event: Any) -> bool:
+            return watched.txt
+
+    a_filter = Filter()
+    a_button.installEventFilter(a_filter)
+    a_button.show()
+    a_button.removeEventFilter(a_filter)
+    assert any("QPushButton has no attribute named 'txt'" in failure for failure in a_host.take_failures())
+
+
+@pytest.mark.parametrize("question", ["getOpenFileName", "getSaveFileName"])
+def test_question_for_a_file_gives_its_path_alone(qt: Any, a_host: Any, tmp_path: Any, question: str) -> None:
+    path = tmp_path / "file.txt"
+    if question == "getOpenFileName":
+        path.write_text("there", encoding="utf-8")
+    a_host.name_file_in_next_dialog(path)
+    assert getattr(qt.QFileDialog, question)(None, "Which?", "", "Text (*.txt)") == str(path)
+    a_host.answer_next_dialog("Cancel")
+    assert getattr(qt.QFileDialog, question)(None, "Which?", "", "Text (*.txt)") == ""
+
+
+def test_settings_are_kept_for_the_application(a_host: Any) -> None:
+    import slicer
+
+    assert slicer.app.userSettings().value("Name") is None
+    slicer.app.userSettings().setValue("Name", "Anna")
+    assert slicer.app.userSettings().value("Name") == "Anna"

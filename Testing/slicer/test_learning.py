@@ -15,6 +15,7 @@ from AdaptCore.adapt.guard import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.errors import ModelError, OutputError, TaskError
+from AdaptCore.preference.adviser import Adviser
 from Testing.learning_toy import LearningToy, a_cone
 from Testing.slicer.panel import Panel, save_and_reload
 from Testing.slicer.scenes import CENTRE, SHAPE
@@ -285,6 +286,34 @@ def test_segment_that_is_taken_up_again_is_answered_by_the_task_chosen_meanwhile
     a_session.choose(a_session.volume, a_session.segmentation, "lesion")
     a_session.click(BESIDE)
     assert a_session.logic.mask.all()
+
+
+def test_candidates_are_asked_of_the_task_that_is_chosen(
+    a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_eager_task(a_store, "all of it")
+    asked: list[object] = []
+    ask = Adviser.ask
+    monkeypatch.setattr(
+        Adviser, "ask", lambda adviser, plane, around: asked.append(plane.model) or ask(adviser, plane, around)
+    )
+    a_session.logic.candidates.setWanted(True)
+    a_session.click(CENTRE)
+    a_session.wait()
+    a_session.logic.setTask("all of it")
+    a_session.wait()
+    assert len(asked) == 2 and asked[0] is not asked[1] is a_session.logic._task.model
+
+
+def test_pick_is_no_second_lesson(a_session: Panel, a_store: TaskStore) -> None:
+    a_session.logic.candidates.setWanted(True)
+    a_session.click(CENTRE)
+    a_session.wait()
+    a_session.logic.pick(1)
+    a_session.logic.accept()
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+    assert a_session.messages == []
 
 
 def test_volumes_share_a_task(a_session: Panel, a_store: TaskStore, make_volume: Callable[..., Any]) -> None:

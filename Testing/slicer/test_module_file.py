@@ -75,9 +75,11 @@ def is_type_checking(node: ast.AST) -> bool:
 
 
 def test_panel_file_has_every_widget_that_the_code_uses(module_file: Path, panel_widgets: set[str]) -> None:
+    files = [module_file, *(module_file.parent / "InteractiveAdaptSegWidgets").glob("*.py")]
     used = {
         node.attr
-        for node in ast.walk(ast.parse(module_file.read_text(encoding="utf-8")))
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "ui"
     }
     assert used

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,96 +10,10 @@ import numpy as np
 import pytest
 
 from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, SHAPE
-from Testing.toy_model import ToyModel
+from Testing.slicer.user import MODULE, User
 
-MODULE = "InteractiveAdaptSeg"
 BESIDE = (CENTRE[0] + 3, CENTRE[1], CENTRE[2])
 EDGE = (CENTRE[0] + 7, CENTRE[1], CENTRE[2])
-
-
-class User:
-    """Stands for the user: opens the module, looks at slices, clicks in them and on buttons."""
-
-    def __init__(self, host: Any, view: Any, volume: Any) -> None:
-        self.host, self.view, self.volume = host, view, volume
-        self.panel = host.open(MODULE)
-
-    @property
-    def ui(self) -> Any:
-        return self.panel.ui
-
-    @property
-    def status(self) -> str:
-        return self.ui.statusLabel.text
-
-    @property
-    def message(self) -> str:
-        return self.ui.messageLabel.text
-
-    @property
-    def segmentation(self) -> Any:
-        return self.panel._parameterNode.segmentation
-
-    def press(self, *names: str) -> None:
-        from Testing.host.user import press
-
-        for name in names:
-            press(getattr(self.ui, f"{name}Button"))
-
-    def begin(self) -> None:
-        """Make a segmentation with a segment, and get ready to click on the object."""
-        self.press("newSegment", "positive")
-
-    def click(self, voxel: Any) -> None:
-        """Scroll to a voxel and click on it."""
-        world = self.world(voxel)
-        self.view.node.JumpSliceByCentering(*world)
-        self.view.click(world)
-        self.host.process_events()
-
-    def world(self, voxel: Any) -> np.ndarray:
-        from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
-
-        return worldPoint(ijkToWorld(self.volume), voxel)
-
-    def wait(self) -> None:
-        """Wait until nothing is under way any more."""
-        self.host.wait_until(lambda: not self.panel.session.isBusy)
-
-    def enabled(self) -> set[str]:
-        names = ("positive", "negative", "clear", "accept", "propagate", "undo", "redo", "cancel")
-        return {name for name in names if getattr(self.ui, f"{name}Button").enabled}
-
-    def segment(self, segmentID: str = "") -> np.ndarray:
-        """Voxels of a segment, the first one if none is named, bool (i, j, k)."""
-        import slicer
-
-        segmentID = segmentID or self.segmentation.GetSegmentation().GetNthSegmentID(0)
-        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, segmentID, self.volume).T > 0
-
-
-@pytest.fixture
-def a_loaded_module(a_host: Any, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module in Slicer's list, with a toy model and without tasks of the user."""
-    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
-    module = a_host.load(repository / MODULE / f"{MODULE}.py")
-    from InteractiveAdaptSegLib import SegmentationLogic
-
-    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", ToyModel)
-    return module
-
-
-@pytest.fixture
-def a_user(a_host: Any, a_loaded_module: Any, a_slice_view: Any, a_volume: Any) -> Iterator[User]:
-    """The user in front of the opened panel."""
-    from Testing.host.slice_view import SliceView
-
-    view = SliceView(a_slice_view, a_volume)
-    yield User(a_host, view, a_volume)
-    try:
-        a_host.close()
-    finally:
-        view.close()
 
 
 def test_module_names_itself_in_slicers_list(a_loaded_module: Any) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from Testing.slicer.scenes import CENTRE
@@ -136,3 +139,67 @@ def test_new_action_ends_redo_and_dropped_actions_are_passed_over() -> None:
     history.undo()
     assert log == ["undo b", "undo a"]
     assert not history.canUndo
+
+
+def test_gallery_offers_what_can_be_done_next(
+    a_logic: Any, a_volume: Any, a_segmentation: Any, a_slice_view: Any
+) -> None:
+    from InteractiveAdaptSegLib.ViewModel import GalleryState, galleryState
+
+    def wait() -> None:
+        while a_logic.update(0.01):
+            pass
+
+    assert galleryState(a_logic) == GalleryState()
+    a_logic.candidates.setWanted(True)
+    a_logic.setTarget(a_volume, a_segmentation, "lesion")
+    click(a_logic, a_slice_view, a_volume)
+    assert galleryState(a_logic) == GalleryState(isAsking=True)
+    wait()
+    views = a_logic.candidates.views
+    offered = GalleryState(views, round=1, canPick=True, canAskForOthers=True)
+    assert galleryState(a_logic) == offered
+    a_logic.pick(2)
+    assert galleryState(a_logic) == replace(offered, picked=2, canAskForMore=True)
+    a_logic.candidates.askForMore()
+    assert galleryState(a_logic) == replace(offered, picked=2, canAskForOthers=False, isAsking=True)
+    wait()
+    assert galleryState(a_logic) == replace(offered, views=a_logic.candidates.views, round=2)
+    for _ in range(4):
+        a_logic.candidates.askForOthers()
+        wait()
+    assert galleryState(a_logic) == replace(offered, views=a_logic.candidates.views, round=6, canAskForOthers=False)
+    a_logic.accept()
+    assert galleryState(a_logic) == GalleryState()
+
+
+def test_panel_tells_whose_profile_has_learnt_how_much(
+    a_logic: Any, a_volume: Any, a_segmentation: Any, a_slice_view: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from InteractiveAdaptSegLib.ViewModel import ProfileState, profileState
+
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path))
+    assert profileState(a_logic) is None
+    a_logic.profile.choose("Anna")
+    assert profileState(a_logic) == ProfileState("Anna", "default", 0)
+    a_logic.setTarget(a_volume, a_segmentation, "lesion")
+    click(a_logic, a_slice_view, a_volume)
+    a_logic.accept()
+    while a_logic.update(0.01):
+        pass
+    assert profileState(a_logic) == ProfileState("Anna", "default", 1)
+
+
+def test_picture_is_written_as_it_is_seen(tmp_path: Path) -> None:
+    from InteractiveAdaptSegLib.PictureFile import writePicture
+
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[0, 1] = (255, 128, 3)
+    writePicture(tmp_path / "picture.png", picture)
+    np.testing.assert_array_equal(read_picture(tmp_path / "picture.png"), picture)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    import SimpleITK
+
+    return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))

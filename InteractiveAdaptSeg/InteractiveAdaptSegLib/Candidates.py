@@ -1,0 +1,290 @@
+"""Candidates to pick from beside the answer of one plane: rounds of them, asked for in the background."""
+
+from __future__ import annotations
+
+import copy
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
+from InteractiveAdaptSegLib.Commands import PickCommand
+from InteractiveAdaptSegLib.PackedMask import packMask
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
+from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.intensity import Window
+    from AdaptCore.predict.plane import PlaneSession, Prediction
+    from AdaptCore.preference.adviser import Adviser, Round
+    from AdaptCore.preference.candidates import Candidate
+
+ROUNDS = 6
+"""Most rounds for one answer (SPA, section 4.2)."""
+
+THUMBNAIL_SIDE = 144
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateView:
+    """What is shown of one candidate.
+
+    Attributes:
+        mask: bool (H, W), the plane's mask after it is picked.
+        added, removed: bool (H, W), where that differs from the mask it is offered beside.
+        areaChange: mm² that it has more, negative where it is smaller.
+        probability: share of the masks that the user may want which look like it, 0 to 1.
+        thumbnail: uint8 (side, side, 3); added is blue, removed is orange, a white outline is the mask beside it.
+    """
+
+    mask: np.ndarray
+    added: np.ndarray
+    removed: np.ndarray
+    areaChange: float
+    probability: float
+    thumbnail: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class AskedPlane:
+    """A plane and what is needed to show its candidates, as it was when they were asked for.
+
+    Attributes:
+        plane: a copy that nothing else changes.
+        voxels: of the volume, (i, j, k) or (i, j, k, 3).
+        kept: bool (H, W), what any mask is added to; None for nothing.
+        pixelArea: mm² of the plane.
+    """
+
+    plane: PlaneSession
+    geometry: PlaneGeometry
+    voxels: np.ndarray
+    window: Window
+    kept: np.ndarray | None
+    pixelArea: float
+
+    @classmethod
+    def of(cls, target: Target, geometry: PlaneGeometry, plane: PlaneSession) -> AskedPlane:
+        volumeNode = target.volumeNode
+        return cls(
+            copy.copy(plane),
+            geometry,
+            voxelArray(volumeNode),
+            target.session.window,
+            target.prompts.mask(PlaneMask.KEPT, geometry),
+            pixelArea(ijkToWorld(volumeNode), geometry),
+        )
+
+
+@dataclass(eq=False)
+class Offer:
+    """One round.
+
+    Attributes:
+        number: of the round, from 1.
+        answer: of the plane, that the candidates are offered beside.
+        picks: number of the candidate that gave each answer that was picked.
+    """
+
+    number: int
+    answer: Prediction
+    round: Round
+    views: tuple[CandidateView, ...]
+    picks: dict[Prediction, int] = field(default_factory=dict)
+
+
+class Candidates:
+    """The round that belongs to the active plane's answer; a round of any earlier answer is dropped.
+
+    Candidates have the numbers 1 to 4. An answer that was picked keeps its round, so that another candidate of it can
+    be picked instead.
+
+    Args:
+        onMessage: called, by the thread that calls `update`, with what the user should know.
+    """
+
+    def __init__(self, profile: ChosenProfile, onMessage: Callable[[str], None]) -> None:
+        self._isWanted = False
+        self._profile = profile
+        self._onMessage = onMessage
+        self._place: tuple[Target, PlaneGeometry] | None = None
+        self._answer: Prediction | None = None
+        self._asked: Future[Offer] | None = None
+        self._offer: Offer | None = None
+        self._origins: weakref.WeakKeyDictionary[Prediction, np.ndarray] = weakref.WeakKeyDictionary()
+
+    @property
+    def views(self) -> tuple[CandidateView, ...]:
+        """What can be picked, from the smallest to the largest."""
+        return self._offer.views if self._offer else ()
+
+    @property
+    def round(self) -> int:
+        """Which round is offered, of at most `ROUNDS`; 0 for none. A round may have no candidate."""
+        return self._offer.number if self._offer else 0
+
+    @property
+    def isAsking(self) -> bool:
+        return self._asked is not None
+
+    @property
+    def picked(self) -> int | None:
+        """Number of the candidate that gave the plane's present answer."""
+        return self._offer.picks.get(self._answer) if self._offer and self._answer else None
+
+    @property
+    def canAskAgain(self) -> bool:
+        return not self.isAsking and 0 < self.round < ROUNDS
+
+    def setWanted(self, isWanted: bool) -> None:
+        """Ask about every answer from now on, the present one included, or about none."""
+        self._isWanted = isWanted
+        self.askAnew()
+
+    def follow(self, target: Target, geometry: PlaneGeometry) -> None:
+        """Offer candidates of a plane's present answer; those of an earlier one are dropped."""
+        plane, offer = target.plane(geometry), self._offer
+        self._place, self._answer = (target, geometry), plane.prediction
+        self._cancel()
+        if offer is None or (self._answer is not offer.answer and self._answer not in offer.picks):
+            self._askAnew(plane)
+
+    def askAnew(self) -> None:
+        """Begin the rounds of the present answer anew, around it if it was picked."""
+        if self._place:
+            self._askAnew(self._plane)
+
+    def askForMore(self) -> None:
+        """Ask for candidates that are like the picked one.
+
+        Raises:
+            PromptError: none is picked, or there were enough rounds.
+        """
+        self._requireRound()
+        if self.picked is None or self._answer is None:
+            raise PromptError("more like which one? Pick a candidate first")
+        self._ask(self._plane, self.round + 1, self._origins[self._answer])
+
+    def askForOthers(self) -> None:
+        """Ask for other candidates, since none of these is wanted.
+
+        Raises:
+            PromptError: there are none, or there were enough rounds.
+        """
+        self._requireRound()
+        self._ask(self._plane, self.round + 1, None)
+
+    def drop(self) -> None:
+        """Offer nothing; what is still being asked is not waited for."""
+        self._cancel()
+        self._place = self._answer = self._offer = None
+
+    def update(self) -> bool:
+        """Take the round that was asked for if it is there; whether it is."""
+        if self._asked is None or not self._asked.done():
+            return False
+        asked, self._asked = self._asked, None
+        try:
+            self._offer = asked.result()
+        except AdaptSegError as error:
+            self._onMessage(str(error))
+        return True
+
+    def view(self, number: int) -> CandidateView:
+        """What is shown of a candidate.
+
+        Raises:
+            PromptError: there is none of this number.
+        """
+        if not 1 <= number <= len(self.views):
+            raise PromptError(f"no candidate {number}: {len(self.views)} are offered")
+        return self.views[number - 1]
+
+    def pick(self, number: int, learns: bool) -> PickCommand:
+        """Make a candidate the plane's answer, and let the profile learn it in the background.
+
+        Raises:
+            PromptError: there is none of this number.
+        """
+        self.view(number)
+        assert self._offer and self._place
+        target, geometry = self._place
+        shown, candidate = self._offer.round, self._offer.round.proposal.candidates[number - 1]
+        z = shown.z(candidate)
+        answer = self._plane.choose(shown.logits(candidate))
+        self._offer.picks[answer], self._origins[answer] = number, z
+        action = PromptStep(target.prompts.nextStep, picked=packMask(answer.mask))
+        target.prompts.addStep(geometry, action)
+        lesson = self._profile.lesson(z, shown.prior) if learns else None
+        if lesson is not None:
+            self._profile.learnPick(lesson)
+        return PickCommand(target, geometry, action, None, self._profile, lesson)
+
+    @property
+    def _plane(self) -> PlaneSession:
+        assert self._place
+        target, geometry = self._place
+        return target.plane(geometry)
+
+    def _requireRound(self) -> None:
+        if not self.canAskAgain:
+            raise PromptError(f"nothing was offered yet, or {ROUNDS} rounds were: a click says more")
+
+    def _cancel(self) -> None:
+        if self._asked is not None:
+            self._asked.cancel()
+            self._asked = None
+
+    def _askAnew(self, plane: PlaneSession) -> None:
+        self._cancel()
+        self._offer = None
+        if self._isWanted and self._answer and plane.question is not None:
+            self._ask(plane, 1, self._origins.get(self._answer))
+
+    def _ask(self, plane: PlaneSession, number: int, around: np.ndarray | None) -> None:
+        assert self._place
+        asked = AskedPlane.of(*self._place, plane)
+        self._asked = self._profile.ask(number - 1, lambda adviser: offerOf(adviser, asked, around, number))
+
+
+def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, number: int) -> Offer:
+    """Ask an adviser for a round, and make what is shown of it.
+
+    Args:
+        around: z (n, D) of the members of the candidate that more are wanted of; None for no such one.
+    """
+    from AdaptCore.predict.geometry import extract
+    from AdaptCore.predict.intensity import apply_window
+    from AdaptCore.preference.thumbnails import thumbnails
+
+    plane = asked.plane
+    assert plane.prediction is not None
+    shown = adviser.ask(plane, around)
+    image = apply_window(extract(asked.voxels, asked.geometry), asked.window)
+    pictures = thumbnails(image if plane.window is None else image[plane.window.slices], shown.proposal, THUMBNAIL_SIDE)
+    candidates = shown.proposal.candidates
+    views = [_viewOf(asked, shown, candidate, picture) for candidate, picture in zip(candidates, pictures)]
+    return Offer(number, plane.prediction, shown, tuple(views))
+
+
+def _viewOf(asked: AskedPlane, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
+    assert asked.plane.prediction is not None
+    before, mask = asked.plane.prediction.mask, copy.copy(asked.plane).choose(shown.logits(candidate)).mask
+    if asked.kept is not None:
+        before, mask = before | asked.kept, mask | asked.kept
+    added, removed = mask & ~before, before & ~mask
+    area = (int(added.sum()) - int(removed.sum())) * asked.pixelArea
+    return CandidateView(mask, added, removed, area, candidate.probability, picture)
+
+
+def pixelArea(toWorld: np.ndarray, geometry: PlaneGeometry) -> float:
+    """mm² of a plane's pixel, with the 4 x 4 matrix from voxels to world."""
+    across, along = (toWorld[:3, :3] @ geometry.plane_to_ijk[:, :2]).T
+    return float(np.linalg.norm(np.cross(across, along)))

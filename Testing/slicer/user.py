@@ -1,0 +1,70 @@
+"""The user in front of the panel, for tests of the module in the stand-in for Slicer's window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+MODULE = "InteractiveAdaptSeg"
+
+
+class User:
+    """Stands for the user: opens the module, looks at slices, clicks in them and on buttons."""
+
+    def __init__(self, host: Any, view: Any, volume: Any) -> None:
+        self.host, self.view, self.volume = host, view, volume
+        self.panel = host.open(MODULE)
+
+    @property
+    def ui(self) -> Any:
+        return self.panel.ui
+
+    @property
+    def status(self) -> str:
+        return self.ui.statusLabel.text
+
+    @property
+    def message(self) -> str:
+        return self.ui.messageLabel.text
+
+    @property
+    def segmentation(self) -> Any:
+        return self.panel._parameterNode.segmentation
+
+    def press(self, *names: str) -> None:
+        from Testing.host.user import press
+
+        for name in names:
+            press(getattr(self.ui, f"{name}Button"))
+
+    def begin(self) -> None:
+        """Make a segmentation with a segment, and get ready to click on the object."""
+        self.press("newSegment", "positive")
+
+    def click(self, voxel: Any) -> None:
+        """Scroll to a voxel and click on it."""
+        world = self.world(voxel)
+        self.view.node.JumpSliceByCentering(*world)
+        self.view.click(world)
+        self.host.process_events()
+
+    def world(self, voxel: Any) -> np.ndarray:
+        from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+        return worldPoint(ijkToWorld(self.volume), voxel)
+
+    def wait(self) -> None:
+        """Wait until nothing is under way any more."""
+        self.host.wait_until(lambda: not self.panel.session.isBusy)
+
+    def enabled(self) -> set[str]:
+        names = ("positive", "negative", "clear", "accept", "propagate", "undo", "redo", "cancel")
+        return {name for name in names if getattr(self.ui, f"{name}Button").enabled}
+
+    def segment(self, segmentID: str = "") -> np.ndarray:
+        """Voxels of a segment, the first one if none is named, bool (i, j, k)."""
+        import slicer
+
+        segmentID = segmentID or self.segmentation.GetSegmentation().GetNthSegmentID(0)
+        return slicer.util.arrayFromSegmentBinaryLabelmap(self.segmentation, segmentID, self.volume).T > 0
