@@ -48,11 +48,13 @@ class Lesson:
 
     Attributes:
         names: of the picks that it counts for; none before it is learnt and after it is forgotten.
+        forgotten: of those that were taken back and can be learnt again.
     """
 
     user: str
     task: str
     names: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -85,6 +87,7 @@ class ChosenProfile:
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-profile")
         self._learning: list[Future[str]] = []
         self._lessons: dict[str, Lesson] = {}
+        self._forgotten: dict[str, Lesson] = {}
         self._names = count(1)
         self._frozen: Model | None = None
         self._latent: Latent | None = None
@@ -214,8 +217,18 @@ class ChosenProfile:
 
     def forget(self, names: Sequence[str]) -> bool:
         """Take back accepted masks in the background, also of a user that is no longer the chosen one."""
-        for lesson in [self._lessons.pop(name) for name in names if name in self._lessons]:
-            self.forgetSoon(lesson)
+        for name in names:
+            if name in self._lessons:
+                self._forgotten[name] = self._lessons.pop(name)
+                self.forgetSoon(self._forgotten[name])
+        return True
+
+    def recall(self, names: Sequence[str]) -> bool:
+        """Learn accepted masks again in the background that were taken back."""
+        for name in names:
+            if name in self._forgotten:
+                self._lessons[name] = self._forgotten.pop(name)
+                self._learning.append(self._worker.submit(self._recall, self._lessons[name]))
         return True
 
     def update(self) -> bool:
@@ -322,6 +335,7 @@ class ChosenProfile:
         names, lesson.names = lesson.names, ()
         try:
             if not names or self._adviserOf(lesson.user, lesson.task).forget(names):
+                lesson.forgotten = names
                 return ""
         except AdaptSegError as error:
             return str(error)
@@ -329,6 +343,17 @@ class ChosenProfile:
             f"What {lesson.user}'s profile had learnt from it could not be taken back: "
             "it is too long ago, or the profile has begun anew since."
         )
+
+    def _recall(self, lesson: Lesson) -> str:
+        """Learn again what was forgotten; what the user should know, empty if nothing."""
+        names, lesson.forgotten = lesson.forgotten, ()
+        try:
+            if not names or self._adviserOf(lesson.user, lesson.task).recall(names):
+                lesson.names = names
+                return ""
+        except AdaptSegError as error:
+            return str(error)
+        return f"What {lesson.user}'s profile had learnt from it is gone: the profile has begun anew since."
 
 
 def _problem(adviser: Adviser) -> str:

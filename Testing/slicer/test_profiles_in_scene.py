@@ -152,8 +152,8 @@ def test_accepted_plane_teaches_the_user_and_undo_takes_it_back(a_session: Panel
     a_session.logic.accept()
     assert a_session.logic.isBusy
     a_session.wait()
-    assert stored(a_store).picks == 2, "the first question and the last"
-    for undo_or_redo, picks in ((a_session.logic.undo, 0), (a_session.logic.redo, 0), (a_session.logic.undo, 0)):
+    assert stored(a_store).picks == 2, "the first question and the later one"
+    for undo_or_redo, picks in ((a_session.logic.undo, 0), (a_session.logic.redo, 2), (a_session.logic.undo, 0)):
         undo_or_redo()
         a_session.wait()
         assert stored(a_store).picks == picks
