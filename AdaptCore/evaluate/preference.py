@@ -81,16 +81,18 @@ class Trial:
 
     def interactions(self, target: float, rules: Rules) -> int:
         """Clicks and picks before a mask that reaches the target can be accepted."""
-        return _first_reached(self.offered, target, rules)
+        return _place(self.offered, target, rules) or rules.missed
 
     def interactions_and_pick(self, target: float, rules: Rules) -> int:
-        """The same if an offered mask had to be picked, for one interaction, before it can be accepted."""
-        return _first_reached(self.dice, target, rules)
+        """The same if an offered mask had to be picked, for one interaction more, before it can be accepted."""
+        present, offered = (_place(values, target, rules) for values in (self.dice, self.offered))
+        count = min(present or rules.missed, offered + 1 if offered else rules.missed)
+        return count if count <= rules.rounds else rules.missed
 
 
-def _first_reached(values: Sequence[float], target: float, rules: Rules) -> int:
-    reached = [place for place, value in enumerate(values[: rules.rounds], start=1) if value >= target]
-    return reached[0] if reached else rules.missed
+def _place(values: Sequence[float], target: float, rules: Rules) -> int:
+    """Of the first value that reaches the target, from 1; 0 if none does in time."""
+    return next((place for place, value in enumerate(values[: rules.rounds], start=1) if value >= target), 0)
 
 
 @dataclass(frozen=True, eq=False)

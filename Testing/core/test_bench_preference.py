@@ -64,9 +64,10 @@ def test_interactions_count_until_the_target_and_ten_for_a_miss() -> None:
 
 
 def test_an_offered_mask_can_be_accepted_without_a_pick() -> None:
-    trial = Trial("a", "a", dice=[0.7, 0.86], offered=[0.87, 0.91])
-    assert [trial.interactions(goal, Rules()) for goal in (0.8, 0.85, 0.9)] == [1, 1, 2]
-    assert [trial.interactions_and_pick(goal, Rules()) for goal in (0.8, 0.85, 0.9)] == [2, 2, 10]
+    trial, rules = Trial("a", "a", dice=[0.7, 0.86], offered=[0.83, 0.91]), Rules()
+    assert [trial.interactions(goal, rules) for goal in (0.8, 0.85, 0.9)] == [1, 2, 2]
+    assert [trial.interactions_and_pick(goal, rules) for goal in (0.8, 0.85, 0.9)] == [2, 2, 3]
+    assert trial.interactions_and_pick(0.9, Rules(rounds=2)) == 10, "no interaction is left for the pick"
 
 
 def test_users_are_the_raters_of_a_set_or_the_levels_of_a_part(data: Path) -> None:
