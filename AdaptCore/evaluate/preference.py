@@ -25,8 +25,10 @@ from AdaptCore.preference.candidates import Candidate
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.profile import Profile
 
-CLICKS, SLIDER, CANDIDATES, PROFILE, BOTH = "clicks", "slider", "candidates", "profile", "profile+adapt"
-ARMS = (CLICKS, SLIDER, CANDIDATES, PROFILE, BOTH)
+CLICKS, SLIDER, CANDIDATES, PROFILE = "clicks", "slider", "candidates", "profile"
+ADAPT, BOTH = "adapt", "profile+adapt"
+ARMS = (CLICKS, SLIDER, CANDIDATES, PROFILE, ADAPT, BOTH)
+"""`adapt` is clicks alone with online adaptation."""
 SLIDER_LOGITS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Thresholds of the frozen logits that the slider offers."""
 
@@ -108,7 +110,7 @@ class Case:
 
 @dataclass(eq=False)
 class User:
-    """One user of a target: an adviser that learns, one that stays fresh, one beside a learner, and all trials.
+    """One user of a target: an adviser that learns, one that stays fresh, one beside a learner, a learner alone, all trials.
 
     Attributes:
         first: Dice of the first answer with the own, a fresh and the opposite user's profile, image after image.
@@ -118,6 +120,7 @@ class User:
     fresh: Adviser
     beside: Adviser
     learner: Learner
+    alone: Learner
     trials: dict[str, list[Trial]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     first: dict[str, list[float]] = field(default_factory=lambda: {"own": [], "fresh": [], "other": []})
 
@@ -176,9 +179,9 @@ def opposites(truths: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, str]:
 
 def _user(stack: ExitStack, model: AdaptableModel, latent: Latent | None, name: str, rules: Rules) -> User:
     profile = Profile.fresh(name, "bench", space_of(model, latent))
-    learner = stack.enter_context(Learner(model, seed=rules.seed))
+    learner, alone = (stack.enter_context(Learner(model, seed=rules.seed)) for _ in range(2))
     own, fresh, beside = (Adviser(profile, latent, seed=rules.seed) for _ in range(3))
-    return User(own, fresh, beside, learner)
+    return User(own, fresh, beside, learner, alone)
 
 
 def _work_for(
@@ -204,8 +207,8 @@ def _work_for(
 def work_on(case: Case, name: str, opposite: str, arm: str, user: User, model: AdaptableModel, rules: Rules) -> Trial:
     """Let one user work on one image in one arm; where the arm learns, the user accepts what is there at the end."""
     adviser = {CANDIDATES: user.fresh, PROFILE: user.adviser, BOTH: user.beside}.get(arm)
-    learner = user.learner if arm == BOTH else None
-    learns = arm in (PROFILE, BOTH)
+    learner = {ADAPT: user.alone, BOTH: user.learner}.get(arm)
+    learns = arm in (PROFILE, ADAPT, BOTH)
     session = _session(case, learner.model if learner else model, adviser if learns else None, learner)
     wanted, other = case.wanted[name], case.wanted.get(opposite)
     trial = Trial(case.item.id, case.item.group)
