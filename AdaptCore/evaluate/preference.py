@@ -110,7 +110,7 @@ class Case:
 
 @dataclass(eq=False)
 class User:
-    """One user of a target: an adviser that learns, one that stays fresh, one beside a learner, a learner alone, all trials.
+    """One user of a target: an adviser that learns, one that stays fresh, one beside a learner, a learner, all trials.
 
     Attributes:
         first: Dice of the first answer with the own, a fresh and the opposite user's profile, image after image.
