@@ -23,7 +23,7 @@ from AdaptCore.locks import Check, locked
 def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
     """Take a label for a case; one accepted earlier is kept and can come back with `undo`.
 
-    A case that was set aside takes part again, if its image is as it was.
+    The same label again changes nothing. A case that was set aside takes part again, if its image is as it was.
 
     Args:
         label: uint8 (I, J, K), values as in the cohort's label files.
@@ -48,6 +48,8 @@ def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
 
     def write(check: Check) -> Case:
         stored = cohort.case(name)
+        if _counts_already(cohort, stored, label):
+            return stored
         path = cohort.folder / ACCEPTED / f"{name}-{_latest(cohort, name) + 1}{LABEL_END}"
         write_mask(label, geometry, path)
         entry = Accepted(f"{ACCEPTED}/{path.name}", digest(path), None if dice is None else current, dice)
@@ -124,6 +126,15 @@ def mean_dice(one: np.ndarray, other: np.ndarray) -> float:
         for label in labels[labels > 0]
     ]
     return float(np.mean(shares)) if shares else 1.0
+
+
+def _counts_already(cohort: Cohort, case: Case, label: np.ndarray) -> bool:
+    if case.label is None or case.aside or case.refused:
+        return False
+    try:
+        return np.array_equal(cohort.values(cohort.label(case, case.label)), label)
+    except ImageError:
+        return False
 
 
 def _latest(cohort: Cohort, name: str) -> int:

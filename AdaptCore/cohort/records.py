@@ -173,7 +173,7 @@ def read_case(path: Path) -> Case:
     found = content["image"]
     image = None
     if found is not None:
-        places = {key: tuple(found[key]) for key in ("size", "spacing", "origin", "direction")}
+        places: dict[str, Any] = {key: tuple(found[key]) for key in ("size", "spacing", "origin", "direction")}
         image = Image(found["sha256"], Geometry(**places))
     accepted = tuple(Accepted(**one) for one in content["accepted"])
     return Case(content["id"], image, accepted, content["aside"], content["refused"])

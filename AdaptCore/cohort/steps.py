@@ -30,7 +30,6 @@ from AdaptCore.cohort.records import Accepted, Case, Query, Round
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError, CohortError
 
-DEFAULT_ROUNDS = 3
 FIRST_ROUND = "the first round learns from all coarse labels"
 
 Watching = Callable[[str], Watch]
