@@ -12,9 +12,12 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 
 from AdaptCore.cohort.arrays import Network, StoredFeatures
-from AdaptCore.cohort.engine import Watch
+from AdaptCore.cohort.beginning import begin
+from AdaptCore.cohort.engine import LocalEngine, Watch
+from AdaptCore.cohort.folder import Cohort
 from AdaptCore.cohort.method import TrainingSample
 from AdaptCore.cohort.records import Settings
+from AdaptCore.cohort.steps import propagate, train
 from AdaptCore.cohort.views import CaseView
 
 SIZE = (12, 10, 8)
@@ -124,6 +127,30 @@ def write_cohort(folder: Path, count: int, size: tuple[int, int, int] = SIZE) ->
         write(folder / "images" / f"case-{number:03}.nii.gz", image)
         write(folder / "labels" / f"case-{number:03}.nii.gz", label)
     return folder / "images", folder / "images" / "case-000.nii.gz", folder / "labels" / "case-000.nii.gz"
+
+
+def begun(folder: Path, count: int = 5, size: tuple[int, int, int] = SIZE) -> Cohort:
+    """A cohort in `folder / "cohort"` that has just begun."""
+    images, template, label = write_cohort(folder, count, size)
+    return begin(folder / "cohort", [images], template, label, "toy")
+
+
+def trained(folder: Path, count: int = 5, rounds: int = 1) -> Cohort:
+    """A cohort with proposals of a network."""
+    cohort = begun(folder, count)
+    propagate(cohort, ToyMethod(), LocalEngine(), unwatched)
+    train(cohort, ToyMethod(), rounds, LocalEngine(), unwatched)
+    return cohort
+
+
+def unwatched(stage: str) -> Watch:
+    return Watch()
+
+
+def contents(folder: Path, *parts: str) -> dict[str, bytes]:
+    """Bytes of all files below parts of a folder, by their paths."""
+    files = (file for part in parts for file in sorted((folder / part).rglob("*")) if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 
 def main() -> int:

@@ -105,8 +105,7 @@ def digest(path: Path) -> str:
     """
     total = hashlib.sha256()
     try:
-        files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-        for file in files:
+        for file in _files_in(path) if path.is_dir() else [path]:
             with file.open("rb") as stream:
                 while block := stream.read(BLOCK_BYTES):
                     total.update(block)
@@ -169,7 +168,11 @@ def _is_image(path: Path) -> bool:
 
 
 def _is_dicom_folder(folder: Path) -> bool:
-    return any(file.is_file() and _is_dicom(file) for file in sorted(folder.iterdir()))
+    return any(_is_dicom(file) for file in _files_in(folder))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def _is_dicom(file: Path) -> bool:
