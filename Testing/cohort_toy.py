@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from AdaptCore.cohort.views import CaseView
 SIZE = (12, 10, 8)
 LABELS = (2, 5)
 INTENSITIES = (0.0, 100.0, 200.0)
-SHARPNESS = 1e-3
+SHARPNESS = 3e-4
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ToyMethod:
         self, template: StoredFeatures, label: np.ndarray, features: StoredFeatures
     ) -> tuple[np.ndarray, np.ndarray]:
         means = torch.tensor([template.values[0][label == index].mean() for index in range(int(label.max()) + 1)])
-        probabilities = self.predict(Network({"means": means}, {}), features.values[0], (1.0, 1.0, 1.0))
+        probabilities = _probabilities(means.numpy(), features.values[0])
         return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
     def train(self, samples: Sequence[TrainingSample], classes: int, seed: int, watch: Watch) -> Network:
@@ -62,10 +63,7 @@ class ToyMethod:
         return Network({"means": torch.from_numpy(total / np.maximum(weight, 1e-9))}, {"seed": str(seed)})
 
     def predict(self, network: Network, image: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-        means = network.weights["means"].numpy().reshape(-1, 1, 1, 1)
-        logits = -SHARPNESS * (image[None] - means) ** 2
-        odds = np.exp(logits - logits.max(0))
-        return np.asarray(odds / odds.sum(0), np.float32)
+        return _probabilities(network.weights["means"].numpy(), image)
 
     def relabel(self, views: Sequence[CaseView]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for view in views:
@@ -91,6 +89,12 @@ class ToyMethod:
         scores = [float((1 - view.probabilities().max(0)).mean()) for view in unlabelled]
         order = np.argsort(scores)[::-1]
         return [(int(index), scores[index], "hard at the boundary") for index in order[:count]]
+
+
+def _probabilities(means: np.ndarray, image: np.ndarray) -> np.ndarray:
+    logits = -SHARPNESS * (image[None] - means.reshape(-1, 1, 1, 1).astype(np.float32)) ** 2
+    odds = np.exp(logits - logits.max(0))
+    return np.asarray(odds / odds.sum(0), np.float32)
 
 
 def load_toy(settings: Settings) -> ToyMethod:
@@ -151,6 +155,18 @@ def contents(folder: Path, *parts: str) -> dict[str, bytes]:
     """Bytes of all files below parts of a folder, by their paths."""
     files = (file for part in parts for file in sorted((folder / part).rglob("*")) if file.is_file())
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def results(cohort: Cohort) -> dict[str, bytes]:
+    """What the steps have computed, by path; headers of safetensors, which come in any order, are sorted."""
+    return {name: _sorted(name, content) for name, content in contents(cohort.folder, "features", "rounds").items()}
+
+
+def _sorted(name: str, content: bytes) -> bytes:
+    if not name.endswith(".safetensors"):
+        return content
+    start = 8 + int.from_bytes(content[:8], "little")
+    return json.dumps(json.loads(content[8:start]), sort_keys=True).encode() + content[start:]
 
 
 def main() -> int:
