@@ -20,6 +20,7 @@ from AdaptCore.cohort.method import TrainingSample
 from AdaptCore.cohort.records import Settings
 from AdaptCore.cohort.steps import propagate, train
 from AdaptCore.cohort.views import CaseView
+from AdaptCore.io import Geometry
 
 SIZE = (12, 10, 8)
 LABELS = (2, 5)
@@ -51,7 +52,9 @@ class ToyMethod:
         probabilities = _probabilities(means.numpy(), features.values[0])
         return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
-    def train(self, samples: Sequence[TrainingSample], classes: int, seed: int, watch: Watch) -> Network:
+    def train(
+        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+    ) -> Network:
         total, weight = np.zeros(classes), np.zeros(classes)
         for number, sample in enumerate(samples):
             watch.check()
@@ -62,10 +65,10 @@ class ToyMethod:
                 weight[index] += float(sample.weight[where].sum())
         return Network({"means": torch.from_numpy(total / np.maximum(weight, 1e-9))}, {"seed": str(seed)})
 
-    def predict(self, network: Network, image: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         return _probabilities(network.weights["means"].numpy(), image)
 
-    def relabel(self, views: Sequence[CaseView]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for view in views:
             probabilities = view.probabilities()
             yield probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
@@ -77,7 +80,7 @@ class ToyMethod:
         return f"{empty} of {len(after)} labels are empty" if 2 * empty > len(after) else None
 
     def trusted(self, labelled: Sequence[CaseView], unlabelled: Sequence[CaseView]) -> tuple[Sequence[int], str]:
-        sure = [index for index, view in enumerate(unlabelled) if view.confidence().mean() > 0.5]
+        sure = [index for index, view in enumerate(unlabelled) if view.probabilities().max(0).mean() > 0.5]
         return sure, "mean confidence above 0.5"
 
     def rank(

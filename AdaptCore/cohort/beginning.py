@@ -42,7 +42,7 @@ def begin(
     Raises:
         AdaptSegError: the template or its label cannot be used, no image is there, the folder cannot be written, or it
             holds another cohort.
-        Cancelled: the watch says so.
+        CancelledError: the watch says so.
     """
     geometry = read_grey(template).geometry
     given = read_label(label, geometry)

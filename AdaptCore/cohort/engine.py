@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from AdaptCore.errors import AdaptSegError
 
@@ -12,10 +13,6 @@ Item = TypeVar("Item")
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
-
-
-class Cancelled(Exception):  # noqa: N818 (the user's wish, no error)
-    """Work was stopped from outside; what was stored until then is kept, and the same step goes on with it."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +28,9 @@ class Watch:
     cancelled: Callable[[], bool] = lambda: False
 
     def check(self) -> None:
-        """Raises Cancelled when the work is to stop."""
+        """Raises CancelledError when the work is to stop."""
         if self.cancelled():
-            raise Cancelled
+            raise CancelledError
 
     def part(self, number: int, total: int) -> Watch:
         """Who watches one of `total` items, of which `number` are done."""
@@ -57,7 +54,7 @@ class Engine(Protocol):
         Few results are in memory at once.
 
         Raises:
-            Cancelled: the watch says so.
+            CancelledError: the watch says so.
         """
         ...
 
@@ -87,7 +84,7 @@ def attempt(job: Job[Item, Result], item: Item, watch: Watch) -> Result | AdaptS
     """The job's result, or the error of ours that it met.
 
     Raises:
-        Cancelled: the watch says so.
+        CancelledError: the watch says so.
     """
     try:
         result = job(item, watch)
@@ -95,26 +92,3 @@ def attempt(job: Job[Item, Result], item: Item, watch: Watch) -> Result | AdaptS
         return error
     watch.check()
     return result
-
-
-@dataclass(frozen=True)
-class Lazy(Sequence[Result], Generic[Result]):
-    """A sequence whose members are made when they are asked for, and not kept.
-
-    Attributes:
-        members: number of them.
-        make: gives member `index`, 0 <= index < members.
-    """
-
-    members: int
-    make: Callable[[int], Result]
-
-    def __len__(self) -> int:
-        return self.members
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
-        if isinstance(index, slice):
-            return [self.make(one) for one in range(*index.indices(self.members))]
-        if not -self.members <= index < self.members:
-            raise IndexError(f"index {index} of {self.members} members")
-        return self.make(index % self.members)

@@ -13,6 +13,7 @@ from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.records import Settings
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import CohortError
+from AdaptCore.io import Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +21,19 @@ class TrainingSample:
     """What a network learns from one case.
 
     Attributes:
-        image: float32 (I, J, K), intensities as stored.
-        spacing: millimetres along i, j, k.
+        image: (I, J, K), intensities as stored.
         label: classes, uint8 (I, J, K).
         weight: of each voxel, float32 (I, J, K) from 0 to 1; 1 where a user has accepted the label.
     """
 
     image: np.ndarray
-    spacing: tuple[float, float, float]
     label: np.ndarray
     weight: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays in bytes."""
+        return self.image.nbytes + self.label.nbytes + self.weight.nbytes
 
 
 class Method(Protocol):
@@ -54,15 +58,17 @@ class Method(Protocol):
         """Classes uint8 and confidence float32 in [0, 1], (I, J, K) both, from one labelled volume."""
         ...
 
-    def train(self, samples: Sequence[TrainingSample], classes: int, seed: int, watch: Watch) -> Network:
-        """A network trained from scratch; each sample is read from the disk whenever it is asked for."""
+    def train(
+        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+    ) -> Network:
+        """A network trained from scratch; samples are read when asked for, grids tell where their voxels lie."""
         ...
 
-    def predict(self, network: Network, image: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
-        """Probabilities float32 (classes, I, J, K), background first."""
+    def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (classes, I, J, K), background first, of an image (I, J, K) as stored."""
         ...
 
-    def relabel(self, views: Sequence[CaseView]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """Classes uint8 and confidence float32 (I, J, K) of each case, from all probabilities of the round."""
         ...
 

@@ -23,14 +23,18 @@ from AdaptCore.cohort.arrays import (
     write_network,
     write_probabilities,
 )
-from AdaptCore.cohort.engine import Engine, Item, Job, Lazy, Result, Watch
+from AdaptCore.cohort.engine import Engine, Item, Job, Result, Watch
 from AdaptCore.cohort.folder import COARSE, FEATURES, Cohort, geometry_of
+from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.method import Method, TrainingSample
 from AdaptCore.cohort.records import Accepted, Case, Query, Round
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError, CohortError
 
 FIRST_ROUND = "the first round learns from all coarse labels"
+
+MOST_SAMPLE_BYTES = 1_000_000_000
+"""Memory for samples that a training keeps instead of reading them again."""
 
 Watching = Callable[[str], Watch]
 """Gives who watches a stage, by its name, when the stage begins."""
@@ -53,7 +57,7 @@ def propagate(cohort: Cohort, method: Method, engine: Engine, watching: Watching
     Raises:
         CohortError: the template cannot be used, or the disk is too small for the features.
         OutputError: the system could not write, or another process works on the cohort.
-        Cancelled: the watch says so.
+        CancelledError: the watch says so.
     """
     with cohort.working():
         _check_space(cohort, method)
@@ -70,7 +74,7 @@ def train(cohort: Cohort, method: Method, rounds: int, engine: Engine, watching:
     Raises:
         CohortError: nothing was propagated yet, or a file of the round is damaged.
         OutputError: the system could not write, or another process works on the cohort.
-        Cancelled: the watch says so.
+        CancelledError: the watch says so.
     """
     ended: list[Round] = []
     with cohort.working():
@@ -135,9 +139,14 @@ class TrainJob:
     def __call__(self, item: Round, watch: Watch) -> Network:
         labelled, trusted = participants(self.cohort, item)
         samples = [*((case, accepted) for case, accepted in labelled), *((case, None) for case in trusted)]
-        lazy = Lazy(len(samples), lambda index: _sample(self.cohort, item.base, *samples[index]))
-        seed = int(np.random.SeedSequence((self.cohort.settings.seed, item.number)).generate_state(1)[0])
-        return self.method.train(lazy, self.cohort.classes, seed, watch)
+        lazy = Lazy(
+            len(samples),
+            lambda index: _sample(self.cohort, item.base, *samples[index]),
+            MOST_SAMPLE_BYTES,
+            lambda sample: sample.nbytes,
+        )
+        grids = [geometry_of(case) for case, _ in samples]
+        return self.method.train(lazy, grids, self.cohort.classes, _seed(self.cohort, item), watch)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +159,7 @@ class PredictJob:
 
     def __call__(self, item: str, watch: Watch) -> np.ndarray:
         volume = self.cohort.image(self.cohort.case(item))
-        return self.method.predict(self.network, volume.array.astype(np.float32), volume.geometry.spacing)
+        return self.method.predict(self.network, volume.array)
 
 
 def participants(cohort: Cohort, plan: Round) -> tuple[list[tuple[Case, Accepted]], list[Case]]:
@@ -263,7 +272,7 @@ def _relabel(cohort: Cohort, method: Method, watching: Watching, plan: Round) ->
     if all(cohort.has_proposal(view.name, number) for view in views):
         return
     watch = watching(f"round {number}: labels")
-    for done, (view, (classes, confidence)) in enumerate(zip(views, method.relabel(views))):
+    for done, (view, (classes, confidence)) in enumerate(zip(views, method.relabel(views, _seed(cohort, plan)))):
         watch.check()
         watch.progress(done, len(views))
         if not cohort.has_proposal(view.name, number):
@@ -297,7 +306,7 @@ def _sample(cohort: Cohort, base: int, case: Case, accepted: Accepted | None) ->
     else:
         label = cohort.label(case, accepted)
         weight = np.ones(label.shape, np.float32)
-    return TrainingSample(volume.array.astype(np.float32), volume.geometry.spacing, label, weight)
+    return TrainingSample(volume.array, label, weight)
 
 
 def _set_aside_changed(cohort: Cohort, cases: Iterable[Case]) -> None:
@@ -336,6 +345,10 @@ def _has_features(cohort: Cohort, method: Method, case: Case) -> bool:
         return path.is_file() and read_features(path).source.items() >= _source(case, method).items()
     except CohortError:
         return False
+
+
+def _seed(cohort: Cohort, plan: Round) -> int:
+    return int(np.random.SeedSequence((cohort.settings.seed, plan.number)).generate_state(1)[0])
 
 
 def _source(case: Case, method: Method) -> dict[str, str]:

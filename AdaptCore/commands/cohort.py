@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -250,13 +251,11 @@ class Bars:
 @contextmanager
 def _watching() -> Iterator[Callable[[str], Watch]]:
     """Bars for a step; Ctrl-C ends it at a safe point."""
-    from AdaptCore.cohort.engine import Cancelled
-
     with interruptible() as cancelled:
         bars = Bars(cancelled)
         try:
             yield bars.stage
-        except Cancelled as signal:
+        except CancelledError as signal:
             raise KeyboardInterrupt from signal
         finally:
             bars.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from AdaptCore.cohort.accepting import accept, accept_file, accept_proposal, mean_dice, undo
 from AdaptCore.cohort.beginning import begin
-from AdaptCore.cohort.engine import Cancelled, Watch
+from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.folder import Cohort
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError, OutputError
 from AdaptCore.io import read_volume
@@ -165,7 +166,7 @@ def test_a_template_with_an_empty_label_begins_nothing(tmp_path: Path) -> None:
 def test_a_cancelled_beginning_goes_on(tmp_path: Path) -> None:
     images, template, label = write_cohort(tmp_path, 4)
     asked = iter([False, False, True])
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         begin(tmp_path / "cohort", [images], template, label, "toy", watch=Watch(cancelled=lambda: next(asked)))
     cases = list(Cohort.open(tmp_path / "cohort").cases())
     assert [case.image is not None for case in cases] == [True, True, False, False]

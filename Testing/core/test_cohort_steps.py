@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from AdaptCore.cohort.arrays import (
     write_features,
     write_probabilities,
 )
-from AdaptCore.cohort.engine import Cancelled, Lazy, LocalEngine, Watch
+from AdaptCore.cohort.engine import LocalEngine, Watch
 from AdaptCore.cohort.folder import Cohort
+from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.method import TrainingSample
 from AdaptCore.cohort.steps import choose_next, features_bytes, propagate, train
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError, CohortError, OutputError
+from AdaptCore.io import Geometry
 from Testing.cohort_toy import SIZE, ToyMethod, a_case, begun, contents, results, trained, unwatched, write
 
 LOCAL = LocalEngine()
@@ -47,21 +50,23 @@ class Counting(ToyMethod):
         self.asked[0].append("coarse")
         return super().coarse(template, label, features)
 
-    def train(self, samples: Sequence[TrainingSample], classes: int, seed: int, watch: Watch) -> Network:
+    def train(
+        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+    ) -> Network:
         weights = ",".join(f"{float(sample.weight.mean()):.2f}" for sample in samples)
         self.asked[0].append(f"train {weights}")
-        return super().train(samples, classes, seed, watch)
+        return super().train(samples, grids, classes, seed, watch)
 
-    def predict(self, network: Network, image: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         self.asked[0].append("predict")
-        return super().predict(network, image, spacing)
+        return super().predict(network, image)
 
 
 @dataclass(frozen=True)
 class Emptying(ToyMethod):
     """Its networks see nothing."""
 
-    def predict(self, network: Network, image: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         probabilities = np.zeros((3, *image.shape), np.float32)
         probabilities[0] = 1
         return probabilities
@@ -136,20 +141,20 @@ def test_a_step_that_was_cancelled_goes_on_and_ends_as_if_it_was_not(tmp_path: P
         method = counting()
         try:
             propagate(stopped, method, LOCAL, cancelled_after(moment))
-        except Cancelled:
+        except CancelledError:
             assert len(method.asked[0]) < 10
     moments = iter(range(1, 100, 3))
     while stopped.state.current < 2:
         try:
             train(stopped, ToyMethod(), 1, LOCAL, cancelled_after(next(moments)))
-        except Cancelled:
+        except CancelledError:
             stopped = Cohort.open(stopped.folder)
     assert results(stopped) == results(whole) and stopped.state == whole.state
 
 
 def test_an_interrupted_round_keeps_its_plan_when_labels_are_accepted_meanwhile(a_cohort: Cohort) -> None:
     propagate(a_cohort, ToyMethod(), LOCAL, unwatched)
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         train(a_cohort, ToyMethod(), 1, LOCAL, cancelled_after(12))
     plan = a_cohort.state.plan
     assert plan is not None and a_cohort.network_path(1).is_file()
@@ -304,6 +309,14 @@ def test_a_lazy_sequence_keeps_nothing() -> None:
         lazy[5]
 
 
+def test_a_lazy_sequence_keeps_what_fits_its_memory_and_was_asked_for_last() -> None:
+    made: list[int] = []
+    lazy = Lazy(4, lambda index: made.append(index) or index, 25, lambda member: 10)  # type: ignore[func-returns-value]
+    for index in (0, 1, 0, 2, 0, 1, 2, 3):
+        assert lazy[index] == index
+    assert made == [0, 1, 2, 1, 2, 3]
+
+
 def test_the_local_engine_tells_progress_and_passes_errors_on() -> None:
     def job(item: int, watch: Watch) -> int:
         watch.progress(1, 4)
@@ -325,5 +338,5 @@ def test_work_that_ends_while_it_is_cancelled_does_not_count() -> None:
         asked[0] = True
         return item
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         list(LOCAL.map(job, [1, 2], Watch(cancelled=lambda: asked[0])))
