@@ -49,7 +49,7 @@ class RayEngine:
         """See `Engine`; progress counts whole items."""
         worker = self._ray.remote(max_restarts=-1, max_task_retries=-1)(_Worker)
         shared, threads = self._ray.put(job), torch.get_num_threads()
-        workers = [worker.remote(shared, threads) for _ in range(min(self._workers, len(items)))]
+        workers = [worker.remote(threads) for _ in range(min(self._workers, len(items)))]
         underway: deque = deque()
         waiting = enumerate(items)
         try:
@@ -57,7 +57,7 @@ class RayEngine:
                 watch.progress(done, len(items))
                 while len(underway) < AHEAD * len(workers) and (following := next(waiting, None)):
                     number, one = following
-                    underway.append(workers[number % len(workers)].work.remote(one))
+                    underway.append(workers[number % len(workers)].work.remote(shared, one))
                 answer = underway.popleft()
                 while not self._ray.wait([answer], timeout=POLL_SECONDS)[0]:
                     watch.check()
@@ -80,12 +80,13 @@ class _Worker:
         threads: of torch, as in the process that asks, because sums depend on their number.
     """
 
-    def __init__(self, job: Job, threads: int) -> None:
+    def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._job = job
+        self._job: Job | None = None
 
-    def work(self, item: object) -> object:
-        """The job's result for an item, or the error of ours that it met."""
+    def work(self, job: Job, item: object) -> object:
+        """The job's result for an item, or the error of ours that it met; what the first job has loaded serves all."""
+        self._job = self._job or job
         return attempt(self._job, item, Watch())
 
 

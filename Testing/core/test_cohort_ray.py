@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,8 @@ class Mortal(ToyMethod):
         return super().predict(network, image)
 
     def die(self, part: str) -> None:
-        if not (self.graves / part).exists():
-            (self.graves / part).touch()
+        with suppress(FileExistsError):
+            (self.graves / part).touch(exist_ok=False)
             os.kill(os.getpid(), KILL)
 
 
