@@ -53,7 +53,13 @@ class ToyMethod:
         return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
     def train(
-        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+        self,
+        samples: Sequence[TrainingSample],
+        labelled: int,
+        grids: Sequence[Geometry],
+        classes: int,
+        seed: int,
+        watch: Watch,
     ) -> Network:
         total, weight = np.zeros(classes), np.zeros(classes)
         for number, sample in enumerate(samples):

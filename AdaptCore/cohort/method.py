@@ -59,9 +59,23 @@ class Method(Protocol):
         ...
 
     def train(
-        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+        self,
+        samples: Sequence[TrainingSample],
+        labelled: int,
+        grids: Sequence[Geometry],
+        classes: int,
+        seed: int,
+        watch: Watch,
     ) -> Network:
-        """A network trained from scratch; samples are read when asked for, grids tell where their voxels lie."""
+        """A network trained from scratch.
+
+        Args:
+            samples: read when they are asked for.
+            labelled: the first so many have an accepted label.
+            grids: where the voxels of each sample lie.
+            classes: background included.
+            seed: of everything random.
+        """
         ...
 
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:

@@ -146,7 +146,7 @@ class TrainJob:
             lambda sample: sample.nbytes,
         )
         grids = [geometry_of(case) for case, _ in samples]
-        return self.method.train(lazy, grids, self.cohort.classes, _seed(self.cohort, item), watch)
+        return self.method.train(lazy, len(labelled), grids, self.cohort.classes, _seed(self.cohort, item), watch)
 
 
 @dataclass(frozen=True, eq=False)

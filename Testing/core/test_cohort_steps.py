@@ -51,11 +51,18 @@ class Counting(ToyMethod):
         return super().coarse(template, label, features)
 
     def train(
-        self, samples: Sequence[TrainingSample], grids: Sequence[Geometry], classes: int, seed: int, watch: Watch
+        self,
+        samples: Sequence[TrainingSample],
+        labelled: int,
+        grids: Sequence[Geometry],
+        classes: int,
+        seed: int,
+        watch: Watch,
     ) -> Network:
         weights = ",".join(f"{float(sample.weight.mean()):.2f}" for sample in samples)
-        self.asked[0].append(f"train {weights}")
-        return super().train(samples, grids, classes, seed, watch)
+        assert [grid.size for grid in grids] == [sample.image.shape for sample in samples]
+        self.asked[0].append(f"train {labelled}: {weights}")
+        return super().train(samples, labelled, grids, classes, seed, watch)
 
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         self.asked[0].append("predict")
@@ -173,7 +180,7 @@ def test_a_network_learns_accepted_labels_fully_and_others_by_their_confidence(a
     accept(a_cohort, "case-002", a_case(2)[1])
     method = counting()
     (ended,) = train(a_cohort, method, 1, LOCAL, unwatched)
-    weights = next(asked for asked in method.asked[0] if asked.startswith("train")).removeprefix("train ").split(",")
+    weights = next(asked for asked in method.asked[0] if asked.startswith("train")).removeprefix("train 2: ").split(",")
     assert weights[:2] == ["1.00", "1.00"] and all(0.9 < float(weight) < 1 for weight in weights[2:])
     assert ended.labelled == {
         "case-000": "accepted/case-000-1.nii.gz",
