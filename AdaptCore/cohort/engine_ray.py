@@ -1,4 +1,4 @@
-"""Work on a Ray cluster: every worker does the same job on other items; one that dies is replaced, its item repeated.
+"""Work on a Ray cluster: every worker does the same job on other items; the item of one that dies is repeated.
 
 Ray is an optional package and is imported only here. All machines reach the cohort folder and the images under the same
 paths; results come back to this process, which alone writes.
@@ -6,10 +6,12 @@ paths; results come back to this process, which alone writes.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -18,7 +20,10 @@ from AdaptCore.errors import AdaptSegError, CohortError
 
 POLL_SECONDS = 0.2
 AHEAD = 2
-"""Items given to each worker at a time, so that none waits for the next."""
+"""Items given out for each worker, so that none waits for the next."""
+
+RETRIES = 3
+"""How often an item is tried again whose worker died."""
 
 
 class RayEngine:
@@ -47,47 +52,40 @@ class RayEngine:
         self, job: Job[Item, Result], items: Sequence[Item], watch: Watch
     ) -> Iterator[tuple[Item, Result | AdaptSegError]]:
         """See `Engine`; progress counts whole items."""
-        worker = self._ray.remote(max_restarts=-1, max_task_retries=-1)(_Worker)
+        work = self._ray.remote(max_retries=RETRIES)(_work)
         shared, threads = self._ray.put(job), torch.get_num_threads()
-        workers = [worker.remote(threads) for _ in range(min(self._workers, len(items)))]
         underway: deque = deque()
-        waiting = enumerate(items)
+        waiting = iter(items)
         try:
             for done, item in enumerate(items):
                 watch.progress(done, len(items))
-                while len(underway) < AHEAD * len(workers) and (following := next(waiting, None)):
-                    number, one = following
-                    underway.append(workers[number % len(workers)].work.remote(shared, one))
+                for following in itertools.islice(waiting, AHEAD * self._workers - len(underway)):
+                    underway.append(work.remote(shared, following, threads))
                 answer = underway.popleft()
                 while not self._ray.wait([answer], timeout=POLL_SECONDS)[0]:
                     watch.check()
-                yield item, self._ray.get(answer)
+                yield item, self._result(answer, item)
                 watch.check()
             watch.progress(len(items), len(items))
         finally:
-            for one in workers:
-                self._ray.kill(one)
+            for answer in underway:
+                self._ray.cancel(answer, force=True)
+
+    def _result(self, answer: Any, item: object) -> Any:
+        try:
+            return self._ray.get(answer)
+        except self._ray.exceptions.WorkerCrashedError:
+            return CohortError(f"{item}: {RETRIES + 1} workers died over it; enough memory for one case is wanted")
 
     def close(self) -> None:
         """Leave the cluster; one on this machine ends."""
         self._ray.shutdown()
 
 
-class _Worker:
-    """One process of the cluster.
-
-    Args:
-        threads: of torch, as in the process that asks, because sums depend on their number.
-    """
-
-    def __init__(self, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._job: Job | None = None
-
-    def work(self, job: Job, item: object) -> object:
-        """The job's result for an item, or the error of ours that it met; what the first job has loaded serves all."""
-        self._job = self._job or job
-        return attempt(self._job, item, Watch())
+def _work(job: Job[Item, Result], item: Item, threads: int) -> Result | AdaptSegError:
+    """What a worker does; sums depend on the number of threads, so it is that of the process that asks."""
+    torch.set_num_threads(threads)
+    return attempt(job, item, Watch())
 
 
 def _imported() -> ModuleType:
