@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AdaptCore.cohort.folder import Cohort
-from AdaptCore.cohort.records import Case, Query, State
+from AdaptCore.cohort.records import Case, Query, Round, State
 
 ACCEPTED, PROPOSED, WAITING, ASIDE, NEW = "accepted", "proposed", "waiting", "set aside", "not examined"
 STATUSES = (ACCEPTED, PROPOSED, WAITING, ASIDE, NEW)
@@ -58,6 +58,15 @@ def summarize(cohort: Cohort) -> Summary:
     """
     state = cohort.state
     return Summary(state, tuple((case, _status(cohort, case, state.current)) for case in cohort.cases()))
+
+
+def describe_round(one: Round) -> str:
+    """A round in one line."""
+    taught = f"{len(one.labelled)} accepted and {len(one.trusted)} proposed labels ({one.why})"
+    if one.collapsed:
+        return f"learnt from {taught}; its labels were given up: {one.collapsed}"
+    agreement = "" if one.agreement is None else f"; mean Dice with the labels before: {one.agreement:.3f}"
+    return f"learnt from {taught}{agreement}"
 
 
 def _status(cohort: Cohort, case: Case, current: int) -> str:

@@ -95,7 +95,7 @@ def run_train(arguments: argparse.Namespace) -> None:
         AdaptSegError: see `AdaptCore.cohort.steps.train`.
     """
     from AdaptCore.cohort.steps import train
-    from AdaptCore.evaluate.cohort_report import describe_round
+    from AdaptCore.cohort.summary import describe_round
 
     cohort, method = _opened(arguments.folder)
     with _engine(arguments) as engine, _watching() as watching:

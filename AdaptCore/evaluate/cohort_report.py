@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from AdaptCore.cohort.folder import Cohort
-from AdaptCore.cohort.records import Case, Round
-from AdaptCore.cohort.summary import ACCEPTED, PROPOSED, Summary, summarize
+from AdaptCore.cohort.records import Case
+from AdaptCore.cohort.summary import ACCEPTED, PROPOSED, Summary, describe_round, summarize
 from AdaptCore.errors import ImageError
 from AdaptCore.evaluate.pictures import Scene, curve_picture, orthogonal_picture
 from AdaptCore.evaluate.report import Picture, Report
 from AdaptCore.predict.intensity import auto_window
 
+AGREEMENT = "Agreement of each round with the one before"
 MOST_PICTURES = 6
 
 
@@ -27,18 +28,6 @@ def cohort_report(cohort: Cohort) -> Report:
         "files without their folders; nothing from the headers of the images. Treat it like the images."
     )
     return Report("Cohort", text, _facts(cohort, summary), pictures, has_clicks=False)
-
-
-AGREEMENT = "Agreement of each round with the one before"
-
-
-def describe_round(one: Round) -> str:
-    """A round in one line."""
-    taught = f"{len(one.labelled)} accepted and {len(one.trusted)} proposed labels ({one.why})"
-    if one.collapsed:
-        return f"learnt from {taught}; its labels were given up: {one.collapsed}"
-    agreement = "" if one.agreement is None else f"; mean Dice with the labels before: {one.agreement:.3f}"
-    return f"learnt from {taught}{agreement}"
 
 
 def _facts(cohort: Cohort, summary: Summary) -> list[tuple[str, str]]:
