@@ -303,7 +303,7 @@ class Cohort:
             prepare_folder(self.round_folder(number) / part, (f"any{ARRAY_END}",))
 
     def remove_rounds(self, kept: set[int]) -> None:
-        """Remove the results of all rounds but these; a file that another program has open stays until the next time."""
+        """Remove the results of all rounds but these; what another program has open stays until the next time."""
         for folder in (self.folder / ROUNDS).iterdir():
             if folder.name.isdecimal() and int(folder.name) not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
