@@ -88,13 +88,15 @@ def choose_next(cohort: Cohort, method: Method, strategy: str, count: int, seed:
     """Rank what to review next, and store that.
 
     Raises:
-        CohortError: no round has ended yet, or a file of it is damaged.
+        CohortError: no labels of a round were kept yet, or a file of it is damaged.
         OutputError: the system could not write, or another process works on the cohort.
     """
     with cohort.working():
         current = cohort.state.current
         if current == COARSE:
-            raise CohortError(f"{cohort.folder}: no round has ended yet; adaptseg cohort train is wanted first")
+            raise CohortError(
+                f"{cohort.folder}: no labels of a round were kept yet; adaptseg cohort train is wanted first"
+            )
         views = [view for view in _views(cohort, current) if cohort.probabilities_path(view.name, current).is_file()]
         labelled, unlabelled = _parted(views)
         ranked = method.rank(strategy, labelled, unlabelled, min(count, len(unlabelled)), seed)

@@ -250,7 +250,7 @@ def test_training_without_proposals_and_choosing_without_training_are_refused(a_
     with pytest.raises(CohortError, match="no label is proposed yet; adaptseg cohort propagate is wanted first"):
         train(a_cohort, ToyMethod(), 1, LOCAL, unwatched)
     propagate(a_cohort, ToyMethod(), LOCAL, unwatched)
-    with pytest.raises(CohortError, match="no round has ended yet; adaptseg cohort train is wanted first"):
+    with pytest.raises(CohortError, match="no labels of a round were kept yet; adaptseg cohort train is wanted first"):
         choose_next(a_cohort, ToyMethod(), "ours", 2, 0)
 
 
