@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from AdaptCore.cohort import engine_ray
-from AdaptCore.cohort.arrays import Network, StoredFeatures
+from AdaptCore.cohort.arrays import StoredFeatures
 from AdaptCore.cohort.engine import LocalEngine, Watch
 from AdaptCore.cohort.engine_ray import RayEngine
 from AdaptCore.cohort.steps import propagate, train
@@ -32,22 +32,15 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Mortal(ToyMethod):
-    """Kills its process once in each part of the work; a file tells that it has."""
+    """Kills its process once; a file tells that it has."""
 
-    graves: Path = Path()
+    grave: Path = Path()
 
     def features(self, image: np.ndarray, watch: Watch) -> StoredFeatures:
-        self.die("features")
-        return super().features(image, watch)
-
-    def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
-        self.die("predict")
-        return super().predict(network, image)
-
-    def die(self, part: str) -> None:
         with suppress(FileExistsError):
-            (self.graves / part).touch(exist_ok=False)
+            self.grave.touch(exist_ok=False)
             os.kill(os.getpid(), KILL)
+        return super().features(image, watch)
 
 
 def number_and_process(item: int, watch: Watch) -> tuple[int, int]:
@@ -90,14 +83,14 @@ def test_waiting_can_be_cancelled(two_workers: RayEngine) -> None:
 def test_a_killed_worker_loses_nothing_and_results_are_those_of_one_process(
     two_workers: RayEngine, tmp_path: Path
 ) -> None:
-    local, spread = begun(tmp_path / "local", 8), begun(tmp_path / "spread", 8)
+    local, spread = begun(tmp_path / "local"), begun(tmp_path / "spread")
     for cohort, method, engine in (
         (local, ToyMethod(), LocalEngine()),
-        (spread, Mortal(graves=tmp_path), two_workers),
+        (spread, Mortal(grave=tmp_path / "grave"), two_workers),
     ):
         propagate(cohort, method, engine, unwatched)
         train(cohort, method, 1, engine, unwatched)
-    assert (tmp_path / "features").exists() and (tmp_path / "predict").exists()
+    assert (tmp_path / "grave").exists()
     assert results(spread) == results(local) and spread.state == local.state
     assert all(case.is_usable for case in spread.cases())
 
