@@ -1,4 +1,4 @@
-"""What queries and selection know of a case: one vector, and how sure the network is. Ours, where not said otherwise."""
+"""What queries and selection know of a case: one vector, and how sure the network is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Description:
     Attributes:
         id: of the case.
         vector: mean feature over the predicted foreground, float32 (C,) of unit length.
-        difficulty: anatomical segmentation difficulty, in [0, 1]: mean uncertainty over the predicted foreground (ASSFT:
-            "predictive uncertainty within foreground regions of interest"); 1 where there is none.
+        difficulty: anatomical segmentation difficulty in [0, 1], the mean uncertainty over the predicted foreground
+            (ASSFT: "predictive uncertainty within foreground regions of interest"); 1 where there is none.
         entropy: mean uncertainty over all voxels, in [0, 1].
     """
 
@@ -35,7 +35,7 @@ def describe(case_id: str, features: Features, probabilities: np.ndarray) -> Des
     unsure = uncertainty(probabilities)
     foreground = probabilities.argmax(0) > 0
     values = features.tensor()
-    shown = F.adaptive_avg_pool3d(torch.from_numpy(1 - probabilities[:1]), values.shape[1:])
+    shown = F.adaptive_avg_pool3d(torch.from_numpy(1 - probabilities[:1]), features.values.shape[1:])
     vector = F.normalize((values * shown).sum((1, 2, 3)), dim=0)
     difficulty = float(unsure[foreground].mean()) if foreground.any() else 1.0
     return Description(case_id, vector.numpy(), difficulty, float(unsure.mean()))

@@ -88,12 +88,12 @@ def features_of(
     planes = {axis: _plane_indices(shape[axis]) for axis in _axes(shape)}
     total, done, summed = sum(map(len, planes.values())), 0, torch.zeros(())
     for axis, indices in planes.items():
-        maps = []
+        maps, cells = [], _others(grid, axis)
         for index in indices:
             if cancelled is not None and cancelled():
                 raise CancelledError
             embedding = model.encode(extract(shown, axis_plane(shape, axis, index)))
-            maps.append(_on_grid(embedding, (*grid[:axis], *grid[axis + 1 :])))
+            maps.append(_on_grid(embedding, cells))
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -103,8 +103,13 @@ def features_of(
 
 def _axes(shape: Sequence[int]) -> list[int]:
     """Axes whose planes are wide enough to be read; all if none is."""
-    wide = [axis for axis in range(3) if min((*shape[:axis], *shape[axis + 1 :])) >= NARROWEST_PLANE]
+    wide = [axis for axis in range(3) if min(_others(shape, axis)) >= NARROWEST_PLANE]
     return wide or [0, 1, 2]
+
+
+def _others(sides: Sequence[int], axis: int) -> tuple[int, int]:
+    first, second = (side for other, side in enumerate(sides) if other != axis)
+    return first, second
 
 
 def _plane_indices(length: int) -> list[int]:

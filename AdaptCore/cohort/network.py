@@ -1,4 +1,4 @@
-"""The segmentation network of a cohort: MONAI's residual U-Net, sized to the data and trained from scratch.
+"""The segmentation network of a cohort: MONAI's U-Net, sized to the data and trained from scratch.
 
 Labels may be wrong in places: every voxel has a weight, and what lies outside of a volume weighs nothing. Volumes of a
 cohort are expected to have about the same voxel spacing.
@@ -6,8 +6,10 @@ cohort are expected to have about the same voxel spacing.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from AdaptCore.errors import ImageError
+from AdaptCore.errors import ImageError, ModelError
 from AdaptCore.models.devices import choose_dtype
 from AdaptCore.predict.geometry import check_volume
 from AdaptCore.predict.intensity import apply_window, auto_window
@@ -23,8 +25,8 @@ from AdaptCore.predict.intensity import apply_window, auto_window
 Progress = Callable[[int, int], None]
 Weights = dict[str, torch.Tensor]
 
-SMALLEST_HALVED = 24
-"""An axis of a patch is halved while it has so many voxels, so that the deepest level keeps a dozen."""
+SMALLEST_HALVED = 16
+"""An axis is halved while it has so many voxels."""
 
 MOST_LEVELS = 4
 PATCH_SIDE = 64
@@ -57,8 +59,8 @@ class NetworkSettings:
     patch: tuple[int, int, int]
     spacing: tuple[float, float, float]
     steps: int = 300
-    batch: int = 4
-    learning_rate: float = 3e-3
+    batch: int = 2
+    learning_rate: float = 8e-3
     seed: int = 0
 
     @property
@@ -104,6 +106,18 @@ class Sample:
     weight: np.ndarray | float = 1.0
 
 
+def check_installed() -> None:
+    """Insist on MONAI.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    if importlib.util.find_spec("monai") is None:
+        raise ModelError(
+            "MONAI is not installed: pip install 'AdaptCore[cohort]' is wanted to train a cohort's network"
+        )
+
+
 def settings_for(
     shapes: Sequence[Sequence[int]], spacing: Sequence[float], classes: int, seed: int = 0
 ) -> NetworkSettings:
@@ -117,13 +131,15 @@ def settings_for(
         ImageError: there is no shape, or fewer than two classes.
     """
     if not shapes or classes < 2:
-        raise ImageError(f"{len(shapes)} volumes with {classes} classes: at least one volume and two classes are wanted")
+        raise ImageError(
+            f"{len(shapes)} volumes with {classes} classes: at least one volume and two classes are wanted"
+        )
     typical = [min(float(side), PATCH_SIDE) for side in np.median(np.asarray(shapes), axis=0)]
     sides, voxel = list(typical), [float(length) for length in spacing]
     strides: list[tuple[int, int, int]] = []
     while len(strides) < MOST_LEVELS - 1:
-        i, j, k = (2 if n >= SMALLEST_HALVED / 2 and s < THIN * min(voxel) else 1 for n, s in zip(sides, voxel))
-        if (i, j, k) == (1, 1, 1) or (strides and max(sides) < SMALLEST_HALVED):
+        i, j, k = (2 if n >= SMALLEST_HALVED and s < THIN * min(voxel) else 1 for n, s in zip(sides, voxel))
+        if (i, j, k) == (1, 1, 1):
             break
         strides.append((i, j, k))
         sides = [n / step for n, step in zip(sides, (i, j, k))]
@@ -148,12 +164,13 @@ def train(
 
     Args:
         progress: called after each step with (done, to do).
-        cancelled: asked before each step; after it says yes, the weights are those of that moment.
+        cancelled: asked before each step.
 
     Returns:
         Tensors of the network's state on the CPU, float32.
 
     Raises:
+        CancelledError: `cancelled` said yes.
         ImageError: there is no sample, or one whose arrays differ in shape or whose label has too high a class.
     """
     if not samples:
@@ -165,7 +182,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.steps)
     for step in range(settings.steps):
         if cancelled is not None and cancelled():
-            break
+            raise CancelledError
         chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
         patches = torch.cat([_patch(samples[index], settings, generator) for index in chosen]).to(device)
         with torch.autocast(device.type, choose_dtype(device)):
@@ -228,8 +245,7 @@ def _network(settings: NetworkSettings) -> torch.nn.Module:
             in_channels=1,
             out_channels=settings.classes,
             channels=settings.channels,
-            strides=settings.strides,
-            num_res_units=1,
+            strides=cast("Sequence[int]", settings.strides),  # a triple each is taken as well
             norm="instance",
         )
 

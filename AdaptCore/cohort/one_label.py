@@ -90,10 +90,10 @@ def _laid_over(values: torch.Tensor, grid: torch.Size) -> torch.Tensor:
     laid = values.new_zeros((len(values), *grid))
     common = [min(own, other) for own, other in zip(values.shape[1:], grid)]
     target, source = (
-        tuple(slice((side - n) // 2, (side - n) // 2 + n) for side, n in zip(sides, common))
+        (slice(None), *(slice((side - n) // 2, (side - n) // 2 + n) for side, n in zip(sides, common)))
         for sides in (grid, values.shape[1:])
     )
-    laid[(slice(None), *target)] = values[(slice(None), *source)]
+    laid[target] = values[source]
     return laid
 
 

@@ -76,9 +76,7 @@ def relabel(
         yield to_labels(believed)[0], 1 - uncertainty(believed)
 
 
-def collapsed(
-    before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]
-) -> str | None:
+def collapsed(before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> str | None:
     """Why the labels after a round are worse than those before it, or None.
 
     Compared with a frozen reference (the coarse labels): no user's label is needed.
@@ -118,7 +116,8 @@ def _confident(
         found = np.argwhere((unsure < SURE) & near & (labels == kind))
         chosen.append(generator.permutation(found)[: -(-quota // len(probabilities))])
     places = np.concatenate(chosen)
-    shares = torch.from_numpy(probabilities[(slice(None), *places.T)].T.copy())
+    i, j, k = places.T
+    shares = torch.from_numpy(probabilities[:, i, j, k].T.copy())
     return _described(features, places), shares
 
 
