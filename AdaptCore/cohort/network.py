@@ -206,9 +206,9 @@ def predict(weights: Weights, settings: NetworkSettings, image: np.ndarray) -> n
     from monai.inferers import sliding_window_inference
 
     device = _device()
+    volume = standardized(image)[None, None].to(device)
     network = _network(settings).to(device).eval()
     network.load_state_dict(weights)
-    volume = standardized(image)[None, None].to(device)
     window = [
         min(-(-side // step) * step, max(patch, WINDOW_SIDE // step * step))
         for side, step, patch in zip(image.shape, settings.reduction, settings.patch)

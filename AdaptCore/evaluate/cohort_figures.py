@@ -19,7 +19,7 @@ WANTED_SHARE = 0.95
 COARSE = "local similarity"
 """Name of the coarse labels that the rounds begin with."""
 
-Curve = Sequence[Sequence[float]]
+Curve = Sequence[tuple[int, float]]
 """Pairs of a number of labels and a Dice."""
 
 
@@ -40,7 +40,7 @@ def gap_closed(coarse: float, final: float, full: float) -> float | None:
 
 def labels_needed(curve: Curve, wanted: float) -> float | None:
     """Labels at which a curve first reaches a Dice, along straight lines between its points; None if never."""
-    before: Sequence[float] | None = None
+    before: tuple[int, float] | None = None
     for labels, dice in curve:
         if dice >= wanted:
             if before is None:

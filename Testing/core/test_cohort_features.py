@@ -38,10 +38,10 @@ def test_features_follow_the_object_and_not_the_scale_of_intensities() -> None:
         features_of(tiny_model(), volume).values.astype(np.float32)
         for volume in (image, 7 * image + 300, an_image(a_label((4, 0, 0))))
     )
-    assert (one * scaled).sum(0).mean() > 0.999
-    assert (one * other).sum(0).mean() < 0.9
-    moved = (one[:, 4:20] * other[:, 8:24]).sum(0).mean()
-    assert moved > (one[:, 4:20] * other[:, 4:20]).sum(0).mean()
+    assert (one * scaled).sum(0).min() > 0.99
+    changed = a_label() != a_label((4, 0, 0))
+    similarity = (one * other).sum(0)
+    assert similarity[changed].mean() < similarity[~changed].mean() - 0.01
 
 
 def test_cells_lie_where_their_voxels_are() -> None:

@@ -55,15 +55,15 @@ def test_a_few_steps_teach_both_classes(a_small_setting: NetworkSettings) -> Non
 def test_voxels_without_weight_teach_nothing(a_small_setting: NetworkSettings) -> None:
     right = a_sample(0)
     spoilt, weight = right.label.copy(), np.ones(SHAPE, np.float32)
-    spoilt[:, :14][right.label[:, :14] == 1] = 2
+    spoilt[:12][right.label[:12] == 1] = 2
     weight[spoilt != right.label] = 0
     trusting = train([Sample(right.image, spoilt)], a_small_setting)
     wary = train([Sample(right.image, spoilt, weight)], a_small_setting)
     called_two = [
-        (predict(weights, a_small_setting, right.image).argmax(0)[right.label == 1] == 2).mean()
+        (predict(weights, a_small_setting, right.image).argmax(0)[spoilt != right.label] == 2).mean()
         for weights in (trusting, wary)
     ]
-    assert called_two[0] > 0.8 > 0.6 > called_two[1]
+    assert called_two[0] > 0.6 > 0.3 > called_two[1]
 
 
 def test_the_seed_makes_the_weights_and_leaves_the_global_one_alone(a_small_setting: NetworkSettings) -> None:

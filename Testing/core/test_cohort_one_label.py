@@ -25,8 +25,10 @@ def test_a_moved_object_is_followed() -> None:
 def test_confidence_is_lower_at_boundaries() -> None:
     template = a_label()
     _, confidence = coarse_labels(some_features(template), template, some_features(a_label((1, 0, 0)), seed=1))
-    assert confidence[0, 0, 0] > 0.99
-    assert confidence[12, 14, 10] < 0.9
+    moved = a_label((1, 0, 0))
+    boundary = (moved != np.roll(moved, 1, 0)) | (moved != np.roll(moved, -1, 0))
+    assert confidence[~boundary].mean() > 0.98
+    assert confidence[boundary].mean() < 0.95
 
 
 def test_what_looks_alike_elsewhere_is_not_taken_for_the_object() -> None:
