@@ -26,7 +26,7 @@ from AdaptCore.cohort.one_label import to_labels
 from AdaptCore.predict.masks import dice
 
 SURE = 0.2
-UNSURE = 0.5
+UNSURE = 0.3
 NEAR = 3
 """Voxels between a confident one and the nearest unsure one, at most."""
 

@@ -148,18 +148,20 @@ def prepare(data_dir: Path, target: str, model: Model, rules: CohortRules, done:
 
 def one_label_part(bench: Bench, full: float) -> dict[str, Any]:
     """From one label, for several templates; see `one_label_figures`."""
-    variants: dict[str, list[float]] = {}
-    for template in chosen_templates(bench)[: bench.rules.templates]:
-        found = coarse_scores(bench, template)
-        found["template alone"] = bench.score_network(*bench.supervised([bench.cohort[template]], bench.rules.seed))
-        found |= {name: round_scores(bench, template, parts)[-1] for name, parts in LESS.items()}
-        scores = round_scores(bench, template, Parts())
-        found |= {
-            f"round {number}": scores[min(number, len(scores)) - 1] for number in range(1, bench.rules.rounds + 1)
-        }
-        for name, value in found.items():
-            variants.setdefault(name, []).append(value)
+    templates = chosen_templates(bench)[: bench.rules.templates]
+    scores = [template_scores(bench, template) for template in templates]
+    variants = {name: [of[name] for of in scores] for name in scores[0]}
     return one_label_figures(variants, bench.rules.rounds, full)
+
+
+def template_scores(bench: Bench, template: int) -> dict[str, float]:
+    """Dice from one template of labels carried over, of variants with less, and of each round of the whole method."""
+    found = coarse_scores(bench, template)
+    found["template alone"] = bench.score_network(*bench.supervised([bench.cohort[template]], bench.rules.seed))
+    found |= {name: round_scores(bench, template, parts)[-1] for name, parts in LESS.items()}
+    scores = round_scores(bench, template, Parts())
+    rounds = range(1, bench.rules.rounds + 1)
+    return found | {f"round {number}": scores[min(number, len(scores)) - 1] for number in rounds}
 
 
 def round_scores(bench: Bench, template: int, parts: Parts) -> list[float]:

@@ -28,7 +28,7 @@ def registered_label(template: np.ndarray, label: np.ndarray, image: np.ndarray)
 
     fixed, moving = (_float_image(volume) for volume in (image, template))
     centred = sitk.CenteredTransformInitializer(
-        fixed, moving, sitk.TranslationTransform(3), sitk.CenteredTransformInitializerFilter.GEOMETRY
+        fixed, moving, sitk.AffineTransform(3), sitk.CenteredTransformInitializerFilter.GEOMETRY
     )
     laid = sitk.Resample(moving, fixed, centred, sitk.sitkLinear, 0.0)
     matched = sitk.HistogramMatching(laid, fixed, HISTOGRAM_LEVELS, HISTOGRAM_POINTS, True)

@@ -63,7 +63,7 @@ def test_voxels_without_weight_teach_nothing(a_small_setting: NetworkSettings) -
         (predict(weights, a_small_setting, right.image).argmax(0)[spoilt != right.label] == 2).mean()
         for weights in (trusting, wary)
     ]
-    assert called_two[0] > 0.6 > 0.3 > called_two[1]
+    assert called_two[0] > 0.35 > 0.1 > called_two[1]
 
 
 def test_the_seed_makes_the_weights_and_leaves_the_global_one_alone(a_small_setting: NetworkSettings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.refine import collapsed, relabel, uncertainty
+from AdaptCore.cohort.refine import UNSURE, collapsed, relabel, uncertainty
 from Testing.cohort_volumes import SHAPE, a_label, probabilities_of, some_features
 
 
@@ -37,7 +37,7 @@ def test_sure_voxels_keep_their_label_whatever_their_look_alikes_say() -> None:
     labels, probabilities = undecided_patch()
     misleading = some_features(a_label((4, 4, 4)))
     (first, _), *_ = relabel([misleading, *(some_features(label) for label in labels[1:])], probabilities)
-    sure = uncertainty(probabilities[0]) < 0.5
+    sure = uncertainty(probabilities[0]) <= UNSURE
     assert np.array_equal(first[sure], labels[0][sure])
 
 
