@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from AdaptCore.errors import ImageError, ModelError
-from AdaptCore.models.devices import choose_dtype
+from AdaptCore.models.devices import computes_bfloat16
 from AdaptCore.predict.geometry import check_volume
 from AdaptCore.predict.intensity import apply_window, auto_window
 
@@ -32,6 +32,9 @@ MOST_LEVELS = 4
 PATCH_SIDE = 64
 WINDOW_SIDE = 96
 """Longest side of a training patch, and of what is predicted at once, in voxels."""
+
+LARGE = 4
+"""A volume of so many patches is large: most of its patches would hold nothing but background."""
 
 FIRST_CHANNELS = 32
 THIN = 2.0
@@ -185,7 +188,7 @@ def train(
             raise CancelledError
         chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
         patches = torch.cat([_patch(samples[index], settings, generator) for index in chosen]).to(device)
-        with torch.autocast(device.type, choose_dtype(device)):
+        with _fast(device):
             logits = network(patches[:, :1])
         _loss(logits.float(), patches[:, 1:-1], patches[:, -1:]).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -213,7 +216,7 @@ def predict(weights: Weights, settings: NetworkSettings, image: np.ndarray) -> n
         min(-(-side // step) * step, max(patch, WINDOW_SIDE // step * step))
         for side, step, patch in zip(image.shape, settings.reduction, settings.patch)
     ]
-    with torch.no_grad(), torch.autocast(device.type, choose_dtype(device)):
+    with torch.no_grad(), _fast(device):
         logits = cast(torch.Tensor, sliding_window_inference(volume, window, 1, network, overlap=0.25, mode="gaussian"))
     return logits[0].float().softmax(0).cpu().numpy()
 
@@ -233,6 +236,11 @@ def standardized(image: np.ndarray) -> torch.Tensor:
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _fast(device: torch.device) -> torch.autocast:
+    """Computes in bfloat16 where the device has instructions for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=computes_bfloat16(device))
 
 
 def _network(settings: NetworkSettings) -> torch.nn.Module:
@@ -266,31 +274,53 @@ def _patch(sample: Sample, settings: NetworkSettings, generator: torch.Generator
         raise ImageError(f"image of {shape}, label of {sample.label.shape} voxels: the same shape is wanted")
     if int(sample.label.max()) >= settings.classes:
         raise ImageError(f"label with class {int(sample.label.max())}: classes below {settings.classes} are wanted")
-    image = standardized(sample.image)
-    classes = F.one_hot(torch.from_numpy(sample.label.astype(np.int64)), settings.classes).permute(3, 0, 1, 2)
-    weight = torch.from_numpy(np.broadcast_to(np.float32(sample.weight), shape).copy())
-    whole = torch.cat([image[None], classes.float(), weight[None]])[None]
-    patch = F.grid_sample(whole, _grid(shape, settings, generator), mode="bilinear", align_corners=False)
+    places = _places(sample.label, settings, generator)
+    box = _box(places, shape)
+    label = torch.from_numpy(sample.label[box].astype(np.int64))
+    weight = torch.from_numpy(np.broadcast_to(np.float32(sample.weight), shape)[box].copy())
+    classes = F.one_hot(label, settings.classes).permute(3, 0, 1, 2).float()
+    known = torch.cat([standardized(sample.image)[box][None], classes, weight[None]])
+    first, size = (torch.tensor(values) for values in ([side.start for side in box], label.shape))
+    grid = ((2 * (places - first) + 1) / size - 1).flip(-1)
+    patch = F.grid_sample(known[None], grid[None], mode="bilinear", align_corners=False)
     patch[:, :1] = _with_other_intensities(patch[:, :1], generator)
     return patch
 
 
-def _grid(shape: Sequence[int], settings: NetworkSettings, generator: torch.Generator) -> torch.Tensor:
-    """Where a varied patch lies in a volume, 1 x patch x 3 in the order and range of `grid_sample`."""
+def _box(places: torch.Tensor, shape: Sequence[int]) -> tuple[slice, slice, slice]:
+    """The voxels of a volume that are needed to interpolate at places (..., 3); at least one."""
+    lowest, highest = (torch.stack(ends).tolist() for ends in zip(*(place.aminmax() for place in places.unbind(-1))))
+    starts = [min(max(math.floor(low), 0), side - 1) for low, side in zip(lowest, shape)]
+    i, j, k = (slice(start, max(start, math.floor(high) + 1) + 1) for start, high in zip(starts, highest))
+    return i, j, k
+
+
+def _places(label: np.ndarray, settings: NetworkSettings, generator: torch.Generator) -> torch.Tensor:
+    """Voxels at which a varied patch of a volume is read, patch x 3."""
     vary, patch = Augmentation(), settings.patch
-    size, spacing = (torch.tensor(values, dtype=torch.float32) for values in (shape, settings.spacing))
-    side = torch.tensor(patch, dtype=torch.float32)
+    spacing, side = (torch.tensor(values, dtype=torch.float32) for values in (settings.spacing, patch))
     angles = vary.turn * _uniform(3, generator)
     scales = 1 + vary.scale * _uniform(3, generator)
     matrix = _rotation(angles) * scales
-    room = (size - side).clamp(min=0) / 2
-    centre = (size - 1) / 2 + room * _uniform(3, generator)
+    centre = _centre(label, patch, generator)
     axes = [torch.arange(n) - (n - 1) / 2 for n in patch]
     offset = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
     bend = vary.bend * _uniform(3 * 64, generator).view(1, 3, 4, 4, 4)
     bent = F.interpolate(bend, patch, mode="trilinear", align_corners=True)[0].permute(1, 2, 3, 0) * side
-    place = centre + (offset * spacing) @ matrix.T / spacing + bent
-    return ((2 * place + 1) / size - 1).flip(-1)[None]
+    return centre + (offset * spacing) @ matrix.T / spacing + bent
+
+
+def _centre(label: np.ndarray, patch: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """Where a patch lies: anywhere inside; in a large volume each second time on a voxel of the foreground."""
+    size, side = (torch.tensor(values, dtype=torch.float32) for values in (label.shape, patch))
+    centre = (size - 1) / 2 + (size - side).clamp(min=0) / 2 * _uniform(3, generator)
+    if label.size < LARGE * math.prod(patch) or torch.rand((), generator=generator) < 0.5:
+        return centre
+    foreground = np.flatnonzero(label)
+    if not foreground.size:
+        return centre
+    chosen = foreground[int(torch.randint(foreground.size, (), generator=generator))]
+    return torch.tensor(np.unravel_index(chosen, label.shape), dtype=torch.float32)
 
 
 def _rotation(angles: torch.Tensor) -> torch.Tensor:

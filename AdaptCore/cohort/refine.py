@@ -14,6 +14,7 @@ so memory does not grow with the cohort.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -45,7 +46,7 @@ MOST_LOSS = 0.1
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     """Entropy of (classes, I, J, K) as a share of the highest possible, float32 (I, J, K) in [0, 1]."""
     safe = np.clip(probabilities, 1e-7, 1.0)
-    entropy = -(safe * np.log(safe)).sum(0) / np.log(len(probabilities))
+    entropy = -(safe * np.log(safe)).sum(0) / math.log(len(probabilities))
     return np.clip(entropy, 0.0, 1.0).astype(np.float32)
 
 
@@ -85,6 +86,8 @@ def collapsed(before: Sequence[np.ndarray], after: Sequence[np.ndarray], referen
         before, after, reference: classes uint8 (I, J, K) of the same volumes, at least one.
     """
     classes = range(1, 1 + max(int(labels.max()) for labels in reference))
+    if not classes:
+        return "the reference has no class"
     for kind in classes:
         sizes = [(int((new == kind).sum()), int((old == kind).sum())) for new, old in zip(after, reference)]
         ratio = float(np.median([(new + 1) / (old + 1) for new, old in sizes]))

@@ -104,6 +104,16 @@ def test_large_volumes_are_predicted_in_windows(
     assert (windowed.argmax(0) == whole.argmax(0)).mean() > 0.9
 
 
+def test_a_small_object_in_a_large_volume_is_met_in_every_second_patch(a_small_setting: NetworkSettings) -> None:
+    label = np.zeros((96, 96, 96), np.uint8)
+    label[80:84, 80:84, 80:84] = 1
+    sample = Sample(an_image(label), label)
+    generator = torch.Generator().manual_seed(0)
+    settings = replace(a_small_setting, patch=(16, 16, 16))
+    met = [bool((network._patch(sample, settings, generator)[:, 2] > 0.5).any()) for _ in range(60)]
+    assert 0.35 < np.mean(met) < 0.7
+
+
 def test_progress_and_cancelling(a_small_setting: NetworkSettings) -> None:
     done: list[tuple[int, int]] = []
     with pytest.raises(CancelledError):
