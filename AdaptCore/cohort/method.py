@@ -12,7 +12,6 @@ from AdaptCore.cohort.arrays import Network, StoredFeatures
 from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.records import Settings
 from AdaptCore.cohort.views import CaseView
-from AdaptCore.errors import CohortError
 from AdaptCore.io import Geometry
 
 
@@ -104,9 +103,7 @@ class Method(Protocol):
 
 
 def load_method(settings: Settings) -> Method:
-    """The methods of a cohort, by its settings.
+    """The methods of a cohort, by its settings; its model is loaded when it is first needed."""
+    from AdaptCore.cohort.model_method import ModelMethod
 
-    Raises:
-        CohortError: they are not part of this installation.
-    """
-    raise CohortError(f"the methods for a cohort with the model {settings.model!r} are not installed; they are wanted")
+    return ModelMethod(settings.model)

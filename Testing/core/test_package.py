@@ -27,7 +27,7 @@ SHIPPED_RESOURCES = {
     "preference.safetensors",
 }
 DISTRIBUTION_OF_MODULE = {"skimage": "scikit-image"}
-OPTIONAL_MODULES = {"ray", "segment_anything", "slicer", "torchvision", "vtk", "vtkmodules"}
+OPTIONAL_MODULES = {"monai", "ray", "segment_anything", "slicer", "torchvision", "vtk", "vtkmodules"}
 SLICER_AND_QT = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "PySide6", "PythonQt"}
 ROOMS_BELOW = {
     "models": {"models"},
