@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from AdaptCore import __version__
-from AdaptCore.commands import bench, demo, models, profiles, segment, tasks, train
+from AdaptCore.commands import bench, cohort, demo, models, profiles, segment, tasks, train
 from AdaptCore.commands.console import plain_warnings
 from AdaptCore.errors import AdaptSegError
 
-COMMANDS = (segment, tasks, profiles, demo, models, train, bench)
+COMMANDS = (segment, tasks, profiles, cohort, demo, models, train, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

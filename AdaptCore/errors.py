@@ -31,3 +31,7 @@ class TaskError(AdaptSegError):
 
 class ProfileError(AdaptSegError):
     """A profile file that is damaged, of another model or version, or a name or pick that cannot be used."""
+
+
+class CohortError(AdaptSegError):
+    """A cohort folder, or a file or name in it, that cannot be used."""

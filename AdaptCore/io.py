@@ -313,7 +313,7 @@ def _reader_name(path: Path) -> str:
     for suffix, reader in READERS.items():
         if path.name.lower().endswith(suffix):
             return reader
-    if _has_dicom_mark(path):
+    if has_dicom_mark(path):
         return "GDCMImageIO"
     raise ImageError(f"{path}: not an image of a known type; {WANTED_IMAGE}")
 
@@ -329,7 +329,12 @@ def _check_kind(path: Path, size: tuple[int, ...], channels: int, pixel_id: int)
         raise ImageError(f"{path}: the image has {channels} channels; 1 (grey) or 3 (colour) are wanted")
 
 
-def _has_dicom_mark(path: Path) -> bool:
+def has_dicom_mark(path: Path) -> bool:
+    """Whether a file begins as DICOM files do, whatever its name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as stream:
         stream.seek(128)
         return stream.read(4) == b"DICM"
@@ -371,7 +376,7 @@ def _check_all_listed(folder: Path, listed: list[Path]) -> None:
     for file in sorted(folder.iterdir()):
         if file.name in names or not file.is_file():
             continue
-        if file.suffix.lower() == ".dcm" or _has_dicom_mark(file):
+        if file.suffix.lower() == ".dcm" or has_dicom_mark(file):
             raise ImageError(f"{file}: the DICOM file is damaged or cut short; a whole one is wanted")
 
 

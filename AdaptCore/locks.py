@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,9 @@ from AdaptCore.errors import OutputError
 
 STALE_SECONDS = 20.0
 """A lock that one owner has held for so long was left behind by a process that died."""
+
+RENEW_SECONDS = 5.0
+"""How often the owner of a long lock shows that it lives."""
 
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -82,6 +86,16 @@ class FileLock:
         if self._holder() != self._token:
             raise LockLost
 
+    def renew(self) -> None:
+        """Show who waits that the owner lives.
+
+        Raises:
+            LockLost: another process holds the lock by now.
+        """
+        self.check()
+        self._token = uuid.uuid4().hex.encode()
+        self._path.write_bytes(self._token)
+
     def _made(self) -> bool:
         try:
             descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -123,6 +137,33 @@ def locked(action: Callable[[Check], Result], *paths: Path) -> Result:
         with suppress(LockLost), ExitStack() as stack:
             locks = [stack.enter_context(FileLock(path)) for path in sorted(set(paths))]
             return action(partial(_check_all, locks))
+
+
+@contextmanager
+def long_locked(path: Path, *, renew: float = RENEW_SECONDS, stale: float = STALE_SECONDS) -> Iterator[None]:
+    """Hold a lock for work of any length: a thread renews it, so that nobody takes it over from who lives.
+
+    One that a process left behind when it died is taken over after `stale` seconds.
+
+    Raises:
+        OutputError: the folder cannot be written, or another process holds the lock and lives.
+    """
+    check_folder(path)
+    ended = threading.Event()
+
+    def keep(lock: FileLock) -> None:
+        with suppress(LockLost, OSError):
+            while not ended.wait(renew):
+                lock.renew()
+
+    with FileLock(path, stale=stale, patience=stale + renew) as lock:
+        keeper = threading.Thread(target=keep, args=(lock,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            keeper.join()
 
 
 def _check_all(locks: Sequence[FileLock]) -> None:

@@ -70,7 +70,7 @@ def write_sealed(
             temporary.write_bytes(content)
             check()
 
-    _unless_busy(write)
+    unless_busy(write)
 
 
 def read_sealed(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -81,7 +81,7 @@ def read_sealed(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, st
     """
     metadata = read_facts(path, kind)
     try:
-        tensors = load(_unless_busy(path.read_bytes))
+        tensors = load(unless_busy(path.read_bytes))
     except OSError as error:
         raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -103,7 +103,7 @@ def read_facts(path: Path, kind: Kind) -> dict[str, str]:
             return _header(stream, path, kind)
 
     try:
-        content = _unless_busy(header)
+        content = unless_busy(header)
     except OSError as error:
         raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
     metadata = content.get("__metadata__") if isinstance(content, dict) else None
@@ -148,7 +148,8 @@ def _damaged(path: Path, kind: Kind) -> AdaptSegError:
     return kind.error(f"{path}: the file is cut short or damaged; a whole {kind.name} file is wanted")
 
 
-def _unless_busy(action: Callable[[], Result]) -> Result:
+def unless_busy(action: Callable[[], Result]) -> Result:
+    """The action's result; tried again while Windows says that another process has the file open."""
     for _ in range(BUSY_RETRIES):
         try:
             return action()

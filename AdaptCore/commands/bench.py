@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
+from AdaptCore.commands.bench_cohort import PARTS, run_cohort
 from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
 from AdaptCore.commands.console import positive, whole
@@ -31,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_adapt(kinds)
     _add_volume(kinds)
     _add_preference(kinds)
+    _add_cohort(kinds)
 
 
 def run_clicks(arguments: argparse.Namespace) -> None:
@@ -187,6 +189,22 @@ def _add_preference(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_model(parser)
     parser.add_argument("--users", type=_names, default=[], metavar="U1,U2", help="only these raters (default: all)")
     parser.set_defaults(run=run_preference)
+
+
+def _add_cohort(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("cohort", help="one label for a cohort of volumes", description=run_cohort.__doc__)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of benchmark sets")
+    parser.add_argument("--targets", type=_names, required=True, metavar="SET", help="one set of volumes")
+    parser.add_argument("--unlabelled", type=positive, default=100, metavar="N", help="volumes of the cohort (100)")
+    parser.add_argument("--test", type=positive, default=60, metavar="N", help="test volumes apart from it (60)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S")
+    parser.add_argument(
+        "--parts", type=_names, default=list(PARTS), metavar="P1,P2", help=f"{', '.join(PARTS)} (default: all)"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="where Dice against labels goes, as PNG")
+    _add_model(parser)
+    _add_output(parser)
+    parser.set_defaults(run=run_cohort)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

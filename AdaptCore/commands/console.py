@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 from tqdm import tqdm
 
 MOST_DIGITS = 9
 """A longer number is taken for a slip."""
+
+STDERR = 2
+"""Written to without Python's buffers, which a signal may find in use."""
 
 
 def whole(text: str) -> int:
@@ -56,6 +63,26 @@ def plain_warnings() -> Iterator[None]:
 def progress_bar(total: int, label: str, unit: str = "plane") -> tqdm:
     """A bar on the terminal; nothing where the output goes to a file."""
     return tqdm(total=total, desc=label, unit=unit, disable=None, leave=False)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether Ctrl-C was pressed, so that work can end at a safe point; pressed again, it ends at once.
+
+    To be used in the main thread.
+    """
+    pressed = threading.Event()
+
+    def press(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, before)
+        os.write(STDERR, b"\nadaptseg: stopping as soon as that is safe; Ctrl-C again stops at once\n")
+
+    before = signal.signal(signal.SIGINT, press) or signal.default_int_handler
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _number(text: str, least: int) -> int:

@@ -65,6 +65,21 @@ class VolumeItem:
 
 
 @dataclass(frozen=True)
+class ClassItem:
+    """One volume with all its classes, read when asked for.
+
+    Attributes:
+        id: name of the volume.
+        volume: gives the image.
+        label: gives classes, uint8 (I, J, K), 0 for the background.
+    """
+
+    id: str
+    volume: Callable[[], Volume]
+    label: Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Target:
     """The chosen items of `SET[:SELECTOR]`; `empty` masks were left out before choosing."""
 
@@ -152,6 +167,25 @@ def load_volumes(data_dir: Path, target: str, limit: int | None = None, seed: in
     items = _volumes(folder, selector)
     found = [item for item in items if item.truth().any()]
     return VolumeTarget(target, tuple(_spread(_nonempty(found, target), limit, seed)), len(items) - len(found))
+
+
+def load_classes(data_dir: Path, target: str) -> tuple[ClassItem, ...]:
+    """All volumes of a 3D set with their classes, in the order of their ids.
+
+    Raises:
+        AdaptSegError: unknown set, a selector, or a set of 2D images.
+    """
+    folder, selector = _split(data_dir, target)
+    if selector is not None or not (folder / "labels").is_dir():
+        raise AdaptSegError(f"{target}: the name of a set of volumes, without a selector, is wanted")
+    return tuple(_class_item(case) for case in _cases(folder, "labels"))
+
+
+def _class_item(case: _Case) -> ClassItem:
+    (labels_path,) = case.masks.values()
+    return ClassItem(
+        case.id, lambda: read_volume(case.image), lambda: read_volume(labels_path).array.astype(np.uint8, copy=False)
+    )
 
 
 def _split(data_dir: Path, target: str) -> tuple[Path, str | None]:

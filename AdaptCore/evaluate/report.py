@@ -48,13 +48,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Report:
-    """What the page says: a title, one sentence, facts as (name, value), and pictures."""
+    """What the page says: a title, one sentence, facts as (name, value), and pictures, which may show clicks."""
 
     title: str
     summary: str
     facts: Sequence[tuple[str, str]]
     pictures: Sequence[Picture]
     has_truth: bool = False
+    has_clicks: bool = True
 
 
 def result_pictures(
@@ -109,7 +110,7 @@ def render(report: Report) -> str:
 <table>
 {facts}
 </table>
-<p>{_legend(report.has_truth)}</p>
+<p>{_legend(report.has_truth, report.has_clicks)}</p>
 {figures}
 <footer>Research use only. Check every mask before it is used.</footer>
 </body>
@@ -126,9 +127,10 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _legend(has_truth: bool) -> str:
+def _legend(has_truth: bool, has_clicks: bool) -> str:
     entries = [(MASK_COLOUR, "mask")]
     if has_truth:
         entries.append((TRUTH_COLOUR, "reference (dashed)"))
-    entries += [(POSITIVE_COLOUR, "+ click on the object"), (NEGATIVE_COLOUR, "\u00d7 click on the background")]
+    if has_clicks:
+        entries += [(POSITIVE_COLOUR, "+ click on the object"), (NEGATIVE_COLOUR, "\u00d7 click on the background")]
     return " &nbsp; ".join(f'<span class="key" style="background:{c}"></span> {escape(text)}' for c, text in entries)

@@ -30,7 +30,7 @@ def holds_arrays(record: Any) -> bool:
     return any(ARRAY.search(name) and not name.startswith("Callable") for name in types)
 
 
-@pytest.mark.parametrize("package", ["adapt", "evaluate", "models", "predict", "preference", "training"])
+@pytest.mark.parametrize("package", ["adapt", "cohort", "evaluate", "models", "predict", "preference", "training"])
 def test_no_dataclass_with_arrays_is_compared_field_by_field(package: str) -> None:
     with_arrays = [each for each in dataclasses_of(package) if holds_arrays(each)]
     assert with_arrays

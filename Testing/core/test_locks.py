@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from AdaptCore.errors import OutputError
-from AdaptCore.locks import FileLock, LockLost
+from AdaptCore.locks import FileLock, LockLost, long_locked
 
 
 def test_one_at_a_time_passes(tmp_path: Path) -> None:
@@ -63,3 +63,27 @@ def test_who_was_too_slow_notices_and_leaves_the_other_alone(tmp_path: Path) -> 
     quick.check()
     second.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_lock_is_kept_for_as_long_as_its_owner_lives(tmp_path: Path) -> None:
+    refused = pytest.raises(OutputError, match=r"another process kept this lock for 0\.25 s")
+    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
+        time.sleep(0.5)
+        with refused, long_locked(tmp_path / "work", renew=0.05, stale=0.2):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_lock_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "work.lock").write_bytes(b"of a process that died")
+    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
+        assert (tmp_path / "work.lock").read_bytes() != b"of a process that died"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_lock_that_was_lost_is_not_taken_back(tmp_path: Path) -> None:
+    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
+        (tmp_path / "work.lock").write_bytes(b"another owner")
+        time.sleep(0.2)
+        assert (tmp_path / "work.lock").read_bytes() == b"another owner"
+    assert (tmp_path / "work.lock").read_bytes() == b"another owner"

@@ -18,16 +18,24 @@ import pytest
 
 import AdaptCore
 
-SHIPPED_RESOURCES = {"models.json", "models.schema.json", "compact.safetensors", "compact.md", "preference.safetensors"}
+SHIPPED_RESOURCES = {
+    "cohort.schema.json",
+    "compact.md",
+    "compact.safetensors",
+    "models.json",
+    "models.schema.json",
+    "preference.safetensors",
+}
 DISTRIBUTION_OF_MODULE = {"skimage": "scikit-image"}
-OPTIONAL_MODULES = {"segment_anything", "slicer", "torchvision", "vtk", "vtkmodules"}
+OPTIONAL_MODULES = {"monai", "ray", "segment_anything", "slicer", "torchvision", "vtk", "vtkmodules"}
 SLICER_AND_QT = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "PySide6", "PythonQt"}
 ROOMS_BELOW = {
     "models": {"models"},
     "predict": {"predict", "models"},
     "adapt": {"adapt", "predict", "models"},
     "preference": {"preference", "predict", "models"},
-    "evaluate": {"evaluate", "adapt", "preference", "predict", "models"},
+    "cohort": {"cohort", "adapt", "preference", "predict", "models"},
+    "evaluate": {"evaluate", "cohort", "adapt", "preference", "predict", "models"},
     "training": {"training", "preference", "predict", "models"},
 }
 

@@ -1,0 +1,98 @@
+"""Work on a Ray cluster: every worker does the same job on other items; the item of one that dies is repeated.
+
+Ray is an optional package and is imported only here. All machines reach the cohort folder and the images under the same
+paths; results come back to this process, which alone writes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from AdaptCore.cohort.engine import Item, Job, Result, Watch, attempt
+from AdaptCore.errors import AdaptSegError, CohortError
+
+POLL_SECONDS = 0.2
+AHEAD = 2
+"""Items given out for each worker, so that none waits for the next."""
+
+RETRIES = 3
+"""How often an item is tried again whose worker died."""
+
+
+class RayEngine:
+    """Several items at once, each in a process of a Ray cluster.
+
+    Args:
+        address: of a cluster that runs, None for one on this machine that ends with the engine.
+        workers: number of processes, None for one a processor.
+
+    Raises:
+        CohortError: Ray is not installed, or the cluster cannot be reached.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        self._ray = _imported()
+        try:
+            if address is None:
+                self._ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+            else:
+                self._ray.init(address, log_to_driver=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise CohortError(f"{address or 'local'}: Ray cannot be reached ({error}); HOST:PORT is wanted") from error
+        self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def map(
+        self, job: Job[Item, Result], items: Sequence[Item], watch: Watch
+    ) -> Iterator[tuple[Item, Result | AdaptSegError]]:
+        """See `Engine`; progress counts whole items."""
+        work = self._ray.remote(max_retries=RETRIES)(_work)
+        shared, threads = self._ray.put(job), torch.get_num_threads()
+        underway: deque = deque()
+        waiting = iter(items)
+        try:
+            for done, item in enumerate(items):
+                watch.progress(done, len(items))
+                for following in itertools.islice(waiting, AHEAD * self._workers - len(underway)):
+                    underway.append(work.remote(shared, following, threads))
+                answer = underway.popleft()
+                while not self._ray.wait([answer], timeout=POLL_SECONDS)[0]:
+                    watch.check()
+                yield item, self._result(answer, item)
+                watch.check()
+            watch.progress(len(items), len(items))
+        finally:
+            for answer in underway:
+                self._ray.cancel(answer, force=True)
+
+    def _result(self, answer: Any, item: object) -> Any:
+        try:
+            return self._ray.get(answer)
+        except self._ray.exceptions.WorkerCrashedError:
+            return CohortError(f"{item}: {RETRIES + 1} workers died over it; enough memory for one case is wanted")
+
+    def close(self) -> None:
+        """Leave the cluster; one on this machine ends."""
+        self._ray.shutdown()
+
+
+def _work(job: Job[Item, Result], item: Item, threads: int) -> Result | AdaptSegError:
+    """What a worker does; sums depend on the number of threads, so it is that of the process that asks."""
+    torch.set_num_threads(threads)
+    return attempt(job, item, Watch())
+
+
+def _imported() -> ModuleType:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise CohortError("Ray is not installed; pip install 'AdaptCore[ray]', or --engine local, is wanted") from error
+    module: ModuleType = ray
+    return module

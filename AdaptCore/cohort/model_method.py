@@ -1,0 +1,132 @@
+"""What a cohort's steps ask for, answered by the modules of this room with one frozen model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+
+from AdaptCore.cohort import features, network, one_label, queries, refine, selection
+from AdaptCore.cohort.arrays import Network, StoredFeatures
+from AdaptCore.cohort.description import Description, describe
+from AdaptCore.cohort.engine import Watch
+from AdaptCore.cohort.features import Features
+from AdaptCore.cohort.lazy import Lazy
+from AdaptCore.cohort.method import TrainingSample
+from AdaptCore.cohort.network import NetworkSettings, Sample
+from AdaptCore.cohort.views import CaseView
+from AdaptCore.io import Geometry
+from AdaptCore.models.base import Model
+from AdaptCore.models.registry import load_model
+
+
+@dataclass(frozen=True)
+class ModelMethod:
+    """The methods with one frozen model, which is loaded when it is first needed and never pickled.
+
+    Attributes:
+        model_name: name or file of the model.
+    """
+
+    model_name: str
+
+    @cached_property
+    def model(self) -> Model:
+        """The frozen model."""
+        return load_model(self.model_name)
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"model_name": self.model_name}
+
+    @property
+    def digest(self) -> str:
+        """Of the model's weights and the size of the features."""
+        told = json.dumps([self.model.digest, features.CELLS, features.CHANNELS])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def features_bytes(self, shape: tuple[int, int, int]) -> int:
+        """See `Method`."""
+        return features.size_of(self.model, shape)
+
+    def features(self, image: np.ndarray, watch: Watch) -> StoredFeatures:
+        """See `Method`."""
+        found = features.features_of(self.model, image, watch.progress, watch.cancelled)
+        return StoredFeatures(found.values, found.shape, {})
+
+    def coarse(
+        self, template: StoredFeatures, label: np.ndarray, wanted: StoredFeatures
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Method`."""
+        return one_label.coarse_labels(_features(template), label, _features(wanted))
+
+    def train(
+        self,
+        samples: Sequence[TrainingSample],
+        labelled: int,
+        grids: Sequence[Geometry],
+        classes: int,
+        seed: int,
+        watch: Watch,
+    ) -> Network:
+        """See `Method`; accepted labels are drawn about as often as proposed ones."""
+        network.check_installed()
+        spacing = np.median([grid.spacing for grid in grids], axis=0).tolist()
+        settings = network.settings_for([grid.size for grid in grids], spacing, classes, seed)
+        times = max(1, (len(samples) - labelled) // max(1, labelled))
+        order = [*range(labelled)] * times + [*range(labelled, len(samples))]
+        drawn = Lazy(len(order), lambda index: _sample(samples[order[index]]))
+        weights = network.train(drawn, settings, watch.progress, watch.cancelled)
+        return Network(weights, {"settings": json.dumps(asdict(settings))})
+
+    def predict(self, trained: Network, image: np.ndarray) -> np.ndarray:
+        """See `Method`."""
+        network.check_installed()
+        return network.predict(dict(trained.weights), _settings(trained), image)
+
+    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """See `Method`."""
+        stored = Lazy(len(views), lambda index: _features(views[index].features()))
+        probabilities = Lazy(len(views), lambda index: views[index].probabilities())
+        return refine.relabel(stored, probabilities, seed)
+
+    def collapsed(
+        self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]
+    ) -> str | None:
+        """See `Method`."""
+        return refine.collapsed(before, after, reference)
+
+    def trusted(self, labelled: Sequence[CaseView], unlabelled: Sequence[CaseView]) -> tuple[Sequence[int], str]:
+        """See `Method`."""
+        return selection.trusted(_described(labelled), _described(unlabelled))
+
+    def rank(
+        self, strategy: str, labelled: Sequence[CaseView], unlabelled: Sequence[CaseView], count: int, seed: int
+    ) -> Sequence[tuple[int, float, str]]:
+        """See `Method`."""
+        places = {view.name: index for index, view in enumerate(unlabelled)}
+        ranked = queries.rank(cast(queries.Method, strategy), _described(labelled), _described(unlabelled), count, seed)
+        return [(places[query.id], query.score, query.reason) for query in ranked]
+
+
+def _features(stored: StoredFeatures) -> Features:
+    return Features(stored.values, stored.shape)
+
+
+def _sample(sample: TrainingSample) -> Sample:
+    return Sample(sample.image, sample.label, sample.weight)
+
+
+def _described(views: Sequence[CaseView]) -> list[Description]:
+    return [describe(view.name, _features(view.features()), view.probabilities()) for view in views]
+
+
+def _settings(trained: Network) -> NetworkSettings:
+    stored: dict[str, Any] = json.loads(trained.settings["settings"])
+    sizes = {name: tuple(stored[name]) for name in ("channels", "patch", "spacing")}
+    strides = tuple(tuple(steps) for steps in stored["strides"])
+    return NetworkSettings(**{**stored, **sizes, "strides": strides})

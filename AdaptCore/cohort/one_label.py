@@ -1,0 +1,119 @@
+"""Coarse labels of a whole cohort from one labelled volume, by similarity of features.
+
+SemiSAM-O1 (section 3.1) compares every voxel with one prototype a class. Anatomy that looks like its surroundings needs
+to be told where as well: here every cell of the template near the same place is a prototype of its own, and votes for
+its label by its cosine similarity (ours; as in non-local patch-based label fusion, Coupe et al. 2011):
+
+    w(x, d) = exp( mean over the cells about x of cos(f(x), t(x + d)) / TEMPERATURE  -  |d|^2 / (2 REACH^2) )
+    p(x)    = sum over |d| <= RADIUS of w(x, d) y(x + d)  /  sum of w(x, d)
+
+f and t are the features of the volume and of the template, which is laid over the volume centre on centre; y is the
+share of each class in a cell; x and d are in cells. `prototype_labels` is the paper's rule, kept as a rival.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from AdaptCore.cohort.features import Features
+from AdaptCore.errors import ImageError
+
+RADIUS = 3
+REACH = 3.0
+TEMPERATURE = 0.05
+NEIGHBOURHOOD = 3
+"""Cells; the temperature is in units of cosine similarity, which is averaged over a cube of neighbours."""
+
+
+def coarse_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
+    """Carry a template's label over to a volume.
+
+    Args:
+        label: classes of the template, uint8 (I, J, K).
+
+    Returns:
+        Classes uint8 (I, J, K) of the volume, and the share of votes that each voxel's class got, float32.
+
+    Raises:
+        ImageError: the label has not the template's shape, or no class above 0.
+    """
+    return to_labels(coarse_probabilities(template, label, features))
+
+
+def coarse_probabilities(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
+    """As `coarse_labels`, but the votes themselves: float32 (classes, I, J, K), background first.
+
+    Raises:
+        ImageError: as `coarse_labels`.
+    """
+    wanted = features.tensor()
+    grid = wanted.shape[1:]
+    known = _laid_over(template.tensor(), grid)
+    shares = _laid_over(_shares(template, label), grid)
+    shares[0] = 1 - shares[1:].sum(0)
+    return _on_voxels(_votes(wanted, known, shares), features.shape)
+
+
+def prototype_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
+    """The class whose prototype, the mean of the template's features over it, is most similar (SemiSAM-O1, 3.1).
+
+    Returns, raises: as `coarse_labels`.
+    """
+    shares = _shares(template, label).flatten(1)
+    prototypes = F.normalize(shares @ template.tensor().flatten(1).T, dim=1)
+    similarity = torch.einsum("nc,cijk->nijk", prototypes, features.tensor())
+    return to_labels(_on_voxels((similarity / TEMPERATURE).softmax(0), features.shape))
+
+
+def to_labels(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest class, uint8 (I, J, K), and its probability, float32, of (classes, I, J, K)."""
+    return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
+
+
+def _shares(template: Features, label: np.ndarray) -> torch.Tensor:
+    """Share of each class in the template's cells, float32 (classes, i', j', k')."""
+    if label.shape != template.shape or not label.any():
+        raise ImageError(
+            f"label of shape {label.shape} with classes up to {int(label.max(initial=0))}: "
+            f"the template's shape {template.shape} and at least one class above 0 are wanted"
+        )
+    classes = F.one_hot(torch.from_numpy(label.astype(np.int64))).permute(3, 0, 1, 2)
+    return F.adaptive_avg_pool3d(classes.float(), template.values.shape[1:])
+
+
+def _laid_over(values: torch.Tensor, grid: torch.Size) -> torch.Tensor:
+    """Values C x a x b x c on another grid, centre on centre; zero outside."""
+    laid = values.new_zeros((len(values), *grid))
+    common = [min(own, other) for own, other in zip(values.shape[1:], grid)]
+    target, source = (
+        (slice(None), *(slice((side - n) // 2, (side - n) // 2 + n) for side, n in zip(sides, common)))
+        for sides in (grid, values.shape[1:])
+    )
+    laid[target] = values[source]
+    return laid
+
+
+def _votes(wanted: torch.Tensor, known: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """p(x) of all cells, classes x grid."""
+    grid, sides = wanted.shape[1:], (RADIUS,) * 6
+    known, shares = (F.pad(values[None], sides, mode="replicate")[0] for values in (known, shares))
+    votes, weights = shares.new_zeros((len(shares), *grid)), shares.new_zeros(grid)
+    for offset in itertools.product(range(-RADIUS, RADIUS + 1), repeat=3):
+        squared = sum(step * step for step in offset)
+        if squared > RADIUS**2:
+            continue
+        window = (slice(None), *(slice(RADIUS + d, RADIUS + d + n) for d, n in zip(offset, grid)))
+        cosine = (wanted * known[window]).sum(0)[None]
+        smooth = F.avg_pool3d(cosine, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False)[0]
+        weight = torch.exp(smooth / TEMPERATURE - squared / (2 * REACH**2))
+        votes += weight * shares[window]
+        weights += weight
+    return votes / weights
+
+
+def _on_voxels(values: torch.Tensor, shape: tuple[int, int, int]) -> np.ndarray:
+    return F.interpolate(values[None], shape, mode="trilinear", align_corners=False)[0].numpy()

@@ -1,0 +1,142 @@
+"""Between two rounds: which voxels are uncertain, what their look-alikes in the cohort say, and whether a round failed.
+
+SemiSAM-O1 (section 3.2) relabels uncertain regions from their most similar confident neighbours in feature space, over
+the whole cohort. It gives no formula; these are ours:
+
+    u(x) = - sum over c of p_c(x) log p_c(x)  /  log C                              uncertainty, 0 to 1
+    z(x) = [f(x), PLACE * (x / size - 1/2)] / length                                where f is the feature at a voxel
+    votes_c(x) = sum over the NEIGHBOURS confident voxels y nearest to x of exp(z(x) . z(y) / TEMPERATURE) p_c(y)
+
+A voxel with u(x) > UNSURE takes p_c(x) * votes_c(x), summing to one, instead of p_c(x). Confident are voxels with
+u(y) < SURE that lie near unsure ones; a fixed number of them, drawn evenly over volumes and classes, stands for all,
+so memory does not grow with the cohort.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+
+from AdaptCore.cohort.features import Features
+from AdaptCore.cohort.one_label import to_labels
+from AdaptCore.predict.masks import dice
+
+SURE = 0.2
+UNSURE = 0.3
+NEAR = 3
+"""Voxels between a confident one and the nearest unsure one, at most."""
+
+BANK = 20_000
+NEIGHBOURS = 16
+TEMPERATURE = 0.05
+PLACE = 4.0
+BLOCK = 2048
+
+EMPTIEST = 0.25
+FULLEST = 4.0
+MOST_LOSS = 0.1
+"""A class has collapsed when its size, relative to the reference, leaves this range, or agreement falls by so much."""
+
+
+def uncertainty(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy of (classes, I, J, K) as a share of the highest possible, float32 (I, J, K) in [0, 1]."""
+    safe = np.clip(probabilities, 1e-7, 1.0)
+    entropy = -(safe * np.log(safe)).sum(0) / math.log(len(probabilities))
+    return np.clip(entropy, 0.0, 1.0).astype(np.float32)
+
+
+def relabel(
+    features: Sequence[Features], probabilities: Sequence[np.ndarray], seed: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """New labels of all volumes, one after the other; both sequences are asked for each item twice.
+
+    Args:
+        features: of each volume.
+        probabilities: of each volume, float32 (classes, I, J, K), background first.
+        seed: of the confident voxels that are drawn.
+
+    Yields:
+        Classes uint8 (I, J, K) and the weight of each voxel, float32 in [0, 1]: 1 - u of what is now believed.
+    """
+    generator = np.random.default_rng(seed)
+    quota = max(1, BANK // max(1, len(features)))
+    drawn = [_confident(features[n], probabilities[n], quota, generator) for n in range(len(features))]
+    keys, shares = (torch.cat(parts) for parts in zip(*drawn)) if drawn else (torch.zeros(0), torch.zeros(0))
+    for n in range(len(features)):
+        believed = probabilities[n].copy()
+        unsure = uncertainty(believed) > UNSURE
+        if len(keys) and unsure.any():
+            votes = _votes(_described(features[n], np.argwhere(unsure)), keys, shares)
+            joint = believed[:, unsure] * votes + 1e-6
+            believed[:, unsure] = joint / joint.sum(0)
+        yield to_labels(believed)[0], 1 - uncertainty(believed)
+
+
+def collapsed(before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> str | None:
+    """Why the labels after a round are worse than those before it, or None.
+
+    Compared with a frozen reference (the coarse labels): no user's label is needed.
+
+    Args:
+        before, after, reference: classes uint8 (I, J, K) of the same volumes, at least one.
+    """
+    classes = range(1, 1 + max(int(labels.max()) for labels in reference))
+    if not classes:
+        return "the reference has no class"
+    for kind in classes:
+        sizes = [(int((new == kind).sum()), int((old == kind).sum())) for new, old in zip(after, reference)]
+        ratio = float(np.median([(new + 1) / (old + 1) for new, old in sizes]))
+        if not EMPTIEST <= ratio <= FULLEST:
+            drift = "empty" if ratio < EMPTIEST else "full"
+            return f"class {kind} drifts to {drift}: {ratio:.2f} of the reference's voxels"
+    kept, new = (_agreement(labels, reference, classes) for labels in (before, after))
+    if new < kept - MOST_LOSS:
+        return f"agreement with the reference falls from {kept:.2f} to {new:.2f}"
+    return None
+
+
+def _agreement(labels: Sequence[np.ndarray], reference: Sequence[np.ndarray], classes: range) -> float:
+    """Mean Dice over volumes and classes."""
+    return float(
+        np.mean([dice(one == kind, other == kind) for one, other in zip(labels, reference) for kind in classes])
+    )
+
+
+def _confident(
+    features: Features, probabilities: np.ndarray, quota: int, generator: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """At most `quota` confident voxels near unsure ones, as many of each class: z (N, D) and probabilities (N, C)."""
+    unsure = uncertainty(probabilities)
+    near = ndimage.binary_dilation(unsure > UNSURE, iterations=NEAR)
+    labels = to_labels(probabilities)[0]
+    chosen = []
+    for kind in range(len(probabilities)):
+        found = np.argwhere((unsure < SURE) & near & (labels == kind))
+        chosen.append(generator.permutation(found)[: -(-quota // len(probabilities))])
+    places = np.concatenate(chosen)
+    i, j, k = places.T
+    shares = torch.from_numpy(probabilities[:, i, j, k].T.copy())
+    return _described(features, places), shares
+
+
+def _described(features: Features, places: np.ndarray) -> torch.Tensor:
+    """z of voxels (N, 3), float32 (N, D) of unit length."""
+    size = torch.tensor(features.shape, dtype=torch.float32)
+    relative = (torch.from_numpy(places).float() + 0.5) / size
+    where = (2 * relative - 1).flip(-1)[None, :, None, None]
+    found = F.grid_sample(features.tensor()[None], where, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.normalize(torch.cat([found[0, :, :, 0, 0].T, PLACE * (relative - 0.5)], 1), dim=1)
+
+
+def _votes(wanted: torch.Tensor, keys: torch.Tensor, shares: torch.Tensor) -> np.ndarray:
+    """Votes of the nearest keys, summing to one, (C, N)."""
+    votes = []
+    for block in wanted.split(BLOCK):
+        similarity, nearest = (block @ keys.T).topk(min(NEIGHBOURS, len(keys)), 1)
+        votes.append(((similarity / TEMPERATURE).softmax(1)[..., None] * shares[nearest]).sum(1))
+    return torch.cat(votes).T.numpy()

@@ -1,0 +1,46 @@
+"""A case as the methods see it: everything about it can be asked for, and is read from the disk only then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from AdaptCore.cohort.arrays import StoredFeatures, read_features, read_probabilities
+from AdaptCore.cohort.folder import Cohort
+from AdaptCore.cohort.records import Case
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case in one round.
+
+    Attributes:
+        cohort: that it is of.
+        case: its record.
+        round: whose probabilities are asked for.
+    """
+
+    cohort: Cohort
+    case: Case
+    round: int
+
+    @property
+    def name(self) -> str:
+        return self.case.id
+
+    @property
+    def is_labelled(self) -> bool:
+        return self.case.label is not None
+
+    def features(self) -> StoredFeatures:
+        """Raises CohortError where they are missing or damaged."""
+        return read_features(self.cohort.features_path(self.name))
+
+    def probabilities(self) -> np.ndarray:
+        """float32 (classes, I, J, K) of the round's network, background first; there are none in round 0.
+
+        Raises:
+            CohortError: they are missing or damaged.
+        """
+        return read_probabilities(self.cohort.probabilities_path(self.name, self.round))

@@ -1,0 +1,329 @@
+"""Benchmark of a cohort: from one label to all, which labels to ask for, and what unlabelled cases add.
+
+Test volumes, the same for every seed, are apart from the cohort, and their labels are used for the figures alone. The
+seed draws the templates, the order of chance and the networks' beginnings. All networks of a run have the same
+settings; only what they learn from differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from AdaptCore.cohort import network, one_label, queries, refine, selection
+from AdaptCore.cohort.description import Description, describe
+from AdaptCore.cohort.features import Features, features_of
+from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
+from AdaptCore.errors import AdaptSegError
+from AdaptCore.evaluate.cohort_figures import COARSE, Curve, one_label_figures, query_figures, spread
+from AdaptCore.evaluate.datasets import ClassItem, load_classes
+from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.registration import registered_label
+from AdaptCore.models.base import Model
+
+SPLIT = 0
+"""Seed that parts cohort and test volumes."""
+
+REGISTERED = 3
+"""Registration is slow: it is measured on every third test volume."""
+
+Done = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class CohortRules:
+    """What is run.
+
+    Attributes:
+        unlabelled, test: volumes of each part.
+        seed: of templates, chance and networks.
+        templates: repetitions of the one-label part, each with its own template.
+        rounds: networks trained one after the other from one label.
+        runs: repetitions of the queries, each with its own first case.
+        budgets: numbers of labels, besides the first, at which queries are compared.
+        semi_budget: labels at which ways of using the unlabelled cases are compared.
+    """
+
+    unlabelled: int = 100
+    test: int = 60
+    seed: int = 0
+    templates: int = 3
+    rounds: int = 2
+    runs: int = 5
+    budgets: tuple[int, ...] = (2, 4, 8)
+    semi_budget: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A volume in memory: image as stored (I, J, K), classes uint8 (I, J, K), spacing in mm, and its features."""
+
+    id: str
+    image: np.ndarray
+    label: np.ndarray
+    spacing: tuple[float, float, float]
+    features: Features
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of the one-label method are on."""
+
+    propagation: bool = True
+    confidence: bool = True
+    refinement: bool = True
+
+
+LESS: Mapping[str, Parts] = MappingProxyType(
+    {
+        "class prototypes instead of local similarity": Parts(propagation=False),
+        "without confidence as weight": Parts(confidence=False),
+        "without refinement": Parts(refinement=False),
+    }
+)
+"""Variants of the one-label method, each with one part off."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every part of the benchmark needs.
+
+    Attributes:
+        cohort, test: the volumes.
+        settings: of every network; the seed is replaced.
+        rules: what is run.
+        done: called with a line after each piece of work.
+    """
+
+    cohort: Sequence[Case]
+    test: Sequence[Case]
+    settings: NetworkSettings
+    rules: CohortRules
+    done: Done
+
+    @property
+    def kinds(self) -> range:
+        return range(1, self.settings.classes)
+
+    def score(self, label_of: Callable[[Case], np.ndarray], cases: Sequence[Case] | None = None) -> float:
+        """Mean Dice over classes and volumes, the test volumes if no others are given."""
+        chosen = self.test if cases is None else cases
+        found = [(case.label, label_of(case)) for case in chosen]
+        return float(np.mean([dice(truth == kind, label == kind) for truth, label in found for kind in self.kinds]))
+
+    def score_network(self, weights: Weights, settings: NetworkSettings) -> float:
+        return self.score(lambda case: network.predict(weights, settings, case.image).argmax(0))
+
+    def supervised(self, cases: Sequence[Case], seed: int) -> tuple[Weights, NetworkSettings]:
+        settings = replace(self.settings, seed=seed)
+        return network.train([Sample(case.image, case.label) for case in cases], settings), settings
+
+
+def prepare(data_dir: Path, target: str, model: Model, rules: CohortRules, done: Done) -> Bench:
+    """Read and part the volumes, and compute their features.
+
+    Raises:
+        AdaptSegError: the set cannot be used, or has too few volumes.
+    """
+    items = load_classes(data_dir, target)
+    wanted = rules.unlabelled + rules.test
+    if rules.test < 1 or rules.unlabelled < 2 or len(items) < wanted:
+        raise AdaptSegError(
+            f"{target}: {rules.unlabelled} of the cohort and {rules.test} test volumes of {len(items)}: "
+            "at least 2 and 1, and no more than there are, are wanted"
+        )
+    order = np.random.default_rng(SPLIT).permutation(len(items))
+    parts = order[rules.test : wanted], order[: rules.test]
+    cohort, test = ([_case(items[index], model, done) for index in sorted(part)] for part in parts)
+    classes = 1 + max(int(case.label.max()) for case in cohort)
+    spacing = np.median([case.spacing for case in cohort], axis=0)
+    settings = network.settings_for([case.label.shape for case in cohort], spacing.tolist(), classes)
+    return Bench(cohort, test, settings, rules, done)
+
+
+def one_label_part(bench: Bench, full: float) -> dict[str, Any]:
+    """From one label, for several templates; see `one_label_figures`."""
+    templates = chosen_templates(bench)[: bench.rules.templates]
+    scores = [template_scores(bench, template) for template in templates]
+    variants = {name: [of[name] for of in scores] for name in scores[0]}
+    return one_label_figures(variants, bench.rules.rounds, full)
+
+
+def template_scores(bench: Bench, template: int) -> dict[str, float]:
+    """Dice from one template of labels carried over, of variants with less, and of each round of the whole method."""
+    found = coarse_scores(bench, template)
+    found["template alone"] = bench.score_network(*bench.supervised([bench.cohort[template]], bench.rules.seed))
+    found |= {name: round_scores(bench, template, parts)[-1] for name, parts in LESS.items()}
+    scores = round_scores(bench, template, Parts())
+    rounds = range(1, bench.rules.rounds + 1)
+    return found | {f"round {number}": scores[min(number, len(scores)) - 1] for number in rounds}
+
+
+def round_scores(bench: Bench, template: int, parts: Parts) -> list[float]:
+    """Dice of the network of each round."""
+    scores = [bench.score_network(*trained) for trained in one_label_rounds(bench, template, parts)]
+    bench.done(f"{parts} from {bench.cohort[template].id}: {[round(score, 3) for score in scores]}")
+    return scores
+
+
+def queries_part(bench: Bench, full: float) -> dict[str, Any]:
+    """Dice against labels of every way to choose cases, from several first cases."""
+    firsts = chosen_templates(bench)[: bench.rules.runs]
+    runs = [query_curves(bench, first) for first in firsts]
+    return query_figures({method: [run[method] for run in runs] for method in queries.METHODS}, full, bench.rules.seed)
+
+
+def selection_part(bench: Bench) -> dict[str, Any]:
+    """Dice from a few labels by what is done with the unlabelled cases."""
+    runs = [semi_supervision(bench, first) for first in chosen_templates(bench)[: bench.rules.runs]]
+    return {"semi": {name: spread([run[name] for run in runs]) for name in runs[0]}}
+
+
+def chosen_templates(bench: Bench) -> list[int]:
+    """Indices of the first cases, one for each repetition of any part."""
+    count = max(bench.rules.templates, bench.rules.runs)
+    chosen = np.random.default_rng([bench.rules.seed, 0]).permutation(len(bench.cohort))
+    return [int(chosen[number % len(chosen)]) for number in range(count)]
+
+
+def full_supervision(bench: Bench) -> float:
+    """Dice of the network that knows all labels of the cohort."""
+    value = bench.score_network(*bench.supervised(bench.cohort, bench.rules.seed))
+    bench.done(f"full supervision {value:.3f}")
+    return value
+
+
+def one_label_rounds(bench: Bench, template: int, parts: Parts) -> Iterator[tuple[Weights, NetworkSettings]]:
+    """The network of each round from one label; rounds after a collapse are not begun."""
+    known = bench.cohort[template]
+    others = [case for index, case in enumerate(bench.cohort) if index != template]
+    carry = one_label.coarse_labels if parts.propagation else one_label.prototype_labels
+    believed = [carry(known.features, known.label, case.features) for case in others]
+    reference = [labels for labels, _ in believed]
+    for number in range(bench.rules.rounds):
+        settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
+        samples = _pseudo_labelled(others, believed, parts.confidence)
+        weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
+        yield weights, settings
+        if number + 1 == bench.rules.rounds:
+            return
+        found = [network.predict(weights, settings, case.image) for case in others]
+        after = _believed(others, found, parts.refinement)
+        reason = refine.collapsed([labels for labels, _ in believed], [labels for labels, _ in after], reference)
+        if reason is not None:
+            bench.done(f"round {number + 1} stopped: {reason}")
+            return
+        believed = after
+
+
+def coarse_scores(bench: Bench, template: int) -> dict[str, float]:
+    """Dice of labels that are carried over without training, by our rule and its rivals."""
+    known = bench.cohort[template]
+    carried = (known.features, known.label)
+    scores = {
+        "class prototypes": bench.score(lambda case: one_label.prototype_labels(*carried, case.features)[0]),
+        "registration": bench.score(
+            lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
+        ),
+        COARSE: bench.score(lambda case: one_label.coarse_labels(*carried, case.features)[0]),
+    }
+    bench.done(f"template {known.id}: {scores}")
+    return scores
+
+
+def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
+    """(labels, Dice) while a network, trained anew on the labels so far, has cases chosen for it, by each method."""
+    start = [bench.cohort[first]]
+    opening = bench.supervised(start, _seed(bench.rules.seed, first, 1))
+    beginning = (1, bench.score_network(*opening))
+    curves: dict[queries.Method, Curve] = {}
+    for method in queries.METHODS:
+        labelled, trained, curve = list(start), opening, [beginning]
+        for budget in bench.rules.budgets:
+            labelled += _queried(bench, method, labelled, *trained, budget - len(labelled))
+            trained = bench.supervised(labelled, _seed(bench.rules.seed, first, budget))
+            curve.append((len(labelled), bench.score_network(*trained)))
+        curves[method] = curve
+        bench.done(f"{method} from {start[0].id}: {curve}")
+    return curves
+
+
+def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
+    """Dice from a few labels with no unlabelled case, with all of them, and with those that can be trusted."""
+    drawn = np.random.default_rng([bench.rules.seed, first, 1]).permutation(len(bench.cohort))
+    indices = [first, *(int(index) for index in drawn if index != first)]
+    labelled = [bench.cohort[index] for index in indices[: bench.rules.semi_budget]]
+    unlabelled = [bench.cohort[index] for index in indices[bench.rules.semi_budget :]]
+    weights, settings = bench.supervised(labelled, _seed(bench.rules.seed, first, 2))
+    found = [network.predict(weights, settings, case.image) for case in unlabelled]
+    kept, reason = selection.trusted(
+        _descriptions(labelled, weights, settings),
+        [describe(case.id, case.features, probabilities) for case, probabilities in zip(unlabelled, found)],
+    )
+    scores = {"none": bench.score_network(weights, settings)}
+    for name, chosen in (("all", range(len(unlabelled))), ("selected", kept)):
+        believed = _believed([unlabelled[n] for n in chosen], [found[n] for n in chosen], refinement=False)
+        samples = _pseudo_labelled([unlabelled[n] for n in chosen], believed, confidence=True)
+        again = [Sample(case.image, case.label) for case in labelled]
+        again *= max(1, len(samples) // len(again))
+        trained = network.train(again + samples, replace(settings, seed=settings.seed + 1))
+        scores[name] = bench.score_network(trained, settings)
+    bench.done(f"semi-supervision: {reason}: {scores}")
+    return scores
+
+
+def _case(item: ClassItem, model: Model, done: Done) -> Case:
+    volume, label = item.volume(), item.label()
+    features = features_of(model, volume.array)
+    done(f"features of {item.id}")
+    return Case(item.id, volume.array, label, volume.geometry.spacing, features)
+
+
+def _pseudo_labelled(
+    cases: Sequence[Case], believed: Sequence[tuple[np.ndarray, np.ndarray]], confidence: bool
+) -> list[Sample]:
+    return [
+        Sample(case.image, labels, weight if confidence else 1.0) for case, (labels, weight) in zip(cases, believed)
+    ]
+
+
+def _believed(
+    cases: Sequence[Case], found: Sequence[np.ndarray], refinement: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Labels and weights from a network's probabilities."""
+    if refinement:
+        return list(refine.relabel([case.features for case in cases], found))
+    return [(one_label.to_labels(each)[0], 1 - refine.uncertainty(each)) for each in found]
+
+
+def _descriptions(cases: Sequence[Case], weights: Weights, settings: NetworkSettings) -> list[Description]:
+    return [describe(case.id, case.features, network.predict(weights, settings, case.image)) for case in cases]
+
+
+def _queried(
+    bench: Bench,
+    method: queries.Method,
+    labelled: Sequence[Case],
+    weights: Weights,
+    settings: NetworkSettings,
+    count: int,
+) -> list[Case]:
+    taken = {case.id for case in labelled}
+    pool: Mapping[str, Case] = {case.id: case for case in bench.cohort if case.id not in taken}
+    asked = queries.rank(
+        method,
+        _descriptions(labelled, weights, settings),
+        _descriptions(list(pool.values()), weights, settings),
+        count,
+        settings.seed,
+    )
+    return [pool[query.id] for query in asked]
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.default_rng(numbers).integers(2**31))

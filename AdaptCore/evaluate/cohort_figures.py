@@ -1,0 +1,149 @@
+"""Figures, tables and picture of the cohort benchmark."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from AdaptCore.evaluate import metrics
+from AdaptCore.evaluate.learning_curve import DOTS_PER_INCH, LINES
+from AdaptCore.evaluate.tables import text_table
+
+WANTED_SHARE = 0.95
+"""Of full supervision's Dice, at which labels are counted."""
+
+COARSE = "local similarity"
+"""Name of the coarse labels that the rounds begin with."""
+
+Curve = Sequence[tuple[int, float]]
+"""Pairs of a number of labels and a Dice."""
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean, lowest and highest of repetitions, and the values."""
+    return {
+        "mean": float(np.mean(values)),
+        "low": float(min(values)),
+        "high": float(max(values)),
+        "values": [float(value) for value in values],
+    }
+
+
+def gap_closed(coarse: float, final: float, full: float) -> float | None:
+    """Share of the way from coarse labels to full supervision; None where there is no way to go."""
+    return (final - coarse) / (full - coarse) if full > coarse else None
+
+
+def labels_needed(curve: Curve, wanted: float) -> float | None:
+    """Labels at which a curve first reaches a Dice, along straight lines between its points; None if never."""
+    before: tuple[int, float] | None = None
+    for labels, dice in curve:
+        if dice >= wanted:
+            if before is None:
+                return float(labels)
+            return float(before[0] + (labels - before[0]) * (wanted - before[1]) / (dice - before[1]))
+        before = (labels, dice)
+    return None
+
+
+def one_label_figures(variants: Mapping[str, Sequence[float]], rounds: int, full: float) -> dict[str, Any]:
+    """Figures of the one-label part.
+
+    Args:
+        variants: Dice of every variant for each template; `COARSE`, and "round 1" to the last of all parts, among them.
+
+    Returns:
+        {"coarse", "rounds": [...], "one_label", "gap_closed": means over the templates, "spread": {"coarse",
+        "one_label", "gap_closed": as `spread`}, "ablation": {variant: as `spread`}}.
+    """
+    ablation = {name: spread(values) for name, values in variants.items()}
+    last = ablation[f"round {rounds}"]
+    coarse = ablation[COARSE]
+    closed = [gap_closed(low, high, full) for low, high in zip(coarse["values"], last["values"])]
+    known = [value for value in closed if value is not None]
+    return {
+        "coarse": coarse["mean"],
+        "rounds": [ablation[f"round {number}"]["mean"] for number in range(1, rounds + 1)],
+        "one_label": last["mean"],
+        "gap_closed": gap_closed(coarse["mean"], last["mean"], full),
+        "spread": {"coarse": coarse, "one_label": last, "gap_closed": spread(known) if known else None},
+        "ablation": ablation,
+    }
+
+
+def query_figures(curves: Mapping[Any, Sequence[Curve]], full: float, seed: int) -> dict[str, Any]:
+    """Mean curves of all methods and the labels they need for `WANTED_SHARE` of full supervision's Dice.
+
+    Args:
+        curves: one for each run, in the same order for every method.
+
+    Returns:
+        {"queries": {method: [[labels, mean Dice], ...]}, "needed": {method: labels of each run or None where the
+        last budget is not enough}, "share": {method: {"value", "low", "high"} of the labels that chance needs, over
+        runs in which both arrive, or None}}.
+    """
+    wanted = WANTED_SHARE * full
+    needed = {method: [labels_needed(curve, wanted) for curve in runs] for method, runs in curves.items()}
+    return {
+        "queries": {method: np.mean(np.asarray(runs, float), axis=0).tolist() for method, runs in curves.items()},
+        "needed": needed,
+        "share": {method: _share(needed[method], needed["random"], seed) for method in curves if method != "random"},
+    }
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """Tables for people."""
+    tables = [f"full supervision: {result['full']:.3f}"]
+    if "ablation" in result:
+        rows = [[name, of["mean"], of["low"], of["high"]] for name, of in result["ablation"].items()]
+        tables.append(text_table(["from one label", "Dice", "lowest", "highest"], rows))
+        closed = "-" if result["gap_closed"] is None else f"{100 * result['gap_closed']:.0f} %"
+        tables.append(f"gap between coarse labels and full supervision closed: {closed}")
+    if "queries" in result:
+        budgets = [str(int(labels)) for labels, _ in next(iter(result["queries"].values()))]
+        rows = [[method, *(dice for _, dice in curve)] for method, curve in result["queries"].items()]
+        tables.append(text_table(["Dice with labels", *budgets], rows))
+        shares = {name: of for name, of in result["share"].items() if of is not None}
+        tables.append(
+            f"labels for {100 * WANTED_SHARE:.0f} % of full supervision, as a share of those that chance needs: "
+            + "; ".join(f"{name} {of['value']:.2f} [{of['low']:.2f}, {of['high']:.2f}]" for name, of in shares.items())
+        )
+    if "semi" in result:
+        rows = [[name, of["mean"], of["low"], of["high"]] for name, of in result["semi"].items()]
+        tables.append(text_table(["unlabelled cases used", "Dice", "lowest", "highest"], rows))
+    return "\n\n".join(tables)
+
+
+def picture(result: Mapping[str, Any]) -> bytes:
+    """PNG of Dice against the number of labels."""
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for (colour, dashes), (method, curve) in zip(LINES, result.get("queries", {}).items()):
+        labels, dice = zip(*curve)
+        axes.plot(labels, dice, color=colour, linestyle=dashes, marker="o", markersize=3, label=method)
+    axes.axhline(result["full"], color="#777777", linewidth=1, label="all labels")
+    axes.axhline(WANTED_SHARE * result["full"], color="#777777", linewidth=1, linestyle=":", label="95 % of it")
+    if "one_label" in result:
+        axes.plot([1], [result["one_label"]], "k*", markersize=10, label="one label and the cohort")
+        axes.plot([1], [result["coarse"]], "k^", markersize=6, label="coarse labels")
+    axes.set_xlabel("labelled volumes")
+    axes.set_ylabel("mean Dice of the classes, test volumes")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _share(needed: Sequence[float | None], chance: Sequence[float | None], seed: int) -> dict[str, float] | None:
+    """Ratio of the labels needed by two methods in the same runs, with a 95 % bootstrap interval over the runs."""
+    pairs = [(own, other) for own, other in zip(needed, chance) if own is not None and other is not None]
+    if not pairs:
+        return None
+    own, other = (metrics.bootstrap_means(values, seed=seed) for values in zip(*pairs))
+    low, high = metrics.percentile_interval(own / other)
+    return {"value": sum(one for one, _ in pairs) / sum(one for _, one in pairs), "low": low, "high": high}

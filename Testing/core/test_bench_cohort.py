@@ -1,0 +1,144 @@
+"""The cohort benchmark: its figures, its parts, and the command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore.cli import main
+from AdaptCore.cohort import network
+from AdaptCore.cohort.network import NetworkSettings
+from AdaptCore.errors import AdaptSegError
+from AdaptCore.evaluate import cohort
+from AdaptCore.evaluate.cohort import CohortRules, chosen_templates, prepare
+from AdaptCore.evaluate.cohort_figures import (
+    gap_closed,
+    labels_needed,
+    one_label_figures,
+    picture,
+    query_figures,
+    report,
+)
+from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.registration import registered_label
+from Testing.cohort_volumes import a_label, an_image
+from Testing.toy_model import ToyModel
+
+SHIFTS = [(0, 0, 0), (1, 0, 0), (-1, 1, 0), (0, -1, 1), (1, 1, -1), (0, 2, 0), (2, 0, 0)]
+
+
+@pytest.fixture
+def some_data(tmp_path: Path) -> Path:
+    """A set of seven volumes."""
+    for number, shift in enumerate(SHIFTS):
+        label = a_label(shift)
+        for part, array in (("images", an_image(label, number)), ("labels", label)):
+            (tmp_path / "blobs" / part).mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(sitk.GetImageFromArray(array.T), str(tmp_path / "blobs" / part / f"blob_{number}.nii.gz"))
+    return tmp_path
+
+
+@pytest.fixture
+def little_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("monai")
+    sized = network.settings_for
+
+    def little(*arguments: Any) -> NetworkSettings:
+        return replace(sized(*arguments), channels=(4, 8), steps=2)
+
+    monkeypatch.setattr(network, "settings_for", little)
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+    monkeypatch.setattr(
+        cohort, "CohortRules", lambda *counts: CohortRules(*counts, templates=1, runs=2, budgets=(2, 3))
+    )
+
+
+def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data: Path, little_training: None) -> None:
+    parts = []
+    for seed in (0, 1):
+        bench = prepare(some_data, "blobs", ToyModel(), CohortRules(4, 3, seed), lambda line: None)
+        parts.append(([case.id for case in bench.cohort], [case.id for case in bench.test], chosen_templates(bench)))
+    assert parts[0][:2] == parts[1][:2]
+    assert parts[0][2] != parts[1][2]
+    assert len(set(parts[0][0]) | set(parts[0][1])) == 7
+
+
+def test_more_volumes_than_there_are_cannot_be_used(some_data: Path) -> None:
+    with pytest.raises(AdaptSegError, match="blobs: 5 of the cohort and 3 test volumes of 7"):
+        prepare(some_data, "blobs", ToyModel(), CohortRules(5, 3), lambda line: None)
+
+
+@pytest.mark.usefixtures("little_training")
+def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_path: Path) -> None:
+    file, drawn = tmp_path / "cohort.json", tmp_path / "cohort.png"
+    options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file), "--picture", str(drawn)]
+    assert main(["bench", "cohort", "--data", str(some_data), *options]) == 0
+    result = json.loads(file.read_text())
+    assert {"full", "coarse", "rounds", "one_label", "gap_closed", "queries", "minutes", "semi"} <= set(result)
+    assert len(result["rounds"]) == 2 and result["one_label"] == result["rounds"][-1]
+    assert result["coarse"] > 0.5
+    assert set(result["queries"]) == {"ours", "random", "entropy", "farthest"}
+    assert [labels for labels, _ in result["queries"]["ours"]] == [1, 2, 3]
+    assert set(result["semi"]) == {"none", "all", "selected"}
+    assert len(result["ablation"]["template alone"]["values"]) == 1
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("options", [["--targets", "a,b"], ["--targets", "a", "--parts", "everything"]])
+def test_unknown_parts_and_several_targets_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "cohort", "--data", ".", *options]) == 2
+    assert "some of one-label, queries, selection and one target are wanted" in capsys.readouterr().err
+
+
+def test_labels_needed_lie_on_the_lines_between_points() -> None:
+    curve = [(1, 0.6), (2, 0.7), (4, 0.8)]
+    assert labels_needed(curve, 0.5) == 1
+    assert labels_needed(curve, 0.75) == pytest.approx(3)
+    assert labels_needed(curve, 0.9) is None
+
+
+def test_the_gap_is_what_was_gained_of_what_could_be() -> None:
+    assert gap_closed(0.6, 0.8, 0.85) == pytest.approx(0.8)
+    assert gap_closed(0.9, 0.8, 0.85) is None
+
+
+def test_query_figures_compare_with_chance_where_both_arrive() -> None:
+    curves = {
+        "ours": [[(1, 0.5), (2, 0.95)], [(1, 0.5), (2, 0.95)], [(1, 0.5), (2, 0.6)]],
+        "random": [[(1, 0.5), (3, 0.95)], [(1, 0.5), (3, 0.95)], [(1, 0.5), (3, 0.95)]],
+    }
+    figures = query_figures(curves, 1.0, seed=0)
+    assert figures["needed"] == {"ours": [2, 2, None], "random": [3, 3, 3]}
+    assert figures["share"]["ours"] == pytest.approx({"value": 2 / 3, "low": 2 / 3, "high": 2 / 3})
+    assert figures["queries"]["random"] == [[1, pytest.approx(0.5)], [3, pytest.approx(0.95)]]
+
+
+def test_figures_of_one_label_are_means_over_templates() -> None:
+    variants = {
+        "local similarity": [0.5, 0.7],
+        "round 1": [0.7, 0.7],
+        "round 2": [0.8, 0.9],
+        "template alone": [0.4, 0.6],
+    }
+    figures = one_label_figures(variants, 2, full=0.9)
+    assert figures["rounds"] == pytest.approx([0.7, 0.85])
+    assert (figures["coarse"], figures["one_label"]) == pytest.approx((0.6, 0.85))
+    assert figures["gap_closed"] == pytest.approx(0.25 / 0.3)
+    assert figures["spread"]["gap_closed"]["values"] == pytest.approx([0.75, 1.0])
+    text = report({"full": 0.9} | figures)
+    assert "template alone" in text and "83 %" in text
+    assert picture({"full": 0.9} | figures).startswith(b"\x89PNG")
+
+
+def test_registration_follows_a_moved_object() -> None:
+    template, moved = a_label(), a_label((2, -1, 1))
+    carried = registered_label(an_image(template), template, an_image(moved, 1))
+    assert carried.dtype == np.uint8
+    agreement = [np.mean([dice(moved == kind, found == kind) for kind in (1, 2)]) for found in (carried, template)]
+    assert agreement[0] > 0.85 > agreement[1]

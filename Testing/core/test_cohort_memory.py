@@ -1,0 +1,56 @@
+"""A cohort of many small volumes keeps none of their voxels in memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import sys, tracemalloc
+from pathlib import Path
+from AdaptCore.cohort import steps
+from AdaptCore.cohort.accepting import accept_proposal
+from AdaptCore.cohort.beginning import begin
+from AdaptCore.cohort.engine import LocalEngine
+from AdaptCore.cohort.summary import summarize
+from Testing.cohort_toy import ToyMethod, unwatched, write_cohort
+
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+images, template, label = write_cohort(folder, count, (32, 28, 24))
+steps.MOST_SAMPLE_BYTES = 1_000_000
+tracemalloc.start()
+cohort = begin(folder / "cohort", [images], template, label, "toy")
+steps.propagate(cohort, ToyMethod(), LocalEngine(), unwatched)
+steps.train(cohort, ToyMethod(), 1, LocalEngine(), unwatched)
+for query in steps.choose_next(cohort, ToyMethod(), "ours", 5, 0):
+    accept_proposal(cohort, query.case)
+counts = summarize(cohort).counts
+print(tracemalloc.get_traced_memory()[1], counts["accepted"], counts["proposed"])
+"""
+RECORD_BYTES = 12_000
+"""More than the records of a case need, and less than its smallest array, a label of 32 x 28 x 24 bytes."""
+
+
+def peak_of(folder: Path, count: int, repository: Path) -> int:
+    environment = {**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(folder), str(count)],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    peak, accepted, proposed = map(int, answer.stdout.split())
+    assert (accepted, proposed) == (6, count - 6)
+    return peak
+
+
+@pytest.mark.slow
+def test_many_volumes_need_memory_for_their_records_alone(tmp_path: Path, repository: Path) -> None:
+    few, many = (peak_of(tmp_path / str(count), count, repository) for count in (40, 200))
+    assert many - few < 160 * RECORD_BYTES, f"{few / 1e6:.1f} MB and {many / 1e6:.1f} MB"

@@ -1,0 +1,98 @@
+"""Descriptions of cases, which to review next, and which unlabelled ones to trust."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from AdaptCore.cohort.description import Description, describe
+from AdaptCore.cohort.queries import HARD, METHODS, UNLIKE, Method, rank
+from AdaptCore.cohort.selection import trusted
+from AdaptCore.errors import AdaptSegError
+from Testing.cohort_volumes import a_label, probabilities_of, some_features
+
+
+def a_case(name: str, angle: float, difficulty: float = 0.2, entropy: float = 0.1) -> Description:
+    """A case whose vector points in a direction, in degrees."""
+    radians = np.deg2rad(angle)
+    return Description(name, np.array([np.cos(radians), np.sin(radians)], np.float32), difficulty, entropy)
+
+
+def test_difficulty_is_uncertainty_inside_the_predicted_foreground_only() -> None:
+    label = a_label()
+    probabilities = probabilities_of(label, sure=1.0)
+    probabilities[:, 0] = np.array([0.5, 0.25, 0.25], np.float32)[:, None, None]
+    outside = describe("outside", some_features(label), probabilities)
+    assert outside.difficulty == pytest.approx(0, abs=1e-3)
+    assert outside.entropy > 0.03
+    inside = describe("inside", some_features(label), probabilities_of(label, sure=0.6))
+    assert inside.difficulty > 0.7
+
+
+def test_a_case_without_foreground_is_the_hardest() -> None:
+    empty = np.zeros_like(a_label())
+    assert describe("empty", some_features(empty), probabilities_of(empty)).difficulty == 1
+
+
+def test_the_vector_is_that_of_the_foreground() -> None:
+    label, other = a_label(), a_label((3, 2, -2))
+    same, moved, background = (
+        describe("", some_features(label), probabilities_of(shown)).vector
+        for label, shown in ((label, label), (other, other), (label, np.zeros_like(label)))
+    )
+    assert same @ moved > 0.95 > same @ background
+
+
+def test_farthest_goes_to_the_far_end_and_then_between() -> None:
+    cases = [a_case("near", 5), a_case("far", 80), a_case("beside far", 79), a_case("middle", 40)]
+    chosen = rank("farthest", [a_case("known", 0)], cases, 2)
+    assert [query.id for query in chosen] == ["far", "middle"]
+    assert {query.reason for query in chosen} == {UNLIKE}
+
+
+def test_ours_takes_the_new_and_the_hard_and_says_which() -> None:
+    cases = [a_case("plain", 5, 0.1), a_case("new", 80, 0.2), a_case("hard", 3, 0.9), a_case("dull", 2, 0.15)]
+    chosen = rank("ours", [a_case("known", 0)], cases, 2)
+    assert {query.id: query.reason for query in chosen} == {"new": UNLIKE, "hard": HARD}
+
+
+def test_a_second_case_like_the_first_chosen_is_not_taken() -> None:
+    cases = [a_case("new", 80), a_case("its twin", 79), a_case("other", -40), a_case("known's twin", 1)]
+    assert [query.id for query in rank("ours", [a_case("known", 0)], cases, 2)] == ["new", "other"]
+
+
+def test_entropy_takes_the_most_uncertain() -> None:
+    cases = [a_case("low", 0, entropy=0.1), a_case("high", 0, entropy=0.5), a_case("mid", 0, entropy=0.3)]
+    assert [query.id for query in rank("entropy", [], cases, 2)] == ["high", "mid"]
+
+
+def test_chance_depends_on_the_seed_only() -> None:
+    cases = [a_case(str(n), n) for n in range(20)]
+    orders = [[query.id for query in rank("random", [], cases, 20, seed)] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0], key=int) == [str(n) for n in range(20)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_case_is_asked_for_twice_and_none_is_left_out(method: Method) -> None:
+    cases = [a_case(str(n), 7 * n, difficulty=n / 9) for n in range(6)]
+    assert sorted(query.id for query in rank(method, [], cases, 99)) == [str(n) for n in range(6)]
+    assert rank(method, [], [], 3) == []
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(AdaptSegError, match="'best': one of ours, random, entropy, farthest is wanted"):
+        rank("best", [], [a_case("a", 0)], 1)  # type: ignore[arg-type]
+
+
+def test_the_confident_and_near_are_trusted_and_the_reason_counts_the_others() -> None:
+    near = [a_case(f"near {n}", n, 0.1 + n / 100) for n in range(8)]
+    unlike, hard = a_case("unlike", 90, 0.05), a_case("hard", 0, 0.9)
+    kept, reason = trusted([a_case("known", 0)], [*near, unlike, hard])
+    assert kept == [0, 1, 2, 3, 4, 5]
+    assert reason.startswith("6 of 10 cases are confident and near a labelled one; 3 are not confident, 1 more")
+
+
+def test_without_a_label_nothing_is_trusted() -> None:
+    assert trusted([], [a_case("a", 0)])[0] == []
+    assert trusted([a_case("a", 0)], [])[0] == []
