@@ -40,9 +40,9 @@ BLOCK = 2048
 EMPTIEST = 0.25
 FULLEST = 4.0
 LEAST_KEPT = 0.6
-"""A round is a collapse when a class's size, relative to the reference, leaves the range from `EMPTIEST` to `FULLEST`, or
-when agreement with the reference falls below this share of what it was. The first round is compared with the reference
-itself, whose agreement is 1, and is meant to correct it."""
+"""A round is a collapse when a class's size, relative to the reference, leaves the range from `EMPTIEST` to `FULLEST`,
+or when agreement with the reference falls below this share of what it was. The first round is compared with the
+reference itself, whose agreement is 1, and is meant to correct it."""
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
