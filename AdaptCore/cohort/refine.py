@@ -39,8 +39,10 @@ BLOCK = 2048
 
 EMPTIEST = 0.25
 FULLEST = 4.0
-MOST_LOSS = 0.1
-"""A class has collapsed when its size, relative to the reference, leaves this range, or agreement falls by so much."""
+LEAST_KEPT = 0.6
+"""A round is a collapse when a class's size, relative to the reference, leaves the range from `EMPTIEST` to `FULLEST`,
+or when agreement with the reference falls below this share of what it was. The first round is compared with the
+reference itself, whose agreement is 1, and is meant to correct it."""
 
 
 def uncertainty(probabilities: np.ndarray) -> np.ndarray:
@@ -95,7 +97,7 @@ def collapsed(before: Sequence[np.ndarray], after: Sequence[np.ndarray], referen
             drift = "empty" if ratio < EMPTIEST else "full"
             return f"class {kind} drifts to {drift}: {ratio:.2f} of the reference's voxels"
     kept, new = (_agreement(labels, reference, classes) for labels in (before, after))
-    if new < kept - MOST_LOSS:
+    if new < LEAST_KEPT * kept:
         return f"agreement with the reference falls from {kept:.2f} to {new:.2f}"
     return None
 

@@ -80,3 +80,4 @@ def test_labels_that_empty_fill_or_wander_are_a_collapse() -> None:
     )
     assert "agreement with the reference falls from 1.00 to" in (collapsed(reference, wandering, reference) or "")
     assert collapsed(wandering, wandering, reference) is None
+    assert collapsed(reference, [np.roll(label, 1, 0) for label in reference], reference) is None
