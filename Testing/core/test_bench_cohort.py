@@ -75,6 +75,7 @@ def test_more_volumes_than_there_are_cannot_be_used(some_data: Path) -> None:
 
 
 @pytest.mark.usefixtures("little_training")
+@pytest.mark.slow
 def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_path: Path) -> None:
     file, drawn = tmp_path / "cohort.json", tmp_path / "cohort.png"
     options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file), "--picture", str(drawn)]
