@@ -107,7 +107,7 @@ class Host:
         self._in_next_dialog(type_name)
 
     def press_key(self, key: str) -> None:
-        """Press a key, such as "2" or "Ctrl+Z", in the window of the panel, wherever in it the user has clicked before."""
+        """Press a key, such as "2" or "Ctrl+Z", in the panel's window, wherever in it the user has clicked before."""
         panel = unwrapped(self._opened)
         panel.activateWindow()
         self.wait_until(lambda: QApplication.activeWindow() is panel)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from Testing.learning_toy import LearningToy
 from Testing.slicer.scenes import (
     CENTRE,
     OTHER_CENTRE,
@@ -163,6 +164,14 @@ def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", ToyModel)
     return module
+
+
+@pytest.fixture
+def a_learning_model(a_loaded_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's model is a toy that can learn; to be asked for before `a_user`."""
+    from InteractiveAdaptSegLib import SegmentationLogic
+
+    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", LearningToy)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -29,18 +29,31 @@ def halted_propagation(planes: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def halted_learning() -> Iterator[threading.Event]:
-    """Lessons begin, and wait for the event that is given, and some time at the longest."""
+def halted_learning() -> AbstractContextManager[threading.Event]:
+    """Lessons begin, and wait for the event that is given."""
     from AdaptCore.adapt import learner
 
-    learnt, goes_on = learner.learnt, threading.Event()
+    return _halted(learner, "learnt")
 
-    def halt_and_learn(*given: Any) -> Any:
+
+def halted_candidates() -> AbstractContextManager[threading.Event]:
+    """Candidates are asked for, and wait for the event that is given."""
+    from AdaptCore.preference.adviser import Adviser
+
+    return _halted(Adviser, "ask")
+
+
+@contextmanager
+def _halted(owner: Any, name: str) -> Iterator[threading.Event]:
+    function, goes_on = getattr(owner, name), threading.Event()
+
+    def halt(*given: Any) -> Any:
         assert goes_on.wait(PATIENCE)
-        return learnt(*given)
+        return function(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "learnt", halt_and_learn)
-        yield goes_on
-        goes_on.set()
+        patch.setattr(owner, name, halt)
+        try:
+            yield goes_on
+        finally:
+            goes_on.set()
