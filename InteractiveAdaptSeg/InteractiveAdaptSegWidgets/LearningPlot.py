@@ -59,8 +59,9 @@ class LearningPlot:
         import numpy as np
 
         table = self._node("table", "vtkMRMLTableNode", _("Learning"))
-        slicer.util.updateTableFromArray(table, [np.array(values) for values in columns.values()], list(columns))
-        table.SetLocked(True)
+        with slicer.util.NodeModify(table):
+            slicer.util.updateTableFromArray(table, [np.array(values) for values in columns.values()], list(columns))
+            table.SetLocked(True)
 
     def _series(self, role: str, x: str, y: str, color: tuple[float, float, float]) -> Any:
         node = self._node(role, "vtkMRMLPlotSeriesNode", y)

@@ -100,6 +100,22 @@ def test_charts_follow_the_task_only_where_they_were_asked_for(a_plot: Any, a_sc
     assert columns(a_scene)["Clicks"] == [7, 5, 2]
 
 
+def test_charts_are_drawn_anew_when_their_table_is_whole(a_plot: Any, a_scene: Any) -> None:
+    import vtk
+
+    a_plot.show("Lesion", HISTORY[:2])
+    rows: list[int] = []
+
+    def note(chart: Any, event: str) -> None:
+        rows.append(len(columns(a_scene)["Adapted model"]))
+
+    for number in range(2):
+        chart = a_scene.GetNthNodeByClass(number, "vtkMRMLPlotChartNode")
+        chart.AddObserver(vtk.vtkCommand.ModifiedEvent, note)
+    a_plot.follow("Lesion", HISTORY)
+    assert set(rows) == {3} and len(rows) >= 2
+
+
 def test_charts_stay_out_of_saved_scenes_and_go_with_closed_ones(a_plot: Any, a_scene: Any, tmp_path: Path) -> None:
     a_plot.show("Lesion", HISTORY)
     path = str(tmp_path / "scene.mrb")
