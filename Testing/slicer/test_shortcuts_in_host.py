@@ -70,9 +70,8 @@ def test_keys_are_slicers_in_another_module(a_mask: User, monkeypatch: pytest.Mo
 
 
 def test_enter_that_ends_a_name_does_not_accept(a_mask: User) -> None:
-    from Testing.host.user import press, type_text
+    from Testing.host.user import type_text
 
-    press(a_mask.ui.taskSelector)
     type_text(a_mask.ui.taskSelector, "P")
     assert not a_mask.segment().any()
     assert a_mask.panel.session.taskName is None, "the toy model cannot learn"
