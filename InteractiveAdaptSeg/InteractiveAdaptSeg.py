@@ -31,7 +31,7 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         self.parent.title = _("Interactive AdaptSeg")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        self.parent.dependencies = ["Markups", "Segmentations"]
+        self.parent.dependencies = ["Markups", "Plots", "Segmentations"]
         self.parent.contributors = ["InteractiveAdaptSeg contributors"]
         self.parent.helpText = _("""
 Click on a structure in a slice view: the module answers with a mask. Further clicks on the object (+) or beside it (-)
@@ -75,9 +75,14 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._timer = None
         self._gallery = None
         self._profileChooser = None
+        self._shortcuts = None
+        self._learningPlot = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
+        from InteractiveAdaptSegWidgets.LearningPlot import LearningPlot
+        from InteractiveAdaptSegWidgets.Shortcuts import Shortcuts
+
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/InteractiveAdaptSeg.ui"))
         self.layout.addWidget(uiWidget)
@@ -93,6 +98,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._timer.setInterval(10)
         self._timer.connect("timeout()", self.onTimer)
         self._connectButtons()
+        self._shortcuts = Shortcuts(self.ui)
+        self._learningPlot = LearningPlot(slicer.mrmlScene)
         self._addCandidates()
         scene = slicer.mrmlScene
         for event in (scene.StartCloseEvent, scene.StartImportEvent):
@@ -108,6 +115,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.removeObservers()
         if self._timer is not None:
             self._timer.stop()
+        if self._shortcuts is not None:
+            self._shortcuts.close()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -257,6 +266,14 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._stopPlacing()
             self.session.propagate()
 
+    def onUnsure(self):
+        with self._reported():
+            self.session.showUnsurePlane()
+
+    def onShowLearning(self):
+        with self._reported():
+            self._learningPlot.show(self.session.taskName, self.session.taskHistory)
+
     def onCancel(self):
         self.session.cancelPropagation()
 
@@ -294,6 +311,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             (self.ui.negativeButton, state.canPlace),
             (self.ui.acceptButton, state.canAccept),
             (self.ui.propagateButton, state.canPropagate),
+            (self.ui.unsureButton, state.canGoToUnsure),
             (self.ui.clearButton, state.canClear),
             (self.ui.undoButton, state.canUndo),
             (self.ui.redoButton, state.canRedo),
@@ -309,7 +327,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.progressBar.value = state.progress[0]
         self.ui.statusLabel.text = statusText(state.status.name)
         self.ui.learnCheckBox.checked = self.session.mustLearn
-        self.ui.taskLabel.text = taskText(taskState(self.session))
+        task = taskState(self.session)
+        self.ui.taskLabel.text = taskText(task)
+        self.ui.learningButton.enabled = task is not None and task.accepted > 0
+        self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
         self._showGallery(galleryState(self.session))
         if not self.session.isBusy:
@@ -329,6 +350,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.negativeButton.connect("clicked(bool)", self.onPlaceNegative)
         self.ui.acceptButton.connect("clicked()", self.onAccept)
         self.ui.propagateButton.connect("clicked()", self.onPropagate)
+        self.ui.unsureButton.connect("clicked()", self.onUnsure)
+        self.ui.learningButton.connect("clicked()", self.onShowLearning)
         self.ui.clearButton.connect("clicked()", self.onClear)
         self.ui.undoButton.connect("clicked()", self.onUndo)
         self.ui.redoButton.connect("clicked()", self.onRedo)
@@ -439,6 +462,7 @@ def statusText(status):
         "READY_FOR_CLICK": _("Press + and click on the object in a slice view."),
         "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
+        "UNSURE": _("The propagation is not sure of this slice: accept it as it is, or correct it."),
         "PROPAGATING": _("Propagating..."),
     }[status]
 

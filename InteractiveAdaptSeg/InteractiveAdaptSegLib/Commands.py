@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,18 +96,22 @@ class WriteCommand:
     sessionSteps: int
     acceptedBefore: dict[str, str]
     acceptedAfter: dict[str, str]
+    confidencesBefore: Mapping[PlaneGeometry, float]
+    confidencesAfter: Mapping[PlaneGeometry, float]
 
     def undo(self) -> None:
         self.writer.undo()
         for _ in range(self.sessionSteps):
             self.target.session.undo()
         self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedBefore)
+        self.target.confidences = self.confidencesBefore
 
     def redo(self) -> None:
         self.writer.redo()
         for _ in range(self.sessionSteps):
             self.target.session.redo()
         self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedAfter)
+        self.target.confidences = self.confidencesAfter
 
 
 def targetOf(command: Command) -> Target | None:

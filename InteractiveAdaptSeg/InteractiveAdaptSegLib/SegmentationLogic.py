@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import slicer
 import vtk
 
 from AdaptCore.errors import AdaptSegError, PromptError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from AdaptCore.models.base import Model
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.plane import PlaneSession
+    from AdaptCore.predict.propagate import Propagation
     from AdaptCore.predict.volume import VolumeSession
 
 
@@ -112,6 +114,16 @@ class SegmentationLogic:
     def isAccepted(self) -> bool:
         """Whether the active plane's mask is in the segment already."""
         return self._isAccepted
+
+    @property
+    def isUnsure(self) -> bool:
+        """Whether the active plane's mask is what a propagation has given, and not accepted yet."""
+        return self._target is not None and self._active in self._target.unsurePlanes
+
+    @property
+    def hasUnsurePlane(self) -> bool:
+        """Whether `showUnsurePlane` has a plane to go to."""
+        return self._target is not None and bool(self._target.unsurePlanes)
 
     @property
     def isPropagating(self) -> bool:
@@ -250,6 +262,27 @@ class SegmentationLogic:
         self._activate(geometry)
         return True
 
+    def showUnsurePlane(self) -> None:
+        """Let the slice views go to the plane that the latest propagation is least sure of; from there, to the next.
+
+        Raises:
+            PromptError: there is no such plane, or the user has accepted them all.
+        """
+        self._requireIdle()
+        target = self._requireTarget()
+        planes = target.unsurePlanes
+        if not planes:
+            raise PromptError("no slice is waiting to be looked at: propagate a mask first")
+        from AdaptCore.predict.propagate import innermost
+
+        following = planes.index(self._active) + 1 if self._active in planes else 0
+        geometry = planes[following % len(planes)]
+        click = innermost(target.planeLabels(geometry))
+        world = worldPoint(ijkToWorld(target.volumeNode), geometry.voxel(click.x, click.y))
+        sliceNodes = slicer.vtkMRMLSliceNode
+        sliceNodes.JumpAllSlices(self._scene, *(float(value) for value in world), sliceNodes.OffsetJumpSlice)
+        self._activate(geometry)
+
     def clearPrompts(self) -> None:
         """Clear the active plane's prompts, to point at a further part of the object; accepted masks stay."""
         self._requireIdle()
@@ -301,7 +334,11 @@ class SegmentationLogic:
         before = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         target.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
         after = target.prompts.packedMasks(PlaneMask.ACCEPTED)
-        self._history.push(WriteCommand(target, geometry, self._writer, steps, before, after))
+        carried = target.confidences
+        target.confidences = {plane: sure for plane, sure in carried.items() if plane != geometry}
+        self._history.push(
+            WriteCommand(target, geometry, self._writer, steps, before, after, carried, target.confidences)
+        )
         self._activate(geometry)
 
     def propagate(self, sliceNode: Any = None) -> None:
@@ -464,10 +501,13 @@ class SegmentationLogic:
         return True
 
     def _noteWritten(self, running: _RunningPropagation) -> None:
-        target = running.target
+        target, before = running.target, running.target.confidences
         accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         steps = target.session.steps - running.stepsBefore
-        self._history.push(WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted))
+        target.confidences = _confidencesOf(target, running.task.result())
+        self._history.push(
+            WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted, before, target.confidences)
+        )
         if target is self._target:
             self._activate(running.geometry)
 
@@ -749,6 +789,14 @@ def propagationBlocks(
     isReached[list(reached)] = True
     slab = isReached.reshape([-1 if other == axis else 1 for other in range(3)])
     return VoxelBlock.around(after & slab), VoxelBlock.around(before & ~after)
+
+
+def _confidencesOf(target: Target, result: Propagation) -> dict[PlaneGeometry, float]:
+    """How confident a propagation is of each plane that it has given."""
+    from AdaptCore.predict.geometry import axis_plane
+
+    shape = target.session.shape
+    return {axis_plane(shape, result.axis, index): sure for index, sure in result.confidences.items()}
 
 
 def _nodesOf(target: Target) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,11 +42,13 @@ class Target:
     Attributes:
         openSession: gives the session, asked at the first prompt: choosing a segment loads no model.
         restored: planes whose session agrees with the prompts in the scene.
+        confidences: 0 to 1, of the planes that the latest propagation has given and the user has not accepted since.
     """
 
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
+    confidences: Mapping[PlaneGeometry, float] = field(default_factory=dict)
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
 
@@ -77,6 +79,11 @@ class Target:
         """Let later prompts ask what answers now; answers stay as they are."""
         for geometry in self.restored:
             self.session.plane(geometry).go_on_with(learning.model)
+
+    @property
+    def unsurePlanes(self) -> list[PlaneGeometry]:
+        """The planes of `confidences`, the least sure one first."""
+        return sorted(self.confidences, key=self.confidences.__getitem__)
 
     def close(self) -> None:
         """End the session if there is one."""

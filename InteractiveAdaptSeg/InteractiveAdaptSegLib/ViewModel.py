@@ -17,6 +17,7 @@ class Status(Enum):
     READY_FOR_CLICK = auto()
     MASK_TO_ACCEPT = auto()
     ACCEPTED = auto()
+    UNSURE = auto()
     PROPAGATING = auto()
 
 
@@ -32,6 +33,7 @@ class PanelState:
     canPlace: bool = False
     canAccept: bool = False
     canPropagate: bool = False
+    canGoToUnsure: bool = False
     canClear: bool = False
     canUndo: bool = False
     canRedo: bool = False
@@ -46,20 +48,31 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
         return PanelState(Status.PROPAGATING, canCancel=True, progress=logic.progress)
-    nothing = PanelState(Status.NOTHING_CHOSEN, canUndo=logic.canUndo, canRedo=logic.canRedo, canChooseTask=True)
+    nothing = PanelState(
+        Status.NOTHING_CHOSEN,
+        canGoToUnsure=logic.hasUnsurePlane,
+        canUndo=logic.canUndo,
+        canRedo=logic.canRedo,
+        canChooseTask=True,
+    )
     if not logic.hasTarget:
         return nothing
     if logic.mask is None:
         return replace(nothing, status=Status.READY_FOR_CLICK, canPlace=True)
-    accepted = logic.isAccepted
     return replace(
         nothing,
-        status=Status.ACCEPTED if accepted else Status.MASK_TO_ACCEPT,
+        status=_statusOfMask(logic),
         canPlace=True,
-        canAccept=not accepted,
+        canAccept=not logic.isAccepted or logic.isUnsure,
         canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
         canClear=True,
     )
+
+
+def _statusOfMask(logic: SegmentationLogic) -> Status:
+    if not logic.isAccepted:
+        return Status.MASK_TO_ACCEPT
+    return Status.UNSURE if logic.isUnsure else Status.ACCEPTED
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Parts of the panel that need Qt."""
+"""Parts of the panel that need Qt or words."""

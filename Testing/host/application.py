@@ -7,6 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtWidgets import QApplication
 
+from Testing.host import signals
 from Testing.host.instances import wrapped
 from Testing.host.scripted_modules import qSlicerScriptedLoadableModule
 
@@ -35,6 +36,12 @@ class Application:
         self._manager = qSlicerModuleManager()
         self._is_testing = True
         self._settings = QSettings(f"{temporaryPath}/Slicer.ini", QSettings.Format.IniFormat)
+
+    def connect(self, signature: str, slot: signals.Slot) -> bool:
+        return signals.connect(QApplication.instance(), signature, slot, wrapped)
+
+    def disconnect(self, signature: str, slot: signals.Slot | None = None) -> bool:
+        return signals.disconnect(QApplication.instance(), signature, slot)
 
     def userSettings(self) -> Any:
         return wrapped(self._settings)

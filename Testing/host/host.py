@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import slicer
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
@@ -106,11 +107,11 @@ class Host:
         self._in_next_dialog(type_name)
 
     def press_key(self, key: str) -> None:
-        """Press a key in the window that the module's panel is part of, wherever in it the user has clicked before."""
+        """Press a key, such as "2" or "Ctrl+Z", in the panel's window, wherever in it the user has clicked before."""
         panel = unwrapped(self._opened)
         panel.activateWindow()
         self.wait_until(lambda: QApplication.activeWindow() is panel)
-        QTest.keyClicks(panel, key)
+        QTest.keySequence(panel, QKeySequence(key))
         self.process_events()
 
     def _in_next_dialog(self, act: Callable[[QWidget], None]) -> None:

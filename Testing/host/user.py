@@ -36,9 +36,10 @@ def leave(widget: Instance) -> None:
 
 
 def type_text(widget: Instance, text: str) -> None:
-    """Type into a line or an editable list in place of what stands there, and press Enter."""
+    """Click into a line or an editable list, type in place of what stands there, and press Enter."""
     qt_widget = _usable(widget)
     line = qt_widget.lineEdit() if isinstance(qt_widget, QComboBox) else qt_widget
+    _in_event_loop(lambda: QTest.mouseClick(line, Qt.MouseButton.LeftButton))
     line.selectAll()
     _in_event_loop(lambda: QTest.keyClicks(line, text))
     _in_event_loop(lambda: QTest.keyClick(line, Qt.Key.Key_Return))

@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from Testing.slicer.scenes import CENTRE, OTHER_CENTRE, RADII, SHAPE, SceneApplication, add_slice_node, rotation
+from Testing.learning_toy import LearningToy
+from Testing.slicer.scenes import (
+    CENTRE,
+    OTHER_CENTRE,
+    RADII,
+    SHAPE,
+    SceneApplication,
+    add_slice_node,
+    matrix_of,
+    rotation,
+)
 from Testing.slicer.user import MODULE, User
 from Testing.toy_model import ToyModel
 
@@ -157,12 +167,41 @@ def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
+def a_learning_model(a_loaded_module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module's model is a toy that can learn; to be asked for before `a_user`."""
+    from InteractiveAdaptSegLib import SegmentationLogic
+
+    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", LearningToy)
+
+
+@pytest.fixture
 def a_user(a_host: Any, a_loaded_module: Any, a_slice_view: Any, a_volume: Any) -> Iterator[User]:
     """The user in front of the opened panel."""
     from Testing.host.slice_view import SliceView
 
     view = SliceView(a_slice_view, a_volume)
     yield User(a_host, view, a_volume)
+    try:
+        a_host.close()
+    finally:
+        view.close()
+
+
+@pytest.fixture
+def an_oblique_user(
+    a_host: Any,
+    a_loaded_module: Any,
+    a_slice_view: Any,
+    an_oblique_volume: Any,
+    put_under_transform: Callable[..., Any],
+) -> Iterator[User]:
+    """The user in front of a slice of a volume that lies obliquely under a transform."""
+    from Testing.host.slice_view import SliceView
+
+    put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), an_oblique_volume)
+    a_slice_view.RotateToVolumePlane(an_oblique_volume)
+    view = SliceView(a_slice_view, an_oblique_volume)
+    yield User(a_host, view, an_oblique_volume)
     try:
         a_host.close()
     finally:

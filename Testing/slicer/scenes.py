@@ -70,6 +70,7 @@ class SceneApplication:
                 ("Transforms", "vtkSlicerTransformLogic"),
                 ("Markups", "vtkSlicerMarkupsLogic"),
                 ("Segmentations", "vtkSlicerSegmentationsModuleLogic"),
+                ("Plots", "vtkSlicerPlotsLogic"),
             )
         }
         self.module_logics["Colors"].AddDefaultColorNodes()

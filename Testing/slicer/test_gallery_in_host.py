@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from AdaptCore.preference.adviser import space_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.profiles import ProfileStore
-from Testing.slicer.scenes import CENTRE, matrix_of, rotation
+from Testing.slicer.scenes import CENTRE
 from Testing.slicer.user import MODULE, User
 from Testing.toy_model import ToyModel
 
@@ -63,27 +62,6 @@ def icon_pixels(user: User, number: int) -> np.ndarray:
     image = button(user, number).icon.pixmap(72, 72).toImage().convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
-
-
-@pytest.fixture
-def an_oblique_user(
-    a_host: Any,
-    a_loaded_module: Any,
-    a_slice_view: Any,
-    an_oblique_volume: Any,
-    put_under_transform: Callable[..., Any],
-) -> Iterator[User]:
-    """The user in front of a slice of a volume that lies obliquely under a transform."""
-    from Testing.host.slice_view import SliceView
-
-    put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), an_oblique_volume)
-    a_slice_view.RotateToVolumePlane(an_oblique_volume)
-    view = SliceView(a_slice_view, an_oblique_volume)
-    yield User(a_host, view, an_oblique_volume)
-    try:
-        a_host.close()
-    finally:
-        view.close()
 
 
 @pytest.mark.parametrize("user", ["a_user", "an_oblique_user"])

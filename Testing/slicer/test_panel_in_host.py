@@ -19,7 +19,7 @@ EDGE = (CENTRE[0] + 7, CENTRE[1], CENTRE[2])
 def test_module_names_itself_in_slicers_list(a_loaded_module: Any) -> None:
     assert a_loaded_module.title == "Interactive AdaptSeg"
     assert a_loaded_module.categories == ("Segmentation",)
-    assert a_loaded_module.dependencies == ("Markups", "Segmentations")
+    assert a_loaded_module.dependencies == ("Markups", "Plots", "Segmentations")
 
 
 def test_opened_panel_chooses_the_first_volume_and_asks_for_a_segment(a_user: User) -> None:

@@ -63,6 +63,39 @@ def test_panel_offers_what_can_be_done_next(
     assert panelState(a_logic).canRedo
 
 
+def count_slices(segmentation: Any, volume: Any) -> int:
+    """Slices that hold a voxel of the segment "lesion"."""
+    import slicer
+
+    return int(slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "lesion", volume).any(axis=(1, 2)).sum())
+
+
+def test_slice_of_a_propagation_can_be_accepted_as_it_is(
+    a_logic: Any, a_volume: Any, a_segmentation: Any, a_slice_view: Any
+) -> None:
+    from AdaptCore.errors import PromptError
+    from InteractiveAdaptSegLib.ViewModel import Status, panelState
+
+    a_logic.setTarget(a_volume, a_segmentation, "lesion")
+    with pytest.raises(PromptError, match="propagate a mask first"):
+        a_logic.showUnsurePlane()
+    click(a_logic, a_slice_view, a_volume)
+    assert not panelState(a_logic).canGoToUnsure
+    a_logic.propagate()
+    while a_logic.update(0.05):
+        pass
+    state = panelState(a_logic)
+    assert (state.status, state.canAccept, state.canGoToUnsure) == (Status.ACCEPTED, False, True)
+    carried = count_slices(a_segmentation, a_volume) - 1
+    for _ in range(carried):
+        a_logic.showUnsurePlane()
+        state = panelState(a_logic)
+        assert (state.status, state.canAccept) == (Status.UNSURE, True)
+        a_logic.accept()
+        assert panelState(a_logic).status is Status.ACCEPTED
+    assert not panelState(a_logic).canGoToUnsure and carried > 2
+
+
 def test_panel_is_told_of_every_change(a_scene: Any, a_volume: Any, a_segmentation: Any, a_slice_view: Any) -> None:
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
