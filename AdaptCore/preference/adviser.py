@@ -207,10 +207,11 @@ class Adviser:
             self._profile = self._profile.without(self._profile.last_pick())
 
     def _sampler(self, model: Model, question: Question) -> Sampler:
-        """The sampler of a question; the latest one is kept, as a round follows its answer."""
-        if self._latest is None or self._latest[0] is not model or self._latest[1] is not question:
-            self._latest = model, question, self._new_sampler(model, question)
-        return self._latest[2]
+        """The sampler of a question; the latest one is kept, as a round follows its answer. Any thread may ask."""
+        latest = self._latest
+        if latest is None or latest[0] is not model or latest[1] is not question:
+            latest = self._latest = model, question, self._new_sampler(model, question)
+        return latest[2]
 
     def _new_sampler(self, model: Model, question: Question) -> Sampler:
         if self._latent is not None and isinstance(model, ReadoutModel):
