@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +151,15 @@ def test_the_report_is_one_page_without_paths(tmp_path: Path, a_folder: Path, ad
     assert "<th>Set aside: case-004</th><td>case-004.nii.gz: the image has changed" in page
 
 
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """As in a terminal; a process that was started in the background may ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_the_first_ctrl_c_asks_and_the_second_stops() -> None:
     with interruptible() as asked:
         assert not asked()
