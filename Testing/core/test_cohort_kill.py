@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from itertools import count
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def train_once(folder: Path) -> None:
 
 
 def accept_many(folder: Path) -> None:
-    """Accept one label after the other; a line tells of each that was accepted."""
+    """Accept one label after the other, without end; a line tells of each that was accepted."""
     cohort = Cohort.open(folder / "cohort")
     with (folder / "told.txt").open("a", encoding="utf-8") as told:
-        for number in range(8 * CASES):
+        for number in count():
             case = accept(cohort, f"case-{number % CASES:03}", a_case(number + 1000)[1])
             told.write(f"{case.id} {case.accepted[-1].file} {case.accepted[-1].sha256}\n")
             told.flush()
