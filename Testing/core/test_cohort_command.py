@@ -120,7 +120,7 @@ def test_mistakes_are_told_in_one_line(a_folder: Path, adaptseg: Command, words:
 
 def test_the_real_methods_are_asked_for(a_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["cohort", "propagate", str(a_folder)]) == 2
-    assert "toy" in capsys.readouterr().err, "a model of this name is looked for"
+    assert "unknown model 'toy'" in capsys.readouterr().err
 
 
 def test_an_export_goes_on_and_replaces_nothing(tmp_path: Path, a_folder: Path, adaptseg: Command) -> None:
