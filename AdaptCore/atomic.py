@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from AdaptCore.errors import OutputError
+
+BUSY_RETRIES, BUSY_SECONDS = 10, 0.05
+"""Windows refuses to replace a file that another process reads at this moment, and to read one just being replaced."""
+
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -97,3 +104,15 @@ def _reason(error: OSError | ValueError) -> str:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def unless_busy(action: Callable[[], Result]) -> Result:
+    """The action's result; tried again while Windows says that another process has the file open."""
+    for _ in range(BUSY_RETRIES):
+        try:
+            return action()
+        except (PermissionError, OutputError) as error:
+            if not isinstance(error, PermissionError) and not isinstance(error.__cause__, PermissionError):
+                raise
+            time.sleep(BUSY_SECONDS)
+    return action()

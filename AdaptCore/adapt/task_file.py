@@ -16,11 +16,11 @@ from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.errors import TaskError
+from AdaptCore.facts import TASKS
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.models.checkpoint import few
-from AdaptCore.sealed import Kind, read_sealed, write_sealed
+from AdaptCore.sealed import read_sealed, write_sealed
 
-KIND = Kind("task", TaskError)
 LEARNT, GOOD = "learnt.", "good."
 STORED_TYPE = torch.float16
 """Deltas are small: after 24 lessons, the built-in model's logits with stored weights differ by less than 1e-4 from
@@ -94,7 +94,7 @@ def read_task(path: Path) -> TaskRecord:
     Raises:
         TaskError: see `read_sealed`, or what is in it is not a task.
     """
-    tensors, facts = read_sealed(path, KIND)
+    tensors, facts = read_sealed(path, TASKS.kind)
     try:
         history = tuple(
             Outcome(int(clicks), float(frozen), float(adapted), Event(event))
@@ -133,7 +133,7 @@ def write_task(path: Path, record: TaskRecord, check: Callable[[], None] = lambd
         "revision": record.revision,
         "parent": record.parent,
     }
-    write_sealed(path, KIND, tensors, facts, check)
+    write_sealed(path, TASKS.kind, tensors, facts, check)
 
 
 def merged(theirs: TaskRecord, ours: TaskRecord, base: TaskRecord) -> TaskRecord:

@@ -18,12 +18,12 @@ from AdaptCore.adapt.task_file import TaskRecord, merged, read_task, write_task
 from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, TaskError
+from AdaptCore.facts import TASKS, Kind, read_facts
 from AdaptCore.locks import Check, locked
 from AdaptCore.models.base import AdaptableModel
-from AdaptCore.resources import user_folder
-from AdaptCore.sealed import Kind, read_facts, read_sealed, write_sealed
+from AdaptCore.sealed import read_sealed, write_sealed
 
-TASK_END, REPLAY_END = ".task.safetensors", ".replay.safetensors"
+REPLAY_END = ".replay.safetensors"
 REPLAY_KIND = Kind("replay", TaskError)
 
 
@@ -88,11 +88,11 @@ class TaskStore:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = user_folder() / "tasks" if folder is None else Path(folder)
+        self.folder = TASKS.folder if folder is None else Path(folder)
 
     def tasks(self) -> tuple[TaskInfo, ...]:
         """All task files, sorted by name; one that cannot be used is among them with its problem."""
-        paths = self.folder.glob(f"*{TASK_END}") if self.folder.is_dir() else ()
+        paths = self.folder.glob(f"*{TASKS.end}") if self.folder.is_dir() else ()
         return tuple(sorted((self._listed(path) for path in paths), key=lambda info: (info.name.casefold(), info.name)))
 
     def names(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class TaskStore:
         Raises:
             TaskError: this cannot be a name.
         """
-        return self.folder / f"{file_stem(name)}{TASK_END}"
+        return self.folder / f"{file_stem(name)}{TASKS.end}"
 
     def info(self, name: str) -> TaskInfo:
         """What is told of one task.

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import CohortError
-from AdaptCore.sealed import Kind, read_sealed, write_sealed
+from AdaptCore.facts import Kind
+from AdaptCore.sealed import read_sealed, write_sealed
 
 FEATURES, PROBABILITIES, NETWORK = (
     Kind(f"cohort-{name}", CohortError) for name in ("features", "probabilities", "network")

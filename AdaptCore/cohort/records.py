@@ -9,11 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from AdaptCore.atomic import atomic_target
+from AdaptCore.atomic import atomic_target, unless_busy
 from AdaptCore.errors import CohortError
 from AdaptCore.io import Geometry
 from AdaptCore.resources import resource_path
-from AdaptCore.sealed import unless_busy
 
 VERSION = 1
 SCHEMA = "cohort.schema.json"

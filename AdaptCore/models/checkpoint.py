@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
+from AdaptCore.facts import ZIP_START, kind_of
 
 WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
-ZIP_START = b"PK\x03\x04"
 SAM_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
 SAM_PATCH_WEIGHT = "image_encoder.patch_embed.proj.weight"
 
@@ -80,19 +80,6 @@ def first_bytes(path: Path) -> bytes:
             return stream.read(16)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {WANTED}") from error
-
-
-def kind_of(start: bytes) -> str:
-    """What a file seems to be, judged by its first bytes."""
-    if not start:
-        return "the file is empty"
-    if start.startswith(ZIP_START):
-        return "a PyTorch file"
-    if start[8:9] == b"{":
-        return "a safetensors file"
-    if start.lstrip().startswith(b"<"):
-        return "the file is a web page"
-    return f"not a checkpoint (the file starts with {start[:8]!r})"
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -17,8 +17,9 @@ import torch
 
 from AdaptCore.atomic import atomic_target, write_bytes
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
+from AdaptCore.facts import kind_of
 from AdaptCore.models.base import Model
-from AdaptCore.models.checkpoint import detect_architecture, first_bytes, kind_of, load_tensors, sha256_of
+from AdaptCore.models.checkpoint import detect_architecture, first_bytes, load_tensors, sha256_of
 from AdaptCore.models.devices import choose_device, choose_dtype
 from AdaptCore.resources import resource_path, user_folder
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from AdaptCore.errors import ModelError
+from AdaptCore.facts import Kind
 from AdaptCore.preference.belief import LEAST_WEIGHT
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.resources import resource_path
-from AdaptCore.sealed import Kind, read_sealed, write_sealed
+from AdaptCore.sealed import read_sealed, write_sealed
 
 COMPONENTS = 16
 """M of SPA (section 4.2): one half answers openings, the other all later questions."""

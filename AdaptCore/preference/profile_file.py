@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ProfileError
+from AdaptCore.facts import PROFILES
 from AdaptCore.preference.belief import Statistics
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.recipe import DEFAULT, Recipe
-from AdaptCore.sealed import Kind, read_sealed, write_sealed
+from AdaptCore.sealed import read_sealed, write_sealed
 
-KIND = Kind("profile", ProfileError)
 PRIOR, SETTLED, RECENT = ("weights", "means", "variances"), "settled.", "recent."
 PARTS = ("counts", "sums", "squares")
 
@@ -31,7 +31,7 @@ def read_profile(path: Path, recipe: Recipe = DEFAULT) -> Profile:
     Raises:
         ProfileError: it cannot be read, is cut short or damaged, of another kind, of a newer version or no profile.
     """
-    tensors, facts = read_sealed(path, KIND)
+    tensors, facts = read_sealed(path, PROFILES.kind)
     try:
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         names, settled = json.loads(facts["recent"]), Statistics(*(arrays[SETTLED + part] for part in PARTS))
@@ -72,7 +72,7 @@ def write_profile(path: Path, profile: Profile, check: Callable[[], None] = lamb
         "picks": str(profile.picks),
         "recent": json.dumps([pick.name for pick in profile.recent]),
     }
-    write_sealed(path, KIND, _tensors(arrays), facts, check)
+    write_sealed(path, PROFILES.kind, _tensors(arrays), facts, check)
 
 
 def _stacked(recent: Sequence[Statistics], shape: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -12,14 +12,12 @@ from AdaptCore import names
 from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, ProfileError
+from AdaptCore.facts import PROFILES
 from AdaptCore.locks import Check, locked
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.profile_file import read_profile, write_profile
 from AdaptCore.preference.recipe import DEFAULT, Recipe
-from AdaptCore.resources import user_folder
-
-PROFILE_END = ".profile.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,11 @@ class ProfileStore:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = user_folder() / "profiles" if folder is None else Path(folder)
+        self.folder = PROFILES.folder if folder is None else Path(folder)
 
     def profiles(self) -> tuple[ProfileInfo, ...]:
         """All profile files, sorted by user and task; one that cannot be used is among them with its problem."""
-        paths = self.folder.glob(f"*{PROFILE_END}") if self.folder.is_dir() else ()
+        paths = self.folder.glob(f"*{PROFILES.end}") if self.folder.is_dir() else ()
         return tuple(sorted((self._listed(path) for path in paths), key=lambda info: (info.user, info.task)))
 
     def path(self, user: str, task: str) -> Path:
@@ -68,7 +66,7 @@ class ProfileStore:
         Raises:
             ProfileError: this cannot be a name of a user or task.
         """
-        return self.folder / f"{names.file_stem(*_clean(user, task), otherwise='profile')}{PROFILE_END}"
+        return self.folder / PROFILES.file_name(*_clean(user, task))
 
     def load(self, user: str, task: str, space: LatentSpace, recipe: Recipe = DEFAULT) -> Profile:
         """A profile with what was picked; that of a user who has not picked yet is fresh.

@@ -115,8 +115,10 @@ class ChosenProfile:
 
     def users(self) -> tuple[str, ...]:
         """Names of the users whose profiles are on this computer, and of the chosen one."""
+        from AdaptCore.facts import PROFILES
+
         chosen = () if self.user is None else (self.user,)
-        stored = (info.user for info in _store().profiles() if not info.problem)
+        stored = (facts["user"] for facts in PROFILES.facts() if "user" in facts)
         return tuple(sorted({*stored, *chosen}, key=str.casefold))
 
     def prepared(self, user: str | None, task: str | None) -> Choice:
@@ -135,15 +137,15 @@ class ChosenProfile:
         if user is None:
             return Choice(None, task, self._nobody(task) if self._frozen is not None else None)
         from AdaptCore.atomic import prepare_folder
+        from AdaptCore.facts import PROFILES, read_facts
         from AdaptCore.names import clean_name
 
         user, task = clean_name(user, "user", ProfileError), clean_name(task, "task", ProfileError)
-        store = _store()
-        path = store.path(user, task)
-        prepare_folder(store.folder, (path.name,))
+        path = PROFILES.folder / PROFILES.file_name(user, task)
+        prepare_folder(path.parent, (path.name,))
         if self._frozen is not None:
             return Choice(user, task, self._adviserOf(user, task))
-        return Choice(user, task, stored=store.read(user, task).picks if path.exists() else 0)
+        return Choice(user, task, stored=int(read_facts(path, PROFILES.kind)["picks"]) if path.exists() else 0)
 
     def use(self, choice: Choice) -> None:
         """Let a user's preference answer and learn from now on; what was answered stays as it is."""

@@ -67,10 +67,11 @@ class ChosenTask:
 
     def names(self) -> tuple[str, ...]:
         """The user's tasks, with those that have nothing to save yet."""
-        from AdaptCore.adapt.tasks import TaskStore
+        from AdaptCore.facts import TASKS
 
+        stored = (facts["name"] for facts in TASKS.facts() if "name" in facts)
         chosen = () if self._name is None else (self._name,)
-        return tuple(sorted({*TaskStore().names(), *self._inUse, *chosen}, key=str.casefold))
+        return tuple(sorted({*stored, *self._inUse, *chosen}, key=str.casefold))
 
     def choose(self, name: str | None) -> None:
         """Let a task answer and learn, a new one if there is none of the name; None for the frozen model.

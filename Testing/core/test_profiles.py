@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 
 from AdaptCore import sealed
 from AdaptCore.errors import OutputError, ProfileError
+from AdaptCore.facts import PROFILES, Kind
 from AdaptCore.locks import FileLock
 from AdaptCore.preference.belief import Belief
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Profile
-from AdaptCore.preference.profile_file import KIND
 from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.preference.recipe import DEFAULT
 
@@ -101,9 +101,9 @@ def taught(space: LatentSpace, *numbers: int) -> Belief:
     return belief
 
 
-def rewritten(path: Path, kind: sealed.Kind = KIND, **facts: str) -> None:
+def rewritten(path: Path, kind: Kind = PROFILES.kind, **facts: str) -> None:
     """Change facts of a profile file, with a checksum that fits."""
-    tensors, old = sealed.read_sealed(path, KIND)
+    tensors, old = sealed.read_sealed(path, PROFILES.kind)
     kept = {name: fact for name, fact in {**old, **facts}.items() if name not in ("kind", "version")}
     sealed.write_sealed(path, kind, tensors, kept)
 
@@ -332,7 +332,7 @@ def test_a_profile_of_another_model_is_refused(a_store: ProfileStore, a_profile:
 def test_a_profile_of_a_newer_version_is_refused(
     a_store: ProfileStore, a_profile: Profile, a_space: LatentSpace
 ) -> None:
-    rewritten(a_store.path("Anna", "cup"), replace(KIND, version=2))
+    rewritten(a_store.path("Anna", "cup"), replace(PROFILES.kind, version=2))
     with pytest.raises(
         ProfileError, match="profile file of version 2, written by a newer AdaptSeg; version 1 is wanted"
     ):
@@ -365,8 +365,10 @@ def test_odd_statistics_are_refused(
     a_store: ProfileStore, a_profile: Profile, a_space: LatentSpace, name: str, tensor: torch.Tensor
 ) -> None:
     path = a_store.path("Anna", "cup")
-    tensors, facts = sealed.read_sealed(path, KIND)
-    sealed.write_sealed(path, KIND, {**tensors, name: tensor}, {k: v for k, v in facts.items() if k != "version"})
+    tensors, facts = sealed.read_sealed(path, PROFILES.kind)
+    sealed.write_sealed(
+        path, PROFILES.kind, {**tensors, name: tensor}, {k: v for k, v in facts.items() if k != "version"}
+    )
     with pytest.raises(ProfileError, match="its content is not that of a profile"):
         a_store.load("Anna", "cup", a_space)
 
@@ -473,7 +475,7 @@ def test_a_file_under_the_name_of_another_is_told(a_store: ProfileStore, a_profi
 
 
 def test_nothing_but_names_and_statistics_is_stored(a_store: ProfileStore, a_profile: Profile) -> None:
-    tensors, facts = sealed.read_sealed(a_store.path("Anna", "cup"), KIND)
+    tensors, facts = sealed.read_sealed(a_store.path("Anna", "cup"), PROFILES.kind)
     assert set(facts) == {"user", "task", "model", "digest", "picks", "recent", "kind", "version"}
     assert len(json.loads(facts["recent"])) == 3
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

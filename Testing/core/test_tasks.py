@@ -19,9 +19,10 @@ from AdaptCore import sealed
 from AdaptCore.adapt.guard import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS
-from AdaptCore.adapt.task_file import KIND, deltas
+from AdaptCore.adapt.task_file import deltas
 from AdaptCore.adapt.tasks import REPLAY_KIND, Task, TaskStore, clean_name, file_stem
 from AdaptCore.errors import OutputError, TaskError
+from AdaptCore.facts import TASKS, Kind
 from AdaptCore.locks import FileLock
 from AdaptCore.models.base import AdaptableModel, Question
 from AdaptCore.models.compact import CompactModel
@@ -100,7 +101,7 @@ def answers(model: AdaptableModel) -> torch.Tensor:
 
 
 def rewritten(
-    path: Path, kind: sealed.Kind = KIND, more: Mapping[str, torch.Tensor] | None = None, **facts: str
+    path: Path, kind: Kind = TASKS.kind, more: Mapping[str, torch.Tensor] | None = None, **facts: str
 ) -> None:
     """Change facts of a file and add tensors, with a checksum that fits."""
     tensors, old = sealed.read_sealed(path, kind)
@@ -206,7 +207,7 @@ def test_task_of_another_model_is_refused(a_store: TaskStore, a_task: Task) -> N
 
 
 def test_task_of_a_newer_version_is_refused(a_store: TaskStore, a_task: Task, a_model: CompactModel) -> None:
-    rewritten(a_store.path("cup"), replace(KIND, version=2))
+    rewritten(a_store.path("cup"), replace(TASKS.kind, version=2))
     with pytest.raises(TaskError, match="task file of version 2, written by a newer AdaptSeg; version 1 is wanted"):
         a_store.load("cup", a_model)
 
@@ -233,8 +234,8 @@ def test_odd_facts_are_refused(
 def test_weights_of_another_shape_are_refused(
     a_store: TaskStore, a_task: Task, a_model: CompactModel, tensors: dict[str, torch.Tensor]
 ) -> None:
-    _, facts = sealed.read_sealed(a_store.path("cup"), KIND)
-    sealed.write_sealed(a_store.path("cup"), KIND, tensors, {k: v for k, v in facts.items() if k != "version"})
+    _, facts = sealed.read_sealed(a_store.path("cup"), TASKS.kind)
+    sealed.write_sealed(a_store.path("cup"), TASKS.kind, tensors, {k: v for k, v in facts.items() if k != "version"})
     with pytest.raises(TaskError, match="finite weights of the decoder of tiny are wanted"):
         a_store.load("cup", a_model)
 
@@ -428,7 +429,7 @@ def test_nothing_of_the_images_is_stored_unless_it_is_wanted(
 ) -> None:
     a_store.save(a_store.load("cup", a_model), two_discs)
     assert [path.name for path in a_store.folder.iterdir()] == [a_store.path("cup").name]
-    tensors, facts = sealed.read_sealed(a_store.path("cup"), KIND)
+    tensors, facts = sealed.read_sealed(a_store.path("cup"), TASKS.kind)
     assert {name.split(".", 1)[1] for name in tensors} <= set(a_model.decoder_parameters())
     wanted = {"name", "model", "digest", "recipe", "history", "revision", "parent", "kind", "version"}
     assert set(facts) == wanted

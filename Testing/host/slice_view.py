@@ -67,9 +67,13 @@ class SliceView:
         for event in ("EnterEvent", "MouseMoveEvent", f"{button}ButtonPressEvent", f"{button}ButtonReleaseEvent"):
             self._interactor.InvokeEvent(event)
 
+    def paint(self) -> None:
+        """Draw what the view shows."""
+        self._window.Render()
+
     def picture(self) -> np.ndarray:
         """What the view shows, as (height, width, 3) colours from 0 to 255, the first row on top."""
-        self._window.Render()
+        self.paint()
         grabber = vtk.vtkWindowToImageFilter()
         grabber.SetInput(self._window)
         grabber.ReadFrontBufferOff()

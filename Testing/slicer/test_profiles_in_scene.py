@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from AdaptCore.errors import OutputError, ProfileError
+from AdaptCore.facts import PROFILES
 from AdaptCore.preference.adviser import Adviser, space_of
 from AdaptCore.preference.profile import Profile
-from AdaptCore.preference.profile_file import KIND
 from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.sealed import write_sealed
 from Testing.slicer.panel import Panel
@@ -264,7 +264,7 @@ def test_damaged_profile_is_refused_and_its_file_stays(
 
 def test_newer_profile_is_refused(a_session: Panel, a_store: ProfileStore) -> None:
     path = a_store.path("Ben", "default")
-    write_sealed(path, replace(KIND, version=2), {"none": torch.zeros(1)}, {})
+    write_sealed(path, replace(PROFILES.kind, version=2), {"none": torch.zeros(1)}, {})
     with pytest.raises(ProfileError, match="written by a newer AdaptSeg"):
         a_session.logic.profile.choose("Ben")
     assert a_session.logic.profile.user == "Anna"

@@ -1,0 +1,129 @@
+"""What sealed files (`AdaptCore.sealed`) say of themselves, read without loading PyTorch."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from AdaptCore.atomic import unless_busy
+from AdaptCore.errors import AdaptSegError, ProfileError, TaskError
+from AdaptCore.names import file_stem
+from AdaptCore.resources import user_folder
+
+MOST_HEADER_BYTES = 100_000_000
+"""As in the safetensors library."""
+
+ZIP_START = b"PK\x03\x04"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a sealed file is.
+
+    Attributes:
+        name: such as "task".
+        error: raised when a file is none of this kind, or cannot be used.
+        version: of what is in it; newer ones are refused.
+    """
+
+    name: str
+    error: type[AdaptSegError]
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The user's sealed files of one kind, in a folder of their own.
+
+    Attributes:
+        name: of the folder, in the user's folder.
+        end: of the files' names.
+    """
+
+    name: str
+    end: str
+    kind: Kind
+
+    @property
+    def folder(self) -> Path:
+        return user_folder() / self.name
+
+    def file_name(self, *clean: str) -> str:
+        """Of the file that belongs to clean names."""
+        return f"{file_stem(*clean, otherwise=self.kind.name)}{self.end}"
+
+    def facts(self) -> list[dict[str, str]]:
+        """Facts of all files that tell them; whether the rest of a file is whole is not looked at."""
+        found = []
+        for path in self.folder.glob(f"*{self.end}"):
+            with suppress(AdaptSegError):
+                found.append(read_facts(path, self.kind))
+        return found
+
+
+TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError))
+PROFILES = Shelf("profiles", ".profile.safetensors", Kind("profile", ProfileError))
+
+
+def read_facts(path: Path, kind: Kind) -> dict[str, str]:
+    """A file's facts alone, its kind and version checked but not its checksum; quick.
+
+    Raises:
+        AdaptSegError: as `read_sealed`.
+    """
+
+    def header() -> Any:
+        with path.open("rb") as stream:
+            return _header(stream, path, kind)
+
+    try:
+        content = unless_busy(header)
+    except OSError as error:
+        raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
+    metadata = content.get("__metadata__") if isinstance(content, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("kind") != f"adaptseg-{kind.name}":
+        raise kind.error(
+            f"{path}: a safetensors file, but no {kind.name} file; a {kind.name} file of AdaptSeg is wanted"
+        )
+    version = str(metadata.get("version"))
+    if not version.isdecimal():
+        raise damaged(path, kind)
+    if int(version) > kind.version:
+        raise kind.error(
+            f"{path}: {kind.name} file of version {version}, written by a newer AdaptSeg; "
+            f"version {kind.version} is wanted"
+        )
+    return metadata
+
+
+def _header(stream: BinaryIO, path: Path, kind: Kind) -> Any:
+    start = stream.read(9)
+    if start[8:9] != b"{":
+        raise kind.error(f"{path}: {kind_of(start)}; a {kind.name} file of AdaptSeg is wanted")
+    length = int.from_bytes(start[:8], "little")
+    if length > MOST_HEADER_BYTES:
+        raise damaged(path, kind)
+    try:
+        return json.loads(start[8:] + stream.read(length - 1))
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise damaged(path, kind) from error
+
+
+def kind_of(start: bytes) -> str:
+    """What a file seems to be, judged by its first bytes."""
+    if not start:
+        return "the file is empty"
+    if start.startswith(ZIP_START):
+        return "a PyTorch file"
+    if start[8:9] == b"{":
+        return "a safetensors file"
+    if start.lstrip().startswith(b"<"):
+        return "the file is a web page"
+    return f"not a checkpoint (the file starts with {start[:8]!r})"
+
+
+def damaged(path: Path, kind: Kind) -> AdaptSegError:
+    return kind.error(f"{path}: the file is cut short or damaged; a whole {kind.name} file is wanted")
