@@ -4,7 +4,8 @@
 
 opening: loading the module's file and showing the panel, before PyTorch is loaded.
 click: from the press of the mouse button on a plane whose embedding is there to the painted preview; `further_click`
-    is one that corrects it.
+    is one that corrects it, `click_task` the first one under a task that learns.
+accept: from the press of the button until the segment holds the mask, under a task that learns.
 plane_change: from the change of the slice to its painted picture, while embeddings of its neighbours are computed.
 beats_*: time between two turns of the event loop while the named thing is under way, and the longest one.
 """
@@ -68,16 +69,29 @@ class Bench:
     def jump(self, voxel: Any) -> None:
         self.view.node.JumpSliceByCentering(*self.world(voxel))
 
+    def warm(self, voxel: Any) -> None:
+        """Go to a slice, and wait until it is embedded."""
+        self.jump(voxel)
+        session = self.panel.session._target.session
+        session.plane(self._plane())._encoder(None)
+        self.settle()
+        self.view.paint()
+
     def click(self, voxel: Any) -> None:
         """Click, and wait until the answer is painted."""
         self.view.click(self.world(voxel))
         self.host.process_events()
         self.view.paint()
 
-    def timed(self, name: str, action: Callable[[Any], object], voxel: Any) -> None:
+    def timed(self, name: str, action: Callable[[Any], object], argument: Any) -> None:
         start = time.perf_counter()
-        action(voxel)
+        action(argument)
         self.times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+
+    def press(self, name: str) -> None:
+        from Testing.host.user import press
+
+        press(getattr(self.panel.ui, f"{name}Button"))
 
     def settle(self) -> None:
         self.host.wait_until(lambda: not self.panel.session.isBusy)
@@ -97,18 +111,14 @@ class Bench:
         timer.start()
         yield
         timer.stop()
-        self.times[name] = (1000 * np.diff(beats)).tolist()
+        self.times.setdefault(name, []).extend((1000 * np.diff(beats)).tolist())
 
     def clicks(self) -> None:
         """Clicks on planes of all balls, the first one of each plane and one that corrects it."""
         for number in range(ROUNDS + 1):
             i, j, k, radius = BALLS[number % len(BALLS)]
             middle, beside = (i, j, k + number // len(BALLS)), (i + radius // 2, j, k + number // len(BALLS))
-            self.jump(middle)
-            self.view.paint()
-            self.panel.session._target.session.plane(self._plane())
-            self.settle()
-            self.view.paint()
+            self.warm(middle)
             for name, voxel in (("click", middle), ("further_click", beside)):
                 self.timed(name, self.click, voxel)
                 self.settle()
@@ -127,19 +137,24 @@ class Bench:
         self.click((i, j, k))
         self.settle()
         with self.beating("beats_propagation"):
-            self.panel.onPropagate()
+            self.press("propagate")
             self.host.wait_until(lambda: self.panel.session.progress[0] >= PROPAGATED)
-            self.panel.onCancel()
+            self.press("cancel")
             self.host.wait_until(lambda: not self.panel.session.isBusy)
 
     def learning(self) -> None:
+        """Accept masks under a task, and wait until each is learnt."""
         self.panel.session.setTask("bench")
-        with self.beating("beats_learning"):
-            for i, j, k, _ in BALLS:
-                self.jump((i, j, k - 2))
-                self.click((i, j, k - 2))
-                self.panel.onAccept()
+        self.press("positive")
+        for number, (i, j, k, _) in enumerate(BALLS * 2):
+            middle = (i, j, k - 2 - number)
+            self.warm(middle)
+            self.timed("click_task", self.click, middle)
+            self.settle()
+            with self.beating("beats_learning"):
+                self.timed("accept", self.press, "accept")
                 self.host.wait_until(lambda: not self.panel.session.isBusy)
+        assert len(self.panel.session.taskHistory) == 2 * len(BALLS)
 
     def _scroll(self, voxel: Any) -> None:
         self.jump(voxel)
@@ -158,7 +173,6 @@ def measure() -> Times:
 
     with tempfile.TemporaryDirectory() as temporary, a_window(Path(temporary)) as host:
         from Testing.host.slice_view import SliceView
-        from Testing.host.user import press
         from Testing.slicer.scenes import add_slice_node
 
         start = time.perf_counter()
@@ -172,9 +186,9 @@ def measure() -> Times:
         node = add_slice_node(slicer.mrmlScene)
         node.RotateToVolumePlane(volume)
         view = SliceView(node, volume)
-        press(panel.ui.newSegmentButton)
-        press(panel.ui.positiveButton)
         bench = Bench(host, view, panel, volume)
+        bench.press("newSegment")
+        bench.press("positive")
         bench.times["opening"] = [opening]
         bench.jump(BALLS[0][:3])
         bench.click(BALLS[0][:3])
@@ -183,6 +197,7 @@ def measure() -> Times:
         bench.plane_changes()
         bench.propagation()
         bench.learning()
+        host.leave()
         view.close()
     return bench.times
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from AdaptCore.models.base import AdaptableModel
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 Loss = Callable[[AdaptableModel], Tensor]
 
@@ -24,13 +27,44 @@ def take_steps(
     parameters = list(learning.values())
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
+    optimizer = Adam(parameters, rate)
     for loss in losses:
-        optimizer.zero_grad()
         loss(learner).backward()
         if all(bool(parameter.grad.isfinite().all()) for parameter in parameters if parameter.grad is not None):
             optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
     for parameter in parameters:
         parameter.requires_grad_(False)
-        parameter.grad = None
     return learner
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015) with the usual constants.
+
+    The same as `torch.optim.Adam`, whose first use loads a compiler for more than a second (`torch._dynamo`): too long
+    for a user who waits for an answer.
+
+    Args:
+        parameters: those without a gradient stay as they are.
+        rate: learning rate.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], rate: float) -> None:
+        self._rate = rate
+        self._moments = [(each, torch.zeros_like(each), torch.zeros_like(each)) for each in parameters]
+        self._steps = [0] * len(parameters)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Change all parameters by their gradients."""
+        for number, (parameter, mean, square) in enumerate(self._moments):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            self._steps[number] += 1
+            mean.lerp_(gradient, 1 - BETAS[0])
+            square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+            mean_bias, square_bias = (1 - beta ** self._steps[number] for beta in BETAS)
+            size = (square.sqrt() / math.sqrt(square_bias)).add_(EPSILON)
+            parameter.addcdiv_(mean, size, value=-self._rate / mean_bias)

@@ -169,6 +169,11 @@ def plane_voxels(
     Along the axis that the plane faces most, each column of voxels is met once, at the voxel nearest to the plane;
     so the voxels form one layer without holes and an axis-aligned plane gives exactly its slice (ours).
     """
+    if _is_exact(volume_shape, geometry):
+        rows, columns = np.indices(geometry.shape).reshape(2, -1)
+        steps = geometry.plane_to_ijk.astype(np.intp)
+        exact = [columns * across + rows * along + start for across, along, start in steps]
+        return (exact[0], exact[1], exact[2]), rows, columns
     normal, origin = geometry.normal, geometry.plane_to_ijk[:, 2]
     facing = int(np.abs(normal).argmax())
     first, second = (axis for axis in range(3) if axis != facing)
@@ -190,6 +195,9 @@ def plane_labels(labels: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
     Only the voxels that the plane passes (`plane_voxels`) are asked, so that a tilted plane which was written reads
     back without holes.
     """
+    exact = _exact_slice(labels, geometry)
+    if exact is not None:
+        return exact > 0
     normal, origin = geometry.normal, geometry.plane_to_ijk[:, 2]
     facing = int(np.abs(normal).argmax())
     voxels = _nearest(_pixel_voxels(geometry))
@@ -219,14 +227,9 @@ def _nearest(coordinates: np.ndarray) -> np.ndarray:
 
 
 def _exact_slice(volume: np.ndarray, geometry: PlaneGeometry) -> np.ndarray | None:
-    axis = geometry.axis
-    if axis is None:
+    if not _is_exact(volume.shape[:3], geometry):
         return None
-    height, width = geometry.shape
-    corners = geometry.plane_to_ijk @ np.array([[0, width - 1], [0, height - 1], [1, 1]], dtype=np.float64)
-    last_voxel = np.array(volume.shape[:3])[:, None] - 1
-    if (corners < 0).any() or (corners > last_voxel).any():
-        return None
+    axis, corners = geometry.axis, _corners(geometry)
     ranges: list[slice | int] = [0, 0, 0]
     for other in range(3):
         start, end = int(corners[other, 0]), int(corners[other, 1])
@@ -236,6 +239,20 @@ def _exact_slice(volume: np.ndarray, geometry: PlaneGeometry) -> np.ndarray | No
     view = view.swapaxes(0, 1) if x_axis < y_axis else view[:]
     view.flags.writeable = False
     return view
+
+
+def _is_exact(volume_shape: Sequence[int], geometry: PlaneGeometry) -> bool:
+    """Whether all pixels of a plane are voxels of a volume."""
+    if not geometry.is_axis_aligned:
+        return False
+    corners = _corners(geometry)
+    return bool((corners >= 0).all() and (corners < np.array(volume_shape)[:, None]).all())
+
+
+def _corners(geometry: PlaneGeometry) -> np.ndarray:
+    """Voxel coordinates of the first and the last pixel, 3 x 2."""
+    height, width = geometry.shape
+    return geometry.plane_to_ijk @ np.array([[0, width - 1], [0, height - 1], [1, 1]], dtype=np.float64)
 
 
 def _inclusive(start: int, end: int, step: int) -> slice:

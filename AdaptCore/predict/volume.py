@@ -120,8 +120,9 @@ class VolumeSession:
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
         self._started: dict[PlaneGeometry, int] = {}
         self._last_revision = 0
-        self._labels = np.zeros(self.shape, np.uint8)
-        self._origins = np.full(self.shape, _Origin.NONE, np.uint8)
+        self._embedded_around: PlaneGeometry | None = None
+        self._labels = np.zeros(self.shape, np.uint8, order="F")
+        self._origins = np.full(self.shape, _Origin.NONE, np.uint8, order="F")
         self._changes: list[_Change] = []
         self._position = 0
 
@@ -184,7 +185,7 @@ class VolumeSession:
 
     def set_window(self, window: Window) -> None:
         """Show other intensities to the model; prompts, answers and history stay, new prompts see the new window."""
-        self._worker.cancel()
+        self._drop_precomputing()
         self._window = window
         for geometry, session in self._sessions.items():
             image, source = self._image(geometry)
@@ -214,7 +215,7 @@ class VolumeSession:
         accepted = self._prediction_mask(geometry) if mask is None else np.asarray(mask).astype(bool)
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
-        flat = np.ravel_multi_index(voxels, self.shape)
+        flat = self._flat(voxels)
         if self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))]) and teach:
             self._teach(geometry, accepted)
 
@@ -249,7 +250,7 @@ class VolumeSession:
                 f"plane {index} of axis {axis} is not accepted: propagation starts from an accepted plane"
             )
         first, last = self._check_extent(axis, index, extent)
-        self._worker.cancel()
+        self._drop_precomputing()
         if self._learner:
             self._learner.wait()
         onwards = (range(index + 1, last + 1), range(index - 1, first - 1, -1))
@@ -379,8 +380,9 @@ class VolumeSession:
 
     def _precompute_around(self, geometry: PlaneGeometry) -> None:
         axis = geometry.axis
-        if axis is None or not self._precompute:
+        if axis is None or not self._precompute or geometry == self._embedded_around:
             return
+        self._embedded_around = geometry
         here = int(geometry.plane_to_ijk[axis, 2])
         near = [here + sign * step for step in range(1, self._precompute + 1) for sign in (1, -1)]
         planes = [
@@ -389,6 +391,10 @@ class VolumeSession:
             if 0 <= index < self.shape[axis]
         ]
         self._worker.request([partial(self._embed, plane) for plane in planes])
+
+    def _drop_precomputing(self) -> None:
+        self._worker.cancel()
+        self._embedded_around = None
 
     def _prediction_mask(self, geometry: PlaneGeometry) -> np.ndarray:
         session = self._sessions.get(geometry)
@@ -430,8 +436,8 @@ class VolumeSession:
         parts = []
         for index, mask in masks.items():
             voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, result.axis, index))
-            flat = np.ravel_multi_index(voxels, self.shape)
-            origins = self._origins.reshape(-1)[flat]
+            flat = self._flat(voxels)
+            origins = _linear(self._origins)[flat]
             if mask is None:
                 carried = flat[origins == _Origin.CARRIED]
                 parts.append(_Part(carried, np.zeros(len(carried), np.uint8), _Origin.NONE))
@@ -441,18 +447,17 @@ class VolumeSession:
         self._apply([self._changed(part) for part in parts])
 
     def _changed(self, part: _Part) -> _Part:
-        """What of a part differs from the present labels and origins, with indices as small as they can be."""
-        labels, origins = self._labels.reshape(-1)[part.voxels], self._origins.reshape(-1)[part.voxels]
+        """What of a part differs from the present labels and origins."""
+        labels, origins = _linear(self._labels)[part.voxels], _linear(self._origins)[part.voxels]
         differs = (labels != part.labels) | (origins != part.origin)
-        index_type = np.int32 if self._labels.size < 2**31 else np.int64
-        return _Part(part.voxels[differs].astype(index_type), part.labels[differs].astype(np.uint8), part.origin)
+        return _Part(part.voxels[differs], part.labels[differs].astype(np.uint8), part.origin)
 
     def _apply(self, parts: Sequence[_Part]) -> bool:
         """Make changed parts one step of the history; False and none if nothing changes."""
         if not any(part.voxels.size for part in parts):
             return False
         voxels = np.concatenate([part.voxels for part in parts])
-        old = self._labels.reshape(-1)[voxels], self._origins.reshape(-1)[voxels]
+        old = _linear(self._labels)[voxels], _linear(self._origins)[voxels]
         labels = np.concatenate([part.labels for part in parts])
         origins = np.concatenate([np.full(part.voxels.size, part.origin, np.uint8) for part in parts])
         self._last_revision += 1
@@ -463,8 +468,18 @@ class VolumeSession:
         return True
 
     def _restore(self, change: _Change, side: int) -> None:
-        self._labels.reshape(-1)[change.voxels] = change.labels[side]
-        self._origins.reshape(-1)[change.voxels] = change.origins[side]
+        _linear(self._labels)[change.voxels] = change.labels[side]
+        _linear(self._origins)[change.voxels] = change.origins[side]
+
+    def _flat(self, voxels: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        """Indices of voxels (i, j, k) in `_linear` labels and origins, int32 where that is enough."""
+        flat = np.ravel_multi_index(voxels, self.shape, order="F")
+        return flat.astype(np.int32 if self._labels.size < 2**31 else np.int64)
+
+
+def _linear(array: np.ndarray) -> np.ndarray:
+    """A view of an array (i, j, k) in Fortran order, slice after slice: an axial slice lies in one piece."""
+    return array.reshape(-1, order="F")
 
 
 def _note_end(planes: Iterator[PropagatedPlane], indices: range, ended: list[range]) -> Iterator[PropagatedPlane]:

@@ -162,8 +162,8 @@ class Target:
         """What writing a plane's mask (H, W) changes in the segment; what others have drawn there stays."""
         voxels, rows, columns = self._voxels(geometry)
         wanted, written = mask[rows, columns], self.session.labelmap[voxels] > 0
-        points = np.column_stack(voxels)
-        return Change(VoxelBlock.ofVoxels(points[wanted]), VoxelBlock.ofVoxels(points[written & ~wanted]))
+        add, remove = (np.column_stack([axis[where] for axis in voxels]) for where in (wanted, written & ~wanted))
+        return Change(VoxelBlock.ofVoxels(add), VoxelBlock.ofVoxels(remove))
 
     def _voxels(self, geometry: PlaneGeometry) -> tuple[Any, np.ndarray, np.ndarray]:
         """The voxels a plane passes with their rows and columns; those of the latest plane are kept."""

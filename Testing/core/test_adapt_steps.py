@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from AdaptCore.adapt.steps import Loss, take_steps
+from AdaptCore.adapt.steps import Adam, Loss, take_steps
 from AdaptCore.models.base import AdaptableModel, Question
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.prompts import Click, Prompts
 from Testing.learning_toy import LearningToy
 from Testing.tiny_model import tiny_model
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def bias_of(model: AdaptableModel) -> float:
@@ -104,3 +110,33 @@ def test_a_loss_that_fails_leaves_the_model_given_as_it_was(a_question: Question
         take_steps(model, [lambda changed: changed.answer(a_question).logits.mean(), failing], 1e-3)
     assert all(torch.equal(weight, before[name]) for name, weight in weights_of(model).items())
     assert not any(weight.requires_grad for weight in model.network.parameters())
+
+
+def test_steps_are_those_of_adam() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours = [torch.randn(size, generator=generator) for size in ((3, 4), (5,), (2,))]
+    theirs = [each.clone() for each in ours]
+    optimizers = Adam(ours, 3e-3), torch.optim.Adam(theirs, lr=3e-3)
+    for number in range(6):
+        for mine, other in zip(ours, theirs):
+            gradient = torch.randn(mine.shape, generator=generator) * 10.0**-number
+            mine.grad = other.grad = None if number == 2 and mine.numel() == 5 else gradient
+        ours[2].grad = theirs[2].grad = None
+        for optimizer in optimizers:
+            optimizer.step()
+    assert ours[2].equal(theirs[2])
+    for mine, other in zip(ours, theirs):
+        torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-8)
+
+
+def test_a_lesson_loads_no_compiler() -> None:
+    code = (
+        "import sys, torch\n"
+        "from AdaptCore.adapt.steps import take_steps\n"
+        "from Testing.learning_toy import LearningToy\n"
+        "taught = take_steps(LearningToy(), [lambda model: model.decoder_parameters()['bias'].sum()], 0.1)\n"
+        "print(float(taught.decoder_parameters()['bias']), 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    moved, loaded = done.stdout.split()
+    assert abs(float(moved)) > 0.05 and loaded == "False"

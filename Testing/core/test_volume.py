@@ -299,6 +299,19 @@ def test_neighbours_are_encoded_in_the_background_nearest_first(a_model):
         assert a_model.encoded == 8
 
 
+def test_neighbours_are_asked_for_once_until_another_plane_or_window_is(a_model):
+    asked = []
+    with VolumeSession(a_model, a_scan(), precompute=1, zoom=None) as session:
+        request = session._worker.request
+        session._worker.request = lambda jobs: asked.append(len(jobs)) or request(jobs)
+        for index in (11, 11, 12, 11):
+            session.plane(axis_plane(SHAPE, 2, index))
+        assert asked == [2, 2, 2]
+        session.set_window(Window(0, 600))
+        session.plane(axis_plane(SHAPE, 2, 11))
+        assert asked == [2, 2, 2, 2]
+
+
 def test_dropped_embeddings_are_computed_again(a_model):
     cache = EmbeddingCache(max_bytes=0)
     with VolumeSession(a_model, a_scan(), cache=cache, zoom=None) as session:
