@@ -45,6 +45,9 @@ bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DAT
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
 	$(BIN)/python Testing/bench_latency.py --json $(OUT)/bench/latency.json
 
+sample-data: $(VENV)/.dev ## draw the phantom that Slicer's Sample Data module offers, and its picture
+	$(BIN)/python Testing/sample_data.py InteractiveAdaptSeg/Resources
+
 screenshots: $(VENV)/.dev ## draw the panel into Resources/Screenshots, in the stand-in for Slicer's window
 	$(BIN)/python Testing/screenshots.py Resources/Screenshots
 
@@ -65,4 +68,4 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything torchvision
 	touch $@
 
-.PHONY: help demo test test-quick check format train bench screenshots clean
+.PHONY: help demo test test-quick check format train bench sample-data screenshots clean

@@ -45,6 +45,23 @@ Not for clinical use.
         self.parent.acknowledgementText = _("""
 The built-in model was trained on synthetic images only.
 """)
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData():
+    """Offer the phantom, a file of the module, in Slicer's Sample Data module."""
+    import SampleData
+
+    resources = MODULE_FOLDER / "Resources"
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="Interactive AdaptSeg",
+        sampleName="AdaptSegPhantom",
+        thumbnailFileName=str(resources / "Icons" / "AdaptSegPhantom.png"),
+        uris=(resources / "SampleData" / "AdaptSegPhantom.nrrd").as_uri(),
+        fileNames="AdaptSegPhantom.nrrd",
+        checksums="SHA256:a9e4cdddd6366fada522f8bc222d4117150107641e1883cb3f093de6f97fbed5",
+        nodeNames="AdaptSegPhantom",
+    )
 
 
 @parameterNodeWrapper

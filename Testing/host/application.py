@@ -25,6 +25,12 @@ class qSlicerModuleManager(QObject):
         return self.modules.get(name)
 
 
+class qSlicerApplication(QApplication):
+    """The application as Qt knows it."""
+
+    startupCompleted = Signal()
+
+
 class Application:
     """Slicer's application without its windows. `testingEnabled` keeps Slicer's own dialogs shut, as its tests do."""
 

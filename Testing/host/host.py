@@ -17,10 +17,11 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QWidget
 
-from Testing.host import mrml_widgets, parameter_nodes, scripted_modules
-from Testing.host.application import Application
+from Testing.host import mrml_widgets, parameter_nodes, scripted_modules, signals
+from Testing.host.application import Application, qSlicerApplication
 from Testing.host.instances import class_of, unwrapped, wrapped
 from Testing.host.modules import ctk_module, qt_module
+from Testing.host.sample_data import sample_data_module
 
 MRML_WIDGETS = (
     mrml_widgets.qMRMLWidget,
@@ -41,7 +42,7 @@ class Host:
     """
 
     def __init__(self, scene: Any, patch: pytest.MonkeyPatch, temporary_folder: Path) -> None:
-        self.qt_application = QApplication.instance() or QApplication(["Slicer"])
+        self.qt_application = QApplication.instance() or qSlicerApplication(["Slicer"])
         self.failures: list[str] = []
         self.application = Application(scene, slicer.app.applicationLogic(), str(temporary_folder))
         self._patch = patch
@@ -60,6 +61,11 @@ class Host:
         self.application.add_module(module)
         self._patch.setattr(slicer.modules, file.stem.lower(), wrapped(module), raising=False)
         return wrapped(module)
+
+    def complete_startup(self) -> None:
+        """Tell all loaded modules that the application is there, as Slicer does once."""
+        self.qt_application.startupCompleted.emit()
+        self.process_events()
 
     def open(self, name: str) -> Any:
         """Go to a module; the Python object of its panel."""
@@ -131,6 +137,7 @@ class Host:
             AssertionError: something went wrong in a slot or an observer, and nobody has taken note of it.
         """
         self.leave()
+        signals.disconnect(self.qt_application, "startupCompleted()")
         for module in self.application.take_modules():
             slicer.app.moduleManager().moduleAboutToBeUnloaded.emit(module.name)
             module.unload()
@@ -158,4 +165,4 @@ def _environment() -> list[ModuleType]:
     for name in ("", "Widget", "Logic", "Test"):
         name = f"ScriptedLoadableModule{name}"
         setattr(bases, name, getattr(scripted_modules, name))
-    return [qt_module(), ctk_module(), translation, parameters, bases]
+    return [qt_module(), ctk_module(), sample_data_module(), translation, parameters, bases]
