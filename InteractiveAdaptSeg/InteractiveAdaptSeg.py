@@ -3,6 +3,8 @@
 Nothing outside of Slicer and the standard library is imported before the panel is opened.
 """
 
+import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -335,6 +337,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             (self.ui.cancelButton, state.canCancel),
             (self.ui.taskSelector, state.canChooseTask),
             (self.ui.learnCheckBox, state.canChooseTask),
+            (self.ui.volumeSelector, state.canChooseSegment),
+            (self.ui.segmentationSelector, state.canChooseSegment),
+            (self.ui.segmentSelector, state.canChooseSegment),
+            (self.ui.newSegmentButton, state.canChooseSegment),
         ):
             button.enabled = enabled
         self._showPlacing()
@@ -560,18 +566,30 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
     """Self test: a phantom is segmented by clicks through the logic, in a scene that is then saved and loaded."""
 
     def setUp(self):
+        """Begin with an empty scene and a user who has no tasks and profiles; those of the real one stay untouched."""
         slicer.mrmlScene.Clear()
+        self._home = os.environ.get("ADAPTSEG_HOME")
+        os.environ["ADAPTSEG_HOME"] = slicer.util.tempDirectory()
+
+    def tearDown(self):
+        del os.environ["ADAPTSEG_HOME"]
+        if self._home is not None:
+            os.environ["ADAPTSEG_HOME"] = self._home
 
     def runTest(self):
         for test in (
             self.test_clickGivesMaskInSegment,
             self.test_pick,
             self.test_undoAndRedo,
+            self.test_learning,
             self.test_propagation,
             self.test_savedScene,
         ):
             self.setUp()
-            test()
+            try:
+                test()
+            finally:
+                self.tearDown()
         self.delayDisplay("All tests passed")
 
     def test_clickGivesMaskInSegment(self):
@@ -588,8 +606,7 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         logic, volumeNode, segmentationNode, sliceNode = self._start()
         logic.candidates.setWanted(True)
         logic.addClick(sliceNode, self._centre(volumeNode))
-        while logic.update():
-            slicer.app.processEvents()
+        self._wait(logic)
         answer, candidate = logic.mask, logic.candidates.view(1)
         logic.pick(1)
         logic.accept()
@@ -609,14 +626,26 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         self.assertEqual(self._countVoxels(segmentationNode, volumeNode), count)
         logic.close()
 
+    def test_learning(self):
+        logic, volumeNode, segmentationNode, sliceNode = self._start()
+        logic.setTask("Self test")
+        logic.addClick(sliceNode, self._centre(volumeNode))
+        logic.accept()
+        self._wait(logic)
+        self.assertEqual(len(logic.taskHistory), 1)
+        logic.close()
+        logic, volumeNode, segmentationNode, sliceNode = self._start(volumeNode, segmentationNode)
+        logic.setTask("Self test")
+        self.assertEqual(len(logic.taskHistory), 1)
+        logic.close()
+
     def test_propagation(self):
         logic, volumeNode, segmentationNode, sliceNode = self._start()
         logic.addClick(sliceNode, self._centre(volumeNode))
         logic.accept()
         count = self._countVoxels(segmentationNode, volumeNode)
         logic.propagate()
-        while logic.update(0.1):
-            slicer.app.processEvents()
+        self._wait(logic)
         self.assertGreater(self._countVoxels(segmentationNode, volumeNode), 2 * count)
         logic.close()
 
@@ -638,6 +667,12 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         logic.accept()
         self.assertEqual(self._countVoxels(segmentationNode, volumeNode), int(mask.sum()))
         logic.close()
+
+    def _wait(self, logic):
+        """Wait until nothing is under way any more."""
+        while logic.update():
+            slicer.app.processEvents()
+            time.sleep(0.01)
 
     def _start(self, volumeNode=None, segmentationNode=None):
         """A session on the phantom, and a slice view through its centre."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -42,8 +41,8 @@ def take_steps(
 class Adam:
     """Adam (Kingma and Ba 2015) with the usual constants.
 
-    The same as `torch.optim.Adam`, whose first use loads a compiler for more than a second (`torch._dynamo`): too long
-    for a user who waits for an answer.
+    Calls what `torch.optim.Adam` calls with `fused=True`. That class itself loads a compiler at its first use
+    (`torch._dynamo`), for more than a second: too long for a user who waits for an answer.
 
     Args:
         parameters: those without a gradient stay as they are.
@@ -52,19 +51,31 @@ class Adam:
 
     def __init__(self, parameters: Sequence[Tensor], rate: float) -> None:
         self._rate = rate
-        self._moments = [(each, torch.zeros_like(each), torch.zeros_like(each)) for each in parameters]
-        self._steps = [0] * len(parameters)
+        self._moving = [
+            (each, torch.zeros_like(each), torch.zeros_like(each), torch.zeros((), device=each.device))
+            for each in parameters
+        ]
 
     @torch.no_grad()
     def step(self) -> None:
         """Change all parameters by their gradients."""
-        for number, (parameter, mean, square) in enumerate(self._moments):
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            self._steps[number] += 1
-            mean.lerp_(gradient, 1 - BETAS[0])
-            square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-            mean_bias, square_bias = (1 - beta ** self._steps[number] for beta in BETAS)
-            size = (square.sqrt() / math.sqrt(square_bias)).add_(EPSILON)
-            parameter.addcdiv_(mean, size, value=-self._rate / mean_bias)
+        moving = [(*state, gradient) for state in self._moving if (gradient := state[0].grad) is not None]
+        if not moving:
+            return
+        parameters, means, squares, steps, gradients = (list(of) for of in zip(*moving))
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            parameters,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            lr=self._rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=0.0,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )

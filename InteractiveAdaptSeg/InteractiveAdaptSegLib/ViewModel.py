@@ -39,6 +39,7 @@ class PanelState:
     canRedo: bool = False
     canCancel: bool = False
     canChooseTask: bool = False
+    canChooseSegment: bool = True
     progress: tuple[int, int] = (0, 0)
 
 
@@ -47,7 +48,7 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
     if packagesMissing:
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
-        return PanelState(Status.PROPAGATING, canCancel=True, progress=logic.progress)
+        return PanelState(Status.PROPAGATING, canCancel=True, canChooseSegment=False, progress=logic.progress)
     nothing = PanelState(
         Status.NOTHING_CHOSEN,
         canGoToUnsure=logic.hasUnsurePlane,

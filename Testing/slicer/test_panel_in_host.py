@@ -103,11 +103,14 @@ def test_propagation_runs_beside_the_window_and_fills_the_object(a_user: User, a
     a_user.click(CENTRE)
     a_user.press("propagate")
     assert a_user.enabled() == {"cancel"}
+    choosers = ("volumeSelector", "segmentationSelector", "segmentSelector", "newSegmentButton")
+    assert not any(getattr(a_user.ui, name).enabled for name in choosers)
     assert a_user.ui.progressBar.isVisible()
     assert a_user.panel._timer.active
     a_user.wait()
     a_user.host.wait_until(lambda: not a_user.panel._timer.active)
     assert not a_user.ui.progressBar.isVisible()
+    assert all(getattr(a_user.ui, name).enabled for name in choosers)
     overlap = (a_user.segment() & an_ellipsoid).sum()
     assert 2 * overlap / (a_user.segment().sum() + an_ellipsoid.sum()) > 0.8
 
@@ -356,6 +359,10 @@ def test_self_test_passes_in_the_host(
 ) -> None:
     import slicer
 
+    from AdaptCore.models.registry import load_model
+    from InteractiveAdaptSegLib import SegmentationLogic
+
+    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", load_model)
     monkeypatch.setattr(slicer.util, "tempDirectory", lambda: str(tmp_path))
     monkeypatch.setattr(slicer.util, "saveScene", lambda path: a_scene.WriteToMRB(path, None))
     monkeypatch.setattr(slicer.util, "loadScene", lambda path: a_scene.ReadFromMRB(path, True, None))
