@@ -1,4 +1,4 @@
-"""Shows a mask that is not accepted yet: a segmentation of its own, on the plane only, that is never saved."""
+"""Shows a mask that is not accepted yet: a segmentation of its own, one slice thick, that is never saved."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 COLOR = (0.94, 0.89, 0.26)
 SEGMENT_ID = "preview"
+UNNEEDED = ("Smoothing factor", "Compute surface normals")
+"""Steps of the conversion to a surface that take most of its time and show nothing on a flat mask."""
 
 
 class PreviewNode:
-    """One mask in the slice views; its node comes with the first mask and goes with `remove`."""
+    """One mask in the slice and 3D views; its node comes with the first mask and goes with `remove`."""
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
@@ -29,7 +31,8 @@ class PreviewNode:
         if self.node is None or self.node.GetScene() is None:
             self.node = self._create()
         segment = self.node.GetSegmentation().GetSegment(SEGMENT_ID)
-        segment.AddRepresentation(_representation(), planeImage(volumeNode, geometry, mask))
+        segment.AddRepresentation(_labelmap(), planeImage(volumeNode, geometry, mask))
+        self.node.GetSegmentation().CreateRepresentation(_surface(), True)
         self.node.Modified()
         self.node.GetDisplayNode().SetVisibility(True)
 
@@ -54,12 +57,16 @@ class PreviewNode:
         segment = slicer.vtkSegment()
         segment.SetName("Preview")
         segment.SetColor(COLOR)
-        node.GetSegmentation().SetSourceRepresentationName(_representation())
-        node.GetSegmentation().AddSegment(segment, SEGMENT_ID)
+        segmentation = node.GetSegmentation()
+        segmentation.SetSourceRepresentationName(_labelmap())
+        for parameter in UNNEEDED:
+            segmentation.SetConversionParameter(parameter, "0")
+        segmentation.AddSegment(segment, SEGMENT_ID)
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
         display.SetOpacity2DFill(0.35)
-        display.SetVisibility3D(False)
+        display.SetPreferredDisplayRepresentationName2D(_labelmap())
+        display.SetPreferredDisplayRepresentationName3D(_surface())
         return node
 
 
@@ -87,5 +94,9 @@ def _thickness(toWorld: np.ndarray, geometry: PlaneGeometry) -> float:
     return float(np.linalg.norm(toWorld[:3, facing]))
 
 
-def _representation() -> str:
+def _labelmap() -> str:
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _surface() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
