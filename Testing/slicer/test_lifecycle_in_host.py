@@ -87,7 +87,8 @@ def watched_typing() -> int:
 
     from Testing.host.signals import Receiver
 
-    return len(Receiver.of(QApplication.instance()).connections)
+    connections = Receiver.of(QApplication.instance()).connections
+    return sum(signature.startswith("focusChanged") for signature, *_ in connections)
 
 
 def observed(session: Any) -> list[Any]:
