@@ -50,6 +50,11 @@ def connect(sender: QObject, signature: str, slot: Slot, present: Callable[[Any]
     return True
 
 
+def count_slots(sender: QObject, name: str) -> int:
+    """How many slots are connected to a signal, whatever its arguments."""
+    return sum(signature.startswith(f"{name}(") for signature, *_ in Receiver.of(sender).connections)
+
+
 def disconnect(sender: QObject, signature: str, slot: Slot | None = None) -> bool:
     """Take off one connection of a slot, or all of the signal; whether there was one."""
     known, connections = _known_signature(sender, signature), Receiver.of(sender).connections
