@@ -22,6 +22,8 @@ PANEL_SIZE = (360, 710)
 LAYOUT_ROUNDS = 5
 """Times that events are dealt with until layouts within layouts have settled."""
 SEGMENT_COLOUR = (0.9, 0.6, 0.0)
+LEARNT_IMAGES = 10
+GOOD_IOU, MOST_CLICKS = 0.85, 8
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / MODULE)]
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -47,84 +49,231 @@ def a_window(folder: Path) -> Iterator[Any]:
         application.close()
 
 
-def add_phantom(scene: Any) -> tuple[Any, np.ndarray]:
-    """The demo's volume in the scene, and the middle of its lesion in the world."""
+def add_phantom(scene: Any, seed: int = 0) -> tuple[Any, np.ndarray]:
+    """A phantom of the demo in the scene, and its lesion, bool (i, j, k)."""
     import slicer
 
     from AdaptCore.evaluate.phantom import make_phantom
-    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
-    phantom = make_phantom()
-    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom")
+    phantom = make_phantom(seed)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", f"Phantom {seed + 1}")
     slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(phantom.volume.array.T))
     geometry = phantom.volume.geometry
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = geometry.direction_matrix * geometry.spacing, geometry.origin
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix))
     node.CreateDefaultDisplayNodes()
-    return node, worldPoint(ijkToWorld(node), np.argwhere(phantom.truth).mean(axis=0).round())
+    return node, phantom.truth
+
+
+class Desk:
+    """The user at the panel, with a phantom in a slice view."""
+
+    def __init__(self, host: Any) -> None:
+        import slicer
+
+        from Testing.host.slice_view import SliceView
+        from Testing.slicer.scenes import add_slice_node
+
+        self.host = host
+        self.volume, self.truth = add_phantom(slicer.mrmlScene)
+        self.node = add_slice_node(slicer.mrmlScene)
+        self.go_to_lesion()
+        self.view = SliceView(self.node, self.volume)
+        self.panel = host.open(MODULE)
+
+    @property
+    def session(self) -> Any:
+        return self.panel.session
+
+    @property
+    def middle(self) -> np.ndarray:
+        """The middle voxel (i, j, k) of the lesion."""
+        return np.argwhere(self.truth).mean(axis=0).round().astype(int)
+
+    def world(self, voxel: Any) -> np.ndarray:
+        from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+        return worldPoint(ijkToWorld(self.volume), voxel)
+
+    def go_to_lesion(self) -> None:
+        self.node.RotateToVolumePlane(self.volume)
+        self.node.JumpSliceByCentering(*self.world(self.middle))
+
+    def look_at(self, seed: int) -> None:
+        """Go on with another phantom."""
+        import slicer
+
+        self.volume, self.truth = add_phantom(slicer.mrmlScene, seed)
+        self.go_to_lesion()
+        self.view.show(self.volume)
+        self.panel._parameterNode.segmentation = None
+        self.panel._parameterNode.inputVolume = self.volume
+
+    def press(self, *names: str) -> None:
+        from Testing.host.user import press
+
+        for name in names:
+            press(getattr(self.panel.ui, name))
+            self.wait()
+
+    def click(self, voxel: Any) -> None:
+        self.view.click(self.world(voxel))
+        self.host.process_events()
+        self.wait()
+
+    def wait(self) -> None:
+        self.host.wait_until(lambda: not self.session.isBusy)
+
+    def add_segment(self) -> None:
+        self.press("newSegmentButton")
+        self.panel.ui.segmentSelector.currentNode().GetSegmentation().GetNthSegment(0).SetColor(SEGMENT_COLOUR)
+
+    def begin(self) -> None:
+        """Make a segment, say who works on what, and click on the lesion."""
+        from Testing.host.user import type_text
+
+        self.add_segment()
+        type_text(self.panel.ui.taskSelector, "Lesion")
+        type_text(self.panel.ui.userSelector, "Anna")
+        self.press("positiveButton")
+        self.click(self.middle)
+
+    def correct(self, rng: np.random.Generator) -> None:
+        """Click on the worst place of the slice until its mask is good, and accept it."""
+        from AdaptCore.evaluate.metrics import iou
+        from AdaptCore.evaluate.users import next_click
+
+        truth = self.truth[..., self.middle[2]].T
+        for _ in range(MOST_CLICKS - 1):
+            if iou(truth, self.session.mask) >= GOOD_IOU:
+                break
+            click = next_click(truth, self.session.mask, rng)
+            self.press("positiveButton" if click.positive else "negativeButton")
+            self.click((click.x, click.y, self.middle[2]))
+            self.press("positiveButton" if click.positive else "negativeButton")
+        self.press("acceptButton")
+
+    def picture(self, *beside: np.ndarray) -> Any:
+        """The panel, and beside it pictures (h, w, 3) from 0 to 255 one below the other, or else the slice view."""
+        import qt
+        import slicer
+
+        self.panel.parent.resize(*PANEL_SIZE)
+        for _ in range(LAYOUT_ROUNDS):
+            slicer.app.processEvents()
+        shown = beside or (self.view.picture(),)
+        picture = qt.QPixmap(PANEL_SIZE[0] + max(each.shape[1] for each in shown), PANEL_SIZE[1])
+        picture.fill(qt.QColor("white" if beside else "black"))
+        painter = qt.QPainter(picture)
+        painter.drawPixmap(0, 0, self.panel.parent.grab())
+        below = (PANEL_SIZE[1] - sum(each.shape[0] for each in shown)) // 2
+        for each in shown:
+            height, width, _ = each.shape
+            image = qt.QImage(np.ascontiguousarray(each).tobytes(), width, height, 3 * width, qt.QImage.Format_RGB888)
+            painter.drawImage(PANEL_SIZE[0], below, image)
+            below += height
+        painter.end()
+        return picture
+
+
+@contextmanager
+def a_desk() -> Iterator[Desk]:
+    """A panel in an empty scene with a phantom, and a user who has no tasks and profiles yet."""
+    with tempfile.TemporaryDirectory() as temporary, a_window(Path(temporary)) as host:
+        desk = Desk(host)
+        yield desk
+        host.leave()
+        desk.view.close()
+
+
+def first_segmentation() -> Iterator[tuple[str, Any]]:
+    """What the user sees at each step of a first segmentation."""
+    from Testing.host.user import hover, leave, press
+
+    with a_desk() as desk:
+        ui = desk.panel.ui
+        yield "1-fresh-panel", desk.picture()
+        desk.begin()
+        yield "2-mask-and-candidates", desk.picture()
+        hover(ui.candidateButton2)
+        yield "3-candidate-under-the-mouse", desk.picture()
+        leave(ui.candidateButton2)
+        desk.press("candidateButton2")
+        yield "4-candidate-picked", desk.picture()
+        desk.press("acceptButton")
+        yield "5-accepted", desk.picture()
+        press(ui.propagateButton)
+        desk.host.wait_until(lambda: desk.session.progress[0] > 2)
+        yield "6-propagation-under-way", desk.picture()
+        desk.wait()
+        desk.press("unsureButton")
+        yield "7-least-sure-slice", desk.picture()
+
+
+def learning() -> Iterator[tuple[str, Any]]:
+    """What a task has learnt from ten phantoms."""
+    import slicer
+
+    from Testing.host.plot_view import picture_of
+
+    rng = np.random.default_rng(0)
+    with a_desk() as desk:
+        desk.begin()
+        desk.correct(rng)
+        for seed in range(1, LEARNT_IMAGES):
+            desk.look_at(seed)
+            desk.add_segment()
+            desk.press("positiveButton")
+            desk.click(desk.middle)
+            desk.correct(rng)
+        desk.press("learningButton")
+        charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+        yield "8-learning-curve", desk.picture(*map(picture_of, charts))
+
+
+def refusal() -> Iterator[tuple[str, Any]]:
+    """A click beside the volume."""
+    with a_desk() as desk:
+        desk.begin()
+        desk.click((-4, *desk.middle[1:]))
+        yield "9-error", desk.picture()
+
+
+def dark() -> Iterator[tuple[str, Any]]:
+    """Candidates in Slicer's dark style."""
+    from PySide6.QtWidgets import QApplication
+
+    with a_desk() as desk:
+        light = QApplication.palette()
+        QApplication.setPalette(dark_palette())
+        desk.begin()
+        yield "10-dark", desk.picture()
+        QApplication.setPalette(light)
+
+
+def dark_palette() -> Any:
+    """Light on dark, as in Slicer's dark style."""
+    from PySide6.QtGui import QColor, QPalette
+
+    palette, roles = QPalette(), QPalette.ColorRole
+    for role in (roles.WindowText, roles.Text, roles.ButtonText, roles.ToolTipText):
+        palette.setColor(role, QColor(230, 230, 230))
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(120, 120, 120))
+    for role in (roles.Window, roles.Button):
+        palette.setColor(role, QColor(50, 50, 50))
+    for role in (roles.Base, roles.AlternateBase, roles.ToolTipBase):
+        palette.setColor(role, QColor(35, 35, 35))
+    palette.setColor(roles.Highlight, QColor(60, 110, 170))
+    return palette
 
 
 def draw(folder: Path) -> None:
-    """Go through a first segmentation and draw what the user sees at each step."""
-    import slicer
-
-    with tempfile.TemporaryDirectory() as temporary, a_window(Path(temporary)) as host:
-        from Testing.host.slice_view import SliceView
-        from Testing.host.user import hover, leave, press, type_text
-        from Testing.slicer.scenes import add_slice_node
-
-        volume, middle = add_phantom(slicer.mrmlScene)
-        node = add_slice_node(slicer.mrmlScene)
-        node.RotateToVolumePlane(volume)
-        node.JumpSliceByCentering(*middle)
-        view = SliceView(node, volume)
-        panel = host.open(MODULE)
-        save(folder / "1-fresh-panel.png", panel, view)
-        press(panel.ui.newSegmentButton)
-        panel.ui.segmentSelector.currentNode().GetSegmentation().GetNthSegment(0).SetColor(SEGMENT_COLOUR)
-        type_text(panel.ui.taskSelector, "Lesion")
-        type_text(panel.ui.userSelector, "Anna")
-        press(panel.ui.positiveButton)
-        view.click(middle)
-        host.process_events()
-        host.wait_until(lambda: not panel.session.isBusy)
-        save(folder / "2-mask-and-candidates.png", panel, view)
-        hover(panel.ui.candidateButton2)
-        save(folder / "3-candidate-under-the-mouse.png", panel, view)
-        leave(panel.ui.candidateButton2)
-        press(panel.ui.candidateButton2)
-        host.wait_until(lambda: not panel.session.isBusy)
-        save(folder / "4-candidate-picked.png", panel, view)
-        press(panel.ui.acceptButton)
-        host.wait_until(lambda: not panel.session.isBusy)
-        save(folder / "5-accepted.png", panel, view)
-        press(panel.ui.propagateButton)
-        host.wait_until(lambda: panel.session.progress[0] > 2)
-        save(folder / "6-propagation-under-way.png", panel, view)
-        host.wait_until(lambda: not panel.session.isBusy)
-        view.close()
-
-
-def save(path: Path, panel: Any, view: Any) -> None:
-    """The panel and the slice view beside each other."""
-    import qt
-    import slicer
-
-    panel.parent.resize(*PANEL_SIZE)
-    for _ in range(LAYOUT_ROUNDS):
-        slicer.app.processEvents()
-    slicer_view = view.picture()
-    height, width, _ = slicer_view.shape
-    shown = qt.QImage(slicer_view.tobytes(), width, height, 3 * width, qt.QImage.Format_RGB888)
-    picture = qt.QPixmap(PANEL_SIZE[0] + width, PANEL_SIZE[1])
-    picture.fill(qt.QColor("black"))
-    painter = qt.QPainter(picture)
-    painter.drawPixmap(0, 0, panel.parent.grab())
-    painter.drawImage(PANEL_SIZE[0], (PANEL_SIZE[1] - height) // 2, shown)
-    painter.end()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert picture.save(str(path)), path
+    """Write all pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for pictures in (first_segmentation, learning, refusal, dark):
+        for name, picture in pictures():
+            assert picture.save(str(folder / f"{name}.png")), name
 
 
 if __name__ == "__main__":

@@ -48,9 +48,13 @@ class SliceView:
         self._style.SetDisplayableManagers(self._managers)
         self._style.SetInteractor(self._interactor)
         node.SetDimensions(SIDE, SIDE, 1)
+        self.show(volume)
+        self._show_image()
+
+    def show(self, volume: Any) -> None:
+        """Put a volume into the background, and fit the view to it."""
         self._logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         self._logic.FitSliceToBackground()
-        self._show_image()
 
     def close(self) -> None:
         self._style.SetInteractor(None)
