@@ -44,6 +44,7 @@ bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DAT
 	$(BIN)/adaptseg bench clicks $(CLICKS) --model growcut,random-walker --json $(OUT)/bench/rivals.json
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
 	$(BIN)/python Testing/bench_latency.py --json $(OUT)/bench/latency.json
+	$(BIN)/python Testing/bench_panel.py --json $(OUT)/bench/panel.json
 
 sample-data: $(VENV)/.dev ## draw the phantom that Slicer's Sample Data module offers, and its picture
 	$(BIN)/python Testing/sample_data.py InteractiveAdaptSeg/Resources

@@ -24,6 +24,8 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 MODULE_FOLDER = Path(__file__).resolve().parent
+NEWS_INTERVAL = 20
+"""Milliseconds between two looks at work that is under way; while none is, nothing looks."""
 
 
 class InteractiveAdaptSeg(ScriptedLoadableModule):
@@ -114,7 +116,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             defer=lambda function: qt.QTimer.singleShot(0, function),
         )
         self._timer = qt.QTimer()
-        self._timer.setInterval(10)
+        self._timer.setInterval(NEWS_INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
         self._connectButtons()
         self._shortcuts = Shortcuts(self.ui)
@@ -311,7 +313,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def onTimer(self):
         """Runs only while something is under way: a propagation, candidates, or what is learnt and saved."""
         with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
-            if not self.session.update():
+            if not self.session.update(seconds=0.0):
                 self._timer.stop()
 
     def onMouseMode(self, caller, event):
