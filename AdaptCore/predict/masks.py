@@ -1,4 +1,4 @@
-"""What is said of binary masks: how deep a pixel lies inside, how far two of them agree, what an outline goes around."""
+"""Binary masks: how deep a pixel lies inside, how far two of them agree, and what an outline goes around."""
 
 from __future__ import annotations
 

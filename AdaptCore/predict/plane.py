@@ -369,7 +369,7 @@ class PlaneSession:
         return self._add(Prompts(box=clip_box(box, self._whole_window)))
 
     def lasso(self, points: Iterable[tuple[float, float]]) -> Prediction:
-        """Set a closed outline around the object, in place of an earlier one or a box; a long one becomes a few corners.
+        """Set a closed outline around the object, in place of an earlier one or of a box; a long one is simplified.
 
         The model is asked for the box around it, with its inside as the earlier answer. No answer leaves the outline
         until a positive click lies outside of it (ours; docs/prediction.md).

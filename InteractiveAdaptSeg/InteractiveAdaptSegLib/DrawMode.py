@@ -56,8 +56,8 @@ def givePrompt(logic: SegmentationLogic, tool: Tool, sliceNode: Any, worldPoints
 class DrawMode:
     """Gives the left mouse button of all slice views to a tool, until `stop`.
 
-    Other buttons, the wheel, and the left button with Ctrl, Shift or Alt stay with Slicer. Another mouse mode of Slicer,
-    such as placing points, ends the drawing, and so does the Escape key.
+    Other buttons, the wheel, and the left button with Ctrl, Shift or Alt stay with Slicer. Another mouse mode of
+    Slicer, such as placing points, ends the drawing, and so does the Escape key.
 
     Args:
         scene: its mouse mode is followed.
