@@ -35,6 +35,8 @@ POSITIVE_COLOR = (0.0, 0.45, 0.70)
 NEGATIVE_COLOR = (0.84, 0.37, 0.0)
 CORNER_SIZE = 1.0
 """Of the corners of a lasso, in percent of the view."""
+LINE_SIZE = 0.6
+"""Of a lasso's line, as a share of its corners."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class PromptNodes:
                     node.RemoveNthControlPoint(index)
         for node in self.outlineNodes:
             if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
-                self.node.GetScene().RemoveNode(node)
+                _removeMarkups(node)
         if str(step) in self._picks:
             self._write("picks", {known: pick for known, pick in self._picks.items() if known != str(step)})
 
@@ -290,10 +292,10 @@ class PromptNodes:
 
     def remove(self) -> None:
         """Take the prompts and all their nodes out of the scene."""
-        scene = self.node.GetScene()
-        for node in (*self.pointNodes, *self.outlineNodes, self.node):
+        for node in (*self.pointNodes, *self.outlineNodes):
             if node is not None:
-                scene.RemoveNode(node)
+                _removeMarkups(node)
+        self.node.GetScene().RemoveNode(self.node)
 
     def _references(self, role: str) -> list[Any]:
         count = self.node.GetNumberOfNodeReferences(role)
@@ -310,7 +312,7 @@ class PromptNodes:
 
     def _removeOutline(self, plane: int) -> None:
         for node, _ in _onPlane(self.outlineNodes, plane):
-            self.node.GetScene().RemoveNode(node)
+            _removeMarkups(node)
 
     def _addOutline(self, role: str, className: str, plane: int, step: int) -> Any:
         node = self.node.GetScene().AddNewNodeByClass(className, f"{self.node.GetName()} {role}")
@@ -373,6 +375,14 @@ def _markedPoints(node: Any) -> Iterator[tuple[int, int, int]]:
             continue
 
 
+def _removeMarkups(node: Any) -> None:
+    """Take a node out of the scene with those that hang on it; Slicer's views go on to draw it otherwise."""
+    scene = node.GetScene()
+    for part in (node.GetDisplayNode(), node.GetStorageNode(), node):
+        if part is not None:
+            scene.RemoveNode(part)
+
+
 def _onPlane(outlineNodes: list[Any], plane: int) -> Iterator[tuple[Any, int]]:
     """The boxes or lassos on a plane, with the number of their action."""
     for node in outlineNodes:
@@ -407,6 +417,7 @@ def _placeLasso(node: Any, geometry: PlaneGeometry, lasso: Lasso, toWorld: np.nd
     """Lay a closed curve of straight lines over the outline."""
     node.SetCurveTypeToLinear()
     node.GetDisplayNode().SetGlyphScale(CORNER_SIZE)
+    node.GetDisplayNode().SetLineThickness(LINE_SIZE)
     for x, y in lasso.points:
         node.AddControlPointWorld(*(float(value) for value in worldPoint(toWorld, geometry.voxel(x, y))))
 

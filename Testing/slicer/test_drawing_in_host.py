@@ -116,25 +116,37 @@ def test_lasso_gives_a_mask_inside_it(a_drawer: User, an_ellipsoid: np.ndarray) 
     assert lasso.IsA("vtkMRMLMarkupsClosedCurveNode")
 
 
+def seen(user: User, color: tuple[float, float, float]) -> int:
+    """Pixels of a colour in the view."""
+    return int((np.abs(user.view.picture() - np.round(255 * np.array(color))).max(axis=2) <= 2).sum())
+
+
 def test_line_is_seen_while_it_is_drawn_and_gone_after(a_simple_drawer: User) -> None:
     from InteractiveAdaptSegLib.PromptNodes import NEGATIVE_COLOR
 
-    colour = np.round(255 * np.array(NEGATIVE_COLOR))
     user, ends = a_simple_drawer, [a_simple_drawer.world(at(x, 14)) for x in (-10, 10)]
-
-    def seen() -> int:
-        return int((np.abs(user.view.picture() - colour).max(axis=2) <= 2).sum())
-
     user.draw("scribblePositive", at(-2, 0), at(2, 0))
     user.press("scribbleNegative")
     user.view.press(ends[0])
     user.view.move(ends[1])
-    assert seen() > 100
+    assert seen(user, NEGATIVE_COLOR) > 100
     user.view.type_key("Escape")
-    assert seen() == 0
+    assert seen(user, NEGATIVE_COLOR) == 0
     user.view.release(ends[1])
     user.host.process_events()
     assert user.panel.session.promptNodes.pointNodes[1].GetNumberOfControlPoints() == 0
+
+
+@pytest.mark.parametrize("tool", ["box", "lasso"])
+def test_outline_is_seen_until_it_is_undone(a_simple_drawer: User, tool: str) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import POSITIVE_COLOR
+
+    a_simple_drawer.draw(tool, *([at(-11, -11), at(11, 11)] if tool == "box" else around(11)))
+    assert seen(a_simple_drawer, POSITIVE_COLOR) > 100
+    a_simple_drawer.press("undo")
+    assert seen(a_simple_drawer, POSITIVE_COLOR) == 0
+    a_simple_drawer.press("redo")
+    assert seen(a_simple_drawer, POSITIVE_COLOR) > 100
 
 
 @pytest.mark.parametrize("tool", TOOLS)
