@@ -70,9 +70,9 @@ class Lasso:
         for x, y in self.points:
             if not (math.isfinite(x) and math.isfinite(y)):
                 raise PromptError(f"lasso through ({x}, {y}): finite coordinates are wanted")
-        columns, rows = zip(*self.points)
-        if min(columns) == max(columns) or min(rows) == max(rows):
-            raise PromptError(f"lasso from {min(self.points)} to {max(self.points)}: an outline is wanted, not a line")
+        width, height = (max(values) - min(values) for values in zip(*self.points))
+        if width <= 0 or height <= 0:
+            raise PromptError(f"lasso of {width:g} x {height:g} pixels: an outline is wanted, not a line")
 
     @property
     def box(self) -> Box:
@@ -128,7 +128,8 @@ class Prompts:
         if self.box and not (
             self.box.x1 > -0.5 and self.box.y1 > -0.5 and self.box.x0 < width - 0.5 and self.box.y0 < height - 0.5
         ):
-            raise PromptError(f"{self.box} is outside the plane of {width} x {height} pixels")
+            corners = f"({self.box.x0:g}, {self.box.y0:g}) to ({self.box.x1:g}, {self.box.y1:g})"
+            raise PromptError(f"box from {corners} is outside the plane of {width} x {height} pixels")
         if self.box is None and not any(click.positive for click in self.clicks):
             raise PromptError(
                 f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted"

@@ -219,12 +219,12 @@ def test_moved_corner_of_a_lasso_is_answered_afresh(a_session: Panel, undone: bo
         a_session.logic.undo()
         a_session.logic.redo()
     (node,) = a_session.logic.promptNodes.lassoNodes
-    assert a_session.logic.mask[CENTRE[1], CENTRE[0] + 4]
-    node.SetNthControlPointPositionWorld(0, *a_session.world((CENTRE[0] + 1, CENTRE[1], CENTRE[2])))
+    assert a_session.logic.mask[CENTRE[1] + 3, CENTRE[0] + 3]
+    node.SetNthControlPointPositionWorld(3, *a_session.world((CENTRE[0] + 1, CENTRE[1] + 1, CENTRE[2])))
     node.InvokeEvent(node.PointEndInteractionEvent)
     a_session.catch_up()
-    assert not a_session.logic.mask[CENTRE[1], CENTRE[0] + 4]
-    assert a_session.logic.mask[CENTRE[1], CENTRE[0] - 4]
+    assert not a_session.logic.mask[CENTRE[1] + 3, CENTRE[0] + 3]
+    assert a_session.logic.mask[CENTRE[1] - 3, CENTRE[0] - 3]
     node.RemoveNthControlPoint(0)
     a_session.catch_up()
     assert len(a_session.logic.promptNodes.steps(0)[0].lasso.points) == 23
