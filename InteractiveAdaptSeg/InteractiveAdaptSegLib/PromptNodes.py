@@ -265,9 +265,11 @@ class PromptNodes:
                 self.removeStep(action.step)
 
     def removePlane(self, geometry: PlaneGeometry) -> None:
-        """Take all actions on a plane out of the scene."""
-        for action in self.steps(self.planeNumber(geometry)):
+        """Take all actions on a plane out of the scene, and a box or lasso that no longer counts."""
+        plane = self.planeNumber(geometry)
+        for action in self.steps(plane):
             self.removeStep(action.step)
+        self._removeOutline(plane)
 
     def followVolume(self) -> None:
         """Keep the prompts on the voxels they were given on, whatever happened to the volume's transforms."""

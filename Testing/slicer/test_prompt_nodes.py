@@ -262,6 +262,8 @@ def test_lasso_counts_with_the_corners_that_it_has_now(some_prompts: Any) -> Non
     assert len(points_of(some_prompts.steps(0)[0])) == 3
     node.RemoveNthControlPoint(2)
     assert some_prompts.steps(0) == []
+    some_prompts.removePlane(slice_of(2, 5))
+    assert some_prompts.lassoNodes == []
 
 
 def test_box_that_is_moved_over_the_edge_is_cut_off_and_one_beside_the_plane_is_gone(some_prompts: Any) -> None:
