@@ -1,4 +1,4 @@
-"""What a user tells the model about one plane: clicks, a box, a scribble.
+"""What a user tells the model about one plane: clicks, a box, a scribble, a lasso.
 
 Coordinates are pixels of the plane as (x, y) = (column, row); the centre of the first pixel is (0, 0), so a plane of
 H x W pixels reaches from -0.5 to W - 0.5 and to H - 0.5. The dataclasses are frozen: every change gives a new object.
@@ -52,22 +52,63 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Lasso:
+    """A closed outline around the object; the last point is joined to the first.
+
+    Attributes:
+        points: (x, y) of its corners, at least three.
+
+    Raises:
+        PromptError: too few points, one that is not finite, or an outline without width or height.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.points) < 3:
+            raise PromptError(f"lasso of {len(self.points)} points: at least 3 are wanted, around the object")
+        for x, y in self.points:
+            if not (math.isfinite(x) and math.isfinite(y)):
+                raise PromptError(f"lasso through ({x}, {y}): finite coordinates are wanted")
+        width, height = (max(values) - min(values) for values in zip(*self.points))
+        if width <= 0 or height <= 0:
+            raise PromptError(f"lasso of {width:g} x {height:g} pixels: an outline is wanted, not a line")
+
+    @property
+    def box(self) -> Box:
+        """The smallest box around the outline."""
+        columns, rows = zip(*self.points)
+        return Box(min(columns), min(rows), max(columns), max(rows))
+
+
+@dataclass(frozen=True)
 class Prompts:
-    """All prompts of one plane in the order they were given."""
+    """All prompts of one plane in the order they were given.
+
+    Attributes:
+        clicks: those of scribbles too.
+        box: the box, or the one around the lasso.
+        lasso: set if the outline of the object was given more closely than by a box.
+    """
 
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+    lasso: Lasso | None = None
 
     def with_scribble(self, stroke: Iterable[Click]) -> Prompts:
         """The same prompts with a stroke after them: a run of clicks of one sign that is one user action."""
         return replace(self, clicks=(*self.clicks, *stroke))
 
     def with_box(self, box: Box) -> Prompts:
-        """The same prompts with this box, in place of an earlier one."""
-        return replace(self, box=box)
+        """The same prompts with this box, in place of an earlier box or lasso."""
+        return replace(self, box=box, lasso=None)
+
+    def with_lasso(self, lasso: Lasso) -> Prompts:
+        """The same prompts with this lasso and the box around it, in place of an earlier box or lasso."""
+        return replace(self, box=lasso.box, lasso=lasso)
 
     def shifted(self, dx: float, dy: float) -> Prompts:
-        """The same prompts in the coordinates of a plane whose origin lies at (-dx, -dy)."""
+        """What models see of the prompts, in the coordinates of a plane whose origin lies at (-dx, -dy): no lasso."""
         clicks = tuple(Click(c.x + dx, c.y + dy, c.positive) for c in self.clicks)
         box = self.box and Box(self.box.x0 + dx, self.box.y0 + dy, self.box.x1 + dx, self.box.y1 + dy)
         return Prompts(clicks, box)
@@ -87,7 +128,8 @@ class Prompts:
         if self.box and not (
             self.box.x1 > -0.5 and self.box.y1 > -0.5 and self.box.x0 < width - 0.5 and self.box.y0 < height - 0.5
         ):
-            raise PromptError(f"{self.box} is outside the plane of {width} x {height} pixels")
+            corners = f"({self.box.x0:g}, {self.box.y0:g}) to ({self.box.x1:g}, {self.box.y1:g})"
+            raise PromptError(f"box from {corners} is outside the plane of {width} x {height} pixels")
         if self.box is None and not any(click.positive for click in self.clicks):
             raise PromptError(
                 f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted"

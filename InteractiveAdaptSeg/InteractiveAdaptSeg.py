@@ -97,10 +97,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._gallery = None
         self._profileChooser = None
         self._shortcuts = None
+        self._drawMode = None
         self._learningPlot = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
+        from InteractiveAdaptSegLib.DrawMode import DrawMode
         from InteractiveAdaptSegWidgets.LearningPlot import LearningPlot
         from InteractiveAdaptSegWidgets.Shortcuts import Shortcuts
 
@@ -114,6 +116,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             onChanged=self.updateGui,
             onMessage=self.showMessage,
             defer=lambda function: qt.QTimer.singleShot(0, function),
+        )
+        self._drawMode = DrawMode(
+            slicer.mrmlScene,
+            onDrawn=lambda *drawn: qt.QTimer.singleShot(0, lambda: self.onDrawn(*drawn)),
+            onMessage=self.showMessage,
+            onChanged=self.updateGui,
         )
         self._timer = qt.QTimer()
         self._timer.setInterval(NEWS_INTERVAL)
@@ -134,6 +142,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def cleanup(self):
         """Let go of everything when the module is unloaded or Slicer ends."""
         self.removeObservers()
+        if self._drawMode is not None:
+            self._drawMode.stop()
         if self._timer is not None:
             self._timer.stop()
         if self._shortcuts is not None:
@@ -149,6 +159,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def exit(self):
         """The user goes to another module; a propagation under way goes on."""
+        self._drawMode.stop()
         if self._parameterNode is not None:
             self._stopPlacing()
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
@@ -278,6 +289,20 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def onPlaceNegative(self, checked):
         self._place(1, checked)
 
+    def onDraw(self, tool, checked):
+        if checked:
+            self._drawMode.start(tool)
+        else:
+            self._drawMode.stop()
+
+    def onDrawn(self, tool, sliceNode, worldPoints):
+        """The user has drawn in a slice view."""
+        from InteractiveAdaptSegLib.DrawMode import givePrompt
+
+        if self.session is not None:
+            with self._reported():
+                givePrompt(self.session, tool, sliceNode, worldPoints)
+
     def onAccept(self):
         with self._reported():
             self.session.accept()
@@ -330,6 +355,10 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         for button, enabled in (
             (self.ui.positiveButton, state.canPlace),
             (self.ui.negativeButton, state.canPlace),
+            (self.ui.boxButton, state.canPlace),
+            (self.ui.lassoButton, state.canPlace),
+            (self.ui.scribblePositiveButton, state.canPlace),
+            (self.ui.scribbleNegativeButton, state.canPlace),
             (self.ui.acceptButton, state.canAccept),
             (self.ui.propagateButton, state.canPropagate),
             (self.ui.unsureButton, state.canGoToUnsure),
@@ -345,6 +374,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             (self.ui.newSegmentButton, state.canChooseSegment),
         ):
             button.enabled = enabled
+        if not state.canPlace:
+            self._drawMode.stop()
         self._showPlacing()
         self.ui.installButton.visible = state.status.name == "PACKAGES_MISSING"
         self.ui.progressBar.visible = state.canCancel
@@ -373,6 +404,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.installButton.connect("clicked()", self.onInstall)
         self.ui.positiveButton.connect("clicked(bool)", self.onPlacePositive)
         self.ui.negativeButton.connect("clicked(bool)", self.onPlaceNegative)
+        self._connectTools()
         self.ui.acceptButton.connect("clicked()", self.onAccept)
         self.ui.propagateButton.connect("clicked()", self.onPropagate)
         self.ui.unsureButton.connect("clicked()", self.onUnsure)
@@ -384,6 +416,15 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.taskSelector.connect("activated(int)", self.onTaskChosen)
         self.ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         self.ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
+
+    def _connectTools(self):
+        from InteractiveAdaptSegLib.DrawMode import Tool
+
+        for tool in Tool:
+            self._toolButton(tool).connect("clicked(bool)", lambda checked, tool=tool: self.onDraw(tool, checked))
+
+    def _toolButton(self, tool):
+        return getattr(self.ui, f"{tool.value}Button")
 
     def _addCandidates(self):
         from InteractiveAdaptSegWidgets.Gallery import Gallery
@@ -441,13 +482,16 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             stopPlacing(slicer.mrmlScene)
 
     def _showPlacing(self):
-        """Show which button the mouse mode of the views belongs to; it may be left with the Escape key."""
+        """Show which button the mouse in the views belongs to; it may be left with the Escape key."""
+        from InteractiveAdaptSegLib.DrawMode import Tool
         from InteractiveAdaptSegLib.PlaceMode import isPlacing
 
         prompts = self.session.promptNodes
         nodes = prompts.pointNodes if prompts is not None else (None, None)
         for button, node in zip((self.ui.positiveButton, self.ui.negativeButton), nodes):
             button.checked = isPlacing(slicer.mrmlScene, node)
+        for tool in Tool:
+            self._toolButton(tool).checked = tool is self._drawMode.tool
 
     def _showTask(self):
         """List tasks and users, and show those that are chosen; the first time takes a second, to load PyTorch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,8 +13,10 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.learning import Adapter, Example, Preference
+from AdaptCore.predict.masks import filled
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.zoom import (
+    OUTSIDE_LOGIT,
     CropWindow,
     ZoomPolicy,
     choose_window,
@@ -26,13 +28,19 @@ from AdaptCore.predict.zoom import (
     window_holds,
     zoom_policy,
 )
-from AdaptCore.prompts import Box, Click, Prompts
+from AdaptCore.prompts import Box, Click, Lasso, Prompts
 
 MASK_LOGIT = 6.0
 """Logit that a binary mask given as prior gets inside, and its negative outside."""
 
+INSIDE_LASSO_LOGIT = 0.5
+"""Logit of the earlier answer inside a lasso, which holds more than the object; outside it is that of a mask."""
+
 STROKE_CLICKS = 8
 """Most clicks that one scribble becomes, spread evenly along the stroke."""
+
+LASSO_CORNERS = 24
+"""Most corners of a lasso: enough for its shape, few enough to drag one of them."""
 
 PRIVATE_CACHE_BYTES = 64 * 2**20
 
@@ -360,6 +368,28 @@ class PlaneSession:
         Prompts(box=box).validate(self.shape)
         return self._add(Prompts(box=clip_box(box, self._whole_window)))
 
+    def lasso(self, points: Iterable[tuple[float, float]]) -> Prediction:
+        """Set a closed outline around the object, in place of an earlier one or of a box; a long one is simplified.
+
+        The model is asked for the box around it, with its inside as the earlier answer. No answer leaves the outline
+        until a positive click lies outside of it (ours; docs/prediction.md).
+
+        Raises:
+            PromptError: it has too few points, goes around no pixel, or one of its points is not finite.
+        """
+        whole = Lasso(tuple((float(x), float(y)) for x, y in points))
+        lasso = Lasso(tuple(whole.points[place] for place in evenly(whole.points, LASSO_CORNERS)))
+        inside = filled(lasso.points, self.shape)
+        if not inside.any():
+            height, width = self.shape
+            raise PromptError(
+                f"lasso around no pixel of the plane of {width} x {height} pixels: draw around the object"
+            )
+        prompts = replace(self.prompts.with_lasso(lasso), box=clip_box(lasso.box, self._whole_window))
+        prior = torch.where(torch.from_numpy(inside), INSIDE_LASSO_LOGIT, -MASK_LOGIT)
+        look = predict_plane(self.model, self._encoder, prompts, prior, self.zoom)
+        return self._push(self.model, prompts, self._preferred(self.model, look))
+
     def set_prior(self, prior: np.ndarray) -> Prediction:
         """Take a bool mask or float logits (H, W) as the previous answer; without prompts it is the answer itself.
 
@@ -451,7 +481,8 @@ class PlaneSession:
         return Box(-0.5, -0.5, width - 0.5, height - 0.5)
 
     def _add(self, added: Prompts) -> Prediction:
-        prompts = Prompts((*self.prompts.clicks, *added.clicks), added.box or self.prompts.box)
+        prompts = self.prompts.with_scribble(added.clicks)
+        prompts = prompts.with_box(added.box) if added.box else prompts
         self._validate(prompts)
         look = self._answer(self.model, prompts, added)
         model = self._adapted(look, added.clicks)
@@ -500,6 +531,7 @@ class PlaneSession:
         return window if window is not None and window_holds(window, added, mask) else None
 
     def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
+        look = _in_lasso(look, prompts)
         prediction = Prediction.of(look.logits.numpy(), look.score)
         self._append(_State(model, prompts, look, prediction))
         return prediction
@@ -523,6 +555,21 @@ def _with_answer(look: Look, logits: torch.Tensor) -> Look:
     return replace(look, logits=obeyed if look.window is None else paste(look.logits, look.window, obeyed))
 
 
+def _in_lasso(look: Look, prompts: Prompts) -> Look:
+    """The look without what lies outside the lasso, unless a positive click says that the object reaches there."""
+    if prompts.lasso is None:
+        return look
+    inside = filled(prompts.lasso.points, _shape(look))
+    height, width = inside.shape
+    for click in prompts.clicks:
+        row, column = min(max(round(click.y), 0), height - 1), min(max(round(click.x), 0), width - 1)
+        if click.positive and not inside[row, column]:
+            return look
+    return replace(
+        look, logits=torch.where(torch.from_numpy(inside), look.logits, look.logits.clamp(max=OUTSIDE_LOGIT))
+    )
+
+
 def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
     if look.window is None:
         return Example(question, mask, prompts.clicks)
@@ -531,10 +578,15 @@ def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts)
 
 def thin_stroke(stroke: tuple[Click, ...], most: int) -> tuple[Click, ...]:
     """At most `most` clicks of a stroke, its ends included, at even distances along its length."""
-    if len(stroke) <= most:
-        return stroke
-    points = np.array([(click.x, click.y) for click in stroke])
-    travelled = np.concatenate(([0.0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()))
+    return tuple(stroke[place] for place in evenly([(click.x, click.y) for click in stroke], most))
+
+
+def evenly(points: Sequence[tuple[float, float]], most: int) -> list[int]:
+    """Places of at most `most` points (x, y) of a path, its ends included, at even distances along its length."""
+    if len(points) <= most:
+        return list(range(len(points)))
+    steps = np.linalg.norm(np.diff(np.array(points), axis=0), axis=1)
+    travelled = np.concatenate(([0.0], steps.cumsum()))
     wanted = np.linspace(0.0, travelled[-1], most)
     nearest = np.abs(travelled[None, :] - wanted[:, None]).argmin(axis=1)
-    return tuple(stroke[index] for index in dict.fromkeys(nearest.tolist()))
+    return list(dict.fromkeys(nearest.tolist()))

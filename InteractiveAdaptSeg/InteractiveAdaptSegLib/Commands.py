@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class PromptCommand:
-    """A prompt on a plane, and the box it replaced if it was a box."""
+    """A prompt on a plane, and the box or lasso that it replaced if it was one."""
 
     target: Target
     geometry: PlaneGeometry

@@ -1,7 +1,8 @@
-"""Prompts of one segment as nodes that are saved with the scene: clicks, boxes, and the planes they were given on.
+"""Prompts of one segment as nodes that are saved with the scene: clicks, boxes, lassos, and the planes they are on.
 
 A hidden scripted module node refers to the volume, the segmentation, a point list of positive clicks, one of negative
-clicks, and a region of interest per box. Each control point carries its plane and its place in the order of prompts.
+clicks, a region of interest per box and a closed curve per lasso. Each control point of a list, each box and each lasso
+carries its plane and its place in the order of prompts.
 The hidden node also holds the masks that belong to a plane beside its prompts.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,8 @@ import numpy as np
 import slicer
 import vtk
 
-from AdaptCore.prompts import Box, Click
+from AdaptCore.errors import PromptError
+from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
@@ -30,11 +33,15 @@ PLANE_ATTRIBUTE = "InteractiveAdaptSeg.Plane"
 STEP_ATTRIBUTE = "InteractiveAdaptSeg.Step"
 POSITIVE_COLOR = (0.0, 0.45, 0.70)
 NEGATIVE_COLOR = (0.84, 0.37, 0.0)
+CORNER_SIZE = 1.0
+"""Of the corners of a lasso, in percent of the view."""
+LINE_SIZE = 0.6
+"""Of a lasso's line, as a share of its corners."""
 
 
 @dataclass(frozen=True)
 class PromptStep:
-    """One action of the user on a plane: a click, a stroke of clicks of one sign, a box, or a pick.
+    """One action of the user on a plane: a click, a stroke of clicks of one sign, a box, a lasso, or a pick.
 
     Attributes:
         picked: the mask that a pick made of the answer, packed (`PackedMask`); empty for other actions.
@@ -43,7 +50,13 @@ class PromptStep:
     step: int
     clicks: tuple[Click, ...] = ()
     box: Box | None = None
+    lasso: Lasso | None = None
     picked: str = ""
+
+    @property
+    def isOutline(self) -> bool:
+        """Whether it goes around the object: a plane has one outline, a box or a lasso."""
+        return self.box is not None or self.lasso is not None
 
 
 class PlaneMask(Enum):
@@ -127,8 +140,18 @@ class PromptNodes:
 
     @property
     def boxNodes(self) -> list[Any]:
-        count = self.node.GetNumberOfNodeReferences("box")
-        return [node for n in range(count) if (node := self.node.GetNthNodeReference("box", n))]
+        """Regions of interest, one for each box."""
+        return self._references("box")
+
+    @property
+    def lassoNodes(self) -> list[Any]:
+        """Closed curves, one for each lasso."""
+        return self._references("lasso")
+
+    @property
+    def outlineNodes(self) -> list[Any]:
+        """Boxes and lassos."""
+        return [*self.boxNodes, *self.lassoNodes]
 
     @property
     def planes(self) -> list[PlaneGeometry]:
@@ -178,12 +201,15 @@ class PromptNodes:
     def nextStep(self) -> int:
         """The number of the next action: one more than any stored one."""
         taken = [step for node in self.pointNodes for _, _, step in _markedPoints(node)]
-        taken += [int(node.GetAttribute(STEP_ATTRIBUTE)) for node in self.boxNodes]
+        taken += [int(node.GetAttribute(STEP_ATTRIBUTE)) for node in self.outlineNodes]
         taken += map(int, self._picks)
         return max(taken, default=-1) + 1
 
     def steps(self, plane: int) -> list[PromptStep]:
-        """The actions on a plane in their order, as they stand now: moved points count where they are."""
+        """The actions on a plane in their order, as they stand now: moved points count where they are.
+
+        A box or lasso that has been moved until nothing is left inside counts as deleted.
+        """
         self.followVolume()
         geometry = self.planes[plane]
         toVoxels = np.linalg.inv(ijkToWorld(self.volumeNode))
@@ -195,16 +221,12 @@ class PromptNodes:
                     x, y = geometry.pixel(worldPoint(toVoxels, [world[axis] for axis in range(3)]).tolist())
                     clicks.setdefault(step, []).append(Click(x, y, positive))
         steps = [PromptStep(step, tuple(stroke)) for step, stroke in clicks.items()]
-        for node in self.boxNodes:
-            if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
-                steps.append(
-                    PromptStep(int(node.GetAttribute(STEP_ATTRIBUTE)), box=_planeBox(node, geometry, toVoxels))
-                )
+        steps += self._outlines(plane, geometry, toVoxels)
         steps += [PromptStep(int(step), picked=mask) for step, (where, mask) in self._picks.items() if where == plane]
         return sorted(steps, key=lambda action: action.step)
 
     def addStep(self, geometry: PlaneGeometry, action: PromptStep) -> None:
-        """Store an action; a box replaces the plane's earlier one."""
+        """Store an action; a box or lasso replaces the plane's earlier one."""
         self.followVolume()
         plane = self.planeNumber(geometry)
         toWorld = ijkToWorld(self.volumeNode)
@@ -213,8 +235,14 @@ class PromptNodes:
             position = worldPoint(toWorld, geometry.voxel(click.x, click.y))
             index = node.AddControlPointWorld(*(float(value) for value in position), "+" if click.positive else "-")
             markPoint(node, index, plane, action.step)
+        if action.isOutline:
+            self._removeOutline(plane)
         if action.box is not None:
-            self._addBox(geometry, plane, action.step, action.box)
+            node = self._addOutline("box", "vtkMRMLMarkupsROINode", plane, action.step)
+            _placeBox(node, geometry, action.box, self._localMatrix())
+        if action.lasso is not None:
+            node = self._addOutline("lasso", "vtkMRMLMarkupsClosedCurveNode", plane, action.step)
+            _placeLasso(node, geometry, action.lasso, toWorld)
         if action.picked:
             self._write("picks", {**self._picks, str(action.step): (plane, action.picked)})
 
@@ -224,9 +252,9 @@ class PromptNodes:
             for index, _, markedStep in reversed(list(_markedPoints(node))):
                 if markedStep == step:
                     node.RemoveNthControlPoint(index)
-        for node in self.boxNodes:
+        for node in self.outlineNodes:
             if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
-                self.node.GetScene().RemoveNode(node)
+                _removeMarkups(node)
         if str(step) in self._picks:
             self._write("picks", {known: pick for known, pick in self._picks.items() if known != str(step)})
 
@@ -237,9 +265,11 @@ class PromptNodes:
                 self.removeStep(action.step)
 
     def removePlane(self, geometry: PlaneGeometry) -> None:
-        """Take all actions on a plane out of the scene."""
-        for action in self.steps(self.planeNumber(geometry)):
+        """Take all actions on a plane out of the scene, and a box or lasso that no longer counts."""
+        plane = self.planeNumber(geometry)
+        for action in self.steps(plane):
             self.removeStep(action.step)
+        self._removeOutline(plane)
 
     def followVolume(self) -> None:
         """Keep the prompts on the voxels they were given on, whatever happened to the volume's transforms."""
@@ -247,7 +277,7 @@ class PromptNodes:
         stored = self._read("ijkToRAS")
         moved = current @ np.linalg.inv(np.array(stored)) if stored else np.eye(4)
         transformID = self.volumeNode.GetTransformNodeID()
-        for node in (*self.pointNodes, *self.boxNodes):
+        for node in (*self.pointNodes, *self.outlineNodes):
             if node.GetTransformNodeID() != transformID:
                 node.SetAndObserveTransformNodeID(transformID)
             if not np.allclose(moved, np.eye(4), atol=1e-9):
@@ -259,30 +289,47 @@ class PromptNodes:
 
     def setVisible(self, isVisible: bool) -> None:
         """Show or hide the prompts in the views."""
-        for node in (*self.pointNodes, *self.boxNodes):
+        for node in (*self.pointNodes, *self.outlineNodes):
             node.SetDisplayVisibility(isVisible)
 
     def remove(self) -> None:
         """Take the prompts and all their nodes out of the scene."""
-        scene = self.node.GetScene()
-        for node in (*self.pointNodes, *self.boxNodes, self.node):
+        for node in (*self.pointNodes, *self.outlineNodes):
             if node is not None:
-                scene.RemoveNode(node)
+                _removeMarkups(node)
+        self.node.GetScene().RemoveNode(self.node)
 
-    def _addBox(self, geometry: PlaneGeometry, plane: int, step: int, box: Box) -> None:
-        scene = self.node.GetScene()
-        for node in self.boxNodes:
-            if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
-                scene.RemoveNode(node)
-        node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", f"{self.node.GetName()} box")
+    def _references(self, role: str) -> list[Any]:
+        count = self.node.GetNumberOfNodeReferences(role)
+        return [node for n in range(count) if (node := self.node.GetNthNodeReference(role, n))]
+
+    def _outlines(self, plane: int, geometry: PlaneGeometry, toVoxels: np.ndarray) -> Iterator[PromptStep]:
+        """The box and lasso actions on a plane."""
+        for node, step in _onPlane(self.boxNodes, plane):
+            with suppress(PromptError):
+                yield PromptStep(step, box=_planeBox(node, geometry, toVoxels))
+        for node, step in _onPlane(self.lassoNodes, plane):
+            with suppress(PromptError):
+                yield PromptStep(step, lasso=_planeLasso(node, geometry, toVoxels))
+
+    def _removeOutline(self, plane: int) -> None:
+        for node, _ in _onPlane(self.outlineNodes, plane):
+            _removeMarkups(node)
+
+    def _addOutline(self, role: str, className: str, plane: int, step: int) -> Any:
+        node = self.node.GetScene().AddNewNodeByClass(className, f"{self.node.GetName()} {role}")
         node.SetAttribute(PLANE_ATTRIBUTE, str(plane))
         node.SetAttribute(STEP_ATTRIBUTE, str(step))
         node.SetAndObserveTransformNodeID(self.volumeNode.GetTransformNodeID())
-        _placeBox(node, geometry, box, self._localMatrix())
         node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetSelectedColor(POSITIVE_COLOR)
-        node.GetDisplayNode().SetFillVisibility(False)
-        self.node.AddNodeReferenceID("box", node.GetID())
+        display = node.GetDisplayNode()
+        display.SetColor(POSITIVE_COLOR)
+        display.SetSelectedColor(POSITIVE_COLOR)
+        display.SetFillVisibility(False)
+        display.SetPropertiesLabelVisibility(False)
+        display.SetPointLabelsVisibility(False)
+        self.node.AddNodeReferenceID(role, node.GetID())
+        return node
 
     def _localMatrix(self) -> np.ndarray:
         matrix = vtk.vtkMatrix4x4()
@@ -330,6 +377,21 @@ def _markedPoints(node: Any) -> Iterator[tuple[int, int, int]]:
             continue
 
 
+def _removeMarkups(node: Any) -> None:
+    """Take a node out of the scene with those that hang on it; Slicer's views go on to draw it otherwise."""
+    scene = node.GetScene()
+    for part in (node.GetDisplayNode(), node.GetStorageNode(), node):
+        if part is not None:
+            scene.RemoveNode(part)
+
+
+def _onPlane(outlineNodes: list[Any], plane: int) -> Iterator[tuple[Any, int]]:
+    """The boxes or lassos on a plane, with the number of their action."""
+    for node in outlineNodes:
+        if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
+            yield node, int(node.GetAttribute(STEP_ATTRIBUTE))
+
+
 def _addPoints(scene: Any, name: str, glyph: str, color: tuple[float, float, float]) -> str:
     node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
@@ -353,8 +415,24 @@ def _placeBox(node: Any, geometry: PlaneGeometry, box: Box, ijkToLocal: np.ndarr
     node.SetSize((box.x1 - box.x0) * lengths[0], (box.y1 - box.y0) * lengths[1], lengths.min())
 
 
+def _placeLasso(node: Any, geometry: PlaneGeometry, lasso: Lasso, toWorld: np.ndarray) -> None:
+    """Lay a closed curve of straight lines over the outline."""
+    node.SetCurveTypeToLinear()
+    node.GetDisplayNode().SetGlyphScale(CORNER_SIZE)
+    node.GetDisplayNode().SetLineThickness(LINE_SIZE)
+    for x, y in lasso.points:
+        node.AddControlPointWorld(*(float(value) for value in worldPoint(toWorld, geometry.voxel(x, y))))
+
+
+def _planeLasso(node: Any, geometry: PlaneGeometry, worldToVoxels: np.ndarray) -> Lasso:
+    """The outline that a curve's control points make on a plane, in its pixels."""
+    positions = [node.GetNthControlPointPositionWorld(index) for index in _placedPoints(node)]
+    worlds = [[position[axis] for axis in range(3)] for position in positions]
+    return Lasso(tuple(geometry.pixel(worldPoint(worldToVoxels, world).tolist()) for world in worlds))
+
+
 def _planeBox(node: Any, geometry: PlaneGeometry, worldToVoxels: np.ndarray) -> Box:
-    """The box that a region of interest covers on a plane, in its pixels."""
+    """The box that a region of interest covers on a plane, in its pixels; what lies outside the plane is cut off."""
     axes = slicer.util.arrayFromVTKMatrix(node.GetObjectToNodeMatrix())
     half = np.array(node.GetSize()) / 2
     pixels = []
@@ -362,5 +440,7 @@ def _planeBox(node: Any, geometry: PlaneGeometry, worldToVoxels: np.ndarray) -> 
         world = np.zeros(3)
         node.TransformPointToWorld(worldPoint(axes, half * (across, along, 0)), world)
         pixels.append(geometry.pixel(worldPoint(worldToVoxels, world).tolist()))
-    (x0, y0), (x1, y1) = np.min(pixels, axis=0), np.max(pixels, axis=0)
+    height, width = geometry.shape
+    inside = np.clip(pixels, -0.5, (width - 0.5, height - 0.5))
+    (x0, y0), (x1, y1) = inside.min(axis=0), inside.max(axis=0)
     return Box(float(x0), float(y0), float(x1), float(y1))

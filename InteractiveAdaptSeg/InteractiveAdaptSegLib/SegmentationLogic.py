@@ -247,11 +247,21 @@ class SegmentationLogic:
         pixels = [toPixel(world) for world in worldPoints]
         self._prompt(geometry, lambda plane: plane.scribble(pixels, positive))
 
-    def addBox(self, sliceNode: Any, corner: Sequence[float], oppositeCorner: Sequence[float]) -> None:
-        """A box around the object, in place of the plane's earlier one."""
+    def addBox(self, sliceNode: Any, *corners: Sequence[float]) -> None:
+        """A box around the object, in place of the plane's earlier box or lasso.
+
+        Args:
+            corners: two opposite ones; all four where the view is turned against the volume, whose axes a box follows.
+        """
         geometry, toPixel = self._planeOf(sliceNode)
-        (x0, x1), (y0, y1) = (sorted(pair) for pair in zip(toPixel(corner), toPixel(oppositeCorner)))
-        self._prompt(geometry, lambda plane: plane.box(x0, y0, x1, y1))
+        columns, rows = zip(*map(toPixel, corners))
+        self._prompt(geometry, lambda plane: plane.box(min(columns), min(rows), max(columns), max(rows)))
+
+    def addLasso(self, sliceNode: Any, worldPoints: Sequence[Sequence[float]]) -> None:
+        """A closed outline around the object, in place of the plane's earlier box or lasso."""
+        geometry, toPixel = self._planeOf(sliceNode)
+        pixels = [toPixel(world) for world in worldPoints]
+        self._prompt(geometry, lambda plane: plane.lasso(pixels))
 
     def showPlane(self, sliceNode: Any) -> bool:
         """Make the plane that a view shows the active one if it has prompts; whether it has."""
@@ -456,7 +466,7 @@ class SegmentationLogic:
     def _ask(
         self, target: Target, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]
     ) -> tuple[PromptStep, PromptStep | None]:
-        """What the plane took of the prompt, as an action to store, and the box action that it replaces."""
+        """What the plane took of the prompt, as an action to store, and the box or lasso that it replaces."""
         self._aim(target)
         window = displayWindow(target.volumeNode)
         if window is not None and window != target.session.window:
@@ -464,10 +474,12 @@ class SegmentationLogic:
         plane = target.plane(geometry)
         before = plane.prompts
         target.ask(geometry, ask)
-        box = plane.prompts.box if plane.prompts.box != before.box else None
-        action = PromptStep(target.prompts.nextStep, plane.prompts.clicks[len(before.clicks) :], box)
-        boxes = [stored for stored in target.storedSteps(geometry) if stored.box is not None]
-        return action, boxes[-1] if box is not None and boxes else None
+        after = plane.prompts
+        clicks, isNew = after.clicks[len(before.clicks) :], (after.box, after.lasso) != (before.box, before.lasso)
+        box, lasso = (after.box if isNew and after.lasso is None else None), (after.lasso if isNew else None)
+        action = PromptStep(target.prompts.nextStep, clicks, box, lasso)
+        outlines = [stored for stored in target.storedSteps(geometry) if stored.isOutline]
+        return action, outlines[-1] if action.isOutline and outlines else None
 
     def _aim(self, target: Target) -> None:
         self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
@@ -589,6 +601,7 @@ class SegmentationLogic:
         """Make the plane active that an undone or redone command concerns."""
         if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)):
             self._target = command.target
+            self._observe(command.target)
             self._activate(command.geometry)
         self._onChanged()
 
@@ -628,6 +641,9 @@ class SegmentationLogic:
                 self._observations.add(node, event, method)
         for node in target.prompts.boxNodes:
             self._observations.add(node, node.PointEndInteractionEvent, self._onPromptsChanged)
+        for node in target.prompts.lassoNodes:
+            for event in (node.PointEndInteractionEvent, node.PointPositionDefinedEvent, node.PointRemovedEvent):
+                self._observations.add(node, event, self._onPromptsChanged)
 
     def _onPointPlaced(self, caller: Any, event: str) -> None:
         """The user has placed a point in a view: it becomes a click on the plane of the view under the cursor."""
@@ -740,7 +756,7 @@ class SegmentationLogic:
         if needed:
             self._dropTargets(needed)
             self._onMessage(f"'{node.GetName()}' was removed: choose a volume and a segment to go on.")
-        elif any(node in target.prompts.boxNodes for target in self._targets.values()):
+        elif any(node in target.prompts.outlineNodes for target in self._targets.values()):
             self._defer(self._followPrompts)
 
     def _dropTargets(self, gone: list[Target]) -> None:

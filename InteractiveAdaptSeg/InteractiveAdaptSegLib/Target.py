@@ -194,6 +194,8 @@ def giveStep(plane: PlaneSession, action: PromptStep) -> None:
         _pick(plane, unpackMask(action.picked, plane.shape))
     if action.box is not None:
         plane.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
+    if action.lasso is not None:
+        plane.lasso(action.lasso.points)
     if len(action.clicks) == 1:
         plane.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
     elif action.clicks:
@@ -215,19 +217,24 @@ def promptsOf(steps: list[PromptStep]) -> Prompts:
     for action in steps:
         prompts = prompts.with_scribble(action.clicks)
         prompts = prompts if action.box is None else prompts.with_box(action.box)
+        prompts = prompts if action.lasso is None else prompts.with_lasso(action.lasso)
     return prompts
 
 
 def samePrompts(first: Prompts, second: Prompts) -> bool:
     """Whether two sets of prompts agree up to rounding."""
-    if len(first.clicks) != len(second.clicks) or (first.box is None) != (second.box is None):
-        return False
     if [click.positive for click in first.clicks] != [click.positive for click in second.clicks]:
         return False
-    return np.allclose(_coordinates(first), _coordinates(second), atol=SAME_PIXEL)
+    places, others = _places(first), _places(second)
+    return list(map(len, places)) == list(map(len, others)) and all(
+        np.allclose(place, other, atol=SAME_PIXEL) for place, other in zip(places, others)
+    )
 
 
-def _coordinates(prompts: Prompts) -> list[float]:
+def _places(prompts: Prompts) -> tuple[list[float], list[float], list[float]]:
+    """Coordinates of the clicks, of the box, and of the lasso, which says more than the box around it."""
+    clicks = [value for click in prompts.clicks for value in (click.x, click.y)]
+    if prompts.lasso is not None:
+        return clicks, [], [value for point in prompts.lasso.points for value in point]
     box = prompts.box
-    corners = [] if box is None else [box.x0, box.y0, box.x1, box.y1]
-    return [value for click in prompts.clicks for value in (click.x, click.y)] + corners
+    return clicks, [] if box is None else [box.x0, box.y0, box.x1, box.y1], []

@@ -10,6 +10,10 @@ import slicer
 KEYS = {
     "positive": ("+",),
     "negative": ("-",),
+    "box": ("X",),
+    "lasso": ("L",),
+    "scribblePositive": ("D",),
+    "scribbleNegative": ("E",),
     "accept": ("Return", "Enter"),
     "propagate": ("P",),
     "unsure": ("N",),
@@ -17,7 +21,11 @@ KEYS = {
     "redo": ("Ctrl+Y",),
     "cancel": ("Esc",),
 }
-"""Keys for each button; the first one is shown in its tool tip. Slicer's main window uses none of them."""
+"""Keys for each button; the first one is shown in its tool tip. Slicer's window and slice views use none of them."""
+
+PUT_DOWN = "cancel"
+TOOLS = ("positive", "negative", "box", "lasso", "scribblePositive", "scribbleNegative")
+"""Buttons that give the mouse to prompts; the key of `PUT_DOWN` gives it back."""
 
 SETTING = "InteractiveAdaptSeg/Keys/{name}"
 """In Slicer's settings: another key for a button."""
@@ -40,7 +48,11 @@ class Shortcuts:
         self._endingTyping: list[Any] = []
         for name, keys in KEYS.items():
             chosen = slicer.app.userSettings().value(SETTING.format(name=name))
-            shortcuts = _addShortcuts(getattr(ui, f"{name}Button"), (chosen,) if chosen else keys)
+            keys = (chosen,) if chosen else keys
+            shortcuts = _addShortcuts(getattr(ui, f"{name}Button"), keys)
+            if name == PUT_DOWN:
+                for tool in TOOLS:
+                    _addPuttingDown(getattr(ui, f"{tool}Button"), keys)
             if name == ENDS_TYPING:
                 self._endingTyping = shortcuts
         slicer.app.connect(FOCUS_CHANGED, self._onFocusChanged)
@@ -57,16 +69,28 @@ class Shortcuts:
 
 def _addShortcuts(button: Any, keys: tuple[str, ...]) -> list[Any]:
     """Let keys press a button, and say so in its tool tip."""
+    shown = qt.QKeySequence(keys[0]).toString(qt.QKeySequence.NativeText)
+    button.toolTip = f"{button.toolTip} ({shown})"
+    return [_addShortcut(button, key) for key in keys]
 
+
+def _addPuttingDown(button: Any, keys: tuple[str, ...]) -> None:
+    """Let keys press a button that is down, and nothing else."""
+    shortcuts = [_addShortcut(button, key) for key in keys]
+
+    def follow(isDown: bool) -> None:
+        for shortcut in shortcuts:
+            shortcut.enabled = isDown
+
+    follow(button.checked)
+    button.connect("toggled(bool)", follow)
+
+
+def _addShortcut(button: Any, key: str) -> Any:
     def press() -> None:
         button.click()
 
-    shown = qt.QKeySequence(keys[0]).toString(qt.QKeySequence.NativeText)
-    button.toolTip = f"{button.toolTip} ({shown})"
-    shortcuts = []
-    for key in keys:
-        shortcut = qt.QShortcut(button)
-        shortcut.setKey(qt.QKeySequence(key))
-        shortcut.connect("activated()", press)
-        shortcuts.append(shortcut)
-    return shortcuts
+    shortcut = qt.QShortcut(button)
+    shortcut.setKey(qt.QKeySequence(key))
+    shortcut.connect("activated()", press)
+    return shortcut

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Decoding
 from AdaptCore.predict.cache import EmbeddingCache
+from AdaptCore.predict.masks import filled
 from AdaptCore.predict.plane import (
+    LASSO_CORNERS,
     STROKE_CLICKS,
     Look,
     PlaneEncoder,
@@ -468,3 +470,88 @@ def test_builtin_architecture_answers_clicks_boxes_and_priors():
         assert prediction.logits.shape == (96, 80)
         assert np.isfinite(prediction.logits).all()
     assert session.undo().logits is not prediction.logits
+
+
+def a_circle(x: float, y: float, radius: float, count: int = 60) -> list[tuple[float, float]]:
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return [(x + radius * np.cos(angle), y + radius * np.sin(angle)) for angle in angles]
+
+
+def test_lasso_gives_the_object_that_it_goes_around(a_session, a_small_disc):
+    prediction = a_session.lasso(a_circle(82, 119, 20))
+    assert dice(prediction.mask, a_small_disc) > 0.95
+    lasso, box = a_session.prompts.lasso, a_session.prompts.box
+    assert len(lasso.points) == LASSO_CORNERS
+    assert (box.x0, box.y1) == pytest.approx((62, 139), abs=0.5)
+
+
+def test_answers_stay_in_the_lasso_until_a_click_lies_outside(a_session, a_small_disc):
+    right_half = [(80, 100), (100, 100), (100, 140), (80, 140)]
+    half = a_session.lasso(right_half).mask
+    assert half[120, 85] and not half[:, :80].any()
+    assert dice(half, a_small_disc & (np.arange(WIDTH) >= 80)) > 0.9
+    still_half = a_session.click(85, 110).mask
+    assert still_half[110, 85] and not still_half[:, :80].any()
+    whole = a_session.click(70, 120).mask
+    assert whole[120, 70]
+
+
+def test_picked_answer_stays_in_the_lasso(a_session):
+    a_session.lasso(a_circle(80, 120, 10))
+    picked = a_session.choose(torch.full_like(a_session.present, 3.0)).mask
+    rows, columns = np.nonzero(picked)
+    assert np.hypot(columns - 80, rows - 120).max() <= 10
+    assert picked.sum() > 0.9 * np.pi * 100
+
+
+def test_lasso_is_undone_and_redone_as_one_step(a_session):
+    clicked = a_session.click(80, 120)
+    drawn = a_session.lasso(a_circle(80, 120, 10))
+    assert a_session.undo() is clicked
+    assert a_session.prompts == Prompts((Click(80, 120),))
+    assert a_session.redo() is drawn
+    assert a_session.prompts.clicks == (Click(80, 120),)
+    a_session.box(50, 90, 110, 150)
+    assert a_session.prompts == Prompts((Click(80, 120),), Box(50, 90, 110, 150))
+
+
+def test_lasso_that_leaves_the_plane_is_cut_off(a_session):
+    a_session.lasso([(-40, 100), (100, 100), (100, 500), (-40, 500)])
+    assert a_session.prompts.box == Box(-0.5, 100, 100, HEIGHT - 0.5)
+    assert a_session.prompts.lasso.points[0] == (-40, 100)
+
+
+@pytest.mark.parametrize(
+    ("points", "wanted"),
+    [
+        ([(80, 120), (90, 120)], "2 points"),
+        ([(80, 120), (90, 120), (float("nan"), 110)], "finite"),
+        ([(80, 120), (90, 120), (85, 120)], "not a line"),
+        ([(80, 120), (90, 130), (80, 120)], "around no pixel of the plane of 260 x 200 pixels"),
+        ([(300, 120), (320, 120), (310, 140)], "around no pixel of the plane of 260 x 200 pixels"),
+        ([(80.2, 120.2), (80.4, 120.2), (80.3, 120.4)], "around no pixel"),
+    ],
+)
+def test_lasso_around_nothing_changes_nothing(a_session, points, wanted):
+    with pytest.raises(PromptError, match=wanted):
+        a_session.lasso(points)
+    assert not a_session.can_undo
+    assert a_session.prediction is None
+
+
+def test_outline_is_filled_as_often_as_it_goes_around():
+    rows, columns = np.mgrid[:50, :60]
+    disc = np.hypot(columns - 30.3, rows - 24.7) < 15
+    once = filled(a_circle(30.3, 24.7, 15, 400), (50, 60))
+    assert (once != disc).sum() <= 4
+    twice = a_circle(30.3, 24.7, 15, 400) * 2
+    np.testing.assert_array_equal(filled(twice, (50, 60)), once)
+    np.testing.assert_array_equal(filled(twice[::-1], (50, 60)), once)
+
+
+def test_outline_is_filled_inside_the_image_only():
+    assert filled([(-9, -9), (99, -9), (99, 99), (-9, 99)], (5, 7)).all()
+    np.testing.assert_array_equal(
+        np.argwhere(filled([(1.5, -3), (3.5, -3), (3.5, 1.5), (1.5, 1.5)], (5, 7))), [(0, 2), (0, 3), (1, 2), (1, 3)]
+    )
+    assert not filled([(8, 1), (12, 1), (10, 4)], (5, 7)).any()

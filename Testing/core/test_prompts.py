@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from AdaptCore.errors import PromptError
-from AdaptCore.prompts import Box, Click, Prompts
+from AdaptCore.prompts import Box, Click, Lasso, Prompts
 
 
 @pytest.mark.parametrize("point", [(float("nan"), 0.0), (0.0, float("inf"))])
@@ -20,6 +20,34 @@ def test_click_without_a_place_is_refused(point):
 def test_box_without_a_size_is_refused(corners):
     with pytest.raises(PromptError, match="wanted"):
         Box(*corners)
+
+
+@pytest.mark.parametrize(
+    ("points", "wanted"),
+    [
+        ((), "0 points: at least 3"),
+        (((1, 1), (5, 2)), "2 points: at least 3"),
+        (((1, 1), (5, 2), (3, float("nan"))), r"\(3, nan\): finite"),
+        (((float("inf"), 1), (5, 2), (3, 3)), r"\(inf, 1\): finite"),
+        (((1, 4), (5, 4), (3, 4)), "an outline is wanted, not a line"),
+        (((2, 1), (2, 9), (2, 3)), "an outline is wanted, not a line"),
+    ],
+)
+def test_lasso_around_nothing_is_refused(points, wanted):
+    with pytest.raises(PromptError, match=wanted):
+        Lasso(points)
+
+
+def test_lasso_and_box_take_each_others_place():
+    lasso = Lasso(((1, 2), (8, 3), (4, 9)))
+    drawn = Prompts((Click(4, 4),), Box(0, 0, 3, 3)).with_lasso(lasso)
+    assert drawn == Prompts((Click(4, 4),), Box(1, 2, 8, 9), lasso)
+    assert drawn.with_box(Box(0, 0, 3, 3)) == Prompts((Click(4, 4),), Box(0, 0, 3, 3))
+
+
+def test_models_see_the_box_of_a_lasso_in_a_window():
+    drawn = Prompts().with_lasso(Lasso(((1, 2), (8, 3), (4, 9))))
+    assert drawn.shifted(-1, -2) == Prompts(box=Box(0, 0, 7, 7))
 
 
 def test_adding_a_prompt_gives_a_new_object():

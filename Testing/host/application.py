@@ -31,6 +31,50 @@ class qSlicerApplication(QApplication):
     startupCompleted = Signal()
 
 
+class qMRMLSliceView(QObject):
+    """The view in a slice widget: it is drawn when somebody asks for its picture."""
+
+    def __init__(self, interactor: Any) -> None:
+        super().__init__()
+        self._interactor = interactor
+
+    def interactor(self) -> Any:
+        return self._interactor
+
+    def scheduleRender(self) -> None:
+        pass
+
+
+class qMRMLSliceWidget(QObject):
+    """A slice view with what belongs to it."""
+
+    def __init__(self, node: Any, interactor: Any) -> None:
+        super().__init__()
+        self._node, self._view = node, qMRMLSliceView(interactor)
+
+    def mrmlSliceNode(self) -> Any:
+        return self._node
+
+    def sliceView(self) -> qMRMLSliceView:
+        return self._view
+
+
+class qSlicerLayoutManager(QObject):
+    """The views of Slicer's window."""
+
+    layoutChanged = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widgets: dict[str, qMRMLSliceWidget] = {}
+
+    def sliceViewNames(self) -> list[str]:
+        return list(self.widgets)
+
+    def sliceWidget(self, name: str) -> qMRMLSliceWidget | None:
+        return self.widgets.get(name)
+
+
 class Application:
     """Slicer's application without its windows. `testingEnabled` keeps Slicer's own dialogs shut, as its tests do."""
 
@@ -40,6 +84,7 @@ class Application:
         self.temporaryPath = temporaryPath
         self._scene, self._logic = scene, logic
         self._manager = qSlicerModuleManager()
+        self._layout = qSlicerLayoutManager()
         self._is_testing = True
         self._settings = QSettings(f"{temporaryPath}/Slicer.ini", QSettings.Format.IniFormat)
 
@@ -60,6 +105,14 @@ class Application:
 
     def moduleManager(self) -> Any:
         return wrapped(self._manager)
+
+    def layoutManager(self) -> Any:
+        return wrapped(self._layout)
+
+    def add_slice_view(self, node: Any, interactor: Any) -> None:
+        """Show a slice view in the window."""
+        self._layout.widgets[node.GetLayoutName()] = qMRMLSliceWidget(node, interactor)
+        self._layout.layoutChanged.emit(0)
 
     def add_module(self, module: qSlicerScriptedLoadableModule) -> None:
         self._manager.modules[module.name] = module

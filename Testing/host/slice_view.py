@@ -50,6 +50,7 @@ class SliceView:
         node.SetDimensions(SIDE, SIDE, 1)
         self.show(volume)
         self._show_image()
+        slicer.app.add_slice_view(node, self._interactor)
 
     def show(self, volume: Any) -> None:
         """Put a volume into the background, and fit the view to it."""
@@ -64,11 +65,39 @@ class SliceView:
 
     def click(self, world: Sequence[float], button: str = "Left") -> None:
         """Move the mouse to a point of the slice that is shown, and click."""
+        self._send(world, "EnterEvent", "MouseMoveEvent", f"{button}ButtonPressEvent", f"{button}ButtonReleaseEvent")
+
+    def drag(self, worlds: Sequence[Sequence[float]], button: str = "Left", shift: bool = False) -> None:
+        """Press the button at the first point, move to the others, and let go at the last."""
+        self.press(worlds[0], button, shift)
+        for world in worlds[1:]:
+            self.move(world)
+        self._send(worlds[-1], f"{button}ButtonReleaseEvent")
+
+    def press(self, world: Sequence[float], button: str = "Left", shift: bool = False) -> None:
+        self._send(world, "EnterEvent", "MouseMoveEvent", f"{button}ButtonPressEvent", shift=shift)
+
+    def move(self, world: Sequence[float]) -> None:
+        self._send(world, "MouseMoveEvent")
+
+    def release(self, world: Sequence[float]) -> None:
+        self._send(world, "LeftButtonReleaseEvent")
+
+    def scroll(self) -> None:
+        """Turn the wheel by a step, where the mouse is."""
+        self._interactor.InvokeEvent("MouseWheelForwardEvent")
+
+    def type_key(self, symbol: str) -> None:
+        """Press a key while the view has the keyboard."""
+        self._interactor.SetKeySym(symbol)
+        self._interactor.InvokeEvent("KeyPressEvent")
+
+    def _send(self, world: Sequence[float], *events: str, shift: bool = False) -> None:
         matrix = vtk.vtkMatrix4x4()
         vtk.vtkMatrix4x4.Invert(self.node.GetXYToRAS(), matrix)
         x, y = matrix.MultiplyPoint((*world, 1.0))[:2]
-        self._interactor.SetEventInformation(round(x), round(y), 0, 0)
-        for event in ("EnterEvent", "MouseMoveEvent", f"{button}ButtonPressEvent", f"{button}ButtonReleaseEvent"):
+        self._interactor.SetEventInformation(round(x), round(y), 0, int(shift))
+        for event in events:
             self._interactor.InvokeEvent(event)
 
     def paint(self) -> None:

@@ -390,3 +390,22 @@ def test_settings_are_kept_for_the_application(a_host: Any) -> None:
     assert slicer.app.userSettings().value("Name") is None
     slicer.app.userSettings().setValue("Name", "Anna")
     assert slicer.app.userSettings().value("Name") == "Anna"
+
+
+def test_slice_views_are_found_by_their_names(a_host: Any, a_slice_view: Any, a_volume: Any, heard: list[Any]) -> None:
+    import slicer
+
+    from Testing.host.slice_view import SliceView
+
+    layout = slicer.app.layoutManager()
+    assert layout.sliceViewNames() == ()
+    layout.connect("layoutChanged(int)", lambda: heard.append(layout.sliceViewNames()))
+    view = SliceView(a_slice_view, a_volume)
+    assert heard == [("Red",)]
+    widget = layout.sliceWidget("Red")
+    assert widget.mrmlSliceNode() is a_slice_view
+    assert widget.sliceView().interactor().GetRenderWindow().GetRenderers().GetFirstRenderer() is not None
+    assert layout.sliceWidget("Green") is None
+    with pytest.raises(AttributeError, match="qMRMLSliceView has no attribute named 'node'"):
+        widget.sliceView().node  # noqa: B018
+    view.close()

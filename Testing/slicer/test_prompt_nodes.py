@@ -182,3 +182,97 @@ def test_mask_of_a_whole_slice_is_stored_in_little_space() -> None:
     text = packMask(disc)
     assert len(text) < 4000
     np.testing.assert_array_equal(unpackMask(text, disc.shape), disc)
+
+
+OUTLINE = ((2.5, 3.0), (9.0, 2.0), (11.0, 9.5), (4.0, 8.0))
+
+
+def lasso_step(number: int) -> Any:
+    from AdaptCore.prompts import Lasso
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    return PromptStep(number, lasso=Lasso(OUTLINE))
+
+
+def points_of(step: Any) -> np.ndarray:
+    return np.array(step.lasso.points)
+
+
+def test_lasso_comes_back_exactly_on_any_plane(a_scene: Any, an_oblique_volume: Any, a_segmentation: Any) -> None:
+    from AdaptCore.predict.geometry import oblique_plane
+    from InteractiveAdaptSegLib.PromptNodes import PromptNodes
+
+    prompts = PromptNodes.create(a_scene, an_oblique_volume, a_segmentation, "lesion")
+    oblique = oblique_plane((2.125, 1.0 / 3.0, 4.0), (0.9, 0.1, 0.05), (-0.1, 0.8, 0.2), (30, 20))
+    for number, plane in enumerate((oblique, slice_of(2, 5))):
+        prompts.addStep(plane, lasso_step(number))
+        (read,) = prompts.steps(number)
+        assert read.step == number
+        np.testing.assert_allclose(points_of(read), OUTLINE, atol=1e-9)
+    assert prompts.nextStep == 2
+
+
+def test_lasso_lies_on_its_slice_and_is_seen(some_prompts: Any, a_volume: Any) -> None:
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+
+    some_prompts.addStep(slice_of(2, 5), lasso_step(0))
+    (node,) = some_prompts.lassoNodes
+    position = np.array(node.GetNthControlPointPositionWorld(1))
+    np.testing.assert_allclose(position, worldPoint(ijkToWorld(a_volume), (9.0, 2.0, 5.0)))
+    assert (node.GetClassName(), node.GetDisplayVisibility()) == ("vtkMRMLMarkupsClosedCurveNode", 1)
+    assert node.GetAttribute("InteractiveAdaptSeg.Plane") == node.GetAttribute("InteractiveAdaptSeg.Step") == "0"
+    some_prompts.setVisible(False)
+    assert not node.GetDisplayVisibility()
+    some_prompts.remove()
+    assert node.GetScene() is None
+
+
+def test_box_and_lasso_replace_each_other_on_the_same_plane_only(some_prompts: Any) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    some_prompts.addStep(slice_of(2, 5), PromptStep(0, box=Box(1, 1, 5, 6)))
+    some_prompts.addStep(slice_of(2, 6), lasso_step(1))
+    some_prompts.addStep(slice_of(2, 5), lasso_step(2))
+    assert (len(some_prompts.boxNodes), len(some_prompts.lassoNodes)) == (0, 2)
+    some_prompts.addStep(slice_of(2, 6), PromptStep(3, box=Box(1, 1, 5, 6)))
+    assert [action.step for action in (*some_prompts.steps(0), *some_prompts.steps(1))] == [2, 3]
+    assert (len(some_prompts.boxNodes), len(some_prompts.lassoNodes)) == (1, 1)
+    some_prompts.removeStep(2)
+    assert some_prompts.lassoNodes == []
+
+
+def test_lasso_follows_its_volume(some_prompts: Any, a_volume: Any, put_under_transform: Any) -> None:
+    from Testing.slicer.scenes import matrix_of, rotation
+
+    some_prompts.addStep(slice_of(2, 5), lasso_step(0))
+    put_under_transform(matrix_of(rotation(1, 40.0), (5.0, 6.0, 7.0)), a_volume)
+    np.testing.assert_allclose(points_of(some_prompts.steps(0)[0]), OUTLINE, atol=1e-6)
+    a_volume.SetOrigin(100.0, -20.0, 3.0)
+    np.testing.assert_allclose(points_of(some_prompts.steps(0)[0]), OUTLINE, atol=1e-6)
+    assert some_prompts.lassoNodes[0].GetTransformNodeID() == a_volume.GetTransformNodeID()
+
+
+def test_lasso_counts_with_the_corners_that_it_has_now(some_prompts: Any) -> None:
+    some_prompts.addStep(slice_of(2, 5), lasso_step(0))
+    (node,) = some_prompts.lassoNodes
+    node.SetNthControlPointPositionWorld(0, *np.add(node.GetNthControlPointPositionWorld(0), (-0.8, 0.9, 0.0)))
+    np.testing.assert_allclose(points_of(some_prompts.steps(0)[0])[0], (3.5, 2.0), atol=1e-6)
+    node.RemoveNthControlPoint(3)
+    assert len(points_of(some_prompts.steps(0)[0])) == 3
+    node.RemoveNthControlPoint(2)
+    assert some_prompts.steps(0) == []
+    some_prompts.removePlane(slice_of(2, 5))
+    assert some_prompts.lassoNodes == []
+
+
+def test_box_that_is_moved_over_the_edge_is_cut_off_and_one_beside_the_plane_is_gone(some_prompts: Any) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PromptStep
+
+    some_prompts.addStep(slice_of(2, 5), PromptStep(0, box=Box(2, 2, 8, 8)))
+    (node,) = some_prompts.boxNodes
+    node.SetCenterWorld(*np.add(node.GetCenterWorld(), (0.8 * 5, 0.0, 0.0)))
+    assert some_prompts.steps(0)[0].box.x0 == -0.5
+    node.SetCenterWorld(*np.add(node.GetCenterWorld(), (0.8 * 5, 0.0, 0.0)))
+    assert some_prompts.steps(0) == []

@@ -177,6 +177,135 @@ def test_box_gives_a_mask_inside_it(a_session: Panel) -> None:
         assert centre + 3 <= pixels.max() <= centre + 4
 
 
+def outline(panel: Panel, radius: float) -> list[np.ndarray]:
+    """A circle around the object's centre, in the world."""
+    angles = np.linspace(0, 2 * np.pi, 50, endpoint=False)
+    return [
+        panel.world((CENTRE[0] + radius * np.cos(angle), CENTRE[1] + radius * np.sin(angle), CENTRE[2]))
+        for angle in angles
+    ]
+
+
+def distances(mask: np.ndarray) -> np.ndarray:
+    """Of the pixels of a slice's mask from the object's centre."""
+    rows, columns = np.nonzero(mask)
+    return np.hypot(columns - CENTRE[0], rows - CENTRE[1])
+
+
+def test_lasso_gives_a_mask_inside_it_as_one_step(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    clicked = a_session.logic.mask
+    a_session.logic.addLasso(a_session.view, outline(a_session, 5))
+    inside = a_session.logic.mask
+    assert 4 < distances(inside).max() <= 5
+    (node,) = a_session.logic.promptNodes.lassoNodes
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.logic.mask, clicked)
+    assert node.GetScene() is None
+    a_session.logic.redo()
+    np.testing.assert_array_equal(a_session.logic.mask, inside)
+    a_session.logic.clearPrompts()
+    assert a_session.logic.promptNodes.lassoNodes == []
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.logic.mask, inside)
+    assert len(a_session.logic.promptNodes.lassoNodes) == 1
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_moved_corner_of_a_lasso_is_answered_afresh(a_session: Panel, undone: bool) -> None:
+    a_session.look_at(CENTRE)
+    a_session.logic.addLasso(a_session.view, outline(a_session, 5))
+    if undone:
+        a_session.logic.undo()
+        a_session.logic.redo()
+    (node,) = a_session.logic.promptNodes.lassoNodes
+    assert a_session.logic.mask[CENTRE[1] + 3, CENTRE[0] + 3]
+    node.SetNthControlPointPositionWorld(3, *a_session.world((CENTRE[0] + 1, CENTRE[1] + 1, CENTRE[2])))
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    a_session.catch_up()
+    assert not a_session.logic.mask[CENTRE[1] + 3, CENTRE[0] + 3]
+    assert a_session.logic.mask[CENTRE[1] - 3, CENTRE[0] - 3]
+    node.RemoveNthControlPoint(0)
+    a_session.catch_up()
+    assert len(a_session.logic.promptNodes.steps(0)[0].lasso.points) == 23
+
+
+def test_box_that_was_redone_is_answered_afresh_when_it_is_moved(a_session: Panel) -> None:
+    a_session.look_at(CENTRE)
+    corners = [(CENTRE[0] + sign * 4, CENTRE[1] + sign * 4, CENTRE[2]) for sign in (1, -1)]
+    a_session.logic.addBox(a_session.view, *(a_session.world(corner) for corner in corners))
+    a_session.logic.undo()
+    a_session.logic.redo()
+    (node,) = a_session.logic.promptNodes.boxNodes
+    node.SetCenterWorld(*np.add(node.GetCenterWorld(), (-0.8 * 3, 0.0, 0.0)))
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    a_session.catch_up()
+    columns = np.nonzero(a_session.logic.mask)[1]
+    assert CENTRE[0] - 1 <= columns.min() <= CENTRE[0]
+
+
+def test_deleted_lasso_is_no_longer_asked(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    one = a_session.logic.mask
+    a_session.logic.addLasso(a_session.view, outline(a_session, 5))
+    a_session.scene.RemoveNode(a_session.logic.promptNodes.lassoNodes[0])
+    a_session.catch_up()
+    np.testing.assert_array_equal(a_session.logic.mask, one)
+
+
+@pytest.mark.parametrize("moved", ["", "by a transform"])
+def test_saved_scene_brings_the_lasso_back(
+    a_session: Panel, tmp_path: Path, put_under_transform: Callable[..., Any], moved: str
+) -> None:
+    if moved:
+        put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), a_session.volume, a_session.segmentation)
+        a_session.view.RotateToVolumePlane(a_session.volume)
+    a_session.look_at(CENTRE)
+    a_session.logic.addLasso(a_session.view, outline(a_session, 5.25))
+    a_session.logic.addScribble(
+        a_session.view, [a_session.world((CENTRE[0] + x, CENTRE[1], CENTRE[2])) for x in (-3, -1)]
+    )
+    mask = a_session.logic.mask
+    other = save_and_reload(a_session, tmp_path)
+    assert other.logic.showPlane(other.view)
+    np.testing.assert_array_equal(other.logic.mask, mask)
+    (node,) = other.logic.promptNodes.lassoNodes
+    node.SetNthControlPointPositionWorld(0, *other.world((CENTRE[0] + 1, CENTRE[1], CENTRE[2])))
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    other.catch_up()
+    assert mask[CENTRE[1], CENTRE[0] + 4] and not other.logic.mask[CENTRE[1], CENTRE[0] + 4]
+    other.logic.close()
+
+
+@pytest.mark.parametrize("shape", ["box", "lasso", "scribble"])
+def test_drawn_prompts_on_an_oblique_slice(a_session: Panel, an_ellipsoid: np.ndarray, shape: str) -> None:
+    import slicer
+    import vtk
+
+    turn = vtk.vtkTransform()
+    turn.Translate(*a_session.world(CENTRE))
+    turn.RotateX(35.0)
+    turn.RotateZ(20.0)
+    a_session.view.GetSliceToRAS().DeepCopy(turn.GetMatrix())
+    a_session.view.UpdateMatrices()
+    toWorld = slicer.util.arrayFromVTKMatrix(turn.GetMatrix())
+    drawn = [(toWorld @ (10 * x, 10 * y, 0, 1))[:3] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    if shape == "box":
+        a_session.logic.addBox(a_session.view, *drawn)
+    elif shape == "lasso":
+        a_session.logic.addLasso(a_session.view, drawn)
+    else:
+        a_session.logic.addScribble(a_session.view, [(toWorld @ (x, 0, 0, 1))[:3] for x in range(-3, 4)])
+    plane = a_session.logic.activePlane
+    assert plane.axis is None
+    a_session.logic.accept()
+    found = a_session.segment("lesion")
+    assert found[CENTRE]
+    assert (found & an_ellipsoid).sum() > 0.85 * found.sum()
+    depths = ((np.argwhere(found) - CENTRE) * (-0.8, -0.9, 2.5)) @ toWorld[:3, 2]
+    assert np.abs(depths).max() < 2.5
+
+
 def test_scribble_is_one_step(a_session: Panel) -> None:
     a_session.look_at(CENTRE)
     stroke = [a_session.world((CENTRE[0] + step, CENTRE[1], CENTRE[2])) for step in range(-4, 5)]

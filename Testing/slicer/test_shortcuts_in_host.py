@@ -39,10 +39,11 @@ def test_every_key_is_told_in_the_tool_tip_of_its_button(a_user: User) -> None:
 
 def test_keys_of_greyed_out_buttons_do_nothing(a_user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = pressed(a_user, monkeypatch)
-    for key in ("Return", "P", "N", "Ctrl+Z", "Ctrl+Y", "Esc", "+", "-"):
+    for key in ("Return", "P", "N", "Ctrl+Z", "Ctrl+Y", "Esc", "+", "-", "X", "L", "D", "E"):
         a_user.host.press_key(key)
     assert asked == [] and a_user.message == ""
     assert not a_user.ui.positiveButton.checked
+    assert a_user.panel._drawMode.tool is None
 
 
 def test_plus_and_minus_give_the_mouse_to_prompts_and_back(a_mask: User) -> None:

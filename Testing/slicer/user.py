@@ -49,6 +49,15 @@ class User:
         self.view.click(world)
         self.host.process_events()
 
+    def draw(self, tool: str, *voxels: Any) -> None:
+        """Take up a tool, scroll to the first voxel, and draw to the others."""
+        if not getattr(self.ui, f"{tool}Button").checked:
+            self.press(tool)
+        worlds = [self.world(voxel) for voxel in voxels]
+        self.view.node.JumpSliceByCentering(*worlds[0])
+        self.view.drag(worlds)
+        self.host.process_events()
+
     def world(self, voxel: Any) -> np.ndarray:
         from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
