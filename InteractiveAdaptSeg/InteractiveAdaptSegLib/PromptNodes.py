@@ -19,6 +19,7 @@ import vtk
 
 from AdaptCore.prompts import Box, Click
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
+from InteractiveAdaptSegLib.SceneNodes import removeNode
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
 if TYPE_CHECKING:
@@ -119,6 +120,14 @@ class PromptNodes:
         if self.node.GetScene() is None or not all((self.volumeNode, self.segmentationNode, *self.pointNodes)):
             return False
         return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID) is not None
+
+    @property
+    def areOfProposal(self) -> bool:
+        """Whether they correct what the segment held before, as if a propagation had given it."""
+        return self.node.GetParameter("proposal") == "true"
+
+    def setOfProposal(self) -> None:
+        self.node.SetParameter("proposal", "true")
 
     @property
     def pointNodes(self) -> tuple[Any, Any]:
@@ -265,9 +274,9 @@ class PromptNodes:
     def remove(self) -> None:
         """Take the prompts and all their nodes out of the scene."""
         scene = self.node.GetScene()
-        for node in (*self.pointNodes, *self.boxNodes, self.node):
-            if node is not None:
-                scene.RemoveNode(node)
+        for node in (*self.pointNodes, *self.boxNodes):
+            removeNode(node)
+        scene.RemoveNode(self.node)
 
     def _addBox(self, geometry: PlaneGeometry, plane: int, step: int, box: Box) -> None:
         scene = self.node.GetScene()
