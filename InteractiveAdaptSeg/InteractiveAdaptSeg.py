@@ -54,11 +54,13 @@ class InteractiveAdaptSegParameterNode:
     inputVolume - the volume that is looked at; it is never written.
     segmentation - the segmentation that masks are accepted into.
     segmentID - the segment of it that is worked on.
+    cohortFolder - the cohort that is reviewed, if one was opened.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     segmentID: str = ""
+    cohortFolder: str = ""
 
 
 class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -77,6 +79,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._profileChooser = None
         self._shortcuts = None
         self._learningPlot = None
+        self._reviewList = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
@@ -100,6 +103,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._connectButtons()
         self._shortcuts = Shortcuts(self.ui)
         self._learningPlot = LearningPlot(slicer.mrmlScene)
+        self._addCohortReview()
         self._addCandidates()
         scene = slicer.mrmlScene
         for event in (scene.StartCloseEvent, scene.StartImportEvent):
@@ -117,6 +121,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._timer.stop()
         if self._shortcuts is not None:
             self._shortcuts.close()
+        if self._reviewList is not None:
+            self._reviewList.close()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -163,6 +169,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             if not self.hasObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode):
                 self.addObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode)
             self.applyChoice()
+            if not self.logic.missingPackages():
+                self._reviewList.follow(parameterNode.cohortFolder)
+                self.updateGui()
 
     def onParameterNodeModified(self, caller=None, event=None):
         self.applyChoice()
@@ -270,6 +279,24 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.session.showUnsurePlane()
 
+    def onCohortOpened(self, folder):
+        self._parameterNode.cohortFolder = str(folder)
+
+    def onCaseShown(self, volumeNode, segmentationNode, segmentID):
+        """Work on a case that the review has opened, beginning with the slice that is least sure."""
+        choice = self._parameterNode
+        self._isApplyingChoice = True
+        try:
+            choice.inputVolume = volumeNode
+            choice.segmentation = segmentationNode
+            self.ui.segmentSelector.setCurrentNode(segmentationNode)
+        finally:
+            self._isApplyingChoice = False
+        choice.segmentID = segmentID
+        self.applyChoice()
+        if self.session.hasUnsurePlane:
+            self.session.showUnsurePlane()
+
     def onShowLearning(self):
         with self._reported():
             self._learningPlot.show(self.session.taskName, self.session.taskHistory)
@@ -333,6 +360,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
         self._showGallery(galleryState(self.session))
+        self._reviewList.show(not self.logic.missingPackages(), not self.session.isPropagating)
         if not self.session.isBusy:
             self._timer.stop()
         elif not self._timer.active:
@@ -372,6 +400,13 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
         ui.othersButton.connect("clicked()", self.onOthers)
         ui.moreButton.connect("clicked()", self.onMore)
+
+    def _addCohortReview(self):
+        from InteractiveAdaptSegLib.CohortReview import CohortReview
+        from InteractiveAdaptSegWidgets.ReviewList import ReviewList
+
+        review = CohortReview(slicer.mrmlScene, self.session)
+        self._reviewList = ReviewList(self.ui, review, self._reported, self.onCohortOpened, self.onCaseShown)
 
     def _showGallery(self, state):
         from InteractiveAdaptSegWidgets.Gallery import galleryText

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ def a_cohort(tmp_path: Path) -> Cohort:
 
 
 @pytest.fixture
-def a_panel(a_scene: Any) -> Panel:
-    return Panel(a_scene, add_slice_node(a_scene), ToyModel())
+def a_panel(a_scene: Any) -> Iterator[Panel]:
+    panel = Panel(a_scene, add_slice_node(a_scene), ToyModel())
+    yield panel
+    panel.logic.close()
 
 
 class Reviewer:
