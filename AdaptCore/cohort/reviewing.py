@@ -106,18 +106,18 @@ def open_case(cohort: Cohort, name: str) -> Opened:
     return Opened(volume, cohort.values(classes), confidences, axis)
 
 
-def case_picture(cohort: Cohort, name: str) -> np.ndarray:
-    """The least sure plane of a case's proposal, each class in its colour, uint8 (SIDE, SIDE, 3).
+def case_picture(cohort: Cohort, name: str, number: int) -> np.ndarray:
+    """The least sure plane of what a round proposes for a case, each class in its colour, uint8 (SIDE, SIDE, 3).
 
     Without an object in the proposal, the middle plane.
 
     Raises:
         AdaptSegError: as `open_case`.
     """
-    case, current = cohort.case(name), cohort.state.current
-    volume, classes = cohort.image(case), cohort.proposal(case, current)
+    case = cohort.case(name)
+    volume, classes = cohort.image(case), cohort.proposal(case, number)
     axis = review_axis(volume.geometry)
-    planes = plane_confidences(classes > 0, cohort.confidence(case, current), axis)
+    planes = plane_confidences(classes > 0, cohort.confidence(case, number), axis)
     index = min(planes, key=planes.__getitem__, default=classes.shape[axis] // 2)
     window = auto_window(volume.array)
     plane = apply_window(volume.array.take(index, axis), window)

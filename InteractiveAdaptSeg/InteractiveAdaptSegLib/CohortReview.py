@@ -85,7 +85,11 @@ class _OpenCase:
 
     @property
     def isThere(self) -> bool:
+        """Whether the user has removed none of the nodes."""
         return all(node.GetScene() is not None for node in (self.volumeNode, self.segmentationNode))
+
+    def beganWith(self, label: np.ndarray) -> bool:
+        return self.label is not None and np.array_equal(self.label, label)
 
 
 class CohortReview:
@@ -138,7 +142,7 @@ class CohortReview:
         if case is None or not case.isThere:
             return False
         try:
-            return self._isPending(case) or not np.array_equal(self._label(case), case.label)
+            return bool(self._pending(case)) or not case.beganWith(self._label(case))
         except AdaptSegError:
             return True
 
@@ -206,6 +210,7 @@ class CohortReview:
         case, cohort = self._requireCase(), self._requireCohort()
         label = self._label(case)
         stored = cohort.case(case.name)
+        isKnown = stored.label is not None and stored.label.file == case.accepted and case.beganWith(label)
         filled = set(np.unique(label).tolist())
         segmentation = case.segmentationNode.GetSegmentation()
         classes = _segmentsOf(case, cohort.settings.labels)
@@ -217,8 +222,8 @@ class CohortReview:
                 for ID in others
                 if segmentBlock(case.volumeNode, case.segmentationNode, ID) is not None
             ],
-            Doubt.PENDING: [self._pendingName(case)] if self._isPending(case) else [],
-            Doubt.AGAIN: [stored.label.file] if stored.label and not self._isKnown(stored.label.file, label) else [],
+            Doubt.PENDING: self._pending(case),
+            Doubt.AGAIN: [stored.label.file] if stored.label and not isKnown else [],
         }
         return {doubt: ", ".join(names) for doubt, names in doubts.items() if names}
 
@@ -251,7 +256,7 @@ class CohortReview:
         from AdaptCore.cohort.reviewing import case_picture
         from AdaptCore.predict.background import BackgroundWorker
 
-        cohort, drawn = self._requireCohort(), self._drawn
+        cohort, drawn, number = self._requireCohort(), self._drawn, self._round
         if self._worker is None:
             self._worker = BackgroundWorker()
 
@@ -259,7 +264,7 @@ class CohortReview:
             if path not in self._asked:
                 self._asked.add(path)
                 try:
-                    drawn.put((path, case_picture(cohort, name)))
+                    drawn.put((path, case_picture(cohort, name, number)))
                 except AdaptSegError:
                     drawn.put((path, None))
 
@@ -312,8 +317,10 @@ class CohortReview:
         Raises:
             SceneError: the volume is no longer on the grid of its image, a class has no segment, or two overlap.
         """
+        from AdaptCore.cohort.folder import geometry_of
+
         cohort = self._requireCohort()
-        geometry = cohort.case(case.name).image.geometry
+        geometry = geometry_of(cohort.case(case.name))
         _requireGrid(case.volumeNode, geometry)
         segments = _segmentsOf(case, cohort.settings.labels)
         missing = [_className(value) for value in cohort.settings.labels if value not in segments]
@@ -338,20 +345,17 @@ class CohortReview:
             raise SceneError(f"case {case.name}: all segments are empty: a label has at least one voxel")
         return label
 
-    def _isKnown(self, file: str, label: np.ndarray) -> bool:
-        """Whether an accepted label is the one that the open case began with, and a label is the same."""
-        return self._case is not None and file == self._case.accepted and np.array_equal(label, self._case.label)
-
-    def _isPending(self, case: _OpenCase) -> bool:
-        session, prompts = self._session, self._session.promptNodes
-        isOfCase = prompts is not None and prompts.segmentationNode is case.segmentationNode
-        return isOfCase and session.mask is not None and not session.isAccepted
-
-    def _pendingName(self, case: _OpenCase) -> str:
-        return case.segmentationNode.GetSegmentation().GetSegment(self._session.promptNodes.segmentID).GetName()
+    def _pending(self, case: _OpenCase) -> list[str]:
+        """Name of the case's segment whose mask is shown and was not accepted; none if there is no such mask."""
+        prompts = self._session.promptNodes
+        if prompts is None or self._session.mask is None or self._session.isAccepted:
+            return []
+        if prompts.segmentationNode is not case.segmentationNode:
+            return []
+        return [case.segmentationNode.GetSegmentation().GetSegment(prompts.segmentID).GetName()]
 
     def _added(self, cohort: Cohort, name: str, opened: Opened) -> _OpenCase:
-        """The nodes of a case. The image has no file of its own there: saving the scene cannot write to the original."""
+        """The nodes of a case. The volume has no file: saving the scene cannot write to the image."""
         volumeNode = self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
         segmentationNode = self._scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} label")
         case = _OpenCase(name, volumeNode, segmentationNode, opened.label, opened.accepted)

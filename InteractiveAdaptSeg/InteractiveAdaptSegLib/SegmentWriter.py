@@ -284,7 +284,9 @@ def segmentBlock(volumeNode: Any, segmentationNode: Any, segmentID: str) -> Voxe
     first = np.array(image.GetExtent()).reshape(3, 2)[:, 0]
     block = VoxelBlock(tuple(first.tolist()), _imageArray(image) == segment.GetLabelValue())
     toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image))
-    limits = _blockOnGrid(block, toVolume, np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()]))
+    limits = _blockOnGrid(
+        block, toVolume, np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
+    )
     if (limits[:, 0] > limits[:, 1]).any():
         return None
     mask = _resampled(block, toVolume, limits)

@@ -1,4 +1,4 @@
-"""The part of the panel where a cohort is reviewed: its cases in order, with pictures, opened and accepted one by one."""
+"""The part of the panel where a cohort is reviewed: cases in order, with pictures, opened and accepted one by one."""
 
 from __future__ import annotations
 
@@ -151,13 +151,14 @@ class ReviewList:
 
     def _fill(self) -> None:
         table, (items, openCase) = self.ui.cohortTable, self._shown
+        put, newCell = table.setItem, qt.QTableWidgetItem
         table.setRowCount(len(items))
         for row, item in enumerate(items):
             texts = (item.case, reasonText(item.reason), stateText(item.status, item.case == openCase))
-            for column, text in enumerate(texts):
-                cell = qt.QTableWidgetItem(text)
-                cell.setToolTip(itemToolTip(item))
-                table.setItem(row, column, cell)
+            cells = [newCell(text) for text in texts]
+            cells[0].setToolTip(itemToolTip(item))
+            for column, cell in enumerate(cells):
+                put(row, column, cell)
             if item.case == openCase:
                 table.setCurrentCell(row, 0)
         self._showPictures()
@@ -232,5 +233,7 @@ def progressText(progress: Any, folder: Path | None) -> str:
         following = _("Which to review first tells: adaptseg cohort next")
     else:
         text = _("{folder}: {accepted} of {total} cases that were asked for are accepted.")
-        following = "" if progress.waiting else _("Next, in a terminal: adaptseg cohort train, then adaptseg cohort next")
+        following = (
+            "" if progress.waiting else _("Next, in a terminal: adaptseg cohort train, then adaptseg cohort next")
+        )
     return f"{text} {following}".strip().format(folder=folder.name, accepted=progress.accepted, total=total)

@@ -68,9 +68,7 @@ def double_click_row(table: Instance, row: int) -> None:
 def select_row(table: Instance, row: int) -> None:
     """Scroll to a row of a table, and click on its first cell."""
     place, viewport = _cell(table, row)
-    _in_event_loop(
-        lambda: QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
-    )
+    _in_event_loop(lambda: QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place))
 
 
 def _cell(table: Instance, row: int) -> tuple[QPoint, QWidget]:

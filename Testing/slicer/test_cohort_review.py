@@ -1,4 +1,4 @@
-"""Review of a cohort folder in the scene: list, pictures, opening, correcting, accepting, and whatever comes between."""
+"""Review of a cohort folder in the scene: list, pictures, opening, correcting, accepting, and what comes between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from AdaptCore.cohort.accepting import accept
-from AdaptCore.cohort.engine import LocalEngine
 from AdaptCore.cohort.folder import Cohort
 from AdaptCore.cohort.steps import choose_next
 from AdaptCore.errors import AdaptSegError
@@ -96,6 +95,17 @@ def asked(a_cohort: Cohort) -> list[str]:
     return [query.case for query in a_cohort.state.queries]
 
 
+def voxel_of(mask: np.ndarray, which: int) -> tuple[int, int, int]:
+    """One of the voxels of a mask, bool (i, j, k)."""
+    i, j, k = np.argwhere(mask)[which]
+    return int(i), int(j), int(k)
+
+
+def on_plane(k: int) -> np.ndarray:
+    """Whether a voxel is on an axial plane, to be combined with bool (i, j, k)."""
+    return np.arange(SIZE[2]) == k
+
+
 def test_list_begins_with_what_is_asked_for_and_tells_why(a_reviewer: Reviewer, asked: list[str]) -> None:
     items = a_reviewer.review.items
     assert [item.case for item in items[:2]] == asked
@@ -161,7 +171,7 @@ def test_click_takes_voxels_away_from_the_proposal_and_leaves_the_other_planes(
     panel = a_reviewer.panel
     segmentID = panel.logic.promptNodes.segmentID
     before = panel.segment(segmentID)
-    voxel = tuple(int(index) for index in np.argwhere(before)[-1])
+    voxel = voxel_of(before, -1)
     panel.click(voxel, positive=False)
     panel.logic.accept()
     after = panel.segment(segmentID)
@@ -212,7 +222,7 @@ def test_voxels_that_went_to_the_other_class_stay_there(a_reviewer: Reviewer, as
     panel.logic.showUnsurePlane()
     panel.logic.accept()
     k = int(panel.logic.activePlane.plane_to_ijk[2, 2])
-    taken = tuple(int(index) for index in np.argwhere(panel.segment(f"class-{SECOND}")[..., k])[0]) + (k,)
+    taken = voxel_of(panel.segment(f"class-{SECOND}") & on_plane(k), 0)
     panel.choose(*nodes, f"class-{FIRST}")
     panel.click(taken)
     panel.logic.accept()
@@ -247,7 +257,7 @@ def test_propagation_replaces_the_proposal(a_reviewer: Reviewer, asked: list[str
     k = int(np.flatnonzero(before.any((0, 1)))[0])
     stray[0:2, 8:10, k : k + 2] = True
     a_reviewer.draw(int(segmentID[-1]), before | stray)
-    inner = tuple(int(index) for index in np.argwhere(before[..., k])[5]) + (k,)
+    inner = voxel_of(before & on_plane(k), 5)
     panel.click(inner)
     panel.logic.accept()
     panel.logic.propagate()
@@ -274,6 +284,7 @@ def test_overlapping_segments_are_refused(a_reviewer: Reviewer, asked: list[str]
 def add_overlap(reviewer: Reviewer, value: int, mask: np.ndarray) -> None:
     """Add voxels to a segment that other segments keep."""
     import slicer
+
     from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 
     writer = SegmentWriter(reviewer.panel.scene)
@@ -327,6 +338,7 @@ def test_removed_segment_is_refused_until_one_of_its_name_is_there(a_reviewer: R
 
 def test_segment_of_no_class_is_left_out_after_a_question(a_reviewer: Reviewer, asked: list[str]) -> None:
     import slicer
+
     from InteractiveAdaptSegLib.CohortReview import Doubt
 
     a_reviewer.show(asked[0])
@@ -348,7 +360,7 @@ def test_mask_that_waits_for_its_acceptance_is_asked_about(a_reviewer: Reviewer,
     a_reviewer.show(asked[0])
     panel = a_reviewer.panel
     segmentID = panel.logic.promptNodes.segmentID
-    panel.click(tuple(int(index) for index in np.argwhere(panel.segment(segmentID))[0]), positive=False)
+    panel.click(voxel_of(panel.segment(segmentID), 0), positive=False)
     assert a_reviewer.review.hasUnsaved
     assert a_reviewer.review.doubts() == {Doubt.PENDING: f"Class {segmentID[-1]}"}
 
@@ -447,7 +459,7 @@ def test_next_case_takes_the_place_of_the_one_before_and_of_nothing_else(
     count = a_reviewer.panel.scene.GetNumberOfNodes()
     a_reviewer.show(asked[0])
     panel = a_reviewer.panel
-    panel.click(tuple(int(index) for index in np.argwhere(a_reviewer.proposed(asked[0]))[0]))
+    panel.click(voxel_of(a_reviewer.proposed(asked[0]), 0))
     a_reviewer.show(asked[1])
     volumes = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", panel.scene)]
     assert sorted(volumes) == sorted(asked), "the user's volume of that name, and the new case"
@@ -473,7 +485,7 @@ def test_saved_scene_goes_on_with_the_case(a_reviewer: Reviewer, asked: list[str
     a_reviewer.show(asked[0])
     panel = a_reviewer.panel
     panel.choose(panel.volume, panel.segmentation, f"class-{FIRST}")
-    voxel = tuple(int(index) for index in np.argwhere(panel.segment(f"class-{FIRST}"))[-1])
+    voxel = voxel_of(panel.segment(f"class-{FIRST}"), -1)
     panel.click(voxel, positive=False)
     panel.logic.accept()
     corrected = a_reviewer.label()
@@ -487,7 +499,7 @@ def test_saved_scene_goes_on_with_the_case(a_reviewer: Reviewer, asked: list[str
         other.logic.accept()
     assert voxel[2] not in visited and visited
     np.testing.assert_array_equal(again.label(), corrected)
-    second = tuple(int(index) for index in np.argwhere(other.segment(f"class-{FIRST}"))[0])
+    second = voxel_of(other.segment(f"class-{FIRST}"), 0)
     other.click(second, positive=False)
     other.logic.accept()
     assert not other.segment(f"class-{FIRST}")[second], "the proposal is still one that clicks take away from"
@@ -583,7 +595,7 @@ def test_large_list_opens_quickly(a_panel: Panel, tmp_path: Path) -> None:
     review = CohortReview(a_panel.scene, a_panel.logic)
     begun = time.process_time()
     review.open(cohort.folder)
-    assert time.process_time() - begun < 2.0
+    assert time.process_time() - begun < 1.0
     assert len(review.items) == 1003
 
 
