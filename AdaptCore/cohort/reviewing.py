@@ -107,9 +107,10 @@ def open_case(cohort: Cohort, name: str) -> Opened:
 
 
 def case_picture(cohort: Cohort, name: str, number: int) -> np.ndarray:
-    """The least sure plane of what a round proposes for a case, each class in its colour, uint8 (SIDE, SIDE, 3).
+    """A plane of what a round proposes for a case, each class in its colour, uint8 (SIDE, SIDE, 3).
 
-    Without an object in the proposal, the middle plane.
+    It is the one with the largest sum of 1 - confidence over its foreground, so that there is something to see; without
+    an object in the proposal, the middle one.
 
     Raises:
         AdaptSegError: as `open_case`.
@@ -117,8 +118,9 @@ def case_picture(cohort: Cohort, name: str, number: int) -> np.ndarray:
     case = cohort.case(name)
     volume, classes = cohort.image(case), cohort.proposal(case, number)
     axis = review_axis(volume.geometry)
-    planes = plane_confidences(classes > 0, cohort.confidence(case, number), axis)
-    index = min(planes, key=planes.__getitem__, default=classes.shape[axis] // 2)
+    others = tuple(other for other in range(3) if other != axis)
+    doubts = (1 - cohort.confidence(case, number)).sum(others, where=classes > 0)
+    index = int(doubts.argmax()) if doubts.any() else classes.shape[axis] // 2
     window = auto_window(volume.array)
     plane = apply_window(volume.array.take(index, axis), window)
     return _picture(plane, classes.take(index, axis), _in_plane(volume.geometry, axis))

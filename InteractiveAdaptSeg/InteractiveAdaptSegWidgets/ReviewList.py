@@ -14,6 +14,9 @@ from slicer.i18n import tr as _
 INTERVAL = 50
 """Milliseconds between two looks at what the background has drawn, while it draws."""
 
+CASE_WIDTH = 120
+"""Pixels of the column with picture and name, which the user can change."""
+
 
 class ReviewList:
     """Shows a `CohortReview`.
@@ -43,6 +46,9 @@ class ReviewList:
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
+        header = ui.cohortTable.horizontalHeader()
+        header.setSectionResizeMode(1, qt.QHeaderView.Stretch)
+        header.resizeSection(0, CASE_WIDTH)
         ui.openCohortButton.connect("clicked()", self.onOpenCohort)
         ui.refreshCohortButton.connect("clicked()", self.onRefresh)
         ui.openCaseButton.connect("clicked()", self.onOpenCase)
