@@ -144,6 +144,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def onSceneStartsToChange(self, caller, event):
         """The scene is closed, or loaded: choices are there before the nodes that they name."""
         self.setParameterNode(None)
+        self._reviewList.follow("")
 
     def onSceneChanged(self, caller, event):
         if self.parent.isEntered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -184,8 +184,6 @@ class Target:
 
     def _follow(self, session: VolumeSession) -> None:
         """Take over what the segment holds; planes that others have emptied are no longer waiting to be looked at."""
-        from AdaptCore.predict.geometry import plane_labels
-
         before, self._segmentTime = self._segmentTime, segmentTime(self.segmentationNode, self.segmentID)
         if before == self._segmentTime:
             return
@@ -195,8 +193,8 @@ class Target:
             contents[block.slices] = block.mask
         if before is None or not np.array_equal(contents, session.labelmap):
             session.follow(contents)
-            kept = {plane: sure for plane, sure in self.confidences.items() if plane_labels(contents, plane).any()}
-            self.confidences = kept
+            met = planesThatMeet(contents, self.confidences)
+            self.confidences = {plane: self.confidences[plane] for plane in met}
 
     def _begin(self, plane: PlaneSession, geometry: PlaneGeometry) -> None:
         """Bring a plane to where its first prompt was given."""
@@ -210,6 +208,16 @@ class Target:
         for action in self.storedSteps(geometry):
             with suppress(PromptError):
                 giveStep(plane, action)
+
+
+def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[PlaneGeometry]:
+    """Those of some slices along the axes that hold a voxel of a mask, bool (i, j, k)."""
+    filled = [np.asarray(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    return [
+        plane
+        for plane in planes
+        if plane.axis is not None and filled[plane.axis][int(plane.plane_to_ijk[plane.axis, 2])]
+    ]
 
 
 def giveStep(plane: PlaneSession, action: PromptStep) -> None:

@@ -43,6 +43,7 @@ class ReviewList:
         self._onOpened = onOpened
         self._onShown = onShown
         self._shown: tuple[Any, str | None] = ((), None)
+        self._canOpen = self._isIdle = False
         self._timer = qt.QTimer()
         self._timer.setInterval(INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
@@ -82,19 +83,13 @@ class ReviewList:
         if state[0] is not self._shown[0] or state[1] != self._shown[1]:
             self._shown = state
             self._fill()
-        hasCohort = self._review.folder is not None
-        for button, enabled in (
-            (self.ui.openCohortButton, canOpen and isIdle),
-            (self.ui.refreshCohortButton, hasCohort),
-            (self.ui.openCaseButton, hasCohort and isIdle and self._selected() is not None),
-            (self.ui.acceptCaseButton, hasCohort and isIdle and state[1] is not None),
-        ):
-            button.enabled = enabled
+        self._canOpen, self._isIdle = canOpen, isIdle
+        self._showButtons()
         self.ui.cohortLabel.text = progressText(self._review.progress, self._review.folder)
 
     def onOpenCohort(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self.ui.cohortSection, _("Open a cohort folder"))
-        if folder and self._mayLoseCorrections():
+        if folder:
             with self._reported():
                 self._review.open(Path(folder))
                 self._onOpened(self._review.folder)
@@ -105,7 +100,7 @@ class ReviewList:
 
     def onOpenCase(self) -> None:
         item = self._selected()
-        if item is not None and self.ui.openCaseButton.enabled and self._mayLoseCorrections():
+        if item is not None and self._isIdle and self._mayLoseCorrections():
             with self._reported():
                 self._onShown(*self._review.show(item.case))
 
@@ -122,7 +117,7 @@ class ReviewList:
                 self._onShown(*self._review.show(following))
 
     def onSelected(self) -> None:
-        self.ui.openCaseButton.enabled = self.ui.refreshCohortButton.enabled and self._selected() is not None
+        self._showButtons()
 
     def onScrolled(self) -> None:
         self._showPictures()
@@ -138,6 +133,15 @@ class ReviewList:
                 self._timer.stop()
             if isNew:
                 self._showPictures()
+
+    def _showButtons(self) -> None:
+        for button, enabled in (
+            (self.ui.openCohortButton, self._canOpen and self._isIdle),
+            (self.ui.refreshCohortButton, self._review.folder is not None),
+            (self.ui.openCaseButton, self._isIdle and self._selected() is not None),
+            (self.ui.acceptCaseButton, self._isIdle and self._review.openCase is not None),
+        ):
+            button.enabled = enabled
 
     def _mayLoseCorrections(self) -> bool:
         if not self._review.hasUnsaved:

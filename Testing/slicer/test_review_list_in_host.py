@@ -140,7 +140,7 @@ def test_cohort_is_opened_corrected_accepted_and_goes_on(
 def test_chosen_case_is_opened_with_the_button(a_reviewer: User, a_cohort: Cohort) -> None:
     from Testing.host.user import select_row
 
-    assert not a_reviewer.ui.openCaseButton.enabled or a_reviewer.ui.cohortTable.currentRow() >= 0
+    assert not a_reviewer.ui.openCaseButton.enabled
     assert not a_reviewer.ui.acceptCaseButton.enabled
     select_row(a_reviewer.ui.cohortTable, 1)
     a_reviewer.press("openCase")
@@ -226,6 +226,36 @@ def test_saved_scene_opens_its_cohort_and_goes_on(
     user.press("acceptCase")
     np.testing.assert_array_equal(accepted(a_cohort, first), wanted)
     assert rows(user)[1][2] == "open"
+
+
+def test_scene_that_was_loaded_beside_the_panel_goes_on_with_its_own_case(
+    a_reviewer: User, a_cohort: Cohort, a_scene: Any, tmp_path: Path
+) -> None:
+    open_row(a_reviewer, 0)
+    path = str(tmp_path / "review.mrb")
+    assert a_scene.WriteToMRB(path, None)
+    open_row(a_reviewer, 1)
+    a_reviewer.host.leave()
+    a_scene.Clear(False)
+    assert a_scene.ReadFromMRB(path, True, None)
+    a_reviewer.panel = a_reviewer.host.open("InteractiveAdaptSeg")
+    assert [row[2] for row in rows(a_reviewer)[:2]] == ["open", "waiting"]
+
+
+def test_other_cohort_leaves_the_open_case_in_the_scene_and_finds_it_again(
+    a_reviewer: User, a_cohort: Cohort, tmp_path: Path
+) -> None:
+    open_row(a_reviewer, 0)
+    volume, first = a_reviewer.volume, rows(a_reviewer)[0][0]
+    other = trained(tmp_path / "other", 3)
+    open_cohort(a_reviewer, other.folder)
+    assert [row[2] for row in rows(a_reviewer)] == ["waiting", "waiting", "accepted"]
+    open_row(a_reviewer, 0)
+    assert volume.GetScene() is not None
+    open_cohort(a_reviewer, a_cohort.folder)
+    assert rows(a_reviewer)[0] == [first, "hard at the boundary", "open"]
+    a_reviewer.press("acceptCase")
+    np.testing.assert_array_equal(accepted(a_cohort, first), proposed(a_cohort, first))
 
 
 def test_scene_whose_cohort_is_gone_is_told(a_reviewer: User, a_cohort: Cohort, a_scene: Any, tmp_path: Path) -> None:
