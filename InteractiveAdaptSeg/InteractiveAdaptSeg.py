@@ -498,7 +498,7 @@ def statusText(status):
         "READY_FOR_CLICK": _("Press + and click on the object in a slice view."),
         "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
-        "UNSURE": _("The propagation is not sure of this slice: accept it as it is, or correct it."),
+        "UNSURE": _("The model is not sure of this slice: accept it as it is, or correct it."),
         "PROPAGATING": _("Propagating..."),
     }[status]
 

@@ -23,7 +23,7 @@ from InteractiveAdaptSegLib.PreviewNode import PreviewNode
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, markPoint, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.Target import Target, planesThatMeet
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, ijkToWorld, slicePlane, voxelArray, worldPoint
 
 if TYPE_CHECKING:
@@ -529,7 +529,8 @@ class SegmentationLogic:
         target, before = running.target, running.target.confidences
         accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         steps = target.session.steps - running.stepsBefore
-        kept = before if target.prompts.areOfProposal else {}
+        proposed = planesThatMeet(target.session.labelmap, before) if target.prompts.areOfProposal else []
+        kept = {plane: before[plane] for plane in proposed}
         target.confidences = {**kept, **_confidencesOf(target, running.task.result())}
         self._history.push(
             WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted, before, target.confidences)

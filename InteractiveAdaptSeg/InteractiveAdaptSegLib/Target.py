@@ -211,7 +211,7 @@ class Target:
 
 
 def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[PlaneGeometry]:
-    """Those of some slices along the axes that hold a voxel of a mask, bool (i, j, k)."""
+    """Those of some slices along the axes that hold a voxel of a mask (i, j, k)."""
     filled = [np.asarray(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     return [
         plane

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 
 from AdaptCore.cohort.accepting import accept
+from AdaptCore.cohort.engine import LocalEngine
 from AdaptCore.cohort.folder import Cohort
 from AdaptCore.cohort.steps import choose_next
 from AdaptCore.errors import AdaptSegError
-from Testing.cohort_toy import LABELS, SIZE, ToyMethod, a_case, contents, trained
+from Testing.cohort_toy import LABELS, SIZE, ToyMethod, a_case, contents, trained, unwatched
+from Testing.slicer.halted import halted_propagation
 from Testing.slicer.panel import Panel, save_and_reload
 from Testing.slicer.scenes import add_slice_node
 from Testing.toy_model import ToyModel
@@ -269,6 +272,68 @@ def test_propagation_replaces_the_proposal(a_reviewer: Reviewer, asked: list[str
     assert panel.segment(segmentID)[0, 8, k + 1]
 
 
+def test_slices_that_a_propagation_reaches_have_its_confidence_the_others_that_of_the_proposal(
+    a_reviewer: Reviewer, asked: list[str]
+) -> None:
+    a_reviewer.show(asked[0])
+    panel = a_reviewer.panel
+    segmentID = panel.logic.promptNodes.segmentID
+    before = panel.segment(segmentID)
+    stray = np.zeros(SIZE, bool)
+    stray[0, 9, :] = True
+    a_reviewer.draw(int(segmentID[-1]), before | stray)
+    k = int(np.flatnonzero(before.any((0, 1)))[0])
+    panel.click(voxel_of(before & on_plane(k), 5))
+    panel.logic.accept()
+    with halted_propagation(planes=1):
+        panel.logic.propagate()
+        while not panel.logic.progress[0]:
+            panel.logic.update()
+        panel.logic.cancelPropagation()
+        panel.wait()
+    last = int(np.flatnonzero(before.any((0, 1)))[-1])
+    assert visited_planes(panel) == set(range(k + 1, last + 1))
+    panel.logic.undo()
+
+
+def test_slices_that_a_propagation_has_cleared_are_not_visited(a_reviewer: Reviewer, asked: list[str]) -> None:
+    a_reviewer.show(asked[0])
+    panel = a_reviewer.panel
+    segmentID = panel.logic.promptNodes.segmentID
+    drawn = panel.segment(segmentID)
+    first, last = np.flatnonzero(drawn.any((0, 1)))[[0, -1]].tolist()
+    panel.click(voxel_of(drawn & on_plane(first), 5))
+    panel.logic.accept()
+    with nothing_found_after(planes=1):
+        panel.logic.propagate()
+        panel.wait()
+    assert np.flatnonzero(panel.segment(segmentID).any((0, 1))).tolist() == [first, first + 1]
+    assert last > first + 1 and visited_planes(panel) == {first + 1}
+
+
+def visited_planes(panel: Panel) -> set[int]:
+    """Axial slices that wait to be looked at; all are accepted."""
+    visited = set()
+    while panel.logic.hasUnsurePlane:
+        panel.logic.showUnsurePlane()
+        visited.add(int(panel.logic.activePlane.plane_to_ijk[2, 2]))
+        panel.logic.accept()
+    return visited
+
+
+@contextmanager
+def nothing_found_after(planes: int) -> Iterator[None]:
+    """Propagations end after so many slices in each direction, as where the object ends."""
+    from itertools import islice
+
+    from AdaptCore.predict import volume
+
+    propagate_planes = volume.propagate_planes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(volume, "propagate_planes", lambda *given: islice(propagate_planes(*given), planes))
+        yield
+
+
 def test_overlapping_segments_are_refused(a_reviewer: Reviewer, asked: list[str]) -> None:
     a_reviewer.show(asked[0])
     both = a_reviewer.label() == SECOND
@@ -488,6 +553,9 @@ def test_saved_scene_goes_on_with_the_case(a_reviewer: Reviewer, asked: list[str
     voxel = voxel_of(panel.segment(f"class-{FIRST}"), -1)
     panel.click(voxel, positive=False)
     panel.logic.accept()
+    panel.logic.showUnsurePlane()
+    panel.logic.accept()
+    done = {voxel[2], int(panel.logic.activePlane.plane_to_ijk[2, 2])}
     corrected = a_reviewer.label()
     other = save_and_reload(panel, tmp_path, f"class-{FIRST}")
     again = Reviewer(other, a_reviewer.cohort)
@@ -497,7 +565,7 @@ def test_saved_scene_goes_on_with_the_case(a_reviewer: Reviewer, asked: list[str
         other.logic.showUnsurePlane()
         visited.append(int(other.logic.activePlane.plane_to_ijk[2, 2]))
         other.logic.accept()
-    assert voxel[2] not in visited and visited
+    assert len(done) == 2 and visited and not done & set(visited)
     np.testing.assert_array_equal(again.label(), corrected)
     second = voxel_of(other.segment(f"class-{FIRST}"), 0)
     other.click(second, positive=False)
@@ -518,6 +586,30 @@ def test_label_that_was_written_and_not_noted_before_a_kill_is_no_label(
     reviewer.show(asked[0])
     reviewer.review.accept()
     assert a_cohort.case(asked[0]).accepted[-1].file == f"accepted/{asked[0]}-2.nii.gz"
+
+
+def test_cases_are_reviewed_while_another_process_works_on_the_cohort(
+    a_panel: Panel, a_cohort: Cohort, asked: list[str]
+) -> None:
+    with a_cohort.working():
+        reviewer = Reviewer(a_panel, a_cohort)
+        reviewer.show(asked[0])
+        assert reviewer.review.accept() == asked[1]
+    np.testing.assert_array_equal(reviewer.accepted(asked[0]), reviewer.proposed(asked[0]))
+
+
+def test_case_opens_whose_round_was_given_up_since_the_list_was_read(a_reviewer: Reviewer, asked: list[str]) -> None:
+    from AdaptCore.cohort.steps import train
+
+    for _ in range(3):
+        train(a_reviewer.cohort, ToyMethod(), 1, LocalEngine(), unwatched)
+    a_reviewer.review.askForPictures(asked)
+    assert not wait_for_pictures(a_reviewer.review), "the pictures of a round that is gone are not drawn"
+    a_reviewer.show(asked[0])
+    np.testing.assert_array_equal(a_reviewer.label(), a_reviewer.proposed(asked[0]))
+    a_reviewer.review.refresh()
+    a_reviewer.review.askForPictures(asked)
+    assert wait_for_pictures(a_reviewer.review)
 
 
 def test_list_follows_what_other_programs_did(a_reviewer: Reviewer, asked: list[str]) -> None:
