@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from AdaptCore.cohort.accepting import accept
+from AdaptCore.cohort.beginning import begin
 from AdaptCore.cohort.engine import LocalEngine
 from AdaptCore.cohort.folder import Cohort
-from AdaptCore.cohort.steps import choose_next
+from AdaptCore.cohort.steps import choose_next, propagate
 from AdaptCore.errors import AdaptSegError
-from Testing.cohort_toy import LABELS, SIZE, ToyMethod, a_case, contents, trained, unwatched
+from Testing.cohort_toy import LABELS, SIZE, ToyMethod, a_case, contents, trained, unwatched, write_cohort
 from Testing.slicer.halted import halted_propagation
 from Testing.slicer.panel import Panel, save_and_reload
-from Testing.slicer.scenes import add_slice_node
+from Testing.slicer.scenes import add_slice_node, rotation
 from Testing.toy_model import ToyModel
 
 FIRST, SECOND = LABELS
@@ -165,6 +166,41 @@ def test_planes_are_visited_from_the_least_sure_one(a_reviewer: Reviewer, asked:
         panel.logic.accept()
     assert visited == sorted(planes, key=planes.__getitem__)
     np.testing.assert_array_equal(a_reviewer.label(), a_reviewer.proposed(asked[0]))
+
+
+def test_oblique_case_is_looked_at_along_its_own_axes_and_accepted_in_its_geometry(
+    a_panel: Panel, tmp_path: Path
+) -> None:
+    from AdaptCore.io import read_volume
+    from InteractiveAdaptSegLib.VolumeGeometry import slicePlane
+
+    cohort = turned_cohort(tmp_path / "data", rotation(2, 25.0) @ rotation(0, 15.0))
+    reviewer = Reviewer(a_panel, cohort)
+    reviewer.show("case-001")
+    np.testing.assert_array_equal(reviewer.label(), reviewer.proposed("case-001"))
+    a_panel.logic.showUnsurePlane()
+    assert slicePlane(a_panel.view, a_panel.volume) == a_panel.logic.activePlane
+    reviewer.review.accept()
+    accepted = read_volume(cohort.folder / "accepted" / "case-001-1.nii.gz").geometry
+    image = read_volume(cohort.image_path("case-001")).geometry
+    for part in ("size", "spacing", "origin", "direction"):
+        np.testing.assert_allclose(getattr(accepted, part), getattr(image, part), atol=1e-4)
+    assert image.direction[0] != pytest.approx(-1.0, abs=0.05)
+    np.testing.assert_array_equal(reviewer.accepted("case-001"), reviewer.proposed("case-001"))
+
+
+def turned_cohort(folder: Path, direction: np.ndarray) -> Cohort:
+    """Three cases with coarse labels, whose axes have a direction (3 x 3)."""
+    import SimpleITK as sitk  # noqa: N813
+
+    images, template, label = write_cohort(folder, 3)
+    for path in (*images.iterdir(), *(folder / "labels").iterdir()):
+        image = sitk.ReadImage(str(path))
+        image.SetDirection(direction.ravel().tolist())
+        sitk.WriteImage(image, str(path))
+    cohort = begin(folder / "cohort", [images], template, label, "toy")
+    propagate(cohort, ToyMethod(), LocalEngine(), unwatched)
+    return cohort
 
 
 def test_click_takes_voxels_away_from_the_proposal_and_leaves_the_other_planes(
