@@ -6,13 +6,11 @@ from typing import Any
 
 
 def removeNode(node: Any) -> None:
-    """Remove a displayable node with its display and storage nodes; does nothing if it is gone already."""
+    """Remove a node with its display and storage nodes, which views go on to draw otherwise; nothing if it is gone."""
     scene = node.GetScene() if node is not None else None
     if scene is None:
         return
-    owned = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-    owned.append(node.GetStorageNode())
-    scene.RemoveNode(node)
-    for one in owned:
-        if one is not None:
-            scene.RemoveNode(one)
+    displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+    for part in (*displays, node.GetStorageNode(), node):
+        if part is not None:
+            scene.RemoveNode(part)

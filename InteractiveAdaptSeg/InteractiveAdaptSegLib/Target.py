@@ -187,7 +187,7 @@ class Target:
         before, self._segmentTime = self._segmentTime, segmentTime(self.segmentationNode, self.segmentID)
         if before == self._segmentTime:
             return
-        contents = np.zeros(session.shape, bool)
+        contents = np.zeros(session.shape, bool, order="F")
         block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
         if block is not None:
             contents[block.slices] = block.mask
