@@ -49,6 +49,10 @@ class ReviewItem:
         return self.status == PROPOSED
 
     @property
+    def is_accepted(self) -> bool:
+        return self.status == ACCEPTED
+
+    @property
     def is_asked_for(self) -> bool:
         return self.score is not None
 

@@ -133,7 +133,7 @@ class CohortReview:
         asked = [item for item in self._items if item.is_asked_for]
         counted = asked or self._items
         waiting = sum(item.is_waiting for item in counted)
-        return Progress(sum(item.status == "accepted" for item in counted), waiting, bool(asked))
+        return Progress(sum(item.is_accepted for item in counted), waiting, bool(asked))
 
     @property
     def hasUnsaved(self) -> bool:
@@ -171,13 +171,18 @@ class CohortReview:
         self._items, self._round = _listOf(self._requireCohort())
 
     def close(self) -> None:
-        """Let go of the cohort; the scene stays as it is."""
+        """Let go of the cohort; the scene stays as it is. A picture that is being drawn is dropped, without a wait."""
+        if self._worker is not None:
+            self._worker.cancel()
+        self._cohort = self._case = None
+        self._items, self._asked, self._drawn = (), set(), queue.SimpleQueue()
+
+    def end(self) -> None:
+        """Let go of the cohort, and wait for the background to end."""
+        self.close()
         if self._worker is not None:
             self._worker.close()
-        self._worker = self._cohort = self._case = None
-        self._items = ()
-        self._asked.clear()
-        self._drawn = queue.SimpleQueue()
+            self._worker = None
 
     def show(self, name: str) -> tuple[Any, Any, str]:
         """Open a case in place of the one before, whose corrections are lost if they were not accepted.
@@ -234,14 +239,13 @@ class CohortReview:
             AdaptSegError: it cannot be accepted as it is, or could not be written.
         """
         from AdaptCore.cohort.accepting import accept
+        from AdaptCore.cohort.summary import ACCEPTED
 
         case, cohort = self._requireCase(), self._requireCohort()
         label = self._label(case)
         stored = accept(cohort, case.name, label)
         case.label, case.accepted = label, stored.accepted[-1].file
-        self._items = tuple(
-            replace(item, status="accepted") if item.case == case.name else item for item in self._items
-        )
+        self._items = tuple(replace(item, status=ACCEPTED) if item.case == case.name else item for item in self._items)
         hasQueries = any(item.is_asked_for for item in self._items)
         waiting = (item.case for item in self._items if item.is_waiting and (item.is_asked_for or not hasQueries))
         return next(waiting, None)
@@ -256,13 +260,14 @@ class CohortReview:
         from AdaptCore.cohort.reviewing import case_picture
         from AdaptCore.predict.background import BackgroundWorker
 
-        cohort, drawn, number = self._requireCohort(), self._drawn, self._round
+        cohort, number = self._requireCohort(), self._round
+        asked, drawn = self._asked, self._drawn
         if self._worker is None:
             self._worker = BackgroundWorker()
 
         def draw(name: str, path: Path) -> None:
-            if path not in self._asked:
-                self._asked.add(path)
+            if path not in asked:
+                asked.add(path)
                 try:
                     drawn.put((path, case_picture(cohort, name, number)))
                 except AdaptSegError:

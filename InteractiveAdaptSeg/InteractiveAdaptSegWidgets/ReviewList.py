@@ -61,7 +61,7 @@ class ReviewList:
 
     def close(self) -> None:
         self._timer.stop()
-        self._review.close()
+        self._review.end()
 
     def follow(self, folder: str) -> None:
         """Open the cohort that the scene names; none where that is empty or cannot be opened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -694,6 +695,30 @@ def test_pictures_are_drawn_once_and_kept_with_the_round(a_reviewer: Reviewer, a
     assert not wait_for_pictures(review)
     assert path.stat().st_mtime_ns == time
     assert review.picture("case-003") is None or "case-003" in asked
+
+
+def test_closing_the_cohort_does_not_wait_for_a_picture(
+    a_reviewer: Reviewer, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from AdaptCore.cohort import reviewing
+
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def draw(cohort: Cohort, name: str, number: int) -> np.ndarray:
+        begun.set()
+        assert goes_on.wait(20.0)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(reviewing, "case_picture", draw)
+    a_reviewer.review.askForPictures(asked)
+    assert begun.wait(20.0)
+    a_reviewer.review.close()
+    a_reviewer.review.open(a_reviewer.cohort.folder)
+    goes_on.set()
+    assert not wait_for_pictures(a_reviewer.review), "it was asked for before the cohort was closed"
+    a_reviewer.review.askForPictures(asked)
+    assert wait_for_pictures(a_reviewer.review)
+    a_reviewer.review.end()
 
 
 def test_case_without_a_picture_is_asked_once(a_reviewer: Reviewer, asked: list[str]) -> None:
