@@ -75,11 +75,13 @@ class InteractiveAdaptSegParameterNode:
     inputVolume - the volume that is looked at; it is never written.
     segmentation - the segmentation that masks are accepted into.
     segmentID - the segment of it that is worked on.
+    cohortFolder - the cohort that is reviewed, if one was opened.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     segmentID: str = ""
+    cohortFolder: str = ""
 
 
 class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -99,6 +101,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._shortcuts = None
         self._drawMode = None
         self._learningPlot = None
+        self._reviewList = None
 
     def setup(self):
         """Build the panel when the user opens the module for the first time."""
@@ -129,6 +132,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._connectButtons()
         self._shortcuts = Shortcuts(self.ui)
         self._learningPlot = LearningPlot(slicer.mrmlScene)
+        self._addCohortReview()
         self._addCandidates()
         scene = slicer.mrmlScene
         for event in (scene.StartCloseEvent, scene.StartImportEvent):
@@ -148,6 +152,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._timer.stop()
         if self._shortcuts is not None:
             self._shortcuts.close()
+        if self._reviewList is not None:
+            self._reviewList.close()
         session, self.session = self.session, None
         if session is not None:
             session.close()
@@ -170,6 +176,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def onSceneStartsToChange(self, caller, event):
         """The scene is closed, or loaded: choices are there before the nodes that they name."""
         self.setParameterNode(None)
+        self._reviewList.follow("")
 
     def onSceneChanged(self, caller, event):
         if self.parent.isEntered:
@@ -195,6 +202,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             if not self.hasObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode):
                 self.addObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode)
             self.applyChoice()
+            if not self.logic.missingPackages():
+                self._reviewList.follow(parameterNode.cohortFolder)
+                self.updateGui()
 
     def onParameterNodeModified(self, caller=None, event=None):
         self.applyChoice()
@@ -316,6 +326,24 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.session.showUnsurePlane()
 
+    def onCohortOpened(self, folder):
+        self._parameterNode.cohortFolder = str(folder)
+
+    def onCaseShown(self, volumeNode, segmentationNode, segmentID):
+        """Work on a case that the review has opened, beginning with the slice that is least sure."""
+        choice = self._parameterNode
+        self._isApplyingChoice = True
+        try:
+            choice.inputVolume = volumeNode
+            choice.segmentation = segmentationNode
+            self.ui.segmentSelector.setCurrentNode(segmentationNode)
+        finally:
+            self._isApplyingChoice = False
+        choice.segmentID = segmentID
+        self.applyChoice()
+        if self.session.hasUnsurePlane:
+            self.session.showUnsurePlane()
+
     def onShowLearning(self):
         with self._reported():
             self._learningPlot.show(self.session.taskName, self.session.taskHistory)
@@ -389,6 +417,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
         self._showGallery(galleryState(self.session))
+        self._reviewList.show(not self.logic.missingPackages(), not self.session.isPropagating)
         if not self.session.isBusy:
             self._timer.stop()
         elif not self._timer.active:
@@ -438,6 +467,13 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
         ui.othersButton.connect("clicked()", self.onOthers)
         ui.moreButton.connect("clicked()", self.onMore)
+
+    def _addCohortReview(self):
+        from InteractiveAdaptSegLib.CohortReview import CohortReview
+        from InteractiveAdaptSegWidgets.ReviewList import ReviewList
+
+        review = CohortReview(slicer.mrmlScene, self.session)
+        self._reviewList = ReviewList(self.ui, review, self._reported, self.onCohortOpened, self.onCaseShown)
 
     def _showGallery(self, state):
         from InteractiveAdaptSegWidgets.Gallery import galleryText
@@ -531,7 +567,7 @@ def statusText(status):
         "READY_FOR_CLICK": _("Press + and click on the object in a slice view."),
         "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
-        "UNSURE": _("The propagation is not sure of this slice: accept it as it is, or correct it."),
+        "UNSURE": _("The model is not sure of this slice: accept it as it is, or correct it."),
         "PROPAGATING": _("Propagating..."),
     }[status]
 

@@ -39,10 +39,10 @@ CASES, FEATURES, ROUNDS, ACCEPTED = "cases", "features", "rounds", "accepted"
 COARSE = 0
 """Number of the round whose labels come from the template alone; they stay, as the frozen reference."""
 
-PROPOSALS, CONFIDENCE, PROBABILITIES = "proposals", "confidence", "probabilities"
+PROPOSALS, CONFIDENCE, PROBABILITIES, PICTURES = "proposals", "confidence", "probabilities", "pictures"
 """Folders of a round."""
 
-LABEL_END, ARRAY_END = ".nii.gz", ".safetensors"
+LABEL_END, ARRAY_END, PICTURE_END = ".nii.gz", ".safetensors", ".png"
 MOST_LEVEL = 255
 """Confidence from 0 to 1 is kept in steps of 1/255."""
 
@@ -204,6 +204,10 @@ class Cohort:
     def confidence_path(self, name: str, number: int) -> Path:
         """Where the confidence of a proposed label is or would be."""
         return self.round_folder(number) / CONFIDENCE / f"{name}{LABEL_END}"
+
+    def picture_path(self, name: str, number: int) -> Path:
+        """Where a picture of a proposed label is or would be; it is made when it is looked at."""
+        return self.round_folder(number) / PICTURES / f"{name}{PICTURE_END}"
 
     def image(self, case: Case) -> Volume:
         """A case's image, checked to be the one that was examined.

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from AdaptCore.errors import PromptError
+from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Embedding, Model, Question
 from AdaptCore.predict.background import BackgroundWorker
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
@@ -118,11 +118,12 @@ class VolumeSession:
         self._current: PlaneGeometry | None = None
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
-        self._started: dict[PlaneGeometry, int] = {}
+        self._started: dict[PlaneGeometry, tuple[int, int]] = {}
         self._last_revision = 0
         self._embedded_around: PlaneGeometry | None = None
         self._labels = np.zeros(self.shape, np.uint8, order="F")
         self._origins = np.full(self.shape, _Origin.NONE, np.uint8, order="F")
+        self._times_followed = 0
         self._changes: list[_Change] = []
         self._position = 0
 
@@ -272,6 +273,20 @@ class VolumeSession:
         self._write(result, self._passed_by(result, ended))
         return result
 
+    def follow(self, labels: np.ndarray) -> None:
+        """Take over labels, bool (i, j, k), that others have drawn: clicks correct them as those of a propagation.
+
+        Accepted planes stay accepted. This is no step of the history, whose steps bring back what they have changed.
+
+        Raises:
+            ImageError: the labels are not of the volume's shape.
+        """
+        if labels.shape != self.shape:
+            raise ImageError(f"labels of shape {labels.shape}: one label for each of {self.shape} voxels is wanted")
+        self._labels[...] = labels
+        self._origins[self._origins == _Origin.NONE] = _Origin.CARRIED
+        self._times_followed += 1
+
     def undo(self) -> None:
         """Take back the last accepted plane or propagation. Does nothing at the start."""
         if self.can_undo:
@@ -307,9 +322,9 @@ class VolumeSession:
         return self._learner.model if self._learner else self._model
 
     @property
-    def _revision(self) -> int:
-        """A number of the present labels, 0 at the start; undo and redo bring it back."""
-        return self._changes[self._position - 1].revision if self._position else 0
+    def _revision(self) -> tuple[int, int]:
+        """Numbers of the present labels; undo and redo bring the second one back."""
+        return self._times_followed, self._changes[self._position - 1].revision if self._position else 0
 
     def _image(self, geometry: PlaneGeometry) -> tuple[np.ndarray, EmbeddingKey]:
         window = self._window
@@ -373,10 +388,12 @@ class VolumeSession:
             del self._sessions[plane], self._started[plane]
 
     def _is_written(self, geometry: PlaneGeometry) -> bool:
-        if not self._changes:
+        """Whether a plane was accepted, or carries labels, as a whole."""
+        if not self._changes and not self._times_followed:
             return False
         voxels, _, _ = plane_voxels(self.shape, geometry)
-        return bool((self._origins[voxels] != _Origin.NONE).all())
+        lowest = self._origins[voxels].min()
+        return bool(lowest == _Origin.CONFIRMED or (lowest == _Origin.CARRIED and self._labels[voxels].any()))
 
     def _precompute_around(self, geometry: PlaneGeometry) -> None:
         axis = geometry.axis

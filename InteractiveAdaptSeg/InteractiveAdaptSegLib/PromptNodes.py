@@ -22,6 +22,7 @@ import vtk
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
+from InteractiveAdaptSegLib.SceneNodes import removeNode
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
 if TYPE_CHECKING:
@@ -132,6 +133,14 @@ class PromptNodes:
         if self.node.GetScene() is None or not all((self.volumeNode, self.segmentationNode, *self.pointNodes)):
             return False
         return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID) is not None
+
+    @property
+    def areOfProposal(self) -> bool:
+        """Whether they correct what the segment held before, as if a propagation had given it."""
+        return self.node.GetParameter("proposal") == "true"
+
+    def setOfProposal(self) -> None:
+        self.node.SetParameter("proposal", "true")
 
     @property
     def pointNodes(self) -> tuple[Any, Any]:
@@ -254,7 +263,7 @@ class PromptNodes:
                     node.RemoveNthControlPoint(index)
         for node in self.outlineNodes:
             if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
-                _removeMarkups(node)
+                removeNode(node)
         if str(step) in self._picks:
             self._write("picks", {known: pick for known, pick in self._picks.items() if known != str(step)})
 
@@ -294,10 +303,10 @@ class PromptNodes:
 
     def remove(self) -> None:
         """Take the prompts and all their nodes out of the scene."""
+        scene = self.node.GetScene()
         for node in (*self.pointNodes, *self.outlineNodes):
-            if node is not None:
-                _removeMarkups(node)
-        self.node.GetScene().RemoveNode(self.node)
+            removeNode(node)
+        scene.RemoveNode(self.node)
 
     def _references(self, role: str) -> list[Any]:
         count = self.node.GetNumberOfNodeReferences(role)
@@ -314,7 +323,7 @@ class PromptNodes:
 
     def _removeOutline(self, plane: int) -> None:
         for node, _ in _onPlane(self.outlineNodes, plane):
-            _removeMarkups(node)
+            removeNode(node)
 
     def _addOutline(self, role: str, className: str, plane: int, step: int) -> Any:
         node = self.node.GetScene().AddNewNodeByClass(className, f"{self.node.GetName()} {role}")
@@ -375,14 +384,6 @@ def _markedPoints(node: Any) -> Iterator[tuple[int, int, int]]:
             yield index, int(mark["plane"]), int(mark["step"])
         except (ValueError, TypeError, KeyError):
             continue
-
-
-def _removeMarkups(node: Any) -> None:
-    """Take a node out of the scene with those that hang on it; Slicer's views go on to draw it otherwise."""
-    scene = node.GetScene()
-    for part in (node.GetDisplayNode(), node.GetStorageNode(), node):
-        if part is not None:
-            scene.RemoveNode(part)
 
 
 def _onPlane(outlineNodes: list[Any], plane: int) -> Iterator[tuple[Any, int]]:

@@ -56,6 +56,11 @@ class VoxelBlock:
         mask[tuple((voxels - low).T)] = True
         return cls((int(low[0]), int(low[1]), int(low[2])), mask)
 
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Where the block lies in an array of the whole volume."""
+        return tuple(slice(first, first + size) for first, size in zip(self.origin, self.mask.shape))
+
 
 class SegmentWriter:
     """Writes into one segment at a time; each write is one step of undo.
@@ -224,11 +229,7 @@ class SegmentWriter:
         return _imageLike(reference, mask, limits) if mask.any() else None
 
     def _volumeToGrid(self, image: Any) -> np.ndarray:
-        """4 x 4 matrix from the volume's voxels to those of an image of the segmentation."""
-        matrix = vtk.vtkMatrix4x4()
-        image.GetImageToWorldMatrix(matrix)
-        gridToWorld = toWorldMatrix(self._segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
-        return np.linalg.inv(gridToWorld) @ ijkToWorld(self._volumeNode)
+        return _volumeToGrid(self._volumeNode, self._segmentationNode, image)
 
     def _observe(self, segmentation: Any) -> None:
         if segmentation is not self._observed:
@@ -270,6 +271,42 @@ def requireWritable(volumeNode: Any, segmentationNode: Any) -> None:
         )
 
 
+def segmentBlock(volumeNode: Any, segmentationNode: Any, segmentID: str) -> VoxelBlock | None:
+    """What a segment holds, on the volume's voxels; None if that is nothing.
+
+    Raises:
+        SceneError: one of the nodes is under a non-linear transform.
+    """
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentID)
+    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    if image is None or image.IsEmpty():
+        return None
+    first = np.array(image.GetExtent()).reshape(3, 2)[:, 0]
+    block = VoxelBlock(tuple(first.tolist()), _imageArray(image) == segment.GetLabelValue())
+    toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image))
+    limits = _blockOnGrid(
+        block, toVolume, np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
+    )
+    if (limits[:, 0] > limits[:, 1]).any():
+        return None
+    mask = _resampled(block, toVolume, limits)
+    return VoxelBlock(tuple(limits[:, 0].tolist()), mask) if mask.any() else None
+
+
+def segmentTime(segmentationNode: Any, segmentID: str) -> int:
+    """A number that changes whenever the voxels of a segment are changed; 0 while it is empty."""
+    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    return image.GetMTime() if image else 0
+
+
+def _volumeToGrid(volumeNode: Any, segmentationNode: Any, image: Any) -> np.ndarray:
+    """4 x 4 matrix from the volume's voxels to those of an image of the segmentation."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    gridToWorld = toWorldMatrix(segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
+    return np.linalg.inv(gridToWorld) @ ijkToWorld(volumeNode)
+
+
 def _voxelRepresentation() -> str:
     return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
 
@@ -277,6 +314,13 @@ def _voxelRepresentation() -> str:
 def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points N x 3 moved by a 4 x 4 matrix."""
     return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def _moving(shift: np.ndarray) -> np.ndarray:
+    """4 x 4 matrix that moves points by `shift` (3)."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = shift
+    return matrix
 
 
 def _rounded(points: np.ndarray) -> np.ndarray:
@@ -296,6 +340,10 @@ def _blockOnGrid(block: VoxelBlock, toGrid: np.ndarray, extent: np.ndarray) -> n
 def _resampled(block: VoxelBlock, toGrid: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """The block's mask at each voxel of the grid within `limits`: that of the volume's voxel nearest to it."""
     sizes = limits[:, 1] - limits[:, 0] + 1
+    shift = np.rint(toGrid[:3, 3]).astype(int)
+    if np.allclose(toGrid, _moving(shift), rtol=0, atol=GRID_TOLERANCE / max(*block.mask.shape, *sizes)):
+        first = limits[:, 0] - shift - block.origin
+        return block.mask[tuple(slice(start, start + size) for start, size in zip(first, sizes))]
     toVolume = np.linalg.inv(toGrid)
     mask = np.zeros(sizes, bool)
     plane = np.indices((sizes[1], sizes[2])).reshape(2, -1).T + limits[1:, 0]

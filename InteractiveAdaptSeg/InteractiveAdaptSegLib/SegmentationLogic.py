@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from InteractiveAdaptSegLib.PreviewNode import PreviewNode
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, markPoint, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.Target import Target, planesThatMeet
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, ijkToWorld, slicePlane, voxelArray, worldPoint
 
 if TYPE_CHECKING:
@@ -194,11 +194,36 @@ class SegmentationLogic:
         segmentID = segmentID or self.addSegment(volumeNode, segmentationNode)
         self._writer.setTarget(volumeNode, segmentationNode, segmentID)
         self._forgetLostWrites()
-        prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID)
-        if prompts is None:
-            with self._ownPrompts():
-                prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
-        self._select(self._targets.get(prompts.node.GetID()) or self._newTarget(prompts))
+        self._select(self._targetOf(volumeNode, segmentationNode, segmentID))
+
+    def takeProposal(
+        self, volumeNode: Any, segmentationNode: Any, confidences: Mapping[str, Mapping[PlaneGeometry, float]]
+    ) -> None:
+        """Let what segments hold count as if propagations had given it: clicks correct it, also by taking away.
+
+        What others change in these segments later is followed, and `showUnsurePlane` leads to their planes that were
+        not accepted yet.
+
+        Args:
+            confidences: segment ID -> planes that it has, with their confidence from 0 to 1.
+        """
+        self._requireIdle()
+        _requireNodes(volumeNode, segmentationNode)
+        for segmentID, planes in confidences.items():
+            target = self._targetOf(volumeNode, segmentationNode, segmentID)
+            target.prompts.setOfProposal()
+            target.prompts.setVisible(target is self._target)
+            accepted = {plane for plane, _ in target.prompts.masks(PlaneMask.ACCEPTED)}
+            target.confidences = {plane: sure for plane, sure in planes.items() if plane not in accepted}
+        self._onChanged()
+
+    def forget(self, segmentationNode: Any) -> None:
+        """Let go of all segments of a segmentation, and take their prompts out of the scene."""
+        self._requireIdle()
+        self._dropTargets([target for target in self._targets.values() if target.segmentationNode is segmentationNode])
+        for prompts in PromptNodes.all(self._scene):
+            if prompts.segmentationNode is segmentationNode:
+                prompts.remove()
 
     def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
         """Add an empty segment that can be chosen with the volume, and give its ID."""
@@ -516,7 +541,9 @@ class SegmentationLogic:
         target, before = running.target, running.target.confidences
         accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
         steps = target.session.steps - running.stepsBefore
-        target.confidences = _confidencesOf(target, running.task.result())
+        proposed = planesThatMeet(target.session.labelmap, before) if target.prompts.areOfProposal else []
+        kept = {plane: before[plane] for plane in proposed}
+        target.confidences = {**kept, **_confidencesOf(target, running.task.result())}
         self._history.push(
             WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted, before, target.confidences)
         )
@@ -528,6 +555,14 @@ class SegmentationLogic:
         session = running.target.session
         while session.steps > running.stepsBefore:
             session.undo()
+
+    def _targetOf(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> Target:
+        """A segment's target; its prompts are added to the scene where there are none."""
+        prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID)
+        if prompts is None:
+            with self._ownPrompts():
+                prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
+        return self._targets.get(prompts.node.GetID()) or self._newTarget(prompts)
 
     def _newTarget(self, prompts: PromptNodes) -> Target:
         target = Target(prompts, self._openSession)
@@ -612,6 +647,8 @@ class SegmentationLogic:
     def _requireTarget(self) -> Target:
         if self._target is None:
             raise SceneError("nothing is chosen to segment: choose a volume and a segment")
+        if not self.isPropagating:
+            self._target.followSegment()
         return self._target
 
     def _requirePlane(self) -> tuple[Target, PlaneGeometry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,7 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.prompts import Prompts
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
-from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock, segmentBlock, segmentTime
 from InteractiveAdaptSegLib.VolumeGeometry import voxelTime
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Target:
     confidences: Mapping[PlaneGeometry, float] = field(default_factory=dict)
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
+    _segmentTime: int | None = None
 
     @cached_property
     def session(self) -> VolumeSession:
@@ -74,6 +75,13 @@ class Target:
                 self._begin(session.plane(geometry), geometry)
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
             session.accept(geometry, mask, teach=False)
+        if self.prompts.areOfProposal:
+            self._follow(session)
+
+    def followSegment(self) -> None:
+        """Where a proposal is corrected: let the session know what others have drawn in the segment since."""
+        if self.prompts.areOfProposal:
+            self._follow(self.session)
 
     def goOnWith(self, learning: Learning) -> None:
         """Let later prompts ask what answers now; answers stay as they are."""
@@ -174,6 +182,20 @@ class Target:
             self._latestVoxels = geometry, plane_voxels(shape, geometry)
         return self._latestVoxels[1]
 
+    def _follow(self, session: VolumeSession) -> None:
+        """Take over what the segment holds; planes that others have emptied are no longer waiting to be looked at."""
+        before, self._segmentTime = self._segmentTime, segmentTime(self.segmentationNode, self.segmentID)
+        if before == self._segmentTime:
+            return
+        contents = np.zeros(session.shape, bool, order="F")
+        block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
+        if block is not None:
+            contents[block.slices] = block.mask
+        if before is None or not np.array_equal(contents, session.labelmap):
+            session.follow(contents)
+            met = planesThatMeet(contents, self.confidences)
+            self.confidences = {plane: self.confidences[plane] for plane in met}
+
     def _begin(self, plane: PlaneSession, geometry: PlaneGeometry) -> None:
         """Bring a plane to where its first prompt was given."""
         plane.reset()
@@ -186,6 +208,16 @@ class Target:
         for action in self.storedSteps(geometry):
             with suppress(PromptError):
                 giveStep(plane, action)
+
+
+def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[PlaneGeometry]:
+    """Those of some slices along the axes that hold a voxel of a mask (i, j, k)."""
+    filled = [np.asarray(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    return [
+        plane
+        for plane in planes
+        if plane.axis is not None and filled[plane.axis][int(plane.plane_to_ijk[plane.axis, 2])]
+    ]
 
 
 def giveStep(plane: PlaneSession, action: PromptStep) -> None:

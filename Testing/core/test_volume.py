@@ -262,6 +262,54 @@ def test_click_on_a_propagated_plane_corrects_what_propagation_gave(an_accepted_
     assert corrected.mask.sum() < start.mask.sum()
 
 
+def test_labels_of_others_are_corrected_as_those_of_a_propagation(a_session):
+    drawn = a_ball(RADIUS + 3)
+    a_session.follow(drawn)
+    plane = axis_plane(SHAPE, 2, CENTRE[2])
+    np.testing.assert_array_equal(a_session.plane(plane).prediction.mask.T, drawn[..., CENTRE[2]])
+    outer = CENTRE[0] + RADIUS + 1
+    a_session.plane(plane).click(outer, CENTRE[1], positive=False)
+    a_session.accept(plane)
+    assert not a_session.labelmap[outer, CENTRE[1], CENTRE[2]]
+    np.testing.assert_array_equal(np.delete(a_session.labelmap, CENTRE[2], axis=2), np.delete(drawn, CENTRE[2], axis=2))
+    assert a_session.steps == 1
+    a_session.undo()
+    np.testing.assert_array_equal(a_session.labelmap, drawn)
+
+
+def test_plane_on_which_others_have_drawn_nothing_starts_empty(a_session):
+    a_session.follow(a_ball())
+    beyond = axis_plane(SHAPE, 2, CENTRE[2] + RADIUS + 2)
+    assert a_session.plane(beyond).prediction is None
+
+
+def test_labels_that_others_have_changed_since_are_what_a_plane_starts_from(an_accepted_session):
+    plane, beside = axis_plane(SHAPE, 2, CENTRE[2]), axis_plane(SHAPE, 2, CENTRE[2] + 1)
+    an_accepted_session.follow(a_ball())
+    assert an_accepted_session.plane(beside).prediction.mask.any()
+    drawn = a_ball(3)
+    an_accepted_session.follow(drawn)
+    np.testing.assert_array_equal(an_accepted_session.plane(beside).prediction.mask.T, drawn[..., CENTRE[2] + 1])
+    assert an_accepted_session.is_confirmed(2, CENTRE[2]), "an accepted plane stays accepted"
+    assert not an_accepted_session.is_confirmed(2, CENTRE[2] + 1)
+    an_accepted_session.undo()
+    assert not an_accepted_session.labelmap[..., CENTRE[2]].any(), "what the accepted mask had changed"
+    assert an_accepted_session.plane(plane).prompts.clicks
+
+
+def test_propagation_replaces_what_others_have_drawn_and_clears_it_where_the_object_ends(a_session):
+    a_session.follow(np.ones(SHAPE, bool))
+    plane = axis_plane(SHAPE, 2, CENTRE[2])
+    a_session.accept(plane, a_ball()[..., CENTRE[2]].T)
+    a_session.propagate(2, CENTRE[2])
+    assert dice(a_session.labelmap > 0, a_ball()) > 0.9
+
+
+def test_labels_of_another_shape_are_refused(a_session):
+    with pytest.raises(ImageError, match=r"labels of shape \(3, 4, 5\)"):
+        a_session.follow(np.ones((3, 4, 5), bool))
+
+
 def test_plane_that_only_crosses_an_accepted_one_starts_empty(an_accepted_session):
     crossing = axis_plane(SHAPE, 0, CENTRE[0])
     assert an_accepted_session.labelmap[CENTRE[0]].any()

@@ -38,6 +38,11 @@ class FileDialog(QtWidgets.QFileDialog):
         options = QtWidgets.QFileDialog.Option.DontUseNativeDialog
         return QtWidgets.QFileDialog.getSaveFileName(*arguments, options=options)[0]
 
+    @staticmethod
+    def getExistingDirectory(*arguments: Any) -> str:
+        options = QtWidgets.QFileDialog.Option.DontUseNativeDialog | QtWidgets.QFileDialog.Option.ShowDirsOnly
+        return QtWidgets.QFileDialog.getExistingDirectory(*arguments, options=options)
+
 
 def qt_module() -> ModuleType:
     module = QtModule("qt")

@@ -57,6 +57,28 @@ def choose(widget: Instance, text: str) -> None:
     _in_event_loop(lambda: QTest.keyClick(box.view(), Qt.Key.Key_Return))
 
 
+def double_click_row(table: Instance, row: int) -> None:
+    """Scroll to a row of a table, and click twice on its first cell."""
+    place, viewport = _cell(table, row)
+    button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    _in_event_loop(lambda: QTest.mouseClick(viewport, button, keys, place))
+    _in_event_loop(lambda: QTest.mouseDClick(viewport, button, keys, place))
+
+
+def select_row(table: Instance, row: int) -> None:
+    """Scroll to a row of a table, and click on its first cell."""
+    place, viewport = _cell(table, row)
+    _in_event_loop(lambda: QTest.mouseClick(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place))
+
+
+def _cell(table: Instance, row: int) -> tuple[QPoint, QWidget]:
+    """Where a row's first cell is in the part of the table that can be seen."""
+    qt_table = _usable(table)
+    item = qt_table.item(row, 0)
+    qt_table.scrollToItem(item)
+    return qt_table.visualItemRect(item).center(), qt_table.viewport()
+
+
 def _in_event_loop(action: Callable[[], object]) -> None:
     loop = QEventLoop()
 

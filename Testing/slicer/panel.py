@@ -80,7 +80,7 @@ class Panel:
         raise AssertionError("the work in the background did not end")
 
 
-def save_and_reload(panel: Panel, folder: Path) -> Panel:
+def save_and_reload(panel: Panel, folder: Path, segment_id: str = "lesion") -> Panel:
     """Save the scene as MRB, close it, and load it in front of a new panel."""
     path = str(folder / "scene.mrb")
     assert panel.scene.WriteToMRB(path, None)
@@ -90,5 +90,5 @@ def save_and_reload(panel: Panel, folder: Path) -> Panel:
     other = Panel(panel.scene, view, panel.model)
     volume = panel.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     segmentation = panel.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-    other.choose(volume, segmentation, "lesion")
+    other.choose(volume, segmentation, segment_id)
     return other

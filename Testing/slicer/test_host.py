@@ -384,6 +384,30 @@ def test_question_for_a_file_gives_its_path_alone(qt: Any, a_host: Any, tmp_path
     assert getattr(qt.QFileDialog, question)(None, "Which?", "", "Text (*.txt)") == ""
 
 
+def test_question_for_a_folder_gives_its_path(qt: Any, a_host: Any, tmp_path: Any) -> None:
+    (tmp_path / "cases").mkdir()
+    a_host.name_file_in_next_dialog(tmp_path / "cases")
+    assert qt.QFileDialog.getExistingDirectory(None, "Which?") == str(tmp_path / "cases")
+    a_host.answer_next_dialog("Cancel")
+    assert qt.QFileDialog.getExistingDirectory(None, "Which?") == ""
+
+
+def test_table_tells_of_a_double_click_and_of_the_chosen_row(qt: Any, a_host: Any) -> None:
+    from Testing.host.user import double_click_row, select_row
+
+    table, opened, chosen = qt.QTableWidget(30, 1), [], []
+    for row in range(table.rowCount):
+        table.setItem(row, 0, qt.QTableWidgetItem(f"row {row}"))
+    table.connect("cellDoubleClicked(int,int)", lambda row, column: opened.append(row))
+    table.connect("itemSelectionChanged()", lambda: chosen.append(table.currentRow()))
+    table.show()
+    select_row(table, 2)
+    double_click_row(table, 25)
+    assert (chosen, opened) == ([2, 25], [25])
+    with pytest.raises(TypeError, match="not callable"):
+        table.rowCount()
+
+
 def test_settings_are_kept_for_the_application(a_host: Any) -> None:
     import slicer
 

@@ -361,3 +361,53 @@ def test_block_of_a_volume_mask_is_the_smallest_that_holds_it() -> None:
     assert found.mask.shape == (6, 11, 1)
     assert found.mask.sum() == mask.sum()
     assert VoxelBlock.around(np.zeros(SHAPE, bool)) is None
+
+
+@pytest.mark.parametrize(
+    "ijkToRAS",
+    [
+        matrix_of(np.diag([-0.8, -0.9, 2.5]), (15.8, 18.2, -35.0)),
+        matrix_of(np.diag([-0.5, -0.4, 1.1]), (14.03, 15.1, -25.07)),
+        matrix_of(rotation(2, 20.0) @ np.diag([-0.8, -0.9, 2.5]), (12.0, 20.0, -30.0)),
+    ],
+    ids=["moved", "finer", "turned"],
+)
+def test_segment_is_read_on_the_voxels_of_any_volume_as_slicer_does(
+    a_writer: Any, a_segmentation: Any, make_volume: Callable[..., Any], ijkToRAS: np.ndarray
+) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import segmentBlock
+
+    a_writer.write(block((3, 12), (10, 20), (4, 8)))
+    volume = make_volume(ijkToRAS=ijkToRAS)
+    found = segmentBlock(volume, a_segmentation, "lesion")
+    read = np.zeros(SHAPE, bool)
+    if found is not None:
+        read[found.slices] = found.mask
+    wanted = contents(a_segmentation, volume, "lesion")
+    assert wanted.sum() > 300
+    assert np.count_nonzero(read != wanted) <= 0.02 * wanted.sum()
+
+
+def test_segment_is_read_voxel_by_voxel_on_its_own_grid(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import segmentBlock, segmentTime
+
+    assert segmentBlock(a_volume, a_segmentation, "lesion") is None
+    times = [segmentTime(a_segmentation, "lesion")]
+    for limits in (((3, 12), (10, 20), (4, 8)), ((0, 1), (35, 35), (11, 11))):
+        a_writer.write(block(*limits))
+        times.append(segmentTime(a_segmentation, "lesion"))
+    read = np.zeros(SHAPE, bool)
+    found = segmentBlock(a_volume, a_segmentation, "lesion")
+    read[found.slices] = found.mask
+    np.testing.assert_array_equal(read, contents(a_segmentation, a_volume, "lesion"))
+    assert segmentBlock(a_volume, a_segmentation, "organ") is None
+    assert times[0] < times[1] < times[2]
+
+
+def test_segment_beside_the_volume_is_read_as_nothing(
+    a_writer: Any, a_segmentation: Any, make_volume: Callable[..., Any]
+) -> None:
+    from InteractiveAdaptSegLib.SegmentWriter import segmentBlock
+
+    a_writer.write(block((3, 12), (10, 20), (4, 8)))
+    assert segmentBlock(make_volume(ijkToRAS=matrix_of(np.eye(3), (500.0, 0.0, 0.0))), a_segmentation, "lesion") is None

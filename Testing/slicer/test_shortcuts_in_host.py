@@ -120,7 +120,7 @@ def test_n_leads_to_the_least_sure_slice_and_on_until_all_are_accepted(a_mask: U
         a_mask.host.press_key("N")
         assert session.activePlane == geometry
         assert slicePlane(a_mask.view.node, a_mask.volume) == geometry
-    assert a_mask.status == "The propagation is not sure of this slice: accept it as it is, or correct it."
+    assert a_mask.status == "The model is not sure of this slice: accept it as it is, or correct it."
     before = a_mask.segment()
     a_mask.press("accept")
     assert (a_mask.segment() == before).all()
