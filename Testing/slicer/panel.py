@@ -24,7 +24,7 @@ class Panel:
         self.messages: list[str] = []
         self.later: list[Callable[[], None]] = []
         self.logic = SegmentationLogic(
-            scene, loadModel=lambda: model, onMessage=self.messages.append, defer=self.later.append
+            scene, loadModel=lambda name, device: model, onMessage=self.messages.append, defer=self.later.append
         )
         self.volume: Any = None
         self.segmentation: Any = None

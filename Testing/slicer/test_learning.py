@@ -125,7 +125,7 @@ def test_choosing_a_task_loads_no_model_and_stores_nothing(a_scene: Any, a_slice
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
     loaded: list[LearningToy] = []
-    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(LearningToy()) or loaded[-1])
+    logic = SegmentationLogic(a_scene, loadModel=lambda *given: loaded.append(LearningToy()) or loaded[-1])
     logic.setTask("tube")
     logic.close()
     assert loaded == [] and a_store.names() == ()

@@ -92,7 +92,7 @@ def test_model_is_loaded_at_the_first_prompt_and_once(
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
     loaded: list[ToyModel] = []
-    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(ToyModel()) or loaded[-1])
+    logic = SegmentationLogic(a_scene, loadModel=lambda *given: loaded.append(ToyModel()) or loaded[-1])
     logic.setTarget(a_volume, a_segmentation, "lesion")
     assert loaded == []
     panel = Panel(a_scene, a_slice_view, ToyModel())
