@@ -29,7 +29,7 @@ from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode
-from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, markPoint, unmarkedPoints
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 from InteractiveAdaptSegLib.Target import Target
@@ -732,13 +732,13 @@ class SegmentationLogic:
     def _takePlacedPoint(self, target: Target, pointNode: Any, index: int, sliceNode: Any) -> None:
         if target is not self._target:
             raise SceneError("the point belongs to another segment than the chosen one: choose its segment first")
-        world = pointNode.GetNthControlPointPositionWorld(index)
+        world = tuple(pointNode.GetNthControlPointPositionWorld(index))
         geometry, toPixel = self._planeOf(sliceNode)
-        x, y = toPixel([world[axis] for axis in range(3)])
+        x, y = toPixel(world)
         positive = pointNode is target.prompts.pointNodes[0]
         action, replaced = self._ask(target, geometry, lambda plane: plane.click(x, y, positive))
         with self._ownPrompts():
-            markPoint(pointNode, index, target.prompts.planeNumber(geometry), action.step)
+            target.prompts.takePlaced(pointNode, index, world, geometry, action.step)
         self._history.push(PromptCommand(target, geometry, action, replaced))
         self._activate(geometry)
 
