@@ -80,7 +80,7 @@ class ChosenModel:
         self._inUse: Place | None = None
         self._startedOn = ""
         self._coming: tuple[Place, Future[Model]] | None = None
-        self._problems: dict[str, AdaptSegError] = {}
+        self._problems: dict[str, Exception] = {}
         self._isFullTold = False
         self._entries: dict[str, ModelEntry] = {}
         self._download: ModelDownload | None = None
@@ -276,17 +276,24 @@ class ChosenModel:
         return model
 
     def arrived(self) -> Model | None:
-        """A model that was loaded since and is to answer from now on; None if there is no such one."""
+        """A model that was loaded since and is to answer from now on; None if there is no such one.
+
+        Raises:
+            Exception: what broke the loading and is no matter of the user's.
+        """
         if self._coming is None or not self._coming[1].done():
             return None
         (place, loading), self._coming = self._coming, None
         try:
             model = loading.result()
-        except AdaptSegError as error:
-            self._problems[place.name] = error
-            self._onMessage(str(error))
+        except Exception as error:
+            isTheUsers = isinstance(error, AdaptSegError)
+            self._problems[place.name] = error if isTheUsers else ModelError(f"{type(error).__name__}: {error}")
             if place.name != BUILT_IN:
                 self._follow()
+            if not isTheUsers:
+                raise
+            self._onMessage(str(error))
             return None
         self._onMessage(f"Model {place.name} answers from now on.")
         return self._used(model, place)
