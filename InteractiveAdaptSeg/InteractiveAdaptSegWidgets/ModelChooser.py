@@ -45,6 +45,8 @@ class ModelChooser:
         self._isRemembered = False
         self._names: tuple[str, ...] = ()
         self._answering = ""
+        self._state: Any = None
+        ui.modelSection.connect("contentsCollapsed(bool)", self.onCollapsed)
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
         ui.downloadModelButton.connect("clicked()", self.onDownload)
         ui.cancelDownloadButton.connect("clicked()", self.onCancelDownload)
@@ -62,8 +64,8 @@ class ModelChooser:
 
     def show(self, state: Any) -> None:
         """Show a `ModelState`, None before the models are listed."""
-        ui, isListed = self.ui, state is not None
-        self._showProgress(state)
+        ui, isListed, self._state = self.ui, state is not None, state
+        self._showWhatIsSeldomNeeded()
         for widget, enabled in (
             (ui.modelSelector, isListed and state.canChoose),
             (ui.downloadModelButton, isListed and state.canDownload),
@@ -73,7 +75,6 @@ class ModelChooser:
             (ui.memorySpinBox, isListed),
         ):
             widget.enabled = enabled
-        ui.installModelButton.visible = isListed and state.canInstall and not ui.modelSection.collapsed
         if not isListed:
             return
         if state.names != self._names:
@@ -86,6 +87,9 @@ class ModelChooser:
             wasAnswering, self._answering = self._answering, state.answering
             if wasAnswering:
                 self._onAnswering()
+
+    def onCollapsed(self, isCollapsed: bool) -> None:
+        self._showWhatIsSeldomNeeded()
 
     def onModelChosen(self) -> None:
         name = self.ui.modelSelector.currentText
@@ -141,11 +145,14 @@ class ModelChooser:
     def _chosenDevice(self) -> str | None:
         return self.ui.deviceSelector.itemData(self.ui.deviceSelector.currentIndex) or None
 
-    def _showProgress(self, state: Any) -> None:
-        ui, isShown = self.ui, state is not None and bool(state.downloading) and not self.ui.modelSection.collapsed
+    def _showWhatIsSeldomNeeded(self) -> None:
+        """Show the button for packages, and the progress of a download; an opened section shows all that it holds."""
+        ui, state = self.ui, self._state
+        isOpen = state is not None and not ui.modelSection.collapsed
+        ui.installModelButton.visible = isOpen and state.canInstall
         for widget in (ui.downloadProgressBar, ui.cancelDownloadButton):
-            widget.visible = isShown
-        if isShown:
+            widget.visible = isOpen and bool(state.downloading)
+        if isOpen:
             ui.cancelDownloadButton.enabled = state.canCancelDownload
             ui.downloadProgressBar.maximum = 100
             ui.downloadProgressBar.value = 100 * state.received // max(1, state.total)
