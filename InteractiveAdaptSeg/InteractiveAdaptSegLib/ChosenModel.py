@@ -115,6 +115,11 @@ class ChosenModel:
         return any(under is not None for under in (self._coming, self._download, self._adding))
 
     @property
+    def hasArrived(self) -> bool:
+        """Whether a model was loaded, or could not be, since `arrived` was asked last."""
+        return self._coming is not None and self._coming[1].done()
+
+    @property
     def isAdding(self) -> bool:
         return self._adding is not None
 
@@ -267,7 +272,7 @@ class ChosenModel:
         Raises:
             ModelError: it is being loaded, or cannot be loaded.
         """
-        if self._coming is not None and not self._coming[1].done():
+        if self._coming is not None and not self.hasArrived:
             raise ModelError(f"model {self._coming[0].name} is being loaded: click again when it is there")
         model = self.arrived()
         if model is None:
@@ -281,7 +286,7 @@ class ChosenModel:
         Raises:
             Exception: what broke the loading and is no matter of the user's.
         """
-        if self._coming is None or not self._coming[1].done():
+        if self._coming is None or not self.hasArrived:
             return None
         (place, loading), self._coming = self._coming, None
         try:
@@ -295,7 +300,6 @@ class ChosenModel:
                 raise
             self._onMessage(str(error))
             return None
-        self._onMessage(f"Model {place.name} answers from now on.")
         return self._used(model, place)
 
     def update(self) -> bool:

@@ -108,10 +108,11 @@ class ChosenTask:
             self._use(self._name, self._frozen)
         return self._frozen
 
-    def useModel(self, frozen: Model) -> None:
-        """Let another frozen model answer; a task that it cannot go on with is no longer chosen.
+    def useModel(self, frozen: Model) -> str:
+        """Let another frozen model answer; what the user should know, empty if nothing.
 
-        All tasks are saved and closed first, so what they have learnt until now cannot be taken back by undo any more.
+        A task that it cannot go on with is no longer chosen. All tasks are saved and closed first, so that undo cannot
+        take back any more what they have learnt until now.
         """
         self.end()
         self._frozen = frozen
@@ -120,7 +121,8 @@ class ChosenTask:
                 self._use(self._name, frozen)
             except AdaptSegError as error:
                 name, self._name, self._storedHistory = self._name, None, ()
-                self._onMessage(f"Task '{name}' cannot go on, so that nothing is learnt now: {error}")
+                return f"Task '{name}' cannot go on, so that nothing is learnt now: {error}."
+        return ""
 
     @property
     def canReset(self) -> bool:

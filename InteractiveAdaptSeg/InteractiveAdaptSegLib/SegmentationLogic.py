@@ -607,18 +607,20 @@ class SegmentationLogic:
 
     def _takeModel(self) -> None:
         """Let a model answer that was loaded since; the mask that is not accepted is answered anew."""
-        wasBusy, model = self._model.isBusy, self._model.arrived()
+        if not self._model.hasArrived:
+            return
+        model = self._model.arrived()
         if model is not None:
             self._candidates.drop()
-            self._task.useModel(model)
-            self._profile.useModel(model, self._task.name)
+            texts = [f"Model {self._model.answering} answers from now on.", self._task.useModel(model)]
+            texts.append(self._profile.useModel(model, self._task.name))
+            self._onMessage(" ".join(text for text in texts if text))
             self._model.cache.clear()
             for target in self._targets.values():
                 target.beginAnew()
             if self._active is not None and not self._isAccepted:
                 self._activate(self._active)
-        if wasBusy and not self._model.isBusy:
-            self._onChanged()
+        self._onChanged()
 
     def _onProfileChanged(self) -> None:
         self._candidates.askAnew()

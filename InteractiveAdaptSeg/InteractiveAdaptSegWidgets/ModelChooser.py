@@ -194,7 +194,7 @@ def deviceText(device: str) -> str:
         "cuda": _("NVIDIA GPU (CUDA)"),
         "mps": _("Apple GPU (MPS)"),
     }
-    return " ".join((names[kind], *number))
+    return " ".join((names.get(kind, kind), *number))
 
 
 def _confirmDownload(entry: Any) -> bool:

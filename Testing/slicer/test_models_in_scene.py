@@ -393,7 +393,8 @@ def test_user_whose_profile_is_of_another_model_is_no_longer_chosen(a_session: P
     a_session.logic.setModel("mine")
     a_session.wait()
     assert a_session.logic.profile.user is None
-    assert "The profile of Anna cannot go on, so that picks are not learnt now" in a_session.messages[-1]
+    assert a_session.messages[-1].startswith("Model mine answers from now on. The profile of Anna cannot go on")
+    assert "so that picks are not learnt now" in a_session.messages[-1]
     a_session.logic.undo()
     a_session.wait()
     assert ProfileStore().path("Anna", "default").read_bytes() == stored
