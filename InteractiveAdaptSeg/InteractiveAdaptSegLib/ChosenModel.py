@@ -65,15 +65,12 @@ class ChosenModel:
     Args:
         loadModel: as `AdaptCore.models.registry.load_model`.
         onMessage: called, by the thread that calls, with what the user should know.
-        samPackages: knows which packages the models of the SAM architecture lack; None for those of this computer.
     """
 
-    def __init__(
-        self, loadModel: LoadModel, onMessage: Callable[[str], None], samPackages: InstallLogic | None = None
-    ) -> None:
+    def __init__(self, loadModel: LoadModel, onMessage: Callable[[str], None]) -> None:
         self._loadModel = loadModel
         self._onMessage = onMessage
-        self._samPackages = samPackages or InstallLogic(SAM_PACKAGES)
+        self._samPackages = InstallLogic(SAM_PACKAGES)
         self._wanted = BUILT_IN
         self._device: str | None = None
         self._model: Model | None = None

@@ -175,7 +175,7 @@ class ChosenProfile:
     def useModel(self, frozen: Model, task: str | None) -> str:
         """Let another model be asked; what the user should know, empty if nothing.
 
-        A user whose profile it cannot use is no longer chosen. Undo cannot take back any more what was learnt until now.
+        A user whose profile it cannot use is no longer chosen. What was learnt until now can no longer be taken back.
 
         Args:
             task: as in `prepared`.

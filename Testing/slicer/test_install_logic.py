@@ -195,7 +195,8 @@ def third_party_imports(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "error", [subprocess.CalledProcessError(1, "pip"), ModuleNotFoundError("No module named 'torch'"), OSError(28, "full")]
+    "error",
+    [subprocess.CalledProcessError(1, "pip"), ModuleNotFoundError("No module named 'torch'"), OSError(28, "full")],
 )
 def test_installation_that_breaks_off_says_what_to_do_next(tmp_path: Path, error: Exception) -> None:
     from InteractiveAdaptSegLib.Errors import InstallError
@@ -207,7 +208,9 @@ def test_installation_that_breaks_off_says_what_to_do_next(tmp_path: Path, error
 
     logic = machine.logic(tmp_path)
     logic._installPackages = fail
-    with pytest.raises(InstallError, match=r"safetensors>=0\.4 could not be installed\. .*press Install again") as raised:
+    with pytest.raises(
+        InstallError, match=r"safetensors>=0\.4 could not be installed\. .*press Install again"
+    ) as raised:
         logic.install(lambda requirements: True)
     assert raised.value.__cause__ is error
 

@@ -410,7 +410,9 @@ def test_task_of_another_model_is_told_of_and_leaves_the_list_empty(
     choose_model(user, "mine")
     user.wait()
     assert user.ui.taskSelector.currentText == "" and user.ui.taskLabel.text == "No task: nothing is learnt."
-    assert user.message.startswith("Model mine answers from now on. Task 'tube' cannot go on, so that nothing is learnt")
+    assert user.message.startswith(
+        "Model mine answers from now on. Task 'tube' cannot go on, so that nothing is learnt"
+    )
     assert TaskStore().info("tube").accepted == 1
 
 

@@ -15,7 +15,7 @@ import torch
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.errors import CheckpointError, ModelError
 from AdaptCore.models.base import Model
-from AdaptCore.models.registry import add_model, list_models, user_manifest
+from AdaptCore.models.registry import add_model, list_models, load_model, user_manifest
 from AdaptCore.preference.profiles import ProfileStore
 from Testing.learning_toy import LearningToy
 from Testing.slicer.model_server import URL, Server, a_server_at
@@ -707,4 +707,24 @@ def test_nothing_is_told_before_the_models_are_listed(a_scene: Any, a_slice_view
 
     panel = Panel(a_scene, a_slice_view, LearningToy())
     assert modelState(panel.logic) is None
+    panel.logic.close()
+
+
+def test_real_weights_are_loaded_and_answer_after_the_built_in_ones(
+    a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any, an_ellipsoid: np.ndarray
+) -> None:
+    panel = Panel(a_scene, a_slice_view, LearningToy(), load_model)
+    panel.choose(a_volume, a_segmentation, "lesion")
+    panel.click(CENTRE)
+    truth = an_ellipsoid[:, :, CENTRE[2]].T
+    assert (panel.logic.mask & truth).sum() > 0.8 * truth.sum()
+    panel.logic.accept()
+    panel.logic.setModel("mine")
+    panel.wait()
+    panel.click(ABOVE)
+    session = panel.logic._requireTarget().session
+    assert session._model.digest == list_models()[-1].sha256 and session._model.name == "mine"
+    for _ in range(3):
+        panel.logic.undo()
+    assert not panel.segment("lesion").any() and panel.logic.mask is None
     panel.logic.close()
