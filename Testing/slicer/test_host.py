@@ -407,25 +407,3 @@ def test_named_dialog_is_filled_in_after_another_question(qt: Any, a_host: Any, 
     layout.addWidget(line)
     layout.addWidget(button)
     assert dialog.exec_() == 1 and line.text == "Anna"
-
-
-def test_user_finds_a_button_where_it_stays_once_it_is_laid_out(qt: Any) -> None:
-    from Testing.host.user import press
-
-    window, pressed = qt.QWidget(), []
-    inner, rows = window, []
-    for _ in range(3):
-        rows.append(qt.QVBoxLayout(inner))
-        inner = qt.QWidget()
-        rows[-1].addWidget(inner)
-    button = qt.QPushButton("Press")
-    button.connect("clicked()", lambda: pressed.append(button.height))
-    qt.QHBoxLayout(inner).addWidget(button)
-    window.resize(200, 400)
-    window.show()
-    for row in rows:
-        label = qt.QLabel("One line\n" * 6)
-        row.addWidget(label)
-        label.show()
-    press(button)
-    assert len(pressed) == 1 and pressed[0] < 100
