@@ -407,3 +407,21 @@ def test_named_dialog_is_filled_in_after_another_question(qt: Any, a_host: Any, 
     layout.addWidget(line)
     layout.addWidget(button)
     assert dialog.exec_() == 1 and line.text == "Anna"
+
+
+def test_contents_of_a_closed_section_are_hidden_until_it_is_opened(qt: Any, a_host: Any) -> None:
+    import ctk
+
+    window = qt.QWidget()
+    section = ctk.ctkCollapsibleButton("More", window)
+    section.collapsed = True
+    button = qt.QPushButton("Press")
+    qt.QVBoxLayout(section).addWidget(button)
+    qt.QVBoxLayout(window).addWidget(section)
+    window.show()
+    a_host.process_events()
+    assert section.isVisible() and not button.isVisible()
+    section.collapsed = False
+    assert button.isVisible()
+    section.collapsed = True
+    assert not button.isVisible()
