@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QCoreApplication, QEvent, QEventLoop, QPoint, QPointF, Qt, QTimer
+from PySide6.QtCore import QEvent, QEventLoop, QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QWidget
 
 from Testing.host.instances import Instance, unwrapped
-
-LAYOUT_ROUNDS = 5
-"""Times that layouts within layouts are asked to settle, before the user finds a widget where it stays."""
 
 
 def press(widget: Instance) -> None:
@@ -77,6 +74,4 @@ def _usable(widget: Instance) -> QWidget:
     qt_widget = unwrapped(widget)
     assert qt_widget.isVisible(), f"{qt_widget.objectName()} is not shown"
     assert qt_widget.isEnabled(), f"{qt_widget.objectName()} is disabled"
-    for _ in range(LAYOUT_ROUNDS):
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest.value)
     return qt_widget
