@@ -76,12 +76,14 @@ class InteractiveAdaptSegParameterNode:
     segmentation - the segmentation that masks are accepted into.
     segmentID - the segment of it that is worked on.
     cohortFolder - the cohort that is reviewed, if one was opened.
+    model - name of the model that answers; where it cannot be used, the built-in one does.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     segmentID: str = ""
     cohortFolder: str = ""
+    model: str = "compact"
 
 
 class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -98,6 +100,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._timer = None
         self._gallery = None
         self._profileChooser = None
+        self._taskButtons = None
+        self._modelChooser = None
         self._shortcuts = None
         self._drawMode = None
         self._learningPlot = None
@@ -226,6 +230,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
                 self.ui.segmentSelector.setCurrentSegmentID(choice.segmentID)
                 with self._reported():
                     self.session.setTarget(choice.inputVolume, choice.segmentation, choice.segmentID)
+            if choice.model != self.session.model.name and not self.logic.missingPackages():
+                with self._reported():
+                    self.session.setModel(choice.model)
         finally:
             self._isApplyingChoice = False
         self.updateGui()
@@ -267,6 +274,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         with self._reported():
             self.session.setTask(name)
         self._showTask()
+
+    def onModelChosen(self, name):
+        self._parameterNode.model = name
 
     def onLearn(self, checked):
         with self._reported():
@@ -374,7 +384,14 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def updateGui(self):
         """Show the state of the logic."""
-        from InteractiveAdaptSegLib.ViewModel import galleryState, panelState, profileState, taskState
+        from InteractiveAdaptSegLib.ViewModel import (
+            galleryState,
+            modelState,
+            panelState,
+            profileState,
+            taskActions,
+            taskState,
+        )
 
         if self.session is None:
             return
@@ -416,6 +433,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.ui.learningButton.enabled = task is not None and task.accepted > 0
         self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
+        self._taskButtons.show(taskActions(self.session))
+        self._modelChooser.show(modelState(self.session))
         self._showGallery(galleryState(self.session))
         self._reviewList.show(not self.logic.missingPackages(), not self.session.isPropagating)
         if not self.session.isBusy:
@@ -457,12 +476,16 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def _addCandidates(self):
         from InteractiveAdaptSegWidgets.Gallery import Gallery
+        from InteractiveAdaptSegWidgets.ModelChooser import ModelChooser
         from InteractiveAdaptSegWidgets.ProfileChooser import ProfileChooser
+        from InteractiveAdaptSegWidgets.TaskButtons import TaskButtons
 
         ui = self.ui
         buttons = (ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4)
         self._gallery = Gallery(buttons, self.onPick, self.onHover)
         self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported)
+        self._taskButtons = TaskButtons(ui, self.session, self._reported)
+        self._modelChooser = ModelChooser(ui, self.session, self._reported, self.onModelChosen, self._showTask)
         self.session.candidates.setWanted(not ui.candidatesSection.collapsed)
         ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
         ui.othersButton.connect("clicked()", self.onOthers)
@@ -536,6 +559,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.ui.taskSelector.addItems(list(self.session.taskNames()))
             self.ui.taskSelector.setEditText(self.session.taskName or "")
             self._profileChooser.listUsers()
+            self._modelChooser.listModels()
+            self.updateGui()
 
     def _confirmInstallation(self, requirements):
         names = "\n".join(str(requirement) for requirement in requirements)

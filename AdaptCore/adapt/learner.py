@@ -103,6 +103,12 @@ class Learner:
         """Why nothing was learnt from the latest lesson; empty if it was learnt."""
         return self._problem
 
+    @property
+    def latest(self) -> int | None:
+        """Ticket of the last lesson, as long as it can be taken back; None once it was, and before the first."""
+        with self._lock:
+            return self._latest[0] if self._latest and self._latest[2] is self._knowledge else None
+
     def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
         """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
         return self._adapter.adapt(model, question, added, logits)

@@ -46,9 +46,13 @@ def run_verify(arguments: argparse.Namespace) -> None:
 
 
 def run_fetch(arguments: argparse.Namespace) -> None:
-    from AdaptCore.models.registry import fetch_model
+    from tqdm import tqdm
 
-    path = fetch_model(arguments.name, announce if arguments.yes else ask)
+    from AdaptCore.models.registry import fetch_model, find_model
+
+    confirm = announce if arguments.yes else ask
+    with tqdm(desc=arguments.name, total=find_model(arguments.name).size, unit="B", unit_scale=True, delay=1) as bar:
+        path = fetch_model(arguments.name, confirm, received=lambda count: bar.update(count - bar.n))
     print("Nothing was fetched." if path is None else f"{arguments.name}: {path}")
 
 

@@ -39,6 +39,13 @@ def choose_device(requested: str | None = None) -> torch.device:
     return torch.device(requested)
 
 
+def available_devices() -> tuple[str, ...]:
+    """Names of the devices that PyTorch has here, the CPU first; several CUDA devices by their numbers."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cuda = ("cuda",) if count == 1 else tuple(f"cuda:{index}" for index in range(count))
+    return ("cpu", *cuda, *(("mps",) if has_mps() else ()))
+
+
 def has_mps() -> bool:
     """Whether there is an Apple GPU that this PyTorch can use."""
     return torch.backends.mps.is_available()

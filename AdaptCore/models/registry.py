@@ -29,6 +29,9 @@ WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
 TIMEOUT_SECONDS = 30.0
 
 OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
+Received = Callable[[int], None]
+"""Told how many bytes of a file are there; what it raises ends the download, and nothing is kept."""
+BLOCK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,15 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
 
 
+def shipped_models() -> tuple[ModelEntry, ...]:
+    """The models that come with the product.
+
+    Raises:
+        ModelError: their manifest is missing or damaged.
+    """
+    return read_manifest(resource_path(MANIFEST))
+
+
 def list_models() -> tuple[ModelEntry, ...]:
     """The shipped models and the user's own.
 
@@ -147,7 +159,7 @@ def list_models() -> tuple[ModelEntry, ...]:
         ModelError: a manifest is damaged.
     """
     added = read_manifest(user_manifest()) if user_manifest().exists() else ()
-    return (*read_manifest(resource_path(MANIFEST)), *added)
+    return (*shipped_models(), *added)
 
 
 def find_model(name: str) -> ModelEntry:
@@ -156,8 +168,7 @@ def find_model(name: str) -> ModelEntry:
     Raises:
         ModelError: no model has the name; the message lists those there are.
     """
-    shipped = read_manifest(resource_path(MANIFEST))
-    entry = next((entry for entry in shipped if entry.name == name), None)
+    entry = next((entry for entry in shipped_models() if entry.name == name), None)
     if entry is not None:
         return entry
     entries = {entry.name: entry for entry in list_models()}
@@ -358,13 +369,20 @@ def open_https(url: str) -> Any:
     return urllib.request.build_opener(HttpsRedirects).open(url, timeout=TIMEOUT_SECONDS)
 
 
-def fetch_model(name: str, confirm: Callable[[str], bool], *, open_url: OpenUrl = open_https) -> Path | None:
+def fetch_model(
+    name: str,
+    confirm: Callable[[str], bool],
+    *,
+    open_url: OpenUrl = open_https,
+    received: Received = lambda count: None,
+) -> Path | None:
     """Download a model's weights after the user's consent; whole and checked, or not at all.
 
     Args:
         name: a model with a URL.
         confirm: shown what would be fetched (size, licence, address); False stops.
         open_url: opens a URL for reading.
+        received: told of the progress.
 
     Returns:
         Where the weights are, or None if the user did not consent.
@@ -384,37 +402,35 @@ def fetch_model(name: str, confirm: Callable[[str], bool], *, open_url: OpenUrl 
         return None
     make_folder(entry.path.parent)
     with atomic_target(entry.path) as temporary:
-        receive(entry, temporary, open_url)
+        receive(entry, temporary, open_url, received)
         check_received(entry, temporary)
     return entry.path
 
 
-def receive(entry: ModelEntry, target: Path, open_url: OpenUrl) -> None:
-    """Write what the server sends into a file, with a progress bar.
+def receive(entry: ModelEntry, target: Path, open_url: OpenUrl, received: Received) -> None:
+    """Write what the server sends into a file.
 
     Raises:
         CheckpointError: the server sends more than the model's size.
         ModelError: the server cannot be reached, or breaks off.
     """
-    from tqdm import tqdm
-
-    with target.open("wb") as file, tqdm(desc=entry.name, total=entry.size, unit="B", unit_scale=True) as progress:
+    with target.open("wb") as file:
         for block in downloaded_blocks(entry, open_url):
             file.write(block)
-            progress.update(len(block))
+            received(file.tell())
             if entry.size is not None and file.tell() > entry.size:
                 raise CheckpointError(f"{entry.url}: more than the {entry.size} bytes wanted; nothing was kept")
 
 
 def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
-    """What the server sends, in blocks of up to 1 MiB.
+    """What the server sends, in blocks so small that a slow download can be stopped soon.
 
     Raises:
         ModelError: the server cannot be reached, or breaks off.
     """
     try:
         with open_url(str(entry.url)) as stream:
-            while block := stream.read(1 << 20):
+            while block := stream.read(BLOCK_BYTES):
                 yield block
     except (OSError, HTTPException) as error:
         raise ModelError(f"{entry.url}: could not be fetched ({error}); nothing was kept") from error

@@ -51,11 +51,28 @@ class EmbeddingCache:
     """
 
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
-        self.max_bytes = max_bytes
+        self._max_bytes = max_bytes
         self._entries: OrderedDict[EmbeddingKey, Embedding] = OrderedDict()
         self._pending: dict[EmbeddingKey, Future[Embedding]] = {}
         self._nbytes = 0
         self._lock = Lock()
+
+    @property
+    def max_bytes(self) -> int:
+        """Memory for all tensors together; less of it makes the oldest go at once."""
+        return self._max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, max_bytes: int) -> None:
+        with self._lock:
+            self._max_bytes = max_bytes
+            self._make_room()
+
+    def clear(self) -> None:
+        """Forget all embeddings."""
+        with self._lock:
+            self._entries.clear()
+            self._nbytes = 0
 
     def get_or_compute(self, key: EmbeddingKey, compute: Callable[[], Embedding]) -> Embedding:
         """The kept embedding, or the computed one; a thread that asks meanwhile waits for the first one's result.
@@ -87,10 +104,13 @@ class EmbeddingCache:
         return embedding
 
     def _store(self, key: EmbeddingKey, embedding: Embedding) -> None:
-        if embedding.nbytes > self.max_bytes:
+        if embedding.nbytes > self._max_bytes:
             return
         self._entries[key] = embedding
         self._nbytes += embedding.nbytes
-        while self._nbytes > self.max_bytes:
+        self._make_room()
+
+    def _make_room(self) -> None:
+        while self._nbytes > self._max_bytes:
             _, oldest = self._entries.popitem(last=False)
             self._nbytes -= oldest.nbytes

@@ -309,6 +309,19 @@ class VolumeSession:
             if self._preference and change.names:
                 self._preference.recall(change.names)
 
+    def take_over(self, other: VolumeSession) -> None:
+        """Go on from the labels of another session of the same volume, which is done; undo reaches what it did.
+
+        Planes that were begun here stay as they are.
+
+        Raises:
+            ValueError: it is of a volume of another shape.
+        """
+        if other.shape != self.shape:
+            raise ValueError(f"a session of a volume of {other.shape}: one of {self.shape} is wanted")
+        self._labels, self._origins = other._labels, other._origins
+        self._changes, self._position, self._last_revision = other._changes, other._position, other._last_revision
+
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until the background work is done; False if `timeout` seconds passed before."""
         return self._worker.wait(timeout)

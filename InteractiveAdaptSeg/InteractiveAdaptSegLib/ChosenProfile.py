@@ -174,6 +174,29 @@ class ChosenProfile:
         if self._choice.adviser is None:
             self._choice = self.prepared(self.user, self.task)
 
+    def useModel(self, frozen: Model, task: str | None) -> str:
+        """Let another model be asked; what the user should know, empty if nothing.
+
+        A user whose profile it cannot use is no longer chosen. What was learnt until now can no longer be taken back.
+
+        Args:
+            task: as in `prepared`.
+        """
+        from AdaptCore.preference.latent import latent_of
+
+        self.wait()
+        self._frozen, self._latent = frozen, latent_of(frozen.digest)
+        for known in (self._advisers, self._lessons, self._forgotten):
+            known.clear()
+        text = ""
+        try:
+            choice = self.prepared(self.user, task)
+        except AdaptSegError as error:
+            text = f"The profile of {self.user} cannot go on, so that picks are not learnt now: {error}."
+            choice = self.prepared(None, task)
+        self.use(choice)
+        return text
+
     def ask(self, seed: int, question: Callable[[Adviser], Answer]) -> Future[Answer]:
         """Ask what the user may want, in the background, with all that was learnt before.
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import count
 from typing import TYPE_CHECKING
 
-from AdaptCore.errors import ModelError
+from AdaptCore.errors import AdaptSegError, ModelError, OutputError, TaskError
 from InteractiveAdaptSegLib.LearningTask import LearningTask
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ChosenTask:
     that undo can still take their lessons back, until `end`.
 
     Args:
-        loadModel: gives the frozen model, called once.
+        loadModel: gives the frozen model, called once, unless `useModel` gives one before.
         onMessage: called, by the thread that calls `update` or `end`, with what the user should know.
     """
 
@@ -36,7 +36,7 @@ class ChosenTask:
         self._name: str | None = None
         self._isOn = True
         self._storedHistory: tuple[Outcome, ...] = ()
-        self._inUse: dict[str, LearningTask] = {}
+        self._inUse: dict[tuple[str, Model], LearningTask] = {}
         self._lessons: dict[int, tuple[LearningTask, int]] = {}
         self._tickets = count(1)
 
@@ -71,7 +71,8 @@ class ChosenTask:
 
         stored = (facts["name"] for facts in TASKS.facts() if "name" in facts)
         chosen = () if self._name is None else (self._name,)
-        return tuple(sorted({*stored, *self._inUse, *chosen}, key=str.casefold))
+        inUse = (name for name, _ in self._inUse)
+        return tuple(sorted({*stored, *inUse, *chosen}, key=str.casefold))
 
     def choose(self, name: str | None) -> None:
         """Let a task answer and learn, a new one if there is none of the name; None for the frozen model.
@@ -107,6 +108,61 @@ class ChosenTask:
         if self._name is not None:
             self._use(self._name, self._frozen)
         return self._frozen
+
+    def useModel(self, frozen: Model) -> str:
+        """Let another frozen model answer; what the user should know, empty if nothing.
+
+        A task that it cannot go on with is no longer chosen. All tasks are saved and closed first, so that undo cannot
+        take back any more what they have learnt until now.
+        """
+        self.end()
+        self._frozen = frozen
+        if self._name is not None:
+            try:
+                self._use(self._name, frozen)
+            except AdaptSegError as error:
+                name, self._name, self._storedHistory = self._name, None, ()
+                return f"Task '{name}' cannot go on, so that nothing is learnt now: {error}."
+        return ""
+
+    @property
+    def canReset(self) -> bool:
+        """Whether the chosen task has learnt something to begin anew from."""
+        return bool(self.history)
+
+    def reset(self) -> None:
+        """Begin the chosen task anew, from the original model; its file is kept beside its place.
+
+        Raises:
+            TaskError: no task is chosen, or it has learnt nothing.
+            OutputError: what it has learnt cannot be saved, or the system could not move the file.
+        """
+        from AdaptCore.adapt.tasks import TaskStore
+
+        if self._name is None:
+            raise TaskError("no task is chosen: choose one first")
+        task = self._current
+        if task is not None:
+            texts = task.finish()
+            if not task.isSaved:
+                raise OutputError(f"Task '{self._name}' stays as it is: {' '.join(texts)}")
+        kept = TaskStore().reset(self._name)
+        self._storedHistory = ()
+        if task is not None:
+            self._lessons = {ticket: lesson for ticket, lesson in self._lessons.items() if lesson[0] is not task}
+            del self._inUse[self._name, task.learner.frozen]
+            task.close()
+            self.open()
+        self._onMessage(f"Task '{self._name}' begins anew; its old file is {kept}")
+
+    @property
+    def latestLesson(self) -> int | None:
+        """Ticket of the image that the chosen task has learnt last, as long as it can be taken back."""
+        task = self._current
+        if task is None or task.isBusy or task.learner.latest is None:
+            return None
+        latest = (task, task.learner.latest)
+        return next((ticket for ticket, lesson in self._lessons.items() if lesson == latest), None)
 
     @property
     def model(self) -> Model:
@@ -157,8 +213,8 @@ class ChosenTask:
         """Save and close all tasks; one that cannot be saved stays in use, so that nothing is lost."""
         self._lessons.clear()
         with ExitStack() as ending:
-            for name in self._inUse:
-                ending.callback(self._end, name)
+            for key in self._inUse:
+                ending.callback(self._end, *key)
 
     def close(self) -> None:
         """Save and close all tasks, for the last time."""
@@ -170,16 +226,16 @@ class ChosenTask:
 
     @property
     def _current(self) -> LearningTask | None:
-        return None if self._name is None else self._inUse.get(self._name)
+        return None if self._name is None or self._frozen is None else self._inUse.get((self._name, self._frozen))
 
-    def _end(self, name: str) -> None:
-        task = self._inUse[name]
+    def _end(self, name: str, frozen: Model) -> None:
+        task = self._inUse[name, frozen]
         for text in task.finish():
             self._onMessage(text)
         if task is self._current:
             self._storedHistory = self.history
         if task.isSaved:
-            del self._inUse[name]
+            del self._inUse[name, frozen]
             task.close()
 
     def _checked(self, name: str) -> tuple[str, tuple[Outcome, ...]]:
@@ -198,10 +254,10 @@ class ChosenTask:
         TaskStore().prepare(name)
 
     def _use(self, name: str, frozen: Model) -> None:
-        if name in self._inUse:
+        if (name, frozen) in self._inUse:
             return
         from AdaptCore.models.base import AdaptableModel
 
         if not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name] = LearningTask(name, frozen)
+        self._inUse[name, frozen] = LearningTask(name, frozen)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile, PickLesson
+from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
@@ -112,6 +113,22 @@ class WriteCommand:
             self.target.session.redo()
         self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedAfter)
         self.target.confidences = self.confidencesAfter
+
+
+@dataclass(eq=False)
+class LessonCommand:
+    """A task has forgotten the image that it had learnt last."""
+
+    task: ChosenTask
+    ticket: int
+    onMessage: Callable[[str], None]
+
+    def undo(self) -> None:
+        if not self.task.recall(self.ticket):
+            self.onMessage("The task cannot learn this image again: it has learnt another one, or begun anew, since.")
+
+    def redo(self) -> None:
+        self.task.forget(self.ticket)
 
 
 def targetOf(command: Command) -> Target | None:

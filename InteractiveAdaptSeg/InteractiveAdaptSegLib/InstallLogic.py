@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import logging
 import re
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,11 @@ from InteractiveAdaptSegLib.Errors import InstallError
 
 LINE = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(>=\s*(?P<minimum>[0-9]+(\.[0-9]+)*))?$")
 REQUESTER = "InteractiveAdaptSeg"
+PYTORCH = ("torch", "torchvision")
+WHAT_NEXT = (
+    "What went wrong is said in Slicer's Python console. Check the internet connection and the space on the disk, and "
+    "press Install again; where it fails again, restart Slicer first, since files that are in use cannot be replaced"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class InstallLogic:
     Args:
         requirementsFile: one package per line, as NAME or NAME>=VERSION.
         installedVersion: version of an installed package, None if it is missing, "" if it does not say.
-        installTorch: installs PyTorch in a build that fits the machine.
+        installTorch: installs PyTorch, or its torchvision, in a build that fits the machine.
         installPackages: installs other packages.
     """
 
@@ -69,23 +76,29 @@ class InstallLogic:
             confirm: asked once with what would be installed; nothing is downloaded before it has said yes.
 
         Raises:
-            InstallError: something is still missing afterwards, or the PyTorch extension is not installed.
+            InstallError: something is still missing afterwards, or the PyTorch extension is not installed; the message
+                says what to do next.
         """
         missing = self.missing()
         if not missing:
             return True
         if not confirm(missing):
             return False
-        torch = [requirement for requirement in missing if requirement.name == "torch"]
-        others = [requirement for requirement in missing if requirement.name != "torch"]
-        for requirement in torch:
-            self._installTorch(requirement)
-        if others:
-            self._installPackages(others)
+        others = [requirement for requirement in missing if requirement.name not in PYTORCH]
+        cause = None
+        try:
+            for requirement in missing:
+                if requirement.name in PYTORCH:
+                    self._installTorch(requirement)
+            if others:
+                self._installPackages(others)
+        except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            logging.getLogger(__name__).warning("an installation has failed", exc_info=True)
+            cause = error
         importlib.invalidate_caches()
         still = self.missing()
         if still:
-            raise InstallError(f"{', '.join(map(str, still))} could not be installed: see Slicer's Python console")
+            raise InstallError(f"{', '.join(map(str, still))} could not be installed. {WHAT_NEXT}") from cause
         return True
 
 
@@ -120,6 +133,8 @@ def installedPackageVersion(name: str) -> str | None:
 def installTorchWithPyTorchUtils(requirement: Requirement) -> None:
     """Install PyTorch through Slicer's PyTorch extension, which chooses the build for the machine's processor.
 
+    It installs torch and torchvision together; for torchvision, the torch that is there stays.
+
     Raises:
         InstallError: the extension is not installed.
     """
@@ -129,7 +144,10 @@ def installTorchWithPyTorchUtils(requirement: Requirement) -> None:
         raise InstallError(
             "PyTorch is installed by the PyTorch extension, which is missing: install it in the Extensions Manager"
         ) from None
-    version = f">={requirement.minimum}" if requirement.minimum else None
+    if requirement.name == "torchvision":
+        version: str | None = f"=={importlib.metadata.version('torch').split('+')[0]}"
+    else:
+        version = f">={requirement.minimum}" if requirement.minimum else None
     PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=version)
 
 

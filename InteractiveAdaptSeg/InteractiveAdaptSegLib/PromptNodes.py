@@ -9,7 +9,7 @@ The hidden node also holds the masks that belong to a plane beside its prompts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -254,6 +254,12 @@ class PromptNodes:
             _placeLasso(node, geometry, action.lasso, toWorld)
         if action.picked:
             self._write("picks", {**self._picks, str(action.step): (plane, action.picked)})
+
+    def takePlaced(self, node: Any, index: int, world: Sequence[float], geometry: PlaneGeometry, step: int) -> None:
+        """Make an action of a point that was placed in a view, at `world`, before the node followed the volume."""
+        self.followVolume()
+        node.SetNthControlPointPositionWorld(index, *world)
+        markPoint(node, index, self.planeNumber(geometry), step)
 
     def removeStep(self, step: int) -> None:
         """Take an action out of the scene."""

@@ -11,16 +11,25 @@ import numpy as np
 import slicer
 import vtk
 
-from AdaptCore.errors import AdaptSegError, PromptError
+from AdaptCore.errors import AdaptSegError, PromptError, TaskError
 from InteractiveAdaptSegLib.Candidates import Candidates
+from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
-from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand, WriteCommand, isPromptOn, isWrite, targetOf
+from InteractiveAdaptSegLib.Commands import (
+    ClearCommand,
+    LessonCommand,
+    PromptCommand,
+    WriteCommand,
+    isPromptOn,
+    isWrite,
+    targetOf,
+)
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode
-from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, markPoint, unmarkedPoints
+from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
 from InteractiveAdaptSegLib.Target import Target, planesThatMeet
@@ -54,7 +63,8 @@ class SegmentationLogic:
 
     Args:
         scene: the scene to work in.
-        loadModel: gives the model, called once at the first prompt; None loads the built-in one.
+        loadModel: gives a model by its name, on a device; called at the first prompt, and when another model is chosen.
+            None loads those that `AdaptCore.models.registry` knows.
         onChanged: called whenever what the panel shows may have changed.
         onMessage: called with what the user should know and did not ask for, such as that a node is gone.
         defer: runs a function when the current event has been dealt with; Slicer's markups do not like to be changed
@@ -64,19 +74,19 @@ class SegmentationLogic:
     def __init__(
         self,
         scene: Any,
-        loadModel: Callable[[], Model] | None = None,
+        loadModel: LoadModel | None = None,
         onChanged: Callable[[], None] = lambda: None,
         onMessage: Callable[[str], None] = lambda text: None,
         defer: Callable[[Callable[[], None]], None] = lambda function: function(),
     ) -> None:
         self._scene = scene
-        self._task = ChosenTask(loadModel or _loadBuiltInModel, onMessage)
+        self._model = ChosenModel(loadModel or _loadModel, onMessage)
+        self._task = ChosenTask(self._model.load, onMessage)
         self._profile = ChosenProfile(onMessage, self._onProfileChanged)
         self._candidates = Candidates(self._profile, onMessage)
         self._onChanged = onChanged
         self._onMessage = onMessage
         self._defer = defer
-        self._cache: Any = None
         self._targets: dict[str, Target] = {}
         self._target: Target | None = None
         self._active: PlaneGeometry | None = None
@@ -132,7 +142,8 @@ class SegmentationLogic:
     @property
     def isBusy(self) -> bool:
         """Whether `update` has news to wait for: of a propagation, of candidates, or of what is learnt or saved."""
-        return self.isPropagating or self._task.isBusy or self._profile.isBusy or self._candidates.isAsking
+        waits = (self._task, self._profile, self._model)
+        return self.isPropagating or self._candidates.isAsking or any(chosen.isBusy for chosen in waits)
 
     @property
     def taskName(self) -> str | None:
@@ -153,6 +164,19 @@ class SegmentationLogic:
     def taskHistory(self) -> tuple[Outcome, ...]:
         """Outcome of every image that the chosen task was taught, in order."""
         return self._task.history
+
+    @property
+    def model(self) -> ChosenModel:
+        """The model that answers: download and own files; see `setModel` and `setDevice`."""
+        return self._model
+
+    @property
+    def canResetTask(self) -> bool:
+        return self._task.canReset and not self.isPropagating
+
+    @property
+    def canUndoLesson(self) -> bool:
+        return self._task.latestLesson is not None and not self.isPropagating
 
     @property
     def profile(self) -> ChosenProfile:
@@ -252,6 +276,44 @@ class SegmentationLogic:
         self._requireIdle()
         self._task.setOn(mustLearn)
         self._askChosenTask()
+
+    def resetTask(self) -> None:
+        """Begin the chosen task anew; what was answered stays as it is. See `ChosenTask.reset`."""
+        self._requireIdle()
+        self._task.reset()
+        self._askChosenTask()
+
+    def undoLesson(self) -> None:
+        """Let the chosen task forget the image that it has learnt last; what was accepted stays. Undo teaches it again.
+
+        Raises:
+            TaskError: there is none that can be taken back.
+        """
+        self._requireIdle()
+        ticket = self._task.latestLesson
+        if ticket is None:
+            raise TaskError("nothing was learnt since the panel was opened, or it was taken back already")
+        command = LessonCommand(self._task, ticket, self._onMessage)
+        command.redo()
+        self._history.push(command)
+        self._askChosenTask()
+
+    def setModel(self, name: str) -> None:
+        """Let another model answer, as soon as it is loaded in the background; `update` tells of it.
+
+        Open sessions then begin anew from their prompts and labels: nothing that was accepted changes. A model that is
+        not on this computer gives way to the built-in one.
+        """
+        if name != self._model.name:
+            self._requireIdle()
+            self._model.choose(name)
+            self._onChanged()
+
+    def setDevice(self, device: str | None) -> None:
+        """Let the model compute on "cpu", "cuda", "cuda:N" or "mps"; None for the fastest. As `setModel`."""
+        self._requireIdle()
+        self._model.setDevice(device)
+        self._onChanged()
 
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
@@ -413,8 +475,10 @@ class SegmentationLogic:
 
         The segment is written here, when the propagation has ended.
         """
-        if any([self._task.update(), self._profile.update(), self._candidates.update()]):
+        if any([chosen.update() for chosen in (self._task, self._profile, self._candidates, self._model)]):
             self._onChanged()
+        if not (self.isPropagating or self._task.isBusy or self._profile.isBusy):
+            self._takeModel()
         if self._running is not None:
             self._updatePropagation(self._running, seconds)
         return self.isBusy
@@ -464,6 +528,7 @@ class SegmentationLogic:
         with ExitStack() as letGo:
             letGo.callback(self._observations.clear)
             letGo.callback(self._preview.remove)
+            letGo.callback(self._model.close)
             letGo.callback(self._task.close)
             letGo.callback(self._profile.close)
             self._dropTargets(list(self._targets.values()))
@@ -571,16 +636,13 @@ class SegmentationLogic:
         return target
 
     def _openSession(self, target: Target) -> VolumeSession:
-        from AdaptCore.predict.cache import EmbeddingCache
         from AdaptCore.predict.volume import VolumeSession
 
         model = self._task.open()
         self._profile.open(model)
-        if self._cache is None:
-            self._cache = EmbeddingCache()
         voxels, window = voxelArray(target.volumeNode), displayWindow(target.volumeNode)
         session = VolumeSession(
-            model, voxels, window=window, cache=self._cache, learner=self._task, preference=self._profile
+            model, voxels, window=window, cache=self._model.cache, learner=self._task, preference=self._profile
         )
         target.takeUp(session)
         return session
@@ -589,6 +651,23 @@ class SegmentationLogic:
     def _teaches(self) -> bool:
         """Whether accepted planes teach anyone."""
         return self._task.isOn and not (self._task.name is None and self._profile.user is None)
+
+    def _takeModel(self) -> None:
+        """Let a model answer that was loaded since; the mask that is not accepted is answered anew."""
+        if not self._model.hasArrived:
+            return
+        model = self._model.arrived()
+        if model is not None:
+            self._candidates.drop()
+            texts = [f"Model {self._model.answering} answers from now on.", self._task.useModel(model)]
+            texts.append(self._profile.useModel(model, self._task.name))
+            self._onMessage(" ".join(text for text in texts if text))
+            self._model.cache.clear()
+            for target in self._targets.values():
+                target.beginAnew()
+            if self._active is not None and not self._isAccepted:
+                self._activate(self._active)
+        self._onChanged()
 
     def _onProfileChanged(self) -> None:
         self._candidates.askAnew()
@@ -611,6 +690,7 @@ class SegmentationLogic:
         """Make a plane the active one, and show its mask and candidates."""
         target = self._requireTarget()
         self._active, self._mask = geometry, target.mask(geometry)
+        self._model.tellOfFullMemory()
         self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
         self._showMask()
         if self._mask is None or self._isAccepted:
@@ -637,7 +717,11 @@ class SegmentationLogic:
         if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)):
             self._target = command.target
             self._observe(command.target)
+            if self._target.isChanged(command.geometry):  # the command was given to a session before this one
+                self._target.rebuild(command.geometry)
             self._activate(command.geometry)
+        elif isinstance(command, LessonCommand):
+            self._askChosenTask()
         self._onChanged()
 
     def _requireIdle(self) -> None:
@@ -703,13 +787,13 @@ class SegmentationLogic:
     def _takePlacedPoint(self, target: Target, pointNode: Any, index: int, sliceNode: Any) -> None:
         if target is not self._target:
             raise SceneError("the point belongs to another segment than the chosen one: choose its segment first")
-        world = pointNode.GetNthControlPointPositionWorld(index)
+        world = tuple(pointNode.GetNthControlPointPositionWorld(index))
         geometry, toPixel = self._planeOf(sliceNode)
-        x, y = toPixel([world[axis] for axis in range(3)])
+        x, y = toPixel(world)
         positive = pointNode is target.prompts.pointNodes[0]
         action, replaced = self._ask(target, geometry, lambda plane: plane.click(x, y, positive))
         with self._ownPrompts():
-            markPoint(pointNode, index, target.prompts.planeNumber(geometry), action.step)
+            target.prompts.takePlaced(pointNode, index, world, geometry, action.step)
         self._history.push(PromptCommand(target, geometry, action, replaced))
         self._activate(geometry)
 
@@ -856,7 +940,7 @@ def _nodesOf(target: Target) -> tuple[Any, ...]:
     return target.volumeNode, target.segmentationNode, target.prompts.node, *target.prompts.pointNodes
 
 
-def _loadBuiltInModel() -> Model:
+def _loadModel(name: str, device: str | None) -> Model:
     from AdaptCore.models.registry import load_model
 
-    return load_model()
+    return load_model(name, device)

@@ -52,6 +52,7 @@ class Target:
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
     _segmentTime: int | None = None
+    _former: VolumeSession | None = None
 
     @cached_property
     def session(self) -> VolumeSession:
@@ -68,11 +69,14 @@ class Target:
 
         Planes with prompts begin before anything is accepted, since a plane begins from the labels that it meets.
         Their prompts are answered when they are looked at. Planes that the volume no longer reaches are left out.
-        Nothing is learnt a second time.
+        Nothing is learnt a second time. Labels are those of the session before, where there was one.
         """
         for geometry in filter(self.storedSteps, self.prompts.planes):
             with suppress(ImageError):
                 self._begin(session.plane(geometry), geometry)
+        if self._former is not None:
+            session.take_over(self._former)
+            return
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
             session.accept(geometry, mask, teach=False)
         if self.prompts.areOfProposal:
@@ -82,6 +86,19 @@ class Target:
         """Where a proposal is corrected: let the session know what others have drawn in the segment since."""
         if self.prompts.areOfProposal:
             self._follow(self.session)
+
+    def beginAnew(self) -> None:
+        """Another session in place of this one, if there is one: prompts are answered anew, labels stay."""
+        if "session" not in self.__dict__:
+            return
+        self.close()
+        self._former = self.session
+        self.restored.clear()
+        del self.session
+        try:
+            self.session = self.openSession(self)
+        finally:
+            self._former = None
 
     def goOnWith(self, learning: Learning) -> None:
         """Let later prompts ask what answers now; answers stay as they are."""
@@ -132,11 +149,11 @@ class Target:
 
     def changedPlanes(self) -> list[PlaneGeometry]:
         """Planes whose prompts in the scene are no longer those of their session."""
-        return [
-            geometry
-            for geometry in self.restored
-            if not samePrompts(self.session.plane(geometry).prompts, promptsOf(self.storedSteps(geometry)))
-        ]
+        return [geometry for geometry in self.restored if self.isChanged(geometry)]
+
+    def isChanged(self, geometry: PlaneGeometry) -> bool:
+        """Whether a plane's prompts in the scene are no longer those of its session."""
+        return not samePrompts(self.plane(geometry).prompts, promptsOf(self.storedSteps(geometry)))
 
     def rebuild(self, geometry: PlaneGeometry) -> None:
         """Answer the prompts that the scene holds for a plane afresh; picks among earlier answers no longer count."""

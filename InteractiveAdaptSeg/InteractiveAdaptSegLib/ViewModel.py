@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
+from InteractiveAdaptSegLib.ChosenModel import ModelStatus
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
 
@@ -158,3 +159,79 @@ def taskState(logic: SegmentationLogic) -> TaskState | None:
     return TaskState(
         logic.taskName, logic.isLearning, len(history), isAdapted=adapted_answers(history), gain=latest_gain(history)
     )
+
+
+@dataclass(frozen=True)
+class TaskActions:
+    """What can be done to all that the chosen task has learnt.
+
+    Attributes:
+        canUndoLesson: only the latest image can be taken back, and only in the session that has taught it.
+    """
+
+    canReset: bool = False
+    canUndoLesson: bool = False
+
+
+def taskActions(logic: SegmentationLogic) -> TaskActions:
+    """What can be done to the task now."""
+    return TaskActions(logic.canResetTask, logic.canUndoLesson)
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What is told of the model that the scene asks for, and what can be done.
+
+    Attributes:
+        names: of all models that can be asked for, also of one that is not on this computer.
+        answering: the model that answers meanwhile.
+        computesOn: the device where that does; empty before the first prompt.
+        size: bytes of its file, None where that is not known.
+        problem: why it could not be loaded.
+        downloading: the model that is being downloaded, empty if none is.
+        received: bytes of it that are there, of `total`.
+    """
+
+    name: str
+    status: ModelStatus
+    names: tuple[str, ...]
+    answering: str
+    computesOn: str = ""
+    licence: str = ""
+    size: int | None = None
+    problem: str = ""
+    downloading: str = ""
+    received: int = 0
+    total: int = 0
+    canChoose: bool = False
+    canDownload: bool = False
+    canCancelDownload: bool = False
+    canAdd: bool = False
+    canInstall: bool = False
+
+
+def modelState(logic: SegmentationLogic) -> ModelState | None:
+    """What is told of the model now; None before the models are listed."""
+    model = logic.model
+    if not model.entries:
+        return None
+    entry, status, download = model.entry, model.status, model.download
+    state = ModelState(
+        model.name,
+        status,
+        names=tuple(dict.fromkeys((*model.entries, model.name))),
+        answering=model.answering,
+        computesOn=model.computesOn,
+        problem=model.problem,
+        canChoose=not logic.isPropagating,
+        canAdd=not model.isAdding,
+        canInstall=bool(model.missingPackages()),
+    )
+    if entry is not None:
+        canDownload = entry.url is not None and status in (ModelStatus.NOT_DOWNLOADED, ModelStatus.DAMAGED)
+        state = replace(state, licence=entry.licence, size=entry.size, canDownload=canDownload and download is None)
+    if download is not None:
+        name, received, total = download.entry.name, download.received, download.entry.size or 0
+        state = replace(state, downloading=name, received=received, total=total)
+        state = replace(state, canCancelDownload=not download.isCancelled)
+    return state

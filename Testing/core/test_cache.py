@@ -225,3 +225,14 @@ def test_forgotten_owner_of_a_job_is_freed_and_the_thread_ends():
         time.sleep(0.01)
     assert freed() is None
     assert background_threads() == before
+
+
+def test_lower_limit_drops_the_oldest_at_once_and_clear_drops_all():
+    cache = EmbeddingCache(max_bytes=3 * 40)
+    computed(cache, "abc")
+    cache.max_bytes = 2 * 40
+    assert cache.max_bytes == 80
+    assert computed(cache, "bca") == "a"
+    cache.clear()
+    assert computed(cache, "ca") == "ca"
+    assert computed(cache, "ca") == "", "what was cleared takes no room any more"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from AdaptCore.errors import ModelError
-from AdaptCore.models.devices import choose_device, choose_dtype, run_with_fallback
+from AdaptCore.models.devices import available_devices, choose_device, choose_dtype, run_with_fallback
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -141,3 +141,20 @@ def test_when_both_memories_are_full_it_ends_with_an_error(monkeypatch: pytest.M
     with pytest.warns(UserWarning), pytest.raises(ModelError, match="out of memory on cpu"):
         run_with_fallback(work.compute, device=CUDA, move_to_cpu=lambda: None)
     assert work.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "wanted"),
+    [
+        (0, False, ("cpu",)),
+        (1, False, ("cpu", "cuda")),
+        (2, False, ("cpu", "cuda:0", "cuda:1")),
+        (0, True, ("cpu", "mps")),
+    ],
+)
+def test_available_devices_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch, cuda: int, mps: bool, wanted: tuple[str, ...]
+) -> None:
+    machine_with(monkeypatch, cuda=cuda, mps=mps)
+    assert available_devices() == wanted
+    assert tuple(str(choose_device(name)) for name in wanted) == wanted

@@ -369,6 +369,20 @@ def test_only_the_last_lesson_is_taken_back(a_learner: Learner) -> None:
     assert a_learner.forget(third) and len(a_learner.knowledge.history) == 1
 
 
+def test_ticket_that_can_be_taken_back_is_told(a_learner: Learner) -> None:
+    assert a_learner.latest is None
+    first = learn_and_wait(a_learner, an_example(a_learner.frozen, 10))
+    assert a_learner.latest == first
+    second = learn_and_wait(a_learner, an_example(a_learner.frozen, 14))
+    assert a_learner.latest == second != first
+    a_learner.forget(second)
+    assert a_learner.latest is None
+    a_learner.recall(second)
+    assert a_learner.latest == second
+    a_learner.reset()
+    assert a_learner.latest is None
+
+
 def test_nothing_is_taken_back_where_nothing_was_learnt(a_learner: Learner) -> None:
     assert not a_learner.forget(0) and not a_learner.forget(1) and not a_learner.recall(1)
 

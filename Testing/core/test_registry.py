@@ -367,3 +367,20 @@ def test_new_weights_are_recorded_in_the_shipped_manifest(
         *before[1:],
     )
     assert verify_model("compact") == shipped / "compact.safetensors"
+
+
+def test_fetching_tells_how_much_is_there_and_is_stopped_by_an_error(
+    an_entry: ModelEntry, a_checkpoint: Path, a_home: Path
+) -> None:
+    content, counts = a_checkpoint.read_bytes(), []
+    fetch_model("little", agree, open_url=serving(content), received=counts.append)
+    assert counts == sorted(counts) and counts[0] == registry.BLOCK_BYTES and counts[-1] == len(content)
+    (a_home / "models" / "little.safetensors").unlink()
+
+    def stop(count: int) -> None:
+        if count > registry.BLOCK_BYTES:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_model("little", agree, open_url=serving(content), received=stop)
+    assert files_in(a_home / "models") == []

@@ -633,3 +633,24 @@ def test_plane_that_is_taken_up_again_teaches_nothing():
         session.accept(plane, mask)
         assert learner.wait(TIMEOUT)
         assert len(learner.knowledge.history) == 1
+
+
+def test_session_goes_on_from_the_labels_of_another_one_and_undoes_what_that_did(an_accepted_session, a_model):
+    an_accepted_session.propagate(2, CENTRE[2])
+    carried, plane = an_accepted_session.labelmap.copy(), axis_plane(SHAPE, 2, CENTRE[2])
+    an_accepted_session.close()
+    with VolumeSession(a_model, a_scan(), precompute=0) as session:
+        session.take_over(an_accepted_session)
+        assert np.array_equal(session.labelmap, carried) and session.steps == 2
+        assert session.is_confirmed(2, CENTRE[2])
+        session.undo()
+        alone = np.zeros_like(carried)
+        alone[:, :, CENTRE[2]] = carried[:, :, CENTRE[2]]
+        assert np.array_equal(session.labelmap, alone)
+        session.redo()
+        assert np.array_equal(session.labelmap, carried)
+        session.plane(plane).click(2, 2, positive=False)
+        session.accept(plane)
+        assert session.steps <= 3
+    with VolumeSession(a_model, a_scan()[:-1]) as other, pytest.raises(ValueError, match="is wanted"):
+        other.take_over(an_accepted_session)

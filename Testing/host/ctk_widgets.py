@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Property, QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QAbstractButton, QMessageBox, QSizePolicy, QStyle, QStyleOptionButton, QWidget
 
 INDENT = 24
@@ -46,6 +46,12 @@ class ctkCollapsibleButton(QAbstractButton):
     def hitButton(self, position: QPoint) -> bool:
         return position.y() < self._headline
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """What was put into a closed section is hidden too."""
+        super().showEvent(event)
+        if not self.isChecked():
+            self._show_contents(False)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         headline = QRect(0, 0, self.width(), self._headline)
         option = QStyleOptionButton()
@@ -67,11 +73,14 @@ class ctkCollapsibleButton(QAbstractButton):
         return self.fontMetrics().height() + 8
 
     def _on_toggled(self, is_open: bool) -> None:
-        for child in self.children():
-            if isinstance(child, QWidget):
-                child.setVisible(is_open)
+        self._show_contents(is_open)
         self.updateGeometry()
         self.contentsCollapsed.emit(not is_open)
+
+    def _show_contents(self, is_shown: bool) -> None:
+        for child in self.children():
+            if isinstance(child, QWidget):
+                child.setVisible(is_shown)
 
 
 class ctkMessageBox(QMessageBox):

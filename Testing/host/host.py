@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -112,6 +112,16 @@ class Host:
 
         self._in_next_dialog(type_name)
 
+    def fill_in_dialog(self, name: str, texts: Mapping[str, str], button: str) -> None:
+        """Type into the lines of the dialog with that object name, once it is opened, and press a button in it."""
+
+        def fill_in(dialog: QWidget) -> None:
+            for line, text in texts.items():
+                dialog.findChild(QLineEdit, line).setText(text)
+            next(found for found in dialog.findChildren(QPushButton) if button in found.text()).click()
+
+        self._in_next_dialog(fill_in, lambda dialog: dialog.objectName() == name)
+
     def press_key(self, key: str) -> None:
         """Press a key, such as "2" or "Ctrl+Z", in the panel's window, wherever in it the user has clicked before."""
         panel = unwrapped(self._opened)
@@ -120,10 +130,12 @@ class Host:
         QTest.keySequence(panel, QKeySequence(key))
         self.process_events()
 
-    def _in_next_dialog(self, act: Callable[[QWidget], None]) -> None:
+    def _in_next_dialog(
+        self, act: Callable[[QWidget], None], is_meant: Callable[[QWidget], bool] = lambda dialog: True
+    ) -> None:
         def wait() -> None:
             dialog = QApplication.activeModalWidget()
-            if dialog is None:
+            if dialog is None or not is_meant(dialog):
                 QTimer.singleShot(1, wait)
             else:
                 act(dialog)

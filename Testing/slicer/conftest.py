@@ -162,7 +162,7 @@ def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     module = a_host.load(REPOSITORY / MODULE / f"{MODULE}.py")
     from InteractiveAdaptSegLib import SegmentationLogic
 
-    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", ToyModel)
+    monkeypatch.setattr(SegmentationLogic, "_loadModel", lambda name, device: ToyModel())
     return module
 
 
@@ -171,7 +171,7 @@ def a_learning_model(a_loaded_module: Any, monkeypatch: pytest.MonkeyPatch) -> N
     """The module's model is a toy that can learn; to be asked for before `a_user`."""
     from InteractiveAdaptSegLib import SegmentationLogic
 
-    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", LearningToy)
+    monkeypatch.setattr(SegmentationLogic, "_loadModel", lambda name, device: LearningToy())
 
 
 @pytest.fixture

@@ -12,19 +12,23 @@ import numpy as np
 from AdaptCore.models.base import Model
 
 PATIENCE = 100.0
+LoadModel = Callable[[str, "str | None"], Model]
 
 
 class Panel:
     """Stands for the user in front of the panel: looks at slices, clicks on voxels, and reads messages."""
 
-    def __init__(self, scene: Any, view: Any, model: Model) -> None:
+    def __init__(self, scene: Any, view: Any, model: Model, load_model: LoadModel | None = None) -> None:
         from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
         self.scene, self.view, self.model = scene, view, model
         self.messages: list[str] = []
         self.later: list[Callable[[], None]] = []
         self.logic = SegmentationLogic(
-            scene, loadModel=lambda: model, onMessage=self.messages.append, defer=self.later.append
+            scene,
+            loadModel=load_model or (lambda name, device: model),
+            onMessage=self.messages.append,
+            defer=self.later.append,
         )
         self.volume: Any = None
         self.segmentation: Any = None

@@ -433,3 +433,38 @@ def test_slice_views_are_found_by_their_names(a_host: Any, a_slice_view: Any, a_
     with pytest.raises(AttributeError, match="qMRMLSliceView has no attribute named 'node'"):
         widget.sliceView().node  # noqa: B018
     view.close()
+
+
+def test_named_dialog_is_filled_in_after_another_question(qt: Any, a_host: Any, tmp_path: Any) -> None:
+    file = tmp_path / "file.txt"
+    file.write_text("there", encoding="utf-8")
+    a_host.name_file_in_next_dialog(file)
+    a_host.fill_in_dialog("Name", {"line": "Anna"}, "OK")
+    assert qt.QFileDialog.getOpenFileName(None, "Which?", "", "Text (*.txt)") == str(file)
+    dialog = qt.QDialog()
+    dialog.objectName = "Name"
+    layout = qt.QVBoxLayout(dialog)
+    line, button = qt.QLineEdit(), qt.QPushButton("OK")
+    line.objectName = "line"
+    button.connect("clicked()", dialog.accept)
+    layout.addWidget(line)
+    layout.addWidget(button)
+    assert dialog.exec_() == 1 and line.text == "Anna"
+
+
+def test_contents_of_a_closed_section_are_hidden_until_it_is_opened(qt: Any, a_host: Any) -> None:
+    import ctk
+
+    window = qt.QWidget()
+    section = ctk.ctkCollapsibleButton("More", window)
+    section.collapsed = True
+    button = qt.QPushButton("Press")
+    qt.QVBoxLayout(section).addWidget(button)
+    qt.QVBoxLayout(window).addWidget(section)
+    window.show()
+    a_host.process_events()
+    assert section.isVisible() and not button.isVisible()
+    section.collapsed = False
+    assert button.isVisible()
+    section.collapsed = True
+    assert not button.isVisible()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,3 +192,43 @@ def third_party_imports(file: Path) -> set[str]:
     tops = {re.split(r"\.", name)[0] for name in names}
     own = {"AdaptCore", "InteractiveAdaptSegLib", "PyTorchUtils"}
     return {name.lower() for name in tops if name not in sys.stdlib_module_names} - {name.lower() for name in own}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [subprocess.CalledProcessError(1, "pip"), ModuleNotFoundError("No module named 'torch'"), OSError(28, "full")],
+)
+def test_installation_that_breaks_off_says_what_to_do_next(tmp_path: Path, error: Exception) -> None:
+    from InteractiveAdaptSegLib.Errors import InstallError
+
+    machine = Machine(torch="2.13.0")
+
+    def fail(requirements: Sequence[Any]) -> None:
+        raise error
+
+    logic = machine.logic(tmp_path)
+    logic._installPackages = fail
+    with pytest.raises(
+        InstallError, match=r"safetensors>=0\.4 could not be installed\. .*press Install again"
+    ) as raised:
+        logic.install(lambda requirements: True)
+    assert raised.value.__cause__ is error
+
+
+def test_torchvision_comes_with_the_torch_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from InteractiveAdaptSegLib import InstallLogic
+
+    calls: list[dict[str, Any]] = []
+    module = ModuleType("PyTorchUtils")
+    module.PyTorchUtilsLogic = lambda: SimpleNamespace(installTorch=lambda **given: calls.append(given))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+    monkeypatch.setattr(InstallLogic.importlib.metadata, "version", lambda name: {"torch": "2.9.1+cu128"}[name])
+    InstallLogic.installTorchWithPyTorchUtils(InstallLogic.Requirement("torchvision", "0.21"))
+    assert calls == [{"askConfirmation": False, "torchVersionRequirement": "==2.9.1"}]
+
+
+def test_packages_of_sam_are_those_that_its_adapter_imports(repository: Path) -> None:
+    from InteractiveAdaptSegLib.InstallLogic import readRequirements
+
+    shipped = readRequirements(repository / "InteractiveAdaptSeg/Resources/requirements-sam.txt")
+    assert {one.name.replace("-", "_") for one in shipped} == OPTIONAL

@@ -125,7 +125,7 @@ def test_choosing_a_task_loads_no_model_and_stores_nothing(a_scene: Any, a_slice
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
     loaded: list[LearningToy] = []
-    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(LearningToy()) or loaded[-1])
+    logic = SegmentationLogic(a_scene, loadModel=lambda *given: loaded.append(LearningToy()) or loaded[-1])
     logic.setTask("tube")
     logic.close()
     assert loaded == [] and a_store.names() == ()
@@ -539,3 +539,166 @@ def test_panel_tells_that_the_original_model_answers_before_anything_was_learnt(
         a_session.logic.setTask(name)
         state = taskState(a_session.logic)
         assert (state.accepted, state.isAdapted, state.gain) == (accepted, False, None)
+
+
+def test_reset_task_begins_as_the_original_model_and_its_file_is_kept(a_session: Panel, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskActions, taskActions
+
+    assert taskActions(a_session.logic) == TaskActions()
+    a_session.click(CENTRE)
+    original = bias(a_session)
+    a_session.click(BESIDE)
+    a_session.logic.accept()
+    a_session.wait()
+    segment, learnt = a_session.segment("lesion"), a_store.path("tube").read_bytes()
+    assert taskActions(a_session.logic) == TaskActions(canReset=True, canUndoLesson=True)
+    a_session.logic.resetTask()
+    assert bias(a_session) == original and a_session.logic.taskHistory == ()
+    assert taskActions(a_session.logic) == TaskActions() and a_session.logic.taskName == "tube"
+    (kept,) = a_store.folder.glob("*.bak")
+    assert kept.read_bytes() == learnt and not a_store.path("tube").exists()
+    assert a_session.messages == [f"Task 'tube' begins anew; its old file is {kept}"]
+    np.testing.assert_array_equal(a_session.segment("lesion"), segment)
+    a_session.logic.undo()
+    a_session.logic.redo()
+    a_session.wait()
+    assert a_session.logic.taskHistory == () and bias(a_session) == original
+    accept(a_session, ABOVE)
+    a_session.wait()
+    assert stored(a_store) == 1 and len(threads()) == 2
+
+
+def test_reset_waits_for_what_is_being_learnt(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    a_session.logic.resetTask()
+    a_session.wait()
+    assert a_session.logic.taskHistory == () and not a_store.path("tube").exists()
+    (kept,) = a_store.folder.glob("*.bak")
+    a_store.import_(kept, "before")
+    assert stored(a_store, "before") == 1
+
+
+def test_task_is_reset_before_a_model_is_loaded(a_session: Panel, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskActions, taskActions
+
+    store_eager_task(a_store, "all of it", (FIRST,))
+    a_session.logic.setTask("all of it")
+    assert taskActions(a_session.logic) == TaskActions(canReset=True)
+    a_session.logic.resetTask()
+    assert taskActions(a_session.logic) == TaskActions()
+    a_session.click(CENTRE)
+    assert not a_session.logic.mask.all()
+
+
+def test_open_slice_is_answered_by_the_original_model_after_the_reset(a_session: Panel, a_store: TaskStore) -> None:
+    store_eager_task(a_store, "all of it", (FIRST,))
+    a_session.logic.setTask("all of it")
+    a_session.click(CENTRE)
+    assert a_session.logic.mask.all()
+    a_session.logic.resetTask()
+    assert a_session.logic.mask.all(), "what was answered stays"
+    a_session.click(BESIDE)
+    assert not a_session.logic.mask.all()
+
+
+def test_what_cannot_be_reset_says_why(a_session: Panel, a_store: TaskStore) -> None:
+    with pytest.raises(TaskError, match="no task 'tube'"):
+        a_session.logic.resetTask()
+    a_session.logic.setTask(None)
+    with pytest.raises(TaskError, match="no task is chosen"):
+        a_session.logic.resetTask()
+
+
+def test_task_that_cannot_be_saved_is_not_reset(a_session: Panel, a_full_disk: Callable[[], None]) -> None:
+    accept(a_session)
+    with pytest.raises(OutputError, match=r"'tube' stays as it is: .*the disk is full"):
+        a_session.logic.resetTask()
+    assert len(a_session.logic.taskHistory) == 1
+    a_full_disk()
+
+
+def test_last_lesson_is_taken_back_and_undo_learns_it_again(a_session: Panel, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.ViewModel import TaskActions, taskActions
+
+    a_session.click(CENTRE)
+    original = bias(a_session)
+    a_session.click(BESIDE)
+    a_session.logic.accept()
+    assert not a_session.logic.canUndoLesson, "it is still being learnt"
+    a_session.wait()
+    taught, segment = bias(a_session), a_session.segment("lesion")
+    a_session.logic.undoLesson()
+    a_session.wait()
+    assert bias(a_session) == original != taught
+    assert len(a_session.logic.taskHistory) == stored(a_store) == 0
+    np.testing.assert_array_equal(a_session.segment("lesion"), segment)
+    assert taskActions(a_session.logic) == TaskActions()
+    with pytest.raises(TaskError, match="taken back already"):
+        a_session.logic.undoLesson()
+    a_session.logic.undo()
+    a_session.wait()
+    assert bias(a_session) == taught and stored(a_store) == 1 and a_session.logic.canUndoLesson
+    a_session.logic.redo()
+    a_session.wait()
+    assert bias(a_session) == original and stored(a_store) == 0
+    np.testing.assert_array_equal(a_session.segment("lesion"), segment)
+    assert a_session.messages == []
+
+
+def test_only_the_latest_lesson_is_taken_back(a_session: Panel, a_store: TaskStore) -> None:
+    for voxel in (CENTRE, ABOVE):
+        accept(a_session, voxel)
+        a_session.wait()
+    first, _second = a_session.logic.taskHistory
+    a_session.logic.undoLesson()
+    a_session.wait()
+    assert a_session.logic.taskHistory == (first,) and stored(a_store) == 1
+    assert a_session.logic.canResetTask and not a_session.logic.canUndoLesson
+
+
+def test_lesson_of_an_earlier_session_or_of_another_task_is_not_taken_back(
+    a_session: Panel, a_store: TaskStore, a_scene: Any, a_slice_view: Any
+) -> None:
+    accept(a_session)
+    a_session.wait()
+    a_session.logic.setTask("other")
+    assert not a_session.logic.canUndoLesson
+    a_session.logic.setTask("tube")
+    assert a_session.logic.canUndoLesson
+    a_session.logic.close()
+    later = Panel(a_scene, a_slice_view, LearningToy())
+    later.choose(a_session.volume, a_session.segmentation, "lesion")
+    later.logic.setTask("tube")
+    later.click(ABOVE)
+    assert later.logic.canResetTask and not later.logic.canUndoLesson
+    later.logic.close()
+
+
+def test_lesson_that_another_one_has_followed_is_not_learnt_again(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    a_session.wait()
+    a_session.logic.undoLesson()
+    accept(a_session, ABOVE)
+    a_session.wait()
+    for _ in range(4):
+        a_session.logic.undo()
+    a_session.wait()
+    assert a_session.messages == [
+        "The task cannot learn this image again: it has learnt another one, or begun anew, since."
+    ]
+    assert a_session.logic.taskHistory == ()
+
+
+def test_task_is_not_taken_back_during_a_propagation(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+    from InteractiveAdaptSegLib.ViewModel import TaskActions, taskActions
+
+    accept(a_session)
+    a_session.wait()
+    a_session.logic.propagate()
+    assert taskActions(a_session.logic) == TaskActions()
+    for change in (a_session.logic.resetTask, a_session.logic.undoLesson):
+        with pytest.raises(SceneError, match="propagation is under way"):
+            change()
+    a_session.wait()
+    assert len(a_session.logic.taskHistory) == 1

@@ -18,7 +18,7 @@ from Testing.toy_model import ToyModel
 def a_logic(a_scene: Any) -> Iterator[Any]:
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
-    logic = SegmentationLogic(a_scene, loadModel=ToyModel)
+    logic = SegmentationLogic(a_scene, loadModel=lambda name, device: ToyModel())
     yield logic
     logic.close()
 
@@ -101,7 +101,7 @@ def test_panel_is_told_of_every_change(a_scene: Any, a_volume: Any, a_segmentati
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
     changes: list[int] = []
-    logic = SegmentationLogic(a_scene, loadModel=ToyModel, onChanged=lambda: changes.append(1))
+    logic = SegmentationLogic(a_scene, loadModel=lambda name, device: ToyModel(), onChanged=lambda: changes.append(1))
     for action in (
         lambda: logic.setTarget(a_volume, a_segmentation, "lesion"),
         lambda: click(logic, a_slice_view, a_volume),

@@ -92,7 +92,7 @@ def test_model_is_loaded_at_the_first_prompt_and_once(
     from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
     loaded: list[ToyModel] = []
-    logic = SegmentationLogic(a_scene, loadModel=lambda: loaded.append(ToyModel()) or loaded[-1])
+    logic = SegmentationLogic(a_scene, loadModel=lambda *given: loaded.append(ToyModel()) or loaded[-1])
     logic.setTarget(a_volume, a_segmentation, "lesion")
     assert loaded == []
     panel = Panel(a_scene, a_slice_view, ToyModel())
@@ -1243,3 +1243,16 @@ def test_preview_is_not_saved(a_session: Panel, tmp_path: Path) -> None:
     assert other.scene.GetFirstNodeByName("Preview") is None
     assert other.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
     other.logic.close()
+
+
+def test_first_placed_point_stays_where_it_is_on_a_volume_under_a_transform(
+    a_panel: Panel, an_oblique_volume: Any, a_segmentation: Any, put_under_transform: Callable[..., Any]
+) -> None:
+    put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), an_oblique_volume)
+    a_panel.choose(an_oblique_volume, a_segmentation, "lesion")
+    a_panel.view.RotateToVolumePlane(an_oblique_volume)
+    a_panel.place(CENTRE)
+    target, geometry = a_panel.logic._requireTarget(), a_panel.logic.activePlane
+    (step,) = target.storedSteps(geometry)
+    np.testing.assert_allclose((step.clicks[0].x, step.clicks[0].y), geometry.pixel(CENTRE), atol=1e-3)
+    assert not target.isChanged(geometry)
