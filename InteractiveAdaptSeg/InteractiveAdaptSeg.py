@@ -77,6 +77,7 @@ class InteractiveAdaptSegParameterNode:
     segmentID - the segment of it that is worked on.
     cohortFolder - the cohort that is reviewed, if one was opened.
     model - name of the model that answers; where it cannot be used, the built-in one does.
+    task, user - the names that are learnt under, empty for none.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -84,6 +85,8 @@ class InteractiveAdaptSegParameterNode:
     segmentID: str = ""
     cohortFolder: str = ""
     model: str = "compact"
+    task: str = ""
+    user: str = ""
 
 
 class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -97,6 +100,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._isApplyingChoice = False
+        self._isSceneNew = True
         self._timer = None
         self._gallery = None
         self._profileChooser = None
@@ -183,6 +187,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._reviewList.follow("")
 
     def onSceneChanged(self, caller, event):
+        self._isSceneNew = True
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -207,8 +212,24 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
                 self.addObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode)
             self.applyChoice()
             if not self.logic.missingPackages():
+                self._takeUpNames(parameterNode)
                 self._reviewList.follow(parameterNode.cohortFolder)
                 self.updateGui()
+
+    def _takeUpNames(self, choice):
+        """Go on under the task and user of a new scene; one that names none goes on under those that are chosen."""
+        if not self._isSceneNew:
+            return
+        self._isSceneNew = False
+        task, user = choice.task, choice.user
+        with self._reported():
+            if task and task != self.session.taskName:
+                self.session.setTask(task)
+        with self._reported():
+            if user and user != self.session.profile.user:
+                self.session.profile.choose(user)
+        choice.task, choice.user = task or self.session.taskName or "", user or self.session.profile.user or ""
+        qt.QTimer.singleShot(0, self._showTask)
 
     def onParameterNodeModified(self, caller=None, event=None):
         self.applyChoice()
@@ -273,7 +294,11 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             return
         with self._reported():
             self.session.setTask(name)
+            self._parameterNode.task = name or ""
         self._showTask()
+
+    def onUserChosen(self, name):
+        self._parameterNode.user = name or ""
 
     def onModelChosen(self, name):
         self._parameterNode.model = name
@@ -483,7 +508,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         ui = self.ui
         buttons = (ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4)
         self._gallery = Gallery(buttons, self.onPick, self.onHover)
-        self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported)
+        self._profileChooser = ProfileChooser(ui, self.session.profile, self._reported, self.onUserChosen)
         self._taskButtons = TaskButtons(ui, self.session, self._reported)
         self._modelChooser = ModelChooser(ui, self.session, self._reported, self.onModelChosen, self._showTask)
         self.session.candidates.setWanted(not ui.candidatesSection.collapsed)
@@ -553,13 +578,13 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._toolButton(tool).checked = tool is self._drawMode.tool
 
     def _showTask(self):
-        """List tasks and users, and show those that are chosen; the first time takes a second, to load PyTorch."""
+        """List tasks and users, and show those that are chosen."""
         if self.session is not None and not self.logic.missingPackages():
             self.ui.taskSelector.clear()
             self.ui.taskSelector.addItems(list(self.session.taskNames()))
             self.ui.taskSelector.setEditText(self.session.taskName or "")
             self._profileChooser.listUsers()
-            self._modelChooser.listModels()
+            self._modelChooser.takeUpSettings()
             self.updateGui()
 
     def _confirmInstallation(self, requirements):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import partial
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -273,18 +274,23 @@ class VolumeSession:
         self._write(result, self._passed_by(result, ended))
         return result
 
-    def follow(self, labels: np.ndarray) -> None:
+    def follow(self, labels: np.ndarray, planes: Iterable[PlaneGeometry] | None = None) -> None:
         """Take over labels, bool (i, j, k), that others have drawn: clicks correct them as those of a propagation.
 
         Accepted planes stay accepted. This is no step of the history, whose steps bring back what they have changed.
+
+        Args:
+            planes: take over nothing beyond these; None for the whole volume.
 
         Raises:
             ImageError: the labels are not of the volume's shape.
         """
         if labels.shape != self.shape:
             raise ImageError(f"labels of shape {labels.shape}: one label for each of {self.shape} voxels is wanted")
-        self._labels[...] = labels
-        self._origins[self._origins == _Origin.NONE] = _Origin.CARRIED
+        met: list[Any] = [...] if planes is None else [plane_voxels(self.shape, plane)[0] for plane in planes]
+        for voxels in met:
+            self._labels[voxels] = labels[voxels]
+            self._origins[voxels] = np.maximum(self._origins[voxels], _Origin.CARRIED)
         self._times_followed += 1
 
     def undo(self) -> None:

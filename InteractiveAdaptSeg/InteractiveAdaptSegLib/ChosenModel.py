@@ -26,6 +26,8 @@ SAM_PACKAGES = Path(__file__).resolve().parents[1] / "Resources" / "requirements
 INSTALL_FIRST = "Press Install packages under Model, then add the file again"
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 MEGABYTE = 2**20
+MEMORY = 512
+"""Memory for embeddings at first, in MB."""
 
 LoadModel = Callable[[str, "str | None"], "Model"]
 """Loads a model by its name, on a device or, for None, on the fastest one."""
@@ -84,6 +86,7 @@ class ChosenModel:
         self._shownPercent = -1
         self._adding: Future[ModelEntry] | None = None
         self._cache: EmbeddingCache | None = None
+        self._memory = MEMORY
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-model")
 
     @property
@@ -169,17 +172,19 @@ class ChosenModel:
         if self._cache is None:
             from AdaptCore.predict.cache import EmbeddingCache
 
-            self._cache = EmbeddingCache()
+            self._cache = EmbeddingCache(self._memory * MEGABYTE)
         return self._cache
 
     @property
     def memory(self) -> int:
         """Memory for embeddings, in MB."""
-        return self.cache.max_bytes // MEGABYTE
+        return self._memory
 
     def setMemory(self, megabytes: int) -> None:
         """Give embeddings another limit; what is beyond it goes at once, the oldest first."""
-        self.cache.max_bytes = megabytes * MEGABYTE
+        self._memory = megabytes
+        if self._cache is not None:
+            self._cache.max_bytes = megabytes * MEGABYTE
 
     def missingPackages(self) -> list[Requirement]:
         """The Python packages that models of the SAM architecture lack."""
@@ -339,16 +344,17 @@ class ChosenModel:
             self._coming = place, self._worker.submit(self._loaded, place)
 
     def _loaded(self, place: Place) -> Model:
-        """Load a model.
+        """Load a model, on the fastest device where the wanted one is not there.
 
         Raises:
             ModelError: as `load_model`, or out of memory; the message says what to do.
         """
-        try:
-            return self._loadModel(place.name, place.device)
-        except (RuntimeError, MemoryError) as error:
-            from AdaptCore.models.devices import is_out_of_memory
+        from AdaptCore.models.devices import available_devices, is_out_of_memory
 
+        device = place.device if place.device in available_devices() else None
+        try:
+            return self._loadModel(place.name, device)
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise ModelError(

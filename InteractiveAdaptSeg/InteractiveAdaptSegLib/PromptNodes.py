@@ -9,7 +9,7 @@ The hidden node also holds the masks that belong to a plane beside its prompts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -141,6 +141,28 @@ class PromptNodes:
 
     def setOfProposal(self) -> None:
         self.node.SetParameter("proposal", "true")
+
+    @property
+    def confidences(self) -> dict[PlaneGeometry, float]:
+        """How confident a propagation or proposal is, 0 to 1, of each slice that was not accepted since."""
+        from AdaptCore.predict.geometry import axis_plane
+
+        shape = self.volumeNode.GetImageData().GetDimensions()
+        stored = dict(self._read("confidences"))
+        return {
+            axis_plane(shape, int(axis), int(index)): sure
+            for axis, slices in stored.items()
+            for index, sure in slices.items()
+            if int(index) < shape[int(axis)]
+        }
+
+    def setConfidences(self, confidences: Mapping[PlaneGeometry, float]) -> None:
+        """Store them, of slices along the volume's axes."""
+        slices: dict[str, dict[str, float]] = {}
+        for plane, sure in confidences.items():
+            if plane.axis is not None:
+                slices.setdefault(str(plane.axis), {})[str(int(plane.plane_to_ijk[plane.axis, 2]))] = sure
+        self._write("confidences", slices)
 
     @property
     def pointNodes(self) -> tuple[Any, Any]:

@@ -42,17 +42,28 @@ class Target:
     Attributes:
         openSession: gives the session, asked at the first prompt: choosing a segment loads no model.
         restored: planes whose session agrees with the prompts in the scene.
-        confidences: 0 to 1, of the planes that the latest propagation has given and the user has not accepted since.
     """
 
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
-    confidences: Mapping[PlaneGeometry, float] = field(default_factory=dict)
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
     _segmentTime: int | None = None
     _former: VolumeSession | None = None
+    _confidences: Mapping[PlaneGeometry, float] | None = None
+
+    @property
+    def confidences(self) -> Mapping[PlaneGeometry, float]:
+        """0 to 1, of the slices that the latest propagation has given and the user has not accepted since."""
+        if self._confidences is None:
+            self._confidences = self.prompts.confidences
+        return self._confidences
+
+    @confidences.setter
+    def confidences(self, confidences: Mapping[PlaneGeometry, float]) -> None:
+        self._confidences = confidences
+        self.prompts.setConfidences(confidences)
 
     @cached_property
     def session(self) -> VolumeSession:
@@ -81,6 +92,8 @@ class Target:
             session.accept(geometry, mask, teach=False)
         if self.prompts.areOfProposal:
             self._follow(session)
+        elif self.confidences:
+            session.follow(self._contents(session.shape), self.confidences)
 
     def followSegment(self) -> None:
         """Where a proposal is corrected: let the session know what others have drawn in the segment since."""
@@ -204,14 +217,19 @@ class Target:
         before, self._segmentTime = self._segmentTime, segmentTime(self.segmentationNode, self.segmentID)
         if before == self._segmentTime:
             return
-        contents = np.zeros(session.shape, bool, order="F")
-        block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
-        if block is not None:
-            contents[block.slices] = block.mask
+        contents = self._contents(session.shape)
         if before is None or not np.array_equal(contents, session.labelmap):
             session.follow(contents)
             met = planesThatMeet(contents, self.confidences)
             self.confidences = {plane: self.confidences[plane] for plane in met}
+
+    def _contents(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """What the segment holds, whoever has drawn it, bool (i, j, k)."""
+        contents = np.zeros(shape, bool, order="F")
+        block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
+        if block is not None:
+            contents[block.slices] = block.mask
+        return contents
 
     def _begin(self, plane: PlaneSession, geometry: PlaneGeometry) -> None:
         """Bring a plane to where its first prompt was given."""

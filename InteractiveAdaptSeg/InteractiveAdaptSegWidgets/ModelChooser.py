@@ -55,12 +55,20 @@ class ModelChooser:
         ui.deviceSelector.connect("activated(int)", self.onDeviceChosen)
         ui.memorySpinBox.connect("valueChanged(int)", self.onMemoryChanged)
 
-    def listModels(self) -> None:
-        """List models and devices; the first time, take up the device and memory of Slicer's last session."""
+    def takeUpSettings(self) -> None:
+        """Take up the device and memory of Slicer's last session; list models and devices if the section is open.
+
+        A remembered device that is no longer there stays remembered, and the fastest one is taken.
+        """
         if not self._isRemembered:
             self._isRemembered = True
-            self._takeUpSettings()
-        self._session.model.refresh()
+            device, memory = (slicer.app.userSettings().value(name) for name in (DEVICE_SETTING, MEMORY_SETTING))
+            if device:
+                self._session.setDevice(device)
+            if memory:
+                self._session.model.setMemory(int(memory))
+        if not self.ui.modelSection.collapsed:
+            self._list()
 
     def show(self, state: Any) -> None:
         """Show a `ModelState`, None before the models are listed."""
@@ -89,6 +97,10 @@ class ModelChooser:
                 self._onAnswering()
 
     def onCollapsed(self, isCollapsed: bool) -> None:
+        """List what there is when the section is opened; that takes a second the first time, to load PyTorch."""
+        if self._isRemembered and not isCollapsed:
+            with self._reported():
+                self._list()
         self._showWhatIsSeldomNeeded()
 
     def onModelChosen(self) -> None:
@@ -128,19 +140,16 @@ class ModelChooser:
         self._session.model.setMemory(megabytes)
         slicer.app.userSettings().setValue(MEMORY_SETTING, megabytes)
 
-    def _takeUpSettings(self) -> None:
-        """A remembered device that is no longer there stays remembered, and the fastest one is taken."""
+    def _list(self) -> None:
         from AdaptCore.models.devices import available_devices
 
-        settings, selector = slicer.app.userSettings(), self.ui.deviceSelector
-        devices = available_devices()
-        for device in ("", *devices):
-            selector.addItem(deviceText(device), device)
-        remembered = settings.value(DEVICE_SETTING)
-        if remembered in devices:
-            selector.setCurrentIndex(selector.findData(remembered))
-            self._session.setDevice(remembered)
-        self.ui.memorySpinBox.value = int(settings.value(MEMORY_SETTING) or self._session.model.memory)
+        self._session.model.refresh()
+        selector, device = self.ui.deviceSelector, self._session.model.device
+        selector.clear()
+        for name in ("", *available_devices()):
+            selector.addItem(deviceText(name), name)
+        selector.setCurrentIndex(max(0, selector.findData(device or "")))
+        self.ui.memorySpinBox.value = self._session.model.memory
 
     def _chosenDevice(self) -> str | None:
         return self.ui.deviceSelector.itemData(self.ui.deviceSelector.currentIndex) or None

@@ -21,12 +21,20 @@ class ProfileChooser:
         ui: the panel's widgets.
         profile: the `ChosenProfile`.
         reported: within it, errors are shown to the user.
+        onChosen: called with the name of a user that was chosen, None for nobody.
     """
 
-    def __init__(self, ui: Any, profile: Any, reported: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        profile: Any,
+        reported: Callable[[], AbstractContextManager[None]],
+        onChosen: Callable[[str | None], None],
+    ) -> None:
         self.ui = ui
         self._profile = profile
         self._reported = reported
+        self._onChosen = onChosen
         self._isRemembered = False
         ui.userSelector.connect("activated(int)", self.onUserChosen)
         ui.userSelector.lineEdit().connect("editingFinished()", self.onUserChosen)
@@ -39,7 +47,7 @@ class ProfileChooser:
         if not self._isRemembered:
             self._isRemembered = True
             user = slicer.app.userSettings().value(SETTING)
-            if user:
+            if user and self._profile.user is None:
                 self._choose(user)
         self.ui.userSelector.clear()
         self.ui.userSelector.addItems(list(self._profile.users()))
@@ -94,6 +102,7 @@ class ProfileChooser:
 
     def _remember(self) -> None:
         slicer.app.userSettings().setValue(SETTING, self._profile.user or "")
+        self._onChosen(self._profile.user)
 
 
 def profileText(state: Any) -> str:

@@ -352,14 +352,23 @@ def test_devices_are_those_of_the_machine_and_the_choice_is_remembered(
 
 @pytest.mark.parametrize(("remembered", "expected"), [("cuda:1", "cuda:1"), ("mps", None), ("", None)])
 def test_device_of_the_last_session_is_taken_up_if_it_is_still_there(
-    a_machine_with_two_gpus: None, a_host: Any, a_volume: Any, remembered: str, expected: str | None
+    a_machine_with_two_gpus: None,
+    a_loader: Loader,
+    a_host: Any,
+    a_volume: Any,
+    remembered: str,
+    expected: str | None,
 ) -> None:
     a_host.application.userSettings().setValue("InteractiveAdaptSeg/Device", remembered)
     panel = a_host.open(MODULE)
-    a_host.wait_until(lambda: panel.ui.deviceSelector.count > 0)
-    assert panel.session.model.device == expected
+    a_host.process_events()
+    assert not panel.session.isBusy and a_loader.asked == [], "nothing is loaded before it is needed"
+    panel.session.model.load()
+    assert a_loader.asked == [("compact", expected)]
+    panel.ui.modelSection.collapsed = False
+    shown = "NVIDIA GPU (CUDA) 1" if expected else "Automatic"
+    assert panel.ui.deviceSelector.currentText == shown
     assert a_host.application.userSettings().value("InteractiveAdaptSeg/Device") == remembered
-    assert not panel.session.isBusy, "nothing is loaded before it is needed"
 
 
 def test_memory_limit_holds_at_once_and_is_remembered(a_loader: Loader, an_open_section: User) -> None:
@@ -375,8 +384,10 @@ def test_memory_limit_holds_at_once_and_is_remembered(a_loader: Loader, an_open_
 def test_memory_limit_of_the_last_session_is_taken_up(a_loader: Loader, a_host: Any, a_volume: Any) -> None:
     a_host.application.userSettings().setValue("InteractiveAdaptSeg/EmbeddingMemory", "128")
     panel = a_host.open(MODULE)
-    a_host.wait_until(lambda: panel.ui.memorySpinBox.value == 128)
+    a_host.process_events()
     assert panel.session.model.memory == 128
+    panel.ui.modelSection.collapsed = False
+    assert panel.ui.memorySpinBox.value == 128 and panel.session.model.cache.max_bytes == 128 * 2**20
 
 
 def test_model_and_device_are_greyed_out_during_a_propagation(a_file: Path, an_open_section: User) -> None:
