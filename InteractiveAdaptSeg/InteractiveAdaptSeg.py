@@ -222,12 +222,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             return
         self._isSceneNew = False
         task, user = choice.task, choice.user
-        with self._reported():
-            if task and task != self.session.taskName:
-                self.session.setTask(task)
-        with self._reported():
-            if user and user != self.session.profile.user:
+        if user and user != self.session.profile.user:
+            with self._reported():
                 self.session.profile.choose(user)
+        if task and task != self.session.taskName:
+            with self._reported():
+                self.session.setTask(task)
         choice.task, choice.user = task or self.session.taskName or "", user or self.session.profile.user or ""
         qt.QTimer.singleShot(0, self._showTask)
 

@@ -41,6 +41,7 @@ def type_text(widget: Instance, text: str) -> None:
     line = qt_widget.lineEdit() if isinstance(qt_widget, QComboBox) else qt_widget
     _in_event_loop(lambda: QTest.mouseClick(line, Qt.MouseButton.LeftButton))
     line.selectAll()
+    _in_event_loop(lambda: QTest.keyClick(line, Qt.Key.Key_Delete))
     _in_event_loop(lambda: QTest.keyClicks(line, text))
     _in_event_loop(lambda: QTest.keyClick(line, Qt.Key.Key_Return))
 
