@@ -4,7 +4,8 @@ After ConvexAdam (Siebert, Hansen and Heinrich 2021), with the features of the f
 ones. Shifts d(x) say where in the template, laid over the volume centre on centre, the content of x lies. A search
 among the offsets o of a ball on a coarse grid begins, in turn for each coupling k of `COUPLINGS`:
 
-    d(x) = average over neighbours of  sum of o e(o) / sum of e(o),   e(o) = exp( (cos(x, o) - k |o - d(x)|^2) / SHARPNESS )
+    d(x) = average over neighbours of  sum of o e(o) / sum of e(o)
+    e(o) = exp( (cos(x, o) - k |o - d(x)|^2) / SHARPNESS )
 
 where cos(x, o) is the similarity of features, averaged over neighbours too. Then Adam moves control points c, between
 which d is interpolated, to lessen

@@ -20,7 +20,17 @@ from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.features import Features, features_of
 from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
 from AdaptCore.errors import AdaptSegError
-from AdaptCore.evaluate.cohort_figures import COARSE, Curve, one_label_figures, query_figures, spread
+from AdaptCore.evaluate.cohort_figures import (
+    COARSE,
+    DEFORMATION,
+    PROTOTYPES,
+    REGISTRATION,
+    SIMILARITY,
+    Curve,
+    one_label_figures,
+    query_figures,
+    spread,
+)
 from AdaptCore.evaluate.datasets import ClassItem, load_classes
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.registration import registered_label
@@ -29,8 +39,8 @@ from AdaptCore.models.base import Model
 SPLIT = 0
 """Seed that parts cohort and test volumes."""
 
-REGISTERED = 3
-"""Registration is slow: it is measured on every third test volume."""
+REGISTERED = 6
+"""Registration of intensities is slow: it is measured on every sixth test volume."""
 
 Done = Callable[[str], object]
 
@@ -72,21 +82,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the one-label method are on."""
+    """Which parts of the one-label method are on; `coarse` names the labels that the rounds begin with."""
 
-    propagation: bool = True
+    coarse: str = COARSE
     confidence: bool = True
     refinement: bool = True
 
 
 LESS: Mapping[str, Parts] = MappingProxyType(
     {
-        "class prototypes instead of local similarity": Parts(propagation=False),
+        "from class prototypes": Parts(coarse=PROTOTYPES),
+        "from local similarity alone": Parts(coarse=SIMILARITY),
         "without confidence as weight": Parts(confidence=False),
         "without refinement": Parts(refinement=False),
     }
 )
 """Variants of the one-label method, each with one part off."""
+
+Believed = tuple[np.ndarray, np.ndarray]
+"""Classes uint8 (I, J, K) of a volume and the weight of each voxel, float32."""
 
 
 @dataclass(frozen=True)
@@ -156,17 +170,19 @@ def one_label_part(bench: Bench, full: float) -> dict[str, Any]:
 
 def template_scores(bench: Bench, template: int) -> dict[str, float]:
     """Dice from one template of labels carried over, of variants with less, and of each round of the whole method."""
-    found = coarse_scores(bench, template)
-    found["template alone"] = bench.score_network(*bench.supervised([bench.cohort[template]], bench.rules.seed))
-    found |= {name: round_scores(bench, template, parts)[-1] for name, parts in LESS.items()}
-    scores = round_scores(bench, template, Parts())
+    known = bench.cohort[template]
+    found = coarse_scores(bench, known)
+    found["template alone"] = bench.score_network(*bench.supervised([known], bench.rules.seed))
+    carried = [carried_over(known, case) for case in _others(bench, template)]
+    found |= {name: round_scores(bench, template, carried, parts)[-1] for name, parts in LESS.items()}
+    scores = round_scores(bench, template, carried, Parts())
     rounds = range(1, bench.rules.rounds + 1)
     return found | {f"round {number}": scores[min(number, len(scores)) - 1] for number in rounds}
 
 
-def round_scores(bench: Bench, template: int, parts: Parts) -> list[float]:
-    """Dice of the network of each round."""
-    scores = [bench.score_network(*trained) for trained in one_label_rounds(bench, template, parts)]
+def round_scores(bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts) -> list[float]:
+    """Dice of the labels that each round gives the test volumes, as it gives them to the cohort."""
+    scores = list(one_label_rounds(bench, template, carried, parts))
     bench.done(f"{parts} from {bench.cohort[template].id}: {[round(score, 3) for score in scores]}")
     return scores
 
@@ -198,40 +214,52 @@ def full_supervision(bench: Bench) -> float:
     return value
 
 
-def one_label_rounds(bench: Bench, template: int, parts: Parts) -> Iterator[tuple[Weights, NetworkSettings]]:
-    """The network of each round from one label; rounds after a collapse are not begun."""
-    known = bench.cohort[template]
-    others = [case for index, case in enumerate(bench.cohort) if index != template]
-    carry = one_label.coarse_labels if parts.propagation else one_label.prototype_labels
-    believed = [carry(known.features, known.label, case.features) for case in others]
-    reference = [labels for labels, _ in believed]
+def one_label_rounds(
+    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts
+) -> Iterator[float]:
+    """Dice of each round from one label; rounds after a collapse are not begun.
+
+    Args:
+        carried: of each other case of the cohort, as `carried_over`.
+    """
+    known, others = bench.cohort[template], _others(bench, template)
+    believed = reference = [of[parts.coarse] for of in carried]
     for number in range(bench.rules.rounds):
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
         samples = _pseudo_labelled(others, believed, parts.confidence)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
-        yield weights, settings
-        if number + 1 == bench.rules.rounds:
-            return
-        found = [network.predict(weights, settings, case.image) for case in others]
-        after = _believed(others, found, parts.refinement)
-        reason = refine.collapsed([labels for labels, _ in believed], [labels for labels, _ in after], reference)
+        after, score = _round_labels(bench, [*others, known], weights, settings, parts.refinement)
+        yield score
+        labels = [[each for each, _ in these] for these in (believed, after[:-1], reference)]
+        reason = refine.collapsed(*labels)
         if reason is not None:
             bench.done(f"round {number + 1} stopped: {reason}")
             return
-        believed = after
+        believed = after[:-1]
 
 
-def coarse_scores(bench: Bench, template: int) -> dict[str, float]:
-    """Dice of labels that are carried over without training, by our rule and its rivals."""
-    known = bench.cohort[template]
-    carried = (known.features, known.label)
-    scores = {
-        "class prototypes": bench.score(lambda case: one_label.prototype_labels(*carried, case.features)[0]),
-        "registration": bench.score(
-            lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
-        ),
-        COARSE: bench.score(lambda case: one_label.coarse_labels(*carried, case.features)[0]),
+def carried_over(known: Case, case: Case) -> dict[str, Believed]:
+    """What the known case's label becomes on another one, by the way that it is carried."""
+    arguments = (known.features, known.label, case.features)
+    voted, moved = one_label.voted(*arguments), one_label.carried(*arguments)
+    return {
+        PROTOTYPES: one_label.prototype_labels(*arguments),
+        SIMILARITY: one_label.to_labels(voted),
+        DEFORMATION: one_label.to_labels(moved),
+        COARSE: one_label.to_labels((voted + moved) / 2),
     }
+
+
+def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
+    """Dice of labels that are carried over without training, by our rule and its rivals."""
+    carried = {case.id: carried_over(known, case) for case in bench.test}
+    scores = {
+        REGISTRATION: bench.score(
+            lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
+        )
+    }
+    for way in (PROTOTYPES, SIMILARITY, DEFORMATION, COARSE):
+        scores[way] = bench.score(lambda case, way=way: carried[case.id][way][0])
     bench.done(f"template {known.id}: {scores}")
     return scores
 
@@ -267,7 +295,7 @@ def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
     )
     scores = {"none": bench.score_network(weights, settings)}
     for name, chosen in (("all", range(len(unlabelled))), ("selected", kept)):
-        believed = _believed([unlabelled[n] for n in chosen], [found[n] for n in chosen], refinement=False)
+        believed = _believed([found[n] for n in chosen])
         samples = _pseudo_labelled([unlabelled[n] for n in chosen], believed, confidence=True)
         again = [Sample(case.image, case.label) for case in labelled]
         again *= max(1, len(samples) // len(again))
@@ -284,20 +312,37 @@ def _case(item: ClassItem, model: Model, done: Done) -> Case:
     return Case(item.id, volume.array, label, volume.geometry.spacing, features)
 
 
-def _pseudo_labelled(
-    cases: Sequence[Case], believed: Sequence[tuple[np.ndarray, np.ndarray]], confidence: bool
-) -> list[Sample]:
+def _pseudo_labelled(cases: Sequence[Case], believed: Sequence[Believed], confidence: bool) -> list[Sample]:
     return [
         Sample(case.image, labels, weight if confidence else 1.0) for case, (labels, weight) in zip(cases, believed)
     ]
 
 
-def _believed(
-    cases: Sequence[Case], found: Sequence[np.ndarray], refinement: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _others(bench: Bench, template: int) -> list[Case]:
+    return [case for index, case in enumerate(bench.cohort) if index != template]
+
+
+def _round_labels(
+    bench: Bench, cases: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
+) -> tuple[list[Believed], float]:
+    """What a round believes of the cohort's cases, and the Dice of what it believes of the test volumes.
+
+    Test volumes are relabelled from look-alikes in the cohort; no voxel of theirs stands for others.
+    """
+    found = [network.predict(weights, settings, case.image) for case in cases]
+    if not refinement:
+        return _believed(found), bench.score_network(weights, settings)
+    bank = refine.confident([case.features for case in cases], found, settings.seed)
+
+    def relabelled(case: Case, probabilities: np.ndarray) -> Believed:
+        return refine.relabelled(case.features, probabilities, bank)
+
+    score = bench.score(lambda case: relabelled(case, network.predict(weights, settings, case.image))[0])
+    return [relabelled(case, probabilities) for case, probabilities in zip(cases, found)], score
+
+
+def _believed(found: Sequence[np.ndarray]) -> list[Believed]:
     """Labels and weights from a network's probabilities."""
-    if refinement:
-        return list(refine.relabel([case.features for case in cases], found))
     return [(one_label.to_labels(each)[0], 1 - refine.uncertainty(each)) for each in found]
 
 

@@ -16,8 +16,12 @@ from AdaptCore.evaluate.tables import text_table
 WANTED_SHARE = 0.95
 """Of full supervision's Dice, at which labels are counted."""
 
-COARSE = "local similarity"
-"""Name of the coarse labels that the rounds begin with."""
+PROTOTYPES = "class prototypes"
+REGISTRATION = "registration of intensities"
+SIMILARITY = "local similarity"
+DEFORMATION = "deformation"
+COARSE = "local similarity and deformation"
+"""Ways to carry a label over; with the last one the rounds begin."""
 
 Curve = Sequence[tuple[int, float]]
 """Pairs of a number of labels and a Dice."""

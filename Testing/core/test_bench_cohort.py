@@ -122,7 +122,7 @@ def test_query_figures_compare_with_chance_where_both_arrive() -> None:
 
 def test_figures_of_one_label_are_means_over_templates() -> None:
     variants = {
-        "local similarity": [0.5, 0.7],
+        "local similarity and deformation": [0.5, 0.7],
         "round 1": [0.7, 0.7],
         "round 2": [0.8, 0.9],
         "template alone": [0.4, 0.6],
