@@ -91,6 +91,24 @@ def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_pat
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("little_training")
+def test_what_was_measured_before_a_run_was_cut_off_is_kept(
+    some_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*arguments: Any) -> None:
+        raise AdaptSegError("cut off")
+
+    monkeypatch.setattr(cohort, "full_supervision", lambda bench: 0.9)
+    monkeypatch.setattr(cohort, "one_label_part", lambda bench, full: {"one_label": 0.8})
+    monkeypatch.setattr(cohort, "queries_part", cut_off)
+    file = tmp_path / "cohort.json"
+    options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file)]
+    assert main(["bench", "cohort", "--data", str(some_data), *options]) == 2
+    result = json.loads(file.read_text())
+    assert (result["full"], result["one_label"], result["seed"]) == (0.9, 0.8, 0)
+    assert result["minutes"] > 0 and "queries" not in result
+
+
 @pytest.mark.parametrize("options", [["--targets", "a,b"], ["--targets", "a", "--parts", "everything"]])
 def test_unknown_parts_and_several_targets_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "cohort", "--data", ".", *options]) == 2
