@@ -50,14 +50,15 @@ def _searched(template: Features, features: Features) -> torch.Tensor:
     """Shifts in voxels on a coarse grid, (3, i', j', k')."""
     wanted = features.tensor()
     fine = wanted.shape[1:]
-    coarse = [max(2, round(side / SPACING)) for side in fine]
+    i, j, k = (max(2, round(side / SPACING)) for side in fine)
+    coarse = (i, j, k)
     known = _read(template.tensor(), template, features, torch.zeros(3, *fine))
     known, wanted = (F.normalize(F.adaptive_avg_pool3d(values, coarse), dim=0) for values in (known, wanted))
     known = F.pad(known[None], (RADIUS,) * 6, mode="replicate")[0]
     ball = itertools.product(range(-RADIUS, RADIUS + 1), repeat=3)
     offsets = [offset for offset in ball if sum(step * step for step in offset) <= RADIUS**2 + 1]
-    windows = [tuple(slice(RADIUS + step, RADIUS + step + n) for step, n in zip(o, coarse)) for o in offsets]
-    cosine = _smooth(torch.stack([(wanted * known[(slice(None), *window)]).sum(0) for window in windows]))
+    windows = [(slice(None), *(slice(RADIUS + d, RADIUS + d + n) for d, n in zip(o, coarse))) for o in offsets]
+    cosine = _smooth(torch.stack([(wanted * known[window]).sum(0) for window in windows]))
     steps = torch.tensor(offsets, dtype=torch.float32)
     shift = torch.zeros(3, *coarse)
     for coupling in COUPLINGS:

@@ -18,9 +18,11 @@ import numpy as np
 from AdaptCore.cohort import network, one_label, queries, refine, selection
 from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.features import Features, features_of
+from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate.cohort_figures import (
+    CARRIED,
     COARSE,
     DEFORMATION,
     PROTOTYPES,
@@ -91,7 +93,6 @@ class Parts:
 
 LESS: Mapping[str, Parts] = MappingProxyType(
     {
-        "from class prototypes": Parts(coarse=PROTOTYPES),
         "from local similarity alone": Parts(coarse=SIMILARITY),
         "without confidence as weight": Parts(confidence=False),
         "without refinement": Parts(refinement=False),
@@ -228,14 +229,16 @@ def one_label_rounds(
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
         samples = _pseudo_labelled(others, believed, parts.confidence)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
-        after, score = _round_labels(bench, [*others, known], weights, settings, parts.refinement)
-        yield score
-        labels = [[each for each, _ in these] for these in (believed, after[:-1], reference)]
-        reason = refine.collapsed(*labels)
+        label = _labelling([*others, known], weights, settings, parts.refinement)
+        yield _label_score(bench, label)
+        if number + 1 == bench.rules.rounds:
+            return
+        after = [label(case) for case in others]
+        reason = refine.collapsed(*([each for each, _ in these] for these in (believed, after, reference)))
         if reason is not None:
             bench.done(f"round {number + 1} stopped: {reason}")
             return
-        believed = after[:-1]
+        believed = after
 
 
 def carried_over(known: Case, case: Case) -> dict[str, Believed]:
@@ -253,13 +256,16 @@ def carried_over(known: Case, case: Case) -> dict[str, Believed]:
 def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
     """Dice of labels that are carried over without training, by our rule and its rivals."""
     carried = {case.id: carried_over(known, case) for case in bench.test}
+
+    def score(way: str) -> float:
+        return bench.score(lambda case: carried[case.id][way][0])
+
     scores = {
         REGISTRATION: bench.score(
             lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
         )
     }
-    for way in (PROTOTYPES, SIMILARITY, DEFORMATION, COARSE):
-        scores[way] = bench.score(lambda case, way=way: carried[case.id][way][0])
+    scores |= {way: score(way) for way in CARRIED if way != REGISTRATION}
     bench.done(f"template {known.id}: {scores}")
     return scores
 
@@ -269,13 +275,17 @@ def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
     start = [bench.cohort[first]]
     opening = bench.supervised(start, _seed(bench.rules.seed, first, 1))
     beginning = (1, bench.score_network(*opening))
+    described = _descriptions(bench.cohort, *opening)
     curves: dict[queries.Method, Curve] = {}
     for method in queries.METHODS:
-        labelled, trained, curve = list(start), opening, [beginning]
+        labelled, known, curve = list(start), described, [beginning]
         for budget in bench.rules.budgets:
-            labelled += _queried(bench, method, labelled, *trained, budget - len(labelled))
-            trained = bench.supervised(labelled, _seed(bench.rules.seed, first, budget))
+            seed = _seed(bench.rules.seed, first, budget)
+            labelled += _queried(bench, method, labelled, known, budget - len(labelled), seed)
+            trained = bench.supervised(labelled, seed)
             curve.append((len(labelled), bench.score_network(*trained)))
+            if budget < bench.rules.budgets[-1]:
+                known = _descriptions(bench.cohort, *trained)
         curves[method] = curve
         bench.done(f"{method} from {start[0].id}: {curve}")
     return curves
@@ -322,23 +332,24 @@ def _others(bench: Bench, template: int) -> list[Case]:
     return [case for index, case in enumerate(bench.cohort) if index != template]
 
 
-def _round_labels(
-    bench: Bench, cases: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
-) -> tuple[list[Believed], float]:
-    """What a round believes of the cohort's cases, and the Dice of what it believes of the test volumes.
+def _labelling(
+    cases: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
+) -> Callable[[Case], Believed]:
+    """What a round believes of a case; look-alikes are sought among the cohort's cases alone."""
 
-    Test volumes are relabelled from look-alikes in the cohort; no voxel of theirs stands for others.
-    """
-    found = [network.predict(weights, settings, case.image) for case in cases]
+    def found(case: Case) -> np.ndarray:
+        return network.predict(weights, settings, case.image)
+
     if not refinement:
-        return _believed(found), bench.score_network(weights, settings)
-    bank = refine.confident([case.features for case in cases], found, settings.seed)
+        return lambda case: _believed([found(case)])[0]
+    bank = refine.confident(
+        [case.features for case in cases], Lazy(len(cases), lambda n: found(cases[n])), settings.seed
+    )
+    return lambda case: refine.relabelled(case.features, found(case), bank)
 
-    def relabelled(case: Case, probabilities: np.ndarray) -> Believed:
-        return refine.relabelled(case.features, probabilities, bank)
 
-    score = bench.score(lambda case: relabelled(case, network.predict(weights, settings, case.image))[0])
-    return [relabelled(case, probabilities) for case, probabilities in zip(cases, found)], score
+def _label_score(bench: Bench, label: Callable[[Case], Believed]) -> float:
+    return bench.score(lambda case: label(case)[0])
 
 
 def _believed(found: Sequence[np.ndarray]) -> list[Believed]:
@@ -354,20 +365,15 @@ def _queried(
     bench: Bench,
     method: queries.Method,
     labelled: Sequence[Case],
-    weights: Weights,
-    settings: NetworkSettings,
+    described: Sequence[Description],
     count: int,
+    seed: int,
 ) -> list[Case]:
+    """The cases that a method asks for; `described` are all of the cohort, in its order."""
     taken = {case.id for case in labelled}
-    pool: Mapping[str, Case] = {case.id: case for case in bench.cohort if case.id not in taken}
-    asked = queries.rank(
-        method,
-        _descriptions(labelled, weights, settings),
-        _descriptions(list(pool.values()), weights, settings),
-        count,
-        settings.seed,
-    )
-    return [pool[query.id] for query in asked]
+    known, pool = ([one for one in described if (one.id in taken) == inside] for inside in (True, False))
+    by_id = {case.id: case for case in bench.cohort}
+    return [by_id[query.id] for query in queries.rank(method, known, pool, count, seed)]
 
 
 def _seed(*numbers: int) -> int:

@@ -144,14 +144,19 @@ def test_figures_of_one_label_are_means_over_templates() -> None:
         "round 1": [0.7, 0.7],
         "round 2": [0.8, 0.9],
         "template alone": [0.4, 0.6],
+        "class prototypes": [0.1, 0.3],
     }
     figures = one_label_figures(variants, 2, full=0.9)
     assert figures["rounds"] == pytest.approx([0.7, 0.85])
     assert (figures["coarse"], figures["one_label"]) == pytest.approx((0.6, 0.85))
     assert figures["gap_closed"] == pytest.approx(0.25 / 0.3)
+    assert figures["gap_closed_from"] == pytest.approx(
+        {"class prototypes": 0.65 / 0.7, "local similarity and deformation": 0.25 / 0.3}
+    )
     assert figures["spread"]["gap_closed"]["values"] == pytest.approx([0.75, 1.0])
     text = report({"full": 0.9} | figures)
-    assert "template alone" in text and "83 %" in text
+    assert "template alone" in text
+    assert "from class prototypes 93 %; local similarity and deformation 83 %" in text
     assert picture({"full": 0.9} | figures).startswith(b"\x89PNG")
 
 
