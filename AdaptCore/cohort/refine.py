@@ -32,7 +32,7 @@ UNSURE = 0.3
 NEAR = 3
 """Voxels between a confident one and the nearest unsure one, at most."""
 
-BANK = 20_000
+BANK = 10_000
 NEIGHBOURS = 16
 TEMPERATURE = 0.05
 PLACE = 4.0

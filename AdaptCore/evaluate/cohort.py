@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -68,7 +69,7 @@ class CohortRules:
     rounds: int = 2
     runs: int = 5
     budgets: tuple[int, ...] = (2, 4, 8)
-    semi_budget: int = 4
+    semi_budget: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,22 +273,22 @@ def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
 
 def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
     """(labels, Dice) while a network, trained anew on the labels so far, has cases chosen for it, by each method."""
-    start = [bench.cohort[first]]
-    opening = bench.supervised(start, _seed(bench.rules.seed, first, 1))
-    beginning = (1, bench.score_network(*opening))
-    described = _descriptions(bench.cohort, *opening)
+
+    @cache
+    def learned(*indices: int) -> tuple[float, list[Description]]:
+        seed = _seed(bench.rules.seed, first, len(indices))
+        trained = bench.supervised([bench.cohort[n] for n in indices], seed)
+        return bench.score_network(*trained), _descriptions(bench.cohort, *trained)
+
     curves: dict[queries.Method, Curve] = {}
     for method in queries.METHODS:
-        labelled, known, curve = list(start), described, [beginning]
+        labelled, curve = [first], [(1, learned(first)[0])]
         for budget in bench.rules.budgets:
             seed = _seed(bench.rules.seed, first, budget)
-            labelled += _queried(bench, method, labelled, known, budget - len(labelled), seed)
-            trained = bench.supervised(labelled, seed)
-            curve.append((len(labelled), bench.score_network(*trained)))
-            if budget < bench.rules.budgets[-1]:
-                known = _descriptions(bench.cohort, *trained)
+            labelled += _queried(method, labelled, learned(*labelled)[1], budget - len(labelled), seed)
+            curve.append((len(labelled), learned(*labelled)[0]))
         curves[method] = curve
-        bench.done(f"{method} from {start[0].id}: {curve}")
+        bench.done(f"{method} from {bench.cohort[first].id}: {curve}")
     return curves
 
 
@@ -362,18 +363,13 @@ def _descriptions(cases: Sequence[Case], weights: Weights, settings: NetworkSett
 
 
 def _queried(
-    bench: Bench,
-    method: queries.Method,
-    labelled: Sequence[Case],
-    described: Sequence[Description],
-    count: int,
-    seed: int,
-) -> list[Case]:
-    """The cases that a method asks for; `described` are all of the cohort, in its order."""
-    taken = {case.id for case in labelled}
-    known, pool = ([one for one in described if (one.id in taken) == inside] for inside in (True, False))
-    by_id = {case.id: case for case in bench.cohort}
-    return [by_id[query.id] for query in queries.rank(method, known, pool, count, seed)]
+    method: queries.Method, labelled: Sequence[int], described: Sequence[Description], count: int, seed: int
+) -> list[int]:
+    """Indices of the cases that a method asks for; `described` is the cohort."""
+    places = {one.id: index for index, one in enumerate(described)}
+    pool = [one for index, one in enumerate(described) if index not in labelled]
+    asked = queries.rank(method, [described[index] for index in labelled], pool, count, seed)
+    return [places[query.id] for query in asked]
 
 
 def _seed(*numbers: int) -> int:
