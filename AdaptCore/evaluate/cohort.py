@@ -56,7 +56,7 @@ class CohortRules:
         unlabelled, test: volumes of each part.
         seed: of templates, chance and networks.
         templates: repetitions of the one-label part, each with its own template.
-        rounds: networks trained one after the other from one label.
+        rounds: networks trained one after the other from one label; the first gives the result.
         runs: repetitions of the queries, each with its own first case.
         budgets: numbers of labels, besides the first, at which queries are compared.
         semi_budget: labels at which ways of using the unlabelled cases are compared.
@@ -176,15 +176,17 @@ def template_scores(bench: Bench, template: int) -> dict[str, float]:
     found = coarse_scores(bench, known)
     found["template alone"] = bench.score_network(*bench.supervised([known], bench.rules.seed))
     carried = [carried_over(known, case) for case in _others(bench, template)]
-    found |= {name: round_scores(bench, template, carried, parts)[-1] for name, parts in LESS.items()}
-    scores = round_scores(bench, template, carried, Parts())
+    found |= {name: round_scores(bench, template, carried, parts, 1)[0] for name, parts in LESS.items()}
+    scores = round_scores(bench, template, carried, Parts(), bench.rules.rounds)
     rounds = range(1, bench.rules.rounds + 1)
     return found | {f"round {number}": scores[min(number, len(scores)) - 1] for number in rounds}
 
 
-def round_scores(bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts) -> list[float]:
+def round_scores(
+    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
+) -> list[float]:
     """Dice of the labels that each round gives the test volumes, as it gives them to the cohort."""
-    scores = list(one_label_rounds(bench, template, carried, parts))
+    scores = list(one_label_rounds(bench, template, carried, parts, rounds))
     bench.done(f"{parts} from {bench.cohort[template].id}: {[round(score, 3) for score in scores]}")
     return scores
 
@@ -217,7 +219,7 @@ def full_supervision(bench: Bench) -> float:
 
 
 def one_label_rounds(
-    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts
+    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
 ) -> Iterator[float]:
     """Dice of each round from one label; rounds after a collapse are not begun.
 
@@ -226,13 +228,13 @@ def one_label_rounds(
     """
     known, others = bench.cohort[template], _others(bench, template)
     believed = reference = [of[parts.coarse] for of in carried]
-    for number in range(bench.rules.rounds):
+    for number in range(rounds):
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
         samples = _pseudo_labelled(others, believed, parts.confidence)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
         label = _labelling([*others, known], weights, settings, parts.refinement)
         yield _label_score(bench, label)
-        if number + 1 == bench.rules.rounds:
+        if number + 1 == rounds:
             return
         after = [label(case) for case in others]
         reason = refine.collapsed(*([each for each, _ in these] for these in (believed, after, reference)))

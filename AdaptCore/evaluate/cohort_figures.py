@@ -60,6 +60,7 @@ def one_label_figures(variants: Mapping[str, Sequence[float]], rounds: int, full
 
     Args:
         variants: Dice of every variant for each template; `COARSE`, and "round 1" to the last of all parts, among them.
+            The first round gives the result: later ones, without new labels, are measured beside it.
 
     Returns:
         {"coarse", "rounds": [...], "one_label", "gap_closed": means over the templates, "gap_closed_from": {way of
@@ -67,19 +68,19 @@ def one_label_figures(variants: Mapping[str, Sequence[float]], rounds: int, full
         {variant: as `spread`}}.
     """
     ablation = {name: spread(values) for name, values in variants.items()}
-    last = ablation[f"round {rounds}"]
+    final = ablation["round 1"]
     coarse = ablation[COARSE]
-    closed = [gap_closed(low, high, full) for low, high in zip(coarse["values"], last["values"])]
+    closed = [gap_closed(low, high, full) for low, high in zip(coarse["values"], final["values"])]
     known = [value for value in closed if value is not None]
     return {
         "coarse": coarse["mean"],
         "rounds": [ablation[f"round {number}"]["mean"] for number in range(1, rounds + 1)],
-        "one_label": last["mean"],
-        "gap_closed": gap_closed(coarse["mean"], last["mean"], full),
+        "one_label": final["mean"],
+        "gap_closed": gap_closed(coarse["mean"], final["mean"], full),
         "gap_closed_from": {
-            way: gap_closed(ablation[way]["mean"], last["mean"], full) for way in CARRIED if way in ablation
+            way: gap_closed(ablation[way]["mean"], final["mean"], full) for way in CARRIED if way in ablation
         },
-        "spread": {"coarse": coarse, "one_label": last, "gap_closed": spread(known) if known else None},
+        "spread": {"coarse": coarse, "one_label": final, "gap_closed": spread(known) if known else None},
         "ablation": ablation,
     }
 
