@@ -8,7 +8,9 @@ its label by its cosine similarity (ours; as in non-local patch-based label fusi
     p(x)    = sum over |d| <= RADIUS of w(x, d) y(x + d)  /  sum of w(x, d)
 
 f and t are the features of the volume and of the template, which is laid over the volume centre on centre; y is the
-share of each class in a cell; x and d are in cells. `prototype_labels` is the paper's rule, kept as a rival.
+share of each class in a cell; x and d are in cells. The coarse labels are the mean of p and of the label that a smooth
+deformation carries over (`deformation.py`): both err, but not in the same places. `prototype_labels` is the paper's
+rule, kept as a rival.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from AdaptCore.cohort.deformation import deformed
 from AdaptCore.cohort.features import Features
 from AdaptCore.errors import ImageError
 
@@ -45,17 +48,27 @@ def coarse_labels(template: Features, label: np.ndarray, features: Features) -> 
 
 
 def coarse_probabilities(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
-    """As `coarse_labels`, but the votes themselves: float32 (classes, I, J, K), background first.
+    """As `coarse_labels`, but what both ways say together: float32 (classes, I, J, K), background first.
 
     Raises:
         ImageError: as `coarse_labels`.
     """
+    return (voted(template, label, features) + carried(template, label, features)) / 2
+
+
+def voted(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
+    """Shares of the votes of similar cells nearby, p; returns and raises as `coarse_probabilities`."""
     wanted = features.tensor()
     grid = wanted.shape[1:]
     known = _laid_over(template.tensor(), grid)
     shares = _laid_over(_shares(template, label), grid)
     shares[0] = 1 - shares[1:].sum(0)
     return _on_voxels(_votes(wanted, known, shares), features.shape)
+
+
+def carried(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
+    """The label under a smooth deformation; returns and raises as `coarse_probabilities`."""
+    return deformed(template, _one_hot(template, label), features).numpy()
 
 
 def prototype_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -74,15 +87,19 @@ def to_labels(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
 
-def _shares(template: Features, label: np.ndarray) -> torch.Tensor:
-    """Share of each class in the template's cells, float32 (classes, i', j', k')."""
+def _one_hot(template: Features, label: np.ndarray) -> torch.Tensor:
+    """Classes of the template's voxels, float32 (classes, I, J, K)."""
     if label.shape != template.shape or not label.any():
         raise ImageError(
             f"label of shape {label.shape} with classes up to {int(label.max(initial=0))}: "
             f"the template's shape {template.shape} and at least one class above 0 are wanted"
         )
-    classes = F.one_hot(torch.from_numpy(label.astype(np.int64))).permute(3, 0, 1, 2)
-    return F.adaptive_avg_pool3d(classes.float(), template.values.shape[1:])
+    return F.one_hot(torch.from_numpy(label.astype(np.int64))).permute(3, 0, 1, 2).float()
+
+
+def _shares(template: Features, label: np.ndarray) -> torch.Tensor:
+    """Share of each class in the template's cells, float32 (classes, i', j', k')."""
+    return F.adaptive_avg_pool3d(_one_hot(template, label), template.values.shape[1:])
 
 
 def _laid_over(values: torch.Tensor, grid: torch.Size) -> torch.Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ UNSURE = 0.3
 NEAR = 3
 """Voxels between a confident one and the nearest unsure one, at most."""
 
-BANK = 20_000
+BANK = 10_000
 NEIGHBOURS = 16
 TEMPERATURE = 0.05
 PLACE = 4.0
@@ -52,6 +53,14 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     return np.clip(entropy, 0.0, 1.0).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Confident voxels that stand for a cohort: z (N, D) and probabilities (N, classes), float32."""
+
+    keys: torch.Tensor
+    shares: torch.Tensor
+
+
 def relabel(
     features: Sequence[Features], probabilities: Sequence[np.ndarray], seed: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -63,20 +72,37 @@ def relabel(
         seed: of the confident voxels that are drawn.
 
     Yields:
+        Labels and weights as `relabelled`.
+    """
+    if not len(features):
+        return
+    bank = confident(features, probabilities, seed)
+    for n in range(len(features)):
+        yield relabelled(features[n], probabilities[n], bank)
+
+
+def confident(features: Sequence[Features], probabilities: Sequence[np.ndarray], seed: int = 0) -> Bank:
+    """Confident voxels of at least one volume; arguments as `relabel`."""
+    generator = np.random.default_rng(seed)
+    quota = max(1, BANK // len(features))
+    drawn = [_confident(features[n], probabilities[n], quota, generator) for n in range(len(features))]
+    keys, shares = (torch.cat(parts) for parts in zip(*drawn))
+    return Bank(keys, shares)
+
+
+def relabelled(features: Features, probabilities: np.ndarray, bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """A volume's labels, of the cohort that the bank is of or not.
+
+    Returns:
         Classes uint8 (I, J, K) and the weight of each voxel, float32 in [0, 1]: 1 - u of what is now believed.
     """
-    generator = np.random.default_rng(seed)
-    quota = max(1, BANK // max(1, len(features)))
-    drawn = [_confident(features[n], probabilities[n], quota, generator) for n in range(len(features))]
-    keys, shares = (torch.cat(parts) for parts in zip(*drawn)) if drawn else (torch.zeros(0), torch.zeros(0))
-    for n in range(len(features)):
-        believed = probabilities[n].copy()
-        unsure = uncertainty(believed) > UNSURE
-        if len(keys) and unsure.any():
-            votes = _votes(_described(features[n], np.argwhere(unsure)), keys, shares)
-            joint = believed[:, unsure] * votes + 1e-6
-            believed[:, unsure] = joint / joint.sum(0)
-        yield to_labels(believed)[0], 1 - uncertainty(believed)
+    believed = probabilities.copy()
+    unsure = uncertainty(believed) > UNSURE
+    if len(bank.keys) and unsure.any():
+        votes = _votes(_described(features, np.argwhere(unsure)), bank)
+        joint = believed[:, unsure] * votes + 1e-6
+        believed[:, unsure] = joint / joint.sum(0)
+    return to_labels(believed)[0], 1 - uncertainty(believed)
 
 
 def collapsed(before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> str | None:
@@ -135,10 +161,10 @@ def _described(features: Features, places: np.ndarray) -> torch.Tensor:
     return F.normalize(torch.cat([found[0, :, :, 0, 0].T, PLACE * (relative - 0.5)], 1), dim=1)
 
 
-def _votes(wanted: torch.Tensor, keys: torch.Tensor, shares: torch.Tensor) -> np.ndarray:
-    """Votes of the nearest keys, summing to one, (C, N)."""
+def _votes(wanted: torch.Tensor, bank: Bank) -> np.ndarray:
+    """Votes of the nearest voxels of the bank, summing to one, (C, N)."""
     votes = []
     for block in wanted.split(BLOCK):
-        similarity, nearest = (block @ keys.T).topk(min(NEIGHBOURS, len(keys)), 1)
-        votes.append(((similarity / TEMPERATURE).softmax(1)[..., None] * shares[nearest]).sum(1))
+        similarity, nearest = (block @ bank.keys.T).topk(min(NEIGHBOURS, len(bank.keys)), 1)
+        votes.append(((similarity / TEMPERATURE).softmax(1)[..., None] * bank.shares[nearest]).sum(1))
     return torch.cat(votes).T.numpy()

@@ -17,6 +17,8 @@ PARTS = ("one-label", "queries", "selection")
 def run_cohort(arguments: argparse.Namespace) -> None:
     """Benchmark of a cohort: from one label to all, which labels to ask for, and what unlabelled cases add.
 
+    The result is written after each part, so that a run that is cut off keeps what it found.
+
     Raises:
         AdaptSegError: data, target, model or result file cannot be used, or MONAI is missing.
     """
@@ -43,14 +45,13 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     bench = prepare(
         arguments.data, arguments.targets[0], load_model(arguments.model, arguments.device), rules, tqdm.write
     )
-    result: dict[str, Any] = {"full": full_supervision(bench)}
+    result: dict[str, Any] = _circumstances(arguments) | {"full": full_supervision(bench)}
     for part in PARTS:
         if part in arguments.parts:
-            result |= _run_part(part, bench, result["full"])
-    result |= _circumstances(arguments) | {"minutes": (time.monotonic() - started) / 60}
+            result |= _run_part(part, bench, result["full"]) | {"minutes": (time.monotonic() - started) / 60}
+            if arguments.json:
+                write_json(arguments.json, result)
     print(f"seed {rules.seed}, {result['minutes']:.0f} minutes\n\n{report(result)}")
-    if arguments.json:
-        write_json(arguments.json, result)
     if arguments.picture:
         write_bytes(arguments.picture, picture(result))
 

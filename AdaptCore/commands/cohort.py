@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("ours", "random", "entropy", "farthest")
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
-DEFAULT_COUNT, DEFAULT_ROUNDS = 5, 3
+DEFAULT_COUNT, DEFAULT_ROUNDS = 5, 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +19,21 @@ import numpy as np
 from AdaptCore.cohort import network, one_label, queries, refine, selection
 from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.features import Features, features_of
+from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
 from AdaptCore.errors import AdaptSegError
-from AdaptCore.evaluate.cohort_figures import COARSE, Curve, one_label_figures, query_figures, spread
+from AdaptCore.evaluate.cohort_figures import (
+    CARRIED,
+    COARSE,
+    DEFORMATION,
+    PROTOTYPES,
+    REGISTRATION,
+    SIMILARITY,
+    Curve,
+    one_label_figures,
+    query_figures,
+    spread,
+)
 from AdaptCore.evaluate.datasets import ClassItem, load_classes
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.registration import registered_label
@@ -29,8 +42,8 @@ from AdaptCore.models.base import Model
 SPLIT = 0
 """Seed that parts cohort and test volumes."""
 
-REGISTERED = 3
-"""Registration is slow: it is measured on every third test volume."""
+REGISTERED = 6
+"""Registration of intensities is slow: it is measured on every sixth test volume."""
 
 Done = Callable[[str], object]
 
@@ -43,7 +56,7 @@ class CohortRules:
         unlabelled, test: volumes of each part.
         seed: of templates, chance and networks.
         templates: repetitions of the one-label part, each with its own template.
-        rounds: networks trained one after the other from one label.
+        rounds: networks trained one after the other from one label; the first gives the result.
         runs: repetitions of the queries, each with its own first case.
         budgets: numbers of labels, besides the first, at which queries are compared.
         semi_budget: labels at which ways of using the unlabelled cases are compared.
@@ -56,7 +69,7 @@ class CohortRules:
     rounds: int = 2
     runs: int = 5
     budgets: tuple[int, ...] = (2, 4, 8)
-    semi_budget: int = 4
+    semi_budget: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +85,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the one-label method are on."""
+    """Which parts of the one-label method are on; `coarse` names the labels that the rounds begin with."""
 
-    propagation: bool = True
+    coarse: str = COARSE
     confidence: bool = True
     refinement: bool = True
 
 
 LESS: Mapping[str, Parts] = MappingProxyType(
     {
-        "class prototypes instead of local similarity": Parts(propagation=False),
+        "from local similarity alone": Parts(coarse=SIMILARITY),
         "without confidence as weight": Parts(confidence=False),
         "without refinement": Parts(refinement=False),
     }
 )
 """Variants of the one-label method, each with one part off."""
+
+Believed = tuple[np.ndarray, np.ndarray]
+"""Classes uint8 (I, J, K) of a volume and the weight of each voxel, float32."""
 
 
 @dataclass(frozen=True)
@@ -156,17 +172,21 @@ def one_label_part(bench: Bench, full: float) -> dict[str, Any]:
 
 def template_scores(bench: Bench, template: int) -> dict[str, float]:
     """Dice from one template of labels carried over, of variants with less, and of each round of the whole method."""
-    found = coarse_scores(bench, template)
-    found["template alone"] = bench.score_network(*bench.supervised([bench.cohort[template]], bench.rules.seed))
-    found |= {name: round_scores(bench, template, parts)[-1] for name, parts in LESS.items()}
-    scores = round_scores(bench, template, Parts())
+    known = bench.cohort[template]
+    found = coarse_scores(bench, known)
+    found["template alone"] = bench.score_network(*bench.supervised([known], bench.rules.seed))
+    carried = [carried_over(known, case) for case in _others(bench, template)]
+    found |= {name: round_scores(bench, template, carried, parts, 1)[0] for name, parts in LESS.items()}
+    scores = round_scores(bench, template, carried, Parts(), bench.rules.rounds)
     rounds = range(1, bench.rules.rounds + 1)
     return found | {f"round {number}": scores[min(number, len(scores)) - 1] for number in rounds}
 
 
-def round_scores(bench: Bench, template: int, parts: Parts) -> list[float]:
-    """Dice of the network of each round."""
-    scores = [bench.score_network(*trained) for trained in one_label_rounds(bench, template, parts)]
+def round_scores(
+    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
+) -> list[float]:
+    """Dice of the labels that each round gives the test volumes, as it gives them to the cohort."""
+    scores = list(one_label_rounds(bench, template, carried, parts, rounds))
     bench.done(f"{parts} from {bench.cohort[template].id}: {[round(score, 3) for score in scores]}")
     return scores
 
@@ -198,58 +218,79 @@ def full_supervision(bench: Bench) -> float:
     return value
 
 
-def one_label_rounds(bench: Bench, template: int, parts: Parts) -> Iterator[tuple[Weights, NetworkSettings]]:
-    """The network of each round from one label; rounds after a collapse are not begun."""
-    known = bench.cohort[template]
-    others = [case for index, case in enumerate(bench.cohort) if index != template]
-    carry = one_label.coarse_labels if parts.propagation else one_label.prototype_labels
-    believed = [carry(known.features, known.label, case.features) for case in others]
-    reference = [labels for labels, _ in believed]
-    for number in range(bench.rules.rounds):
+def one_label_rounds(
+    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
+) -> Iterator[float]:
+    """Dice of each round from one label; rounds after a collapse are not begun.
+
+    Args:
+        carried: of each other case of the cohort, as `carried_over`.
+    """
+    known, others = bench.cohort[template], _others(bench, template)
+    believed = reference = [of[parts.coarse] for of in carried]
+    for number in range(rounds):
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
         samples = _pseudo_labelled(others, believed, parts.confidence)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
-        yield weights, settings
-        if number + 1 == bench.rules.rounds:
+        label = _labelling([*others, known], weights, settings, parts.refinement)
+        yield _label_score(bench, label)
+        if number + 1 == rounds:
             return
-        found = [network.predict(weights, settings, case.image) for case in others]
-        after = _believed(others, found, parts.refinement)
-        reason = refine.collapsed([labels for labels, _ in believed], [labels for labels, _ in after], reference)
+        after = [label(case) for case in others]
+        reason = refine.collapsed(*([each for each, _ in these] for these in (believed, after, reference)))
         if reason is not None:
             bench.done(f"round {number + 1} stopped: {reason}")
             return
         believed = after
 
 
-def coarse_scores(bench: Bench, template: int) -> dict[str, float]:
-    """Dice of labels that are carried over without training, by our rule and its rivals."""
-    known = bench.cohort[template]
-    carried = (known.features, known.label)
-    scores = {
-        "class prototypes": bench.score(lambda case: one_label.prototype_labels(*carried, case.features)[0]),
-        "registration": bench.score(
-            lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
-        ),
-        COARSE: bench.score(lambda case: one_label.coarse_labels(*carried, case.features)[0]),
+def carried_over(known: Case, case: Case) -> dict[str, Believed]:
+    """What the known case's label becomes on another one, by the way that it is carried."""
+    arguments = (known.features, known.label, case.features)
+    voted, moved = one_label.voted(*arguments), one_label.carried(*arguments)
+    return {
+        PROTOTYPES: one_label.prototype_labels(*arguments),
+        SIMILARITY: one_label.to_labels(voted),
+        DEFORMATION: one_label.to_labels(moved),
+        COARSE: one_label.to_labels((voted + moved) / 2),
     }
+
+
+def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
+    """Dice of labels that are carried over without training, by our rule and its rivals."""
+    carried = {case.id: carried_over(known, case) for case in bench.test}
+
+    def score(way: str) -> float:
+        return bench.score(lambda case: carried[case.id][way][0])
+
+    scores = {
+        REGISTRATION: bench.score(
+            lambda case: registered_label(known.image, known.label, case.image), bench.test[::REGISTERED]
+        )
+    }
+    scores |= {way: score(way) for way in CARRIED if way != REGISTRATION}
     bench.done(f"template {known.id}: {scores}")
     return scores
 
 
 def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
     """(labels, Dice) while a network, trained anew on the labels so far, has cases chosen for it, by each method."""
-    start = [bench.cohort[first]]
-    opening = bench.supervised(start, _seed(bench.rules.seed, first, 1))
-    beginning = (1, bench.score_network(*opening))
+
+    @cache
+    def learned(*indices: int) -> tuple[float, list[Description]]:
+        seed = _seed(bench.rules.seed, first, len(indices))
+        trained = bench.supervised([bench.cohort[n] for n in indices], seed)
+        return bench.score_network(*trained), _descriptions(bench.cohort, *trained)
+
     curves: dict[queries.Method, Curve] = {}
     for method in queries.METHODS:
-        labelled, trained, curve = list(start), opening, [beginning]
+        labelled, curve = [first], [(1, learned(first)[0])]
         for budget in bench.rules.budgets:
-            labelled += _queried(bench, method, labelled, *trained, budget - len(labelled))
-            trained = bench.supervised(labelled, _seed(bench.rules.seed, first, budget))
-            curve.append((len(labelled), bench.score_network(*trained)))
+            seed = _seed(bench.rules.seed, first, budget)
+            labelled += _queried(method, labelled, learned(*labelled)[1], budget - len(labelled), seed)
+            curve.append((len(labelled), learned(*labelled)[0]))
         curves[method] = curve
-        bench.done(f"{method} from {start[0].id}: {curve}")
+        bench.done(f"{method} from {bench.cohort[first].id}: {curve}")
     return curves
 
 
@@ -267,7 +308,7 @@ def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
     )
     scores = {"none": bench.score_network(weights, settings)}
     for name, chosen in (("all", range(len(unlabelled))), ("selected", kept)):
-        believed = _believed([unlabelled[n] for n in chosen], [found[n] for n in chosen], refinement=False)
+        believed = _believed([found[n] for n in chosen])
         samples = _pseudo_labelled([unlabelled[n] for n in chosen], believed, confidence=True)
         again = [Sample(case.image, case.label) for case in labelled]
         again *= max(1, len(samples) // len(again))
@@ -284,20 +325,38 @@ def _case(item: ClassItem, model: Model, done: Done) -> Case:
     return Case(item.id, volume.array, label, volume.geometry.spacing, features)
 
 
-def _pseudo_labelled(
-    cases: Sequence[Case], believed: Sequence[tuple[np.ndarray, np.ndarray]], confidence: bool
-) -> list[Sample]:
+def _pseudo_labelled(cases: Sequence[Case], believed: Sequence[Believed], confidence: bool) -> list[Sample]:
     return [
         Sample(case.image, labels, weight if confidence else 1.0) for case, (labels, weight) in zip(cases, believed)
     ]
 
 
-def _believed(
-    cases: Sequence[Case], found: Sequence[np.ndarray], refinement: bool
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _others(bench: Bench, template: int) -> list[Case]:
+    return [case for index, case in enumerate(bench.cohort) if index != template]
+
+
+def _labelling(
+    cases: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
+) -> Callable[[Case], Believed]:
+    """What a round believes of a case; look-alikes are sought among the cohort's cases alone."""
+
+    def found(case: Case) -> np.ndarray:
+        return network.predict(weights, settings, case.image)
+
+    if not refinement:
+        return lambda case: _believed([found(case)])[0]
+    bank = refine.confident(
+        [case.features for case in cases], Lazy(len(cases), lambda n: found(cases[n])), settings.seed
+    )
+    return lambda case: refine.relabelled(case.features, found(case), bank)
+
+
+def _label_score(bench: Bench, label: Callable[[Case], Believed]) -> float:
+    return bench.score(lambda case: label(case)[0])
+
+
+def _believed(found: Sequence[np.ndarray]) -> list[Believed]:
     """Labels and weights from a network's probabilities."""
-    if refinement:
-        return list(refine.relabel([case.features for case in cases], found))
     return [(one_label.to_labels(each)[0], 1 - refine.uncertainty(each)) for each in found]
 
 
@@ -306,23 +365,13 @@ def _descriptions(cases: Sequence[Case], weights: Weights, settings: NetworkSett
 
 
 def _queried(
-    bench: Bench,
-    method: queries.Method,
-    labelled: Sequence[Case],
-    weights: Weights,
-    settings: NetworkSettings,
-    count: int,
-) -> list[Case]:
-    taken = {case.id for case in labelled}
-    pool: Mapping[str, Case] = {case.id: case for case in bench.cohort if case.id not in taken}
-    asked = queries.rank(
-        method,
-        _descriptions(labelled, weights, settings),
-        _descriptions(list(pool.values()), weights, settings),
-        count,
-        settings.seed,
-    )
-    return [pool[query.id] for query in asked]
+    method: queries.Method, labelled: Sequence[int], described: Sequence[Description], count: int, seed: int
+) -> list[int]:
+    """Indices of the cases that a method asks for; `described` is the cohort."""
+    places = {one.id: index for index, one in enumerate(described)}
+    pool = [one for index, one in enumerate(described) if index not in labelled]
+    asked = queries.rank(method, [described[index] for index in labelled], pool, count, seed)
+    return [places[query.id] for query in asked]
 
 
 def _seed(*numbers: int) -> int:

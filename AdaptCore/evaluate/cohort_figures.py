@@ -16,8 +16,13 @@ from AdaptCore.evaluate.tables import text_table
 WANTED_SHARE = 0.95
 """Of full supervision's Dice, at which labels are counted."""
 
-COARSE = "local similarity"
-"""Name of the coarse labels that the rounds begin with."""
+PROTOTYPES = "class prototypes"
+REGISTRATION = "registration of intensities"
+SIMILARITY = "local similarity"
+DEFORMATION = "deformation"
+COARSE = "local similarity and deformation"
+CARRIED = (PROTOTYPES, REGISTRATION, SIMILARITY, DEFORMATION, COARSE)
+"""Ways to carry a label over; with the last one the rounds begin."""
 
 Curve = Sequence[tuple[int, float]]
 """Pairs of a number of labels and a Dice."""
@@ -55,22 +60,27 @@ def one_label_figures(variants: Mapping[str, Sequence[float]], rounds: int, full
 
     Args:
         variants: Dice of every variant for each template; `COARSE`, and "round 1" to the last of all parts, among them.
+            The first round gives the result: later ones, without new labels, are measured beside it.
 
     Returns:
-        {"coarse", "rounds": [...], "one_label", "gap_closed": means over the templates, "spread": {"coarse",
-        "one_label", "gap_closed": as `spread`}, "ablation": {variant: as `spread`}}.
+        {"coarse", "rounds": [...], "one_label", "gap_closed": means over the templates, "gap_closed_from": {way of
+        `CARRIED`: share of its gap}, "spread": {"coarse", "one_label", "gap_closed": as `spread`}, "ablation":
+        {variant: as `spread`}}.
     """
     ablation = {name: spread(values) for name, values in variants.items()}
-    last = ablation[f"round {rounds}"]
+    final = ablation["round 1"]
     coarse = ablation[COARSE]
-    closed = [gap_closed(low, high, full) for low, high in zip(coarse["values"], last["values"])]
+    closed = [gap_closed(low, high, full) for low, high in zip(coarse["values"], final["values"])]
     known = [value for value in closed if value is not None]
     return {
         "coarse": coarse["mean"],
         "rounds": [ablation[f"round {number}"]["mean"] for number in range(1, rounds + 1)],
-        "one_label": last["mean"],
-        "gap_closed": gap_closed(coarse["mean"], last["mean"], full),
-        "spread": {"coarse": coarse, "one_label": last, "gap_closed": spread(known) if known else None},
+        "one_label": final["mean"],
+        "gap_closed": gap_closed(coarse["mean"], final["mean"], full),
+        "gap_closed_from": {
+            way: gap_closed(ablation[way]["mean"], final["mean"], full) for way in CARRIED if way in ablation
+        },
+        "spread": {"coarse": coarse, "one_label": final, "gap_closed": spread(known) if known else None},
         "ablation": ablation,
     }
 
@@ -101,8 +111,12 @@ def report(result: Mapping[str, Any]) -> str:
     if "ablation" in result:
         rows = [[name, of["mean"], of["low"], of["high"]] for name, of in result["ablation"].items()]
         tables.append(text_table(["from one label", "Dice", "lowest", "highest"], rows))
-        closed = "-" if result["gap_closed"] is None else f"{100 * result['gap_closed']:.0f} %"
-        tables.append(f"gap between coarse labels and full supervision closed: {closed}")
+        closed = {
+            way: "-" if share is None else f"{100 * share:.0f} %" for way, share in result["gap_closed_from"].items()
+        }
+        tables.append(
+            "gap to full supervision closed, from " + "; ".join(f"{way} {share}" for way, share in closed.items())
+        )
     if "queries" in result:
         budgets = [str(int(labels)) for labels, _ in next(iter(result["queries"].values()))]
         rows = [[method, *(dice for _, dice in curve)] for method, curve in result["queries"].items()]

@@ -82,13 +82,31 @@ def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_pat
     assert main(["bench", "cohort", "--data", str(some_data), *options]) == 0
     result = json.loads(file.read_text())
     assert {"full", "coarse", "rounds", "one_label", "gap_closed", "queries", "minutes", "semi"} <= set(result)
-    assert len(result["rounds"]) == 2 and result["one_label"] == result["rounds"][-1]
+    assert len(result["rounds"]) == 2 and result["one_label"] == result["rounds"][0]
     assert result["coarse"] > 0.5
     assert set(result["queries"]) == {"ours", "random", "entropy", "farthest"}
     assert [labels for labels, _ in result["queries"]["ours"]] == [1, 2, 3]
     assert set(result["semi"]) == {"none", "all", "selected"}
     assert len(result["ablation"]["template alone"]["values"]) == 1
     assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("little_training")
+def test_what_was_measured_before_a_run_was_cut_off_is_kept(
+    some_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*arguments: Any) -> None:
+        raise AdaptSegError("cut off")
+
+    monkeypatch.setattr(cohort, "full_supervision", lambda bench: 0.9)
+    monkeypatch.setattr(cohort, "one_label_part", lambda bench, full: {"one_label": 0.8})
+    monkeypatch.setattr(cohort, "queries_part", cut_off)
+    file = tmp_path / "cohort.json"
+    options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file)]
+    assert main(["bench", "cohort", "--data", str(some_data), *options]) == 2
+    result = json.loads(file.read_text())
+    assert (result["full"], result["one_label"], result["seed"]) == (0.9, 0.8, 0)
+    assert result["minutes"] > 0 and "queries" not in result
 
 
 @pytest.mark.parametrize("options", [["--targets", "a,b"], ["--targets", "a", "--parts", "everything"]])
@@ -122,18 +140,23 @@ def test_query_figures_compare_with_chance_where_both_arrive() -> None:
 
 def test_figures_of_one_label_are_means_over_templates() -> None:
     variants = {
-        "local similarity": [0.5, 0.7],
-        "round 1": [0.7, 0.7],
-        "round 2": [0.8, 0.9],
+        "local similarity and deformation": [0.5, 0.7],
+        "round 1": [0.8, 0.9],
+        "round 2": [0.7, 0.7],
         "template alone": [0.4, 0.6],
+        "class prototypes": [0.1, 0.3],
     }
     figures = one_label_figures(variants, 2, full=0.9)
-    assert figures["rounds"] == pytest.approx([0.7, 0.85])
+    assert figures["rounds"] == pytest.approx([0.85, 0.7])
     assert (figures["coarse"], figures["one_label"]) == pytest.approx((0.6, 0.85))
     assert figures["gap_closed"] == pytest.approx(0.25 / 0.3)
+    assert figures["gap_closed_from"] == pytest.approx(
+        {"class prototypes": 0.65 / 0.7, "local similarity and deformation": 0.25 / 0.3}
+    )
     assert figures["spread"]["gap_closed"]["values"] == pytest.approx([0.75, 1.0])
     text = report({"full": 0.9} | figures)
-    assert "template alone" in text and "83 %" in text
+    assert "template alone" in text
+    assert "from class prototypes 93 %; local similarity and deformation 83 %" in text
     assert picture({"full": 0.9} | figures).startswith(b"\x89PNG")
 
 

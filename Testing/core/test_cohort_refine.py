@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.refine import UNSURE, collapsed, relabel, uncertainty
+from AdaptCore.cohort.refine import UNSURE, collapsed, confident, relabel, relabelled, uncertainty
 from Testing.cohort_volumes import SHAPE, a_label, probabilities_of, some_features
 
 
@@ -81,3 +81,14 @@ def test_labels_that_empty_fill_or_wander_are_a_collapse() -> None:
     assert "agreement with the reference falls from 1.00 to" in (collapsed(reference, wandering, reference) or "")
     assert collapsed(wandering, wandering, reference) is None
     assert collapsed(reference, [np.roll(label, 1, 0) for label in reference], reference) is None
+
+
+def test_a_volume_outside_of_the_cohort_is_relabelled_from_the_cohort() -> None:
+    labels, probabilities = undecided_patch()
+    features = [some_features(label, seed=n) for n, label in enumerate(labels)]
+    bank = confident(features, probabilities)
+    outside = probabilities_of(labels[1])
+    outside[:, 10:14, 9:12, 8:12] = np.array([0.4, 0.28, 0.32], np.float32)[:, None, None, None]
+    found, weight = relabelled(some_features(labels[1], seed=9), outside, bank)
+    assert (outside.argmax(0) == labels[1]).mean() < 0.998 < (found == labels[1]).mean()
+    assert weight.dtype == np.float32

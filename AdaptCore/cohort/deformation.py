@@ -1,0 +1,106 @@
+"""A template's label carried over by a smooth deformation that brings its features onto those of a volume.
+
+After ConvexAdam (Siebert, Hansen and Heinrich 2021), with the features of the frozen encoder in the place of hand-made
+ones. Shifts d(x) say where in the template, laid over the volume centre on centre, the content of x lies. A search
+among the offsets o of a ball on a coarse grid begins, in turn for each coupling k of `COUPLINGS`:
+
+    d(x) = average over neighbours of  sum of o e(o) / sum of e(o)
+    e(o) = exp( (cos(x, o) - k |o - d(x)|^2) / SHARPNESS )
+
+where cos(x, o) is the similarity of features, averaged over neighbours too. Then Adam moves control points c, between
+which d is interpolated, to lessen
+
+    mean over x of |f(x) - t(x + d(x))|^2  +  STIFFNESS * mean over neighbouring control points of |c - c'|^2
+
+f and t are projected on `CHANNELS` fixed directions. No intensity is compared, so the stored features are enough.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from AdaptCore.cohort.features import Features
+
+SPACING = 2
+"""Cells between control points, and cells of a coarse one of the search."""
+
+RADIUS = 2
+"""Of the search, in coarse cells."""
+
+COUPLINGS = (0.0, 0.01, 0.03, 0.06)
+SHARPNESS = 0.01
+CHANNELS = 16
+STIFFNESS = 0.005
+STEPS = 20
+STEP = 0.5
+"""Voxels that a control point moves in a step of Adam, about."""
+
+
+def deformed(template: Features, shares: torch.Tensor, features: Features) -> torch.Tensor:
+    """Values over the template's voxels, float32 (C, i, j, k), on the voxels of another volume, (C, I, J, K)."""
+    points = _moved(template, features, _searched(template, features))
+    return _read(shares, template, features, _between(points, features.shape))
+
+
+def _searched(template: Features, features: Features) -> torch.Tensor:
+    """Shifts in voxels on a coarse grid, (3, i', j', k')."""
+    wanted = features.tensor()
+    fine = wanted.shape[1:]
+    i, j, k = (max(2, round(side / SPACING)) for side in fine)
+    coarse = (i, j, k)
+    known = _read(template.tensor(), template, features, torch.zeros(3, *fine))
+    known, wanted = (F.normalize(F.adaptive_avg_pool3d(values, coarse), dim=0) for values in (known, wanted))
+    known = F.pad(known[None], (RADIUS,) * 6, mode="replicate")[0]
+    ball = itertools.product(range(-RADIUS, RADIUS + 1), repeat=3)
+    offsets = [offset for offset in ball if sum(step * step for step in offset) <= RADIUS**2 + 1]
+    windows = [(slice(None), *(slice(RADIUS + d, RADIUS + d + n) for d, n in zip(o, coarse))) for o in offsets]
+    cosine = _smooth(torch.stack([(wanted * known[window]).sum(0) for window in windows]))
+    steps = torch.tensor(offsets, dtype=torch.float32)
+    shift = torch.zeros(3, *coarse)
+    for coupling in COUPLINGS:
+        apart = (steps[..., None, None, None] - shift).square().sum(1)
+        weights = ((cosine - coupling * apart) / SHARPNESS).softmax(0)
+        shift = _smooth(_smooth(torch.einsum("oijk,oc->cijk", weights, steps)))
+    cell = [side / n for side, n in zip(features.shape, coarse)]
+    return shift * torch.tensor(cell).view(3, 1, 1, 1)
+
+
+def _moved(template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
+    """Control points, float32 of the shift's shape, moved until the features fit."""
+    known, wanted = template.tensor(), features.tensor()
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.linalg.qr(torch.randn(len(wanted), CHANNELS, generator=generator))[0]
+    scale = (len(wanted) / CHANNELS) ** 0.5
+    known, wanted = (scale * torch.einsum("cijk,cd->dijk", values, directions) for values in (known, wanted))
+    points = shift.clone().requires_grad_()
+    optimizer = torch.optim.Adam([points], STEP)
+    for _ in range(STEPS):
+        moved = _read(known, template, features, _between(points, wanted.shape[1:]))
+        unlike = (moved - wanted).square().sum(0).mean()
+        bent = sum(points.diff(dim=axis).square().mean() for axis in (1, 2, 3))
+        (unlike + STIFFNESS * bent).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return points.detach()
+
+
+def _smooth(values: torch.Tensor) -> torch.Tensor:
+    return F.avg_pool3d(values[None], 3, 1, 1, count_include_pad=False)[0]
+
+
+def _between(points: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
+    """Shifts between control points."""
+    return F.interpolate(_smooth(points)[None], tuple(grid), mode="trilinear", align_corners=False)[0]
+
+
+def _read(values: torch.Tensor, template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
+    """Values on a grid over the template, read at the places of a grid over the volume plus their shift in voxels."""
+    axes = [((torch.arange(n) + 0.5) / n - 0.5) * side for n, side in zip(shift.shape[1:], features.shape)]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + shift
+    relative = 2 * places / torch.tensor(template.shape).view(3, 1, 1, 1)
+    where = relative.flip(0).permute(1, 2, 3, 0)[None]
+    return F.grid_sample(values[None], where, mode="bilinear", padding_mode="border", align_corners=False)[0]
