@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -468,3 +469,10 @@ def test_contents_of_a_closed_section_are_hidden_until_it_is_opened(qt: Any, a_h
     assert button.isVisible()
     section.collapsed = True
     assert not button.isVisible()
+
+
+def test_none_outlives_the_calls_that_give_it(qt: Any) -> None:
+    widget = qt.QWidget()
+    for _ in range(100_000):
+        widget.update()
+    assert sys.getrefcount(None) > 100_000

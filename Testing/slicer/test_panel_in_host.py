@@ -362,7 +362,7 @@ def test_self_test_passes_in_the_host(
     from AdaptCore.models.registry import load_model
     from InteractiveAdaptSegLib import SegmentationLogic
 
-    monkeypatch.setattr(SegmentationLogic, "_loadBuiltInModel", load_model)
+    monkeypatch.setattr(SegmentationLogic, "_loadModel", load_model)
     monkeypatch.setattr(slicer.util, "tempDirectory", lambda: str(tmp_path))
     monkeypatch.setattr(slicer.util, "saveScene", lambda path: a_scene.WriteToMRB(path, None))
     monkeypatch.setattr(slicer.util, "loadScene", lambda path: a_scene.ReadFromMRB(path, True, None))

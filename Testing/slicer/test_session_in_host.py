@@ -70,12 +70,15 @@ def test_click_pick_accept_propagate_cancel_correct_save_reload_and_go_on(
     np.testing.assert_array_equal(user.segment(), carried)
 
     wrong = last_voxel(carried[:, :, SLICE + 1])
+    keys("+")
+    user.click((*CENTRE[:2], SLICE + 1))
     keys("-")
     user.click(wrong)
     user.wait()
     mask = user.panel.session.mask
     keys("Return")
     corrected = user.segment()
+    assert slices(corrected) == slices(carried)
     np.testing.assert_array_equal(corrected[:, :, SLICE + 1].T, mask)
     assert not corrected[wrong]
     np.testing.assert_array_equal(np.delete(corrected, SLICE + 1, axis=2), np.delete(carried, SLICE + 1, axis=2))
