@@ -18,7 +18,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULE = "InteractiveAdaptSeg"
-PANEL_SIZE = (400, 710)
+PANEL_SIZE = (400, 830)
 LAYOUT_ROUNDS = 5
 """Times that events are dealt with until layouts within layouts have settled."""
 SEGMENT_COLOUR = (0.9, 0.6, 0.0)
