@@ -77,14 +77,14 @@ class InteractiveAdaptSegParameterNode:
     segmentID - the segment of it that is worked on.
     cohortFolder - the cohort that is reviewed, if one was opened.
     model - name of the model that answers; where it cannot be used, the built-in one does.
-    task, user - the names that are learnt under, empty for none.
+    task, user - the names that are learnt under. A new scene takes over model, task and user of the one before it.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     segmentID: str = ""
     cohortFolder: str = ""
-    model: str = "compact"
+    model: str = ""
     task: str = ""
     user: str = ""
 
@@ -212,15 +212,15 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
                 self.addObserver(interactionNode, interactionNode.InteractionModeChangedEvent, self.onMouseMode)
             self.applyChoice()
             if not self.logic.missingPackages():
-                self._takeUpNames(parameterNode)
                 self._reviewList.follow(parameterNode.cohortFolder)
                 self.updateGui()
 
     def _takeUpNames(self, choice):
-        """Go on under the task and user of a new scene; one that names none goes on under those that are chosen."""
-        if not self._isSceneNew:
+        """Take up task and user of a new scene once its model is there; one without them takes over what is chosen."""
+        if not self._isSceneNew or self.session.model.isComing:
             return
         self._isSceneNew = False
+        choice.model = choice.model or self.session.model.name
         task, user = choice.task, choice.user
         if user and user != self.session.profile.user:
             with self._reported():
@@ -251,7 +251,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
                 self.ui.segmentSelector.setCurrentSegmentID(choice.segmentID)
                 with self._reported():
                     self.session.setTarget(choice.inputVolume, choice.segmentation, choice.segmentID)
-            if choice.model != self.session.model.name and not self.logic.missingPackages():
+            if choice.model not in ("", self.session.model.name) and not self.logic.missingPackages():
                 with self._reported():
                     self.session.setModel(choice.model)
         finally:
@@ -466,6 +466,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self._timer.stop()
         elif not self._timer.active:
             self._timer.start()
+        if self._parameterNode is not None and not self._isApplyingChoice and not self.logic.missingPackages():
+            self._takeUpNames(self._parameterNode)
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""
@@ -559,10 +561,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self.updateGui()
 
     def _stopPlacing(self):
-        from InteractiveAdaptSegLib.PlaceMode import isPlacing, stopPlacing
+        from InteractiveAdaptSegLib.PlaceMode import placedSign, stopPlacing
 
-        prompts = self.session.promptNodes
-        if prompts is not None and any(isPlacing(slicer.mrmlScene, node) for node in prompts.pointNodes):
+        if placedSign(slicer.mrmlScene) is not None:
             stopPlacing(slicer.mrmlScene)
 
     def _showPlacing(self):

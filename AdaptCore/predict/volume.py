@@ -325,7 +325,7 @@ class VolumeSession:
         """
         if other.shape != self.shape:
             raise ValueError(f"a session of a volume of {other.shape}: one of {self.shape} is wanted")
-        self._labels, self._origins = other._labels, other._origins
+        self._labels, self._origins, self._times_followed = other._labels, other._origins, other._times_followed
         self._changes, self._position, self._last_revision = other._changes, other._position, other._last_revision
 
     def wait(self, timeout: float | None = None) -> bool:

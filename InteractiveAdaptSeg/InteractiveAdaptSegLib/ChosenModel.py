@@ -73,6 +73,7 @@ class ChosenModel:
         self._loadModel = loadModel
         self._onMessage = onMessage
         self._samPackages = InstallLogic(SAM_PACKAGES)
+        self._missing: list[Requirement] | None = None
         self._wanted = BUILT_IN
         self._device: str | None = None
         self._model: Model | None = None
@@ -113,6 +114,11 @@ class ChosenModel:
     def isBusy(self) -> bool:
         """Whether something is loaded, downloaded or added whose end `update` or `arrived` has not told yet."""
         return any(under is not None for under in (self._coming, self._download, self._adding))
+
+    @property
+    def isComing(self) -> bool:
+        """Whether a model is being loaded, or was and `arrived` was not asked yet."""
+        return self._coming is not None
 
     @property
     def hasArrived(self) -> bool:
@@ -188,12 +194,15 @@ class ChosenModel:
 
     def missingPackages(self) -> list[Requirement]:
         """The Python packages that models of the SAM architecture lack."""
-        return self._samPackages.missing()
+        if self._missing is None:
+            self._missing = self._samPackages.missing()
+        return self._missing
 
     def refresh(self) -> None:
         """Look which models there are; a damaged list of the user's own is told of, and left out."""
         from AdaptCore.models.registry import list_models, shipped_models
 
+        self._missing = None
         try:
             entries = list_models()
         except ModelError as error:
@@ -231,6 +240,7 @@ class ChosenModel:
         Raises:
             InstallError: see `InstallLogic.install`.
         """
+        self._missing = None
         self._samPackages.install(lambda missing: confirm(list(missing)))
         self._problems.clear()
         self._follow()
@@ -296,7 +306,10 @@ class ChosenModel:
         except Exception as error:
             isTheUsers = isinstance(error, AdaptSegError)
             self._problems[place.name] = error if isTheUsers else ModelError(f"{type(error).__name__}: {error}")
-            if place.name != BUILT_IN:
+            if self._inUse is not None and self._inUse.name == place.name:
+                self._device = self._inUse.device
+                self._problems.pop(place.name)
+            elif place.name != BUILT_IN:
                 self._follow()
             if not isTheUsers:
                 raise

@@ -137,7 +137,7 @@ class ChosenProfile:
         if user is None:
             return Choice(None, task, self._nobody(task) if self._frozen is not None else None)
         from AdaptCore.atomic import prepare_folder
-        from AdaptCore.facts import PROFILES, read_facts
+        from AdaptCore.facts import PROFILES
         from AdaptCore.names import clean_name
 
         user, task = clean_name(user, "user", ProfileError), clean_name(task, "task", ProfileError)
@@ -145,7 +145,7 @@ class ChosenProfile:
         prepare_folder(path.parent, (path.name,))
         if self._frozen is not None:
             return Choice(user, task, self._adviserOf(user, task))
-        return Choice(user, task, stored=int(read_facts(path, PROFILES.kind)["picks"]) if path.exists() else 0)
+        return Choice(user, task, stored=_storedPicks(path) if path.exists() else 0)
 
     def use(self, choice: Choice) -> None:
         """Let a user's preference answer and learn from now on; what was answered stays as it is."""
@@ -389,6 +389,22 @@ def _problem(adviser: Adviser) -> str:
     except ProfileError as error:
         return str(error)
     return ""
+
+
+def _storedPicks(path: Path) -> int:
+    """Picks that a profile's file tells of; the rest of it is checked with the first prompt, when PyTorch is there.
+
+    Raises:
+        ProfileError: the file cannot be used.
+    """
+    from AdaptCore.facts import PROFILES, damaged, read_facts
+
+    try:
+        return int(read_facts(path, PROFILES.kind)["picks"])
+    except (KeyError, ValueError) as error:
+        if isinstance(error, ProfileError):
+            raise
+        raise damaged(path, PROFILES.kind) from error
 
 
 def _store() -> ProfileStore:

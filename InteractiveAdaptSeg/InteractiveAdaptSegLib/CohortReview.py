@@ -198,10 +198,13 @@ class CohortReview:
         cohort = self._requireCohort()
         self._requireIdle()
         opened = open_case(cohort, name)
-        case = self._added(cohort, name, opened)
+        with ExitStack() as onError:
+            case = self._added(cohort, name, opened)
+            onError.callback(self._removeNodes, case)
+            confidences = self._takeProposal(case, opened)
+            onError.pop_all()
         self._removeCase()
         self._case = case
-        confidences = self._takeProposal(case, opened)
         self._showInViews(case.volumeNode)
         sure = {segmentID: min(planes.values(), default=2.0) for segmentID, planes in confidences.items()}
         return case.volumeNode, case.segmentationNode, min(sure, key=sure.__getitem__)
@@ -380,10 +383,13 @@ class CohortReview:
     def _removeCase(self) -> None:
         case, self._case = self._case, None
         if case is not None:
-            if case.segmentationNode.GetScene() is not None:
-                self._session.forget(case.segmentationNode)
-            removeNode(case.segmentationNode)
-            removeNode(case.volumeNode)
+            self._removeNodes(case)
+
+    def _removeNodes(self, case: _OpenCase) -> None:
+        if case.segmentationNode.GetScene() is not None:
+            self._session.forget(case.segmentationNode)
+        removeNode(case.segmentationNode)
+        removeNode(case.volumeNode)
 
     def _showInViews(self, volumeNode: Any) -> None:
         for sliceNode in slicer.util.getNodesByClass("vtkMRMLSliceNode", self._scene):

@@ -121,6 +121,7 @@ class DrawMode:
             self._sliceWidgets[interactor] = widget
             for event, method in (
                 ("LeftButtonPressEvent", self._onPress),
+                ("LeftButtonDoubleClickEvent", self._onPress),
                 ("MouseMoveEvent", self._onMove),
                 ("LeftButtonReleaseEvent", self._onRelease),
                 ("KeyPressEvent", self._onKey),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from InteractiveAdaptSegLib.PromptNodes import PromptNodes
+
 
 def startPlacing(scene: Any, pointNode: Any) -> None:
     """Let each click in a view add a point to the list, until placing is stopped."""
@@ -29,6 +31,15 @@ def isPlacing(scene: Any, pointNode: Any) -> bool:
         return False
     placing = interaction.GetCurrentInteractionMode() == interaction.Place
     return placing and selection.GetActivePlaceNodeID() == pointNode.GetID()
+
+
+def placedSign(scene: Any) -> int | None:
+    """Whether clicks add points to a list of positive (0) or negative (1) prompts now; None for neither."""
+    for prompts in PromptNodes.all(scene):
+        for sign, node in enumerate(prompts.pointNodes):
+            if isPlacing(scene, node):
+                return sign
+    return None
 
 
 def interactionNode(scene: Any) -> Any:

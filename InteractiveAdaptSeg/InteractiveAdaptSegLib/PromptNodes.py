@@ -22,7 +22,7 @@ import vtk
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
-from InteractiveAdaptSegLib.SceneNodes import removeNode
+from InteractiveAdaptSegLib.SceneNodes import addMarkups, removeNode
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ class PromptNodes:
         return prompts
 
     @classmethod
-    def all(cls, scene: Any) -> list[PromptNodes]:
-        """All prompts of the scene whose nodes are complete."""
+    def all(cls, scene: Any, complete: bool = True) -> list[PromptNodes]:
+        """All prompts of the scene whose nodes are complete, or of which any node is left."""
         nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode", scene)
         found = [cls(node) for node in nodes if node.GetAttribute(KIND_ATTRIBUTE) == KIND]
-        return [prompts for prompts in found if prompts.isComplete]
+        return [prompts for prompts in found if prompts.isComplete or not complete]
 
     @classmethod
     def find(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> PromptNodes | None:
@@ -354,7 +354,7 @@ class PromptNodes:
             removeNode(node)
 
     def _addOutline(self, role: str, className: str, plane: int, step: int) -> Any:
-        node = self.node.GetScene().AddNewNodeByClass(className, f"{self.node.GetName()} {role}")
+        node = addMarkups(self.node.GetScene(), className, f"{self.node.GetName()} {role}")
         node.SetAttribute(PLANE_ATTRIBUTE, str(plane))
         node.SetAttribute(STEP_ATTRIBUTE, str(step))
         node.SetAndObserveTransformNodeID(self.volumeNode.GetTransformNodeID())
@@ -422,7 +422,7 @@ def _onPlane(outlineNodes: list[Any], plane: int) -> Iterator[tuple[Any, int]]:
 
 
 def _addPoints(scene: Any, name: str, glyph: str, color: tuple[float, float, float]) -> str:
-    node = scene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node = addMarkups(scene, "vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetGlyphTypeFromString(glyph)

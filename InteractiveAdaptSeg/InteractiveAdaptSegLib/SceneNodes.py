@@ -5,6 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 
+def addMarkups(scene: Any, className: str, name: str) -> Any:
+    """Add a markups node; the mouse goes on to place points where it did, which Slicer would give to the new node."""
+    selection = scene.GetNodeByID("vtkMRMLSelectionNodeSingleton")
+    if selection is None:
+        return scene.AddNewNodeByClass(className, name)
+    placed = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
+    node = scene.AddNewNodeByClass(className, name)
+    selection.SetReferenceActivePlaceNodeClassName(placed[0])
+    selection.SetActivePlaceNodeID(placed[1])
+    return node
+
+
 def removeNode(node: Any) -> None:
     """Remove a node with its display and storage nodes, which views go on to draw otherwise; nothing if it is gone."""
     scene = node.GetScene() if node is not None else None

@@ -28,6 +28,7 @@ from InteractiveAdaptSegLib.Commands import (
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
+from InteractiveAdaptSegLib.PlaceMode import placedSign, startPlacing
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
@@ -245,7 +246,7 @@ class SegmentationLogic:
         """Let go of all segments of a segmentation, and take their prompts out of the scene."""
         self._requireIdle()
         self._dropTargets([target for target in self._targets.values() if target.segmentationNode is segmentationNode])
-        for prompts in PromptNodes.all(self._scene):
+        for prompts in PromptNodes.all(self._scene, complete=False):
             if prompts.segmentationNode is segmentationNode:
                 prompts.remove()
 
@@ -664,7 +665,10 @@ class SegmentationLogic:
             self._onMessage(" ".join(text for text in texts if text))
             self._model.cache.clear()
             for target in self._targets.values():
-                target.beginAnew()
+                try:
+                    target.beginAnew()
+                except AdaptSegError as error:
+                    self._onMessage(str(error))
             if self._active is not None and not self._isAccepted:
                 self._activate(self._active)
         self._onChanged()
@@ -680,6 +684,9 @@ class SegmentationLogic:
 
     def _select(self, target: Target) -> None:
         if target is not self._target:
+            sign = placedSign(self._scene)
+            if sign is not None:
+                startPlacing(self._scene, target.prompts.pointNodes[sign])
             self._target = target
             self._deactivate()
             for prompts in PromptNodes.all(self._scene):

@@ -87,6 +87,7 @@ class Target:
                 self._begin(session.plane(geometry), geometry)
         if self._former is not None:
             session.take_over(self._former)
+            self._former = None
             return
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
             session.accept(geometry, mask, teach=False)
@@ -108,10 +109,7 @@ class Target:
         self._former = self.session
         self.restored.clear()
         del self.session
-        try:
-            self.session = self.openSession(self)
-        finally:
-            self._former = None
+        self.session = self.openSession(self)
 
     def goOnWith(self, learning: Learning) -> None:
         """Let later prompts ask what answers now; answers stay as they are."""

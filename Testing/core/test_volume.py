@@ -347,6 +347,26 @@ def test_neighbours_are_encoded_in_the_background_nearest_first(a_model):
         assert a_model.encoded == 8
 
 
+def test_labels_of_others_are_corrected_after_another_session_has_taken_over(a_model):
+    shown = axis_plane(SHAPE, 2, 11)
+    drawn = np.zeros(SHAPE, bool)
+    drawn[20:30, 20:30, 11] = True
+    with VolumeSession(a_model, a_scan(), zoom=None) as first, VolumeSession(a_model, a_scan(), zoom=None) as second:
+        first.follow(drawn)
+        second.take_over(first)
+        assert np.array_equal(second.plane(shown).prediction.mask, drawn[..., 11].T)
+
+
+def test_labels_of_others_are_taken_over_on_some_planes_only(a_model):
+    drawn = np.zeros(SHAPE, bool)
+    drawn[20:30, 20:30, 10:13] = True
+    with VolumeSession(a_model, a_scan(), zoom=None) as session:
+        session.follow(drawn, [axis_plane(SHAPE, 2, 11)])
+        assert session.labelmap.any(axis=(0, 1)).nonzero()[0].tolist() == [11]
+        assert session.plane(axis_plane(SHAPE, 2, 10)).prediction is None
+        assert session.plane(axis_plane(SHAPE, 2, 11)).prediction.mask.sum() == 100
+
+
 def test_neighbours_are_asked_for_once_until_another_plane_or_window_is(a_model):
     asked = []
     with VolumeSession(a_model, a_scan(), precompute=1, zoom=None) as session:

@@ -77,6 +77,10 @@ class SliceView:
     def press(self, world: Sequence[float], button: str = "Left", shift: bool = False) -> None:
         self._send(world, "EnterEvent", "MouseMoveEvent", f"{button}ButtonPressEvent", shift=shift)
 
+    def press_again(self, world: Sequence[float]) -> None:
+        """Press the left button right after a click: Qt makes a double click of it, and no press."""
+        self._send(world, "MouseMoveEvent", "LeftButtonDoubleClickEvent")
+
     def move(self, world: Sequence[float]) -> None:
         self._send(world, "MouseMoveEvent")
 

@@ -400,3 +400,45 @@ def test_side_of_a_box_is_dragged_in_the_view(a_drawer: User) -> None:
     box = user.panel.session.promptNodes.steps(0)[0].box
     assert (box.x0, box.x1) == pytest.approx((CENTRE[0] - 8, CENTRE[0] + 2), abs=0.5)
     assert whole[CENTRE[0] + 5, CENTRE[1]] and not mask(user)[CENTRE[0] + 5, CENTRE[1]]
+
+
+def test_redone_outline_leaves_the_mouse_to_the_points(a_simple_drawer: User) -> None:
+    user, keys = a_simple_drawer, a_simple_drawer.host.press_key
+    user.draw("lasso", *around(8))
+    user.press("positive")
+    keys("Ctrl+Z")
+    keys("Ctrl+Y")
+    (lasso,) = user.panel.session.promptNodes.lassoNodes
+    corners = lasso.GetNumberOfControlPoints()
+    user.click(CENTRE)
+    assert user.ui.positiveButton.checked and lasso.GetNumberOfControlPoints() == corners
+    positive, negative = user.panel.session.promptNodes.pointNodes
+    assert (positive.GetNumberOfControlPoints(), negative.GetNumberOfControlPoints()) == (1, 0)
+
+
+def test_points_go_on_in_the_segment_that_is_chosen_next(a_simple_drawer: User) -> None:
+    user = a_simple_drawer
+    user.press("positive", "newSegment")
+    assert user.ui.positiveButton.checked and not user.ui.negativeButton.checked
+    user.click(CENTRE)
+    assert user.message == "" and user.panel.session.mask[CENTRE[1], CENTRE[0]]
+    segmentation = user.segmentation.GetSegmentation()
+    user.panel._parameterNode.segmentID = segmentation.GetNthSegmentID(0)
+    user.host.process_events()
+    assert user.ui.positiveButton.checked
+    user.host.leave()
+    interaction = user.panel.session._scene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+
+
+def test_stroke_right_after_another_is_drawn(a_simple_drawer: User) -> None:
+    user = a_simple_drawer
+    user.draw("scribblePositive", at(-4, 0), at(4, 0))
+    world = user.world(at(-4, 2))
+    user.view.press_again(world)
+    for x in (-2, 0, 2, 4):
+        user.view.move(user.world(at(x, 2)))
+    user.view.release(user.world(at(4, 2)))
+    user.host.process_events()
+    steps = user.panel.session.promptNodes.steps(0)
+    assert len(steps) == 2 and all(len(step.clicks) > 1 for step in steps)

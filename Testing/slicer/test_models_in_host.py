@@ -166,9 +166,10 @@ def test_chosen_model_comes_back_with_the_scene(
     choose_model(user, "mine")
     path = str(tmp_path / "scene.mrb")
     assert a_scene.WriteToMRB(path, None)
+    choose_model(user, "compact")
     a_scene.Clear(False)
     user.host.process_events()
-    assert user.ui.modelSelector.currentText == "compact"
+    assert user.ui.modelSelector.currentText == "compact", "a new scene goes on with the model that answers"
     assert a_scene.ReadFromMRB(path, True, None)
     user.host.process_events()
     user.wait()
@@ -491,4 +492,4 @@ def test_scene_can_be_closed_while_a_model_is_loaded(
     user.host.process_events()
     a_loader.goes_on.set()
     user.wait()
-    assert user.panel.session.model.answering == "compact" == user.ui.modelSelector.currentText
+    assert user.panel.session.model.answering == "mine" == user.ui.modelSelector.currentText

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from AdaptCore.adapt.tasks import TaskStore
+from Testing.learning_toy import LearningToy
 from Testing.slicer.scenes import CENTRE
 from Testing.slicer.user import User
 
@@ -96,3 +97,35 @@ def test_task_that_cannot_be_used_is_told_of_and_stays_in_the_scene(a_user: User
     assert a_user.panel.session.taskName is None
     assert "Lesion" in a_user.panel._parameterNode.task
     assert "task" in a_user.message
+
+
+def test_task_of_another_model_is_taken_up_when_the_scenes_model_is_there(
+    a_user: User, a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from AdaptCore.models.registry import add_model
+    from Testing.small_model import write_small_model
+
+    class Other(LearningToy):
+        digest = "b" * 64
+
+    write_small_model(tmp_path / "mine.safetensors")
+    add_model(tmp_path / "mine.safetensors", "mine", licence="CC0-1.0")
+    session = a_user.panel.session
+    session.model._loadModel = lambda name, device: LearningToy() if name == "compact" else Other()
+    a_user.ui.modelSection.collapsed = False
+    a_user.panel.onModelChosen("mine")
+    a_user.wait()
+    type_names(a_user, "Lesion", "Anna")
+    a_user.begin()
+    a_user.click(CENTRE)
+    a_user.press("accept")
+    a_user.wait()
+    path = save(a_scene, tmp_path)
+    type_names(a_user, "", "")
+    a_user.panel.onModelChosen("compact")
+    a_user.wait()
+    load(a_scene, path)
+    a_user.wait()
+    assert session.model.answering == "mine"
+    assert shown_names(a_user) == chosen_names(a_user) == ("Lesion", "Anna")
+    assert len(session.taskHistory) == 1
