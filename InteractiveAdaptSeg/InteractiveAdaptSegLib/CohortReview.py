@@ -410,8 +410,7 @@ class CohortReview:
         return self._case
 
     def _requireIdle(self) -> None:
-        if self._session.isPropagating:
-            raise SceneError("a propagation is under way: wait for its end or cancel it")
+        self._session.requireIdle()
 
 
 def _listOf(cohort: Cohort) -> tuple[tuple[ReviewItem, ...], int]:

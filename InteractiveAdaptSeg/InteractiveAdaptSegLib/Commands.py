@@ -30,6 +30,10 @@ class PromptCommand:
 
     def undo(self) -> None:
         self.target.plane(self.geometry).undo()
+        self.takeOut()
+
+    def takeOut(self) -> None:
+        """Take the prompt out of the scene, and put back what it replaced there."""
         self.target.prompts.removeStep(self.action.step)
         if self.replaced is not None:
             self.target.prompts.addStep(self.geometry, self.replaced)
@@ -39,7 +43,8 @@ class PromptCommand:
         if plane.can_redo:
             plane.redo()
         else:  # the plane has begun anew from other labels since
-            self.target.ask(self.geometry, lambda begun: giveStep(begun, self.action))
+            self.target.noteStart(self.geometry)
+            giveStep(plane, self.action)
         self.target.prompts.addStep(self.geometry, self.action)
 
 
@@ -131,9 +136,13 @@ class LessonCommand:
         self.task.forget(self.ticket)
 
 
+ON_PLANE = (PromptCommand, ClearCommand, WriteCommand)
+"""Commands that concern a plane of a segment."""
+
+
 def targetOf(command: Command) -> Target | None:
     """The segment that a command concerns."""
-    return command.target if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)) else None
+    return command.target if isinstance(command, ON_PLANE) else None
 
 
 def isWrite(command: Command) -> bool:
