@@ -13,7 +13,7 @@ from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import Target, giveStep
+from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -39,12 +39,7 @@ class PromptCommand:
             self.target.prompts.addStep(self.geometry, self.replaced)
 
     def redo(self) -> None:
-        plane = self.target.plane(self.geometry)
-        if plane.can_redo:
-            plane.redo()
-        else:  # the plane has begun anew from other labels since
-            self.target.noteStart(self.geometry)
-            giveStep(plane, self.action)
+        self.target.plane(self.geometry).redo()
         self.target.prompts.addStep(self.geometry, self.action)
 
 

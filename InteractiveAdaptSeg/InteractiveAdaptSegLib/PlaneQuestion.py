@@ -39,7 +39,7 @@ class PlaneQuestion:
     stored: list[PromptStep]
     prompt: PromptStep | None
     finish: Callable[[], None]
-    takeBack: Callable[[], None]
+    takeBack: Callable[[], None] = lambda: None
 
     def answer(self) -> PlaneSession:
         """Ask the model; nothing else is touched.

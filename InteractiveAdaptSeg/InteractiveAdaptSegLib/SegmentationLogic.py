@@ -564,7 +564,23 @@ class SegmentationLogic:
         """Do again what was taken back last."""
         self.requireIdle()
         self._forgetLostWrites()
-        self._step(self._history.nextUndone, self._history.redo)
+        command = self._history.nextUndone
+        if isinstance(command, PromptCommand) and not command.target.canRedo(command.geometry):
+            self._askAgain(command)
+        else:
+            self._step(command, self._history.redo)
+
+    def _askAgain(self, command: PromptCommand) -> None:
+        """Redo a prompt whose plane has begun anew since, so that there is no answer to bring back."""
+        target, geometry = command.target, command.geometry
+
+        def finish() -> None:
+            target.plane(geometry).undo()
+            self._step(command, self._history.redo)
+
+        target.noteStart(geometry)
+        stored = target.openSteps(geometry)
+        self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, command.action, finish))
 
     def _step(self, command: Command | None, step: Callable[[], object]) -> None:
         """Undo or redo a command, and show what it concerns."""
@@ -641,7 +657,7 @@ class SegmentationLogic:
         """Go on when a plane has answered what the scene holds for it."""
         stored = target.openSteps(geometry)
         if stored:
-            self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, None, goOn, lambda: None))
+            self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, None, goOn))
         else:
             goOn()
 

@@ -153,6 +153,10 @@ class Target:
         """The prompts that the scene holds for a plane and its session was not given yet."""
         return [] if geometry in self.restored else self.storedSteps(geometry)
 
+    def canRedo(self, geometry: PlaneGeometry) -> bool:
+        """Whether a plane's session still holds the answer that was undone last."""
+        return geometry in self.restored and self.session.plane(geometry).can_redo
+
     def noteStart(self, geometry: PlaneGeometry) -> None:
         """Before a prompt is given: what the plane's first one is given on is stored with the scene."""
         plane = self.session.plane(geometry)

@@ -124,9 +124,7 @@ def test_model_is_slow_as_its_latest_embedding_was() -> None:
     model.close()
 
 
-def test_click_is_answered_beside_the_window(
-    a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]
-) -> None:
+def test_click_is_answered_beside_the_window(a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]) -> None:
     start = time.monotonic()
     a_session.click(CENTRE)
     assert time.monotonic() - start < 5
@@ -143,9 +141,7 @@ def test_click_is_answered_beside_the_window(
     assert (masks[0] != masks[1]).any()
 
 
-def test_slow_answers_are_undone_and_redone(
-    a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]
-) -> None:
+def test_slow_answers_are_undone_and_redone(a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]) -> None:
     a_slow_model.goes_on.set()
     with halted_answers() as goes_on:
         for voxel, positive in ((CENTRE, True), (BESIDE, False)):
@@ -230,7 +226,9 @@ def test_cancelled_box_gives_way_to_the_one_before(a_session: Panel, a_slow_mode
     assert box_widths(a_session) == [10.0]
     np.testing.assert_array_equal(a_session.logic.mask, before)
     a_session.logic.promptNodes.boxNodes[0].SetSize(4.8, 5.4, 1)
-    a_session.logic.promptNodes.boxNodes[0].InvokeEvent(a_session.logic.promptNodes.boxNodes[0].PointEndInteractionEvent)
+    a_session.logic.promptNodes.boxNodes[0].InvokeEvent(
+        a_session.logic.promptNodes.boxNodes[0].PointEndInteractionEvent
+    )
     a_session.catch_up()
     a_session.wait()
     assert 0 < a_session.logic.mask.sum() < before.sum(), "the box that came back can be dragged"
@@ -326,6 +324,33 @@ def test_undo_waits_for_a_plane_that_has_begun_anew(
     assert a_session.count_points() == (0, 0) and a_session.logic.mask is None
     a_session.logic.redo()
     assert a_session.count_points() == (1, 0)
+    np.testing.assert_array_equal(a_session.logic.mask, masks[0])
+
+
+def test_redo_asks_again_where_the_answer_is_gone(
+    a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]
+) -> None:
+    a_slow_model.goes_on.set()
+    a_session.click(CENTRE)
+    a_session.wait()
+    a_session.click(BESIDE, positive=False)
+    a_session.wait()
+    for _ in masks:
+        a_session.logic.undo()
+    a_session.logic.setDevice("cpu")
+    a_session.wait()
+    for mask in masks:
+        with halted_answers() as goes_on:
+            a_session.logic.redo()
+            assert a_session.logic.isPredicting
+            a_session.logic.cancelPrediction()
+            assert a_session.logic.canRedo
+            goes_on.set()
+            a_session.logic.redo()
+            a_session.wait()
+        np.testing.assert_array_equal(a_session.logic.mask, mask)
+    assert a_session.count_points() == (1, 1) and not a_session.logic.canRedo
+    a_session.logic.undo()
     np.testing.assert_array_equal(a_session.logic.mask, masks[0])
 
 

@@ -62,8 +62,7 @@ def test_cancelled_answer_is_dropped_and_the_tool_stays_in_hand(
     goes_on: threading.Event, a_user: User, how: str
 ) -> None:
     a_user.begin()
-    for start, end in ((CENTRE, (CENTRE[0] + 4, CENTRE[1] + 4, CENTRE[2])),):
-        a_user.draw("box", start, end)
+    a_user.draw("box", CENTRE, (CENTRE[0] + 4, CENTRE[1] + 4, CENTRE[2]))
     assert a_user.status == LOOKING and len(a_user.panel.session.promptNodes.boxNodes) == 1
     if how == "button":
         a_user.press("cancel")
