@@ -71,10 +71,9 @@ class Asker:
     def isAsking(self) -> bool:
         return self._asked is not None
 
-    @property
-    def isAnswered(self) -> bool:
-        """Whether the answer that is waited for is there."""
-        return self._asked is not None and self._asked[1].done()
+    def isAnswered(self, seconds: float) -> bool:
+        """Whether there is an answer to take; waits up to `seconds` for it, which lets the thread work meanwhile."""
+        return self._asked is not None and bool(wait([self._asked[1]], seconds).done)
 
     def ask(self, question: PlaneQuestion, isSlow: bool) -> None:
         """Ask, and take the answer if it is there at once or within `PATIENCE`; else see `isAnswered`.
@@ -85,10 +84,8 @@ class Asker:
         if not isSlow:
             _take(question, question.answer)
             return
-        answer = self._worker.submit(question.answer)
-        self._asked = question, answer
-        wait([answer], PATIENCE)
-        if self.isAnswered:
+        self._asked = question, self._worker.submit(question.answer)
+        if self.isAnswered(PATIENCE):
             self.take()
 
     def take(self) -> None:

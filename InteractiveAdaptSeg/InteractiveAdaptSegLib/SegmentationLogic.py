@@ -494,22 +494,25 @@ class SegmentationLogic:
         self._onChanged()
 
     def update(self, seconds: float = 0.02) -> bool:
-        """Take the news of what is under way, waiting for a propagation's up to `seconds`; whether something goes on.
+        """Take the news of what is under way; whether something goes on.
 
         The segment is written here, when the propagation has ended.
+
+        Args:
+            seconds: waits up to so long for news of a propagation or of a slow answer.
         """
         if any([chosen.update() for chosen in (self._task, self._profile, self._candidates, self._model)]):
             self._onChanged()
         if self.isPredicting:
-            self._updatePrediction()
+            self._updatePrediction(seconds)
         if self.isIdle and not (self._task.isBusy or self._profile.isBusy):
             self._takeModel()
         if self._running is not None:
             self._updatePropagation(self._running, seconds)
         return self.isBusy
 
-    def _updatePrediction(self) -> None:
-        if self._asker.isAnswered:
+    def _updatePrediction(self, seconds: float) -> None:
+        if self._asker.isAnswered(seconds):
             with ExitStack() as afterwards:
                 afterwards.callback(self._goOn)
                 try:
