@@ -250,6 +250,39 @@ def test_error_of_a_slow_model_is_told_and_the_prompt_taken_out(
     assert a_session.logic.mask.any()
 
 
+def test_only_the_point_without_an_answer_is_taken_out(
+    a_session: Panel, a_slow_model: SlowToy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_slow_model.goes_on.set()
+    decode = a_slow_model.decode
+
+    def decode_once(*given: Any) -> Any:
+        if a_slow_model.decoded:
+            raise ModelError("out of memory")
+        return decode(*given)
+
+    monkeypatch.setattr(a_slow_model, "decode", decode_once)
+    a_session.look_at(CENTRE)
+    crosshair = a_session.scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
+    crosshair.SetCursorPositionXYZ([0.0, 0.0, 0.0], a_session.view)
+    for voxel in (BESIDE, CENTRE):
+        a_session.points().AddControlPointWorld(*(float(value) for value in a_session.world(voxel)))
+    a_session.catch_up()
+    a_session.wait()
+    assert a_session.messages == ["out of memory"] and a_session.count_points() == (1, 0)
+    np.testing.assert_allclose(a_session.points().GetNthControlPointPositionWorld(0), a_session.world(CENTRE))
+    assert a_session.logic.mask.any()
+
+
+def test_thread_ends_with_the_session(a_session: Panel, a_slow_model: SlowToy) -> None:
+    a_session.click(CENTRE)
+    points = a_session.points()
+    threading.Timer(0.2, a_slow_model.goes_on.set).start()
+    a_session.logic.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("InteractiveAdaptSeg-answer")]
+    assert points.GetNumberOfControlPoints() == 1, "the scene keeps the prompt"
+
+
 def test_prompt_that_does_not_fit_is_refused_at_once(a_session: Panel) -> None:
     with pytest.raises(PromptError, match="at least one positive click or a box is wanted"):
         a_session.click(CENTRE, positive=False)
