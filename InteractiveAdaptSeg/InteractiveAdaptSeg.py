@@ -385,6 +385,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def onCancel(self):
         self.session.cancelPropagation()
+        self.session.cancelPrediction()
 
     def onClear(self):
         with self._reported():
@@ -399,7 +400,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             self.session.redo()
 
     def onTimer(self):
-        """Runs only while something is under way: a propagation, candidates, or what is learnt and saved."""
+        """Runs only while something is under way, such as a propagation, a slow answer, or what is learnt and saved."""
         with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
             if not self.session.update(seconds=0.0):
                 self._timer.stop()
@@ -444,12 +445,12 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
             (self.ui.newSegmentButton, state.canChooseSegment),
         ):
             button.enabled = enabled
-        if not state.canPlace:
+        if not (state.canPlace or state.keepsTool):
             self._drawMode.stop()
         self._showPlacing()
         self.ui.installButton.visible = state.status.name == "PACKAGES_MISSING"
         self.ui.progressBar.visible = state.canCancel
-        self.ui.progressBar.maximum = max(1, state.progress[1])
+        self.ui.progressBar.maximum = state.progress[1]
         self.ui.progressBar.value = state.progress[0]
         self.ui.statusLabel.text = statusText(state.status.name)
         self.ui.learnCheckBox.checked = self.session.mustLearn
@@ -461,7 +462,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._taskButtons.show(taskActions(self.session))
         self._modelChooser.show(modelState(self.session))
         self._showGallery(galleryState(self.session))
-        self._reviewList.show(not self.logic.missingPackages(), not self.session.isPropagating)
+        self._reviewList.show(not self.logic.missingPackages(), self.session.isIdle)
         if not self.session.isBusy:
             self._timer.stop()
         elif not self._timer.active:
@@ -619,6 +620,7 @@ def statusText(status):
         "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
         "UNSURE": _("The model is not sure of this slice: accept it as it is, or correct it."),
+        "PREDICTING": _("The model is looking at the slice. This may take a while here."),
         "PROPAGATING": _("Propagating..."),
     }[status]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -55,6 +56,7 @@ class EmbeddingCache:
         self._entries: OrderedDict[EmbeddingKey, Embedding] = OrderedDict()
         self._pending: dict[EmbeddingKey, Future[Embedding]] = {}
         self._nbytes = 0
+        self._seconds: float | None = None
         self._lock = Lock()
 
     @property
@@ -68,11 +70,17 @@ class EmbeddingCache:
             self._max_bytes = max_bytes
             self._make_room()
 
+    @property
+    def seconds(self) -> float | None:
+        """How long the latest embedding has taken to compute; None if there was none since the cache was cleared."""
+        return self._seconds
+
     def clear(self) -> None:
         """Forget all embeddings."""
         with self._lock:
             self._entries.clear()
             self._nbytes = 0
+            self._seconds = None
 
     def get_or_compute(self, key: EmbeddingKey, compute: Callable[[], Embedding]) -> Embedding:
         """The kept embedding, or the computed one; a thread that asks meanwhile waits for the first one's result.
@@ -90,6 +98,7 @@ class EmbeddingCache:
         return self._compute(key, mine, compute) if pending is None else pending.result()
 
     def _compute(self, key: EmbeddingKey, mine: Future[Embedding], compute: Callable[[], Embedding]) -> Embedding:
+        start = time.perf_counter()
         try:
             embedding = compute()
         except BaseException as error:
@@ -98,6 +107,7 @@ class EmbeddingCache:
             mine.set_exception(error)
             raise
         with self._lock:
+            self._seconds = time.perf_counter() - start
             self._store(key, embedding)
             del self._pending[key]
         mine.set_result(embedding)

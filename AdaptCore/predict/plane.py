@@ -352,11 +352,7 @@ class PlaneSession:
         Raises:
             PromptError: it has no point, leaves the plane, or is negative with nothing to take away from.
         """
-        stroke = tuple(Click(float(x), float(y), bool(positive)) for x, y in points)
-        if not stroke:
-            raise PromptError("scribble without points: at least one is wanted")
-        Prompts(stroke).with_box(self._whole_box).validate(self.shape)
-        return self._add(Prompts(thin_stroke(stroke, STROKE_CLICKS)))
+        return self._add(Prompts(stroke_clicks(points, positive, self.shape)))
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Prediction:
         """Set the box around the object, in place of an earlier one; what lies outside the plane is cut off.
@@ -364,9 +360,7 @@ class PlaneSession:
         Raises:
             PromptError: it has no size or misses the plane.
         """
-        box = Box(float(x0), float(y0), float(x1), float(y1))
-        Prompts(box=box).validate(self.shape)
-        return self._add(Prompts(box=clip_box(box, self._whole_window)))
+        return self._add(Prompts(box=plane_box(x0, y0, x1, y1, self.shape)))
 
     def lasso(self, points: Iterable[tuple[float, float]]) -> Prediction:
         """Set a closed outline around the object, in place of an earlier one or of a box; a long one is simplified.
@@ -377,15 +371,9 @@ class PlaneSession:
         Raises:
             PromptError: it has too few points, goes around no pixel, or one of its points is not finite.
         """
-        whole = Lasso(tuple((float(x), float(y)) for x, y in points))
-        lasso = Lasso(tuple(whole.points[place] for place in evenly(whole.points, LASSO_CORNERS)))
+        lasso = plane_lasso(points, self.shape)
         inside = filled(lasso.points, self.shape)
-        if not inside.any():
-            height, width = self.shape
-            raise PromptError(
-                f"lasso around no pixel of the plane of {width} x {height} pixels: draw around the object"
-            )
-        prompts = replace(self.prompts.with_lasso(lasso), box=clip_box(lasso.box, self._whole_window))
+        prompts = replace(self.prompts.with_lasso(lasso), box=clip_box(lasso.box, _whole_window(self.shape)))
         prior = torch.where(torch.from_numpy(inside), INSIDE_LASSO_LOGIT, -MASK_LOGIT)
         look = predict_plane(self.model, self._encoder, prompts, prior, self.zoom)
         return self._push(self.model, prompts, self._preferred(self.model, look))
@@ -443,8 +431,12 @@ class PlaneSession:
         )
         if other.shape != self.shape:
             raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")
-        other._history, other._position = list(self._history), self._position
+        other.take_over(self)
         return other
+
+    def take_over(self, other: PlaneSession) -> None:
+        """Go on from where another session of the plane is, such as a copy that was asked on another thread."""
+        self._history, self._position = list(other._history), other._position
 
     def go_on_with(self, model: Model) -> None:
         """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
@@ -469,16 +461,6 @@ class PlaneSession:
     @property
     def _state(self) -> _State:
         return self._history[self._position]
-
-    @property
-    def _whole_window(self) -> CropWindow:
-        height, width = self.shape
-        return CropWindow(0, 0, width, height)
-
-    @property
-    def _whole_box(self) -> Box:
-        height, width = self.shape
-        return Box(-0.5, -0.5, width - 0.5, height - 0.5)
 
     def _add(self, added: Prompts) -> Prediction:
         prompts = self.prompts.with_scribble(added.clicks)
@@ -511,7 +493,7 @@ class PlaneSession:
 
     def _validate(self, prompts: Prompts) -> None:
         something_to_take_away = self.prediction is not None and self.prediction.mask.any()
-        checked = prompts.with_box(self._whole_box) if something_to_take_away and not prompts.box else prompts
+        checked = prompts.with_box(_whole_box(self.shape)) if something_to_take_away and not prompts.box else prompts
         checked.validate(self.shape)
 
     def _answer(self, model: Model, prompts: Prompts, added: Prompts) -> Look:
@@ -574,6 +556,54 @@ def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts)
     if look.window is None:
         return Example(question, mask, prompts.clicks)
     return Example(question, mask[look.window.slices], prompts_in(prompts, look.window).clicks)
+
+
+def stroke_clicks(points: Iterable[tuple[float, float]], positive: bool, shape: tuple[int, int]) -> tuple[Click, ...]:
+    """The clicks that a scribble through pixels (x, y) becomes on a plane of (H, W).
+
+    Raises:
+        PromptError: it has no point or leaves the plane.
+    """
+    stroke = tuple(Click(float(x), float(y), bool(positive)) for x, y in points)
+    if not stroke:
+        raise PromptError("scribble without points: at least one is wanted")
+    Prompts(stroke).with_box(_whole_box(shape)).validate(shape)
+    return thin_stroke(stroke, STROKE_CLICKS)
+
+
+def plane_box(x0: float, y0: float, x1: float, y1: float, shape: tuple[int, int]) -> Box | None:
+    """The part of a box that lies on a plane of (H, W).
+
+    Raises:
+        PromptError: it has no size or misses the plane.
+    """
+    box = Box(float(x0), float(y0), float(x1), float(y1))
+    Prompts(box=box).validate(shape)
+    return clip_box(box, _whole_window(shape))
+
+
+def plane_lasso(points: Iterable[tuple[float, float]], shape: tuple[int, int]) -> Lasso:
+    """A closed outline on a plane of (H, W), simplified if it is long.
+
+    Raises:
+        PromptError: it has too few points, goes around no pixel, or one of its points is not finite.
+    """
+    whole = Lasso(tuple((float(x), float(y)) for x, y in points))
+    lasso = Lasso(tuple(whole.points[place] for place in evenly(whole.points, LASSO_CORNERS)))
+    if not filled(lasso.points, shape).any():
+        height, width = shape
+        raise PromptError(f"lasso around no pixel of the plane of {width} x {height} pixels: draw around the object")
+    return lasso
+
+
+def _whole_window(shape: tuple[int, int]) -> CropWindow:
+    height, width = shape
+    return CropWindow(0, 0, width, height)
+
+
+def _whole_box(shape: tuple[int, int]) -> Box:
+    height, width = shape
+    return Box(-0.5, -0.5, width - 0.5, height - 0.5)
 
 
 def thin_stroke(stroke: tuple[Click, ...], most: int) -> tuple[Click, ...]:

@@ -28,6 +28,8 @@ NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*")
 MEGABYTE = 2**20
 MEMORY = 512
 """Memory for embeddings at first, in MB."""
+SLOW = 0.25
+"""Seconds for an embedding, of which an answer takes up to three, from which on the window does not wait for them."""
 
 LoadModel = Callable[[str, "str | None"], "Model"]
 """Loads a model by its name, on a device or, for None, on the fastest one."""
@@ -180,6 +182,12 @@ class ChosenModel:
 
             self._cache = EmbeddingCache(self._memory * MEGABYTE)
         return self._cache
+
+    @property
+    def isSlow(self) -> bool:
+        """Whether answers may take long: the latest embedding did or, before the first one, it is not the built-in."""
+        seconds = self.cache.seconds
+        return self.answering != BUILT_IN if seconds is None else seconds > SLOW
 
     @property
     def memory(self) -> int:

@@ -155,7 +155,7 @@ class CohortReview:
         """
         from AdaptCore.cohort.folder import Cohort
 
-        self._requireIdle()
+        self._session.requireIdle()
         cohort = Cohort.open(folder)
         listed = _listOf(cohort)
         self.close()
@@ -196,7 +196,7 @@ class CohortReview:
         from AdaptCore.cohort.reviewing import open_case
 
         cohort = self._requireCohort()
-        self._requireIdle()
+        self._session.requireIdle()
         opened = open_case(cohort, name)
         with ExitStack() as onError:
             case = self._added(cohort, name, opened)
@@ -408,16 +408,12 @@ class CohortReview:
         return self._cohort
 
     def _requireCase(self) -> _OpenCase:
-        self._requireIdle()
+        self._session.requireIdle()
         if self._case is None:
             raise SceneError("no case is open: open one of the list first")
         if not self._case.isThere:
             raise SceneError(f"volume or segmentation of case {self._case.name} was removed: open the case again")
         return self._case
-
-    def _requireIdle(self) -> None:
-        if self._session.isPropagating:
-            raise SceneError("a propagation is under way: wait for its end or cancel it")
 
 
 def _listOf(cohort: Cohort) -> tuple[tuple[ReviewItem, ...], int]:

@@ -13,7 +13,7 @@ from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import Target, giveStep
+from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -30,16 +30,16 @@ class PromptCommand:
 
     def undo(self) -> None:
         self.target.plane(self.geometry).undo()
+        self.takeOut()
+
+    def takeOut(self) -> None:
+        """Take the prompt out of the scene, and put back what it replaced there."""
         self.target.prompts.removeStep(self.action.step)
         if self.replaced is not None:
             self.target.prompts.addStep(self.geometry, self.replaced)
 
     def redo(self) -> None:
-        plane = self.target.plane(self.geometry)
-        if plane.can_redo:
-            plane.redo()
-        else:  # the plane has begun anew from other labels since
-            self.target.ask(self.geometry, lambda begun: giveStep(begun, self.action))
+        self.target.plane(self.geometry).redo()
         self.target.prompts.addStep(self.geometry, self.action)
 
 
@@ -131,9 +131,13 @@ class LessonCommand:
         self.task.forget(self.ticket)
 
 
+ON_PLANE = (PromptCommand, ClearCommand, WriteCommand)
+"""Commands that concern a plane of a segment."""
+
+
 def targetOf(command: Command) -> Target | None:
     """The segment that a command concerns."""
-    return command.target if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)) else None
+    return command.target if isinstance(command, ON_PLANE) else None
 
 
 def isWrite(command: Command) -> bool:

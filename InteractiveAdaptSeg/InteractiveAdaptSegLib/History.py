@@ -29,6 +29,16 @@ class History:
     def canRedo(self) -> bool:
         return bool(self._undone)
 
+    @property
+    def next(self) -> Command | None:
+        """What `undo` would undo."""
+        return self._done[-1] if self._done else None
+
+    @property
+    def nextUndone(self) -> Command | None:
+        """What `redo` would do again."""
+        return self._undone[-1] if self._undone else None
+
     def push(self, command: Command) -> None:
         """Note an action; what was undone before can no longer be redone."""
         self._done.append(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import (
+    ON_PLANE,
     ClearCommand,
     LessonCommand,
     PromptCommand,
@@ -29,6 +31,7 @@ from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PlaceMode import placedSign, startPlacing
+from InteractiveAdaptSegLib.PlaneQuestion import Asker, PlaneQuestion
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from AdaptCore.adapt.guard import Outcome
     from AdaptCore.models.base import Model
     from AdaptCore.predict.geometry import PlaneGeometry
-    from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.predict.propagate import Propagation
     from AdaptCore.predict.volume import VolumeSession
 
@@ -94,6 +96,7 @@ class SegmentationLogic:
         self._mask: np.ndarray | None = None
         self._isAccepted = False
         self._running: _RunningPropagation | None = None
+        self._asker = Asker()
         self._history = History()
         self._changingPrompts = False
         self._mustFollowPrompts = False
@@ -141,10 +144,20 @@ class SegmentationLogic:
         return self._running is not None
 
     @property
+    def isPredicting(self) -> bool:
+        """Whether the answer of a slow model is waited for."""
+        return self._asker.isAsking
+
+    @property
+    def isIdle(self) -> bool:
+        """Whether something can be asked for: neither a propagation nor a slow answer is under way."""
+        return not (self.isPropagating or self.isPredicting)
+
+    @property
     def isBusy(self) -> bool:
-        """Whether `update` has news to wait for: of a propagation, of candidates, or of what is learnt or saved."""
+        """Whether `update` has news to wait for: of what is asked, of candidates, or of what is learnt or saved."""
         waits = (self._task, self._profile, self._model)
-        return self.isPropagating or self._candidates.isAsking or any(chosen.isBusy for chosen in waits)
+        return not self.isIdle or self._candidates.isAsking or any(chosen.isBusy for chosen in waits)
 
     @property
     def taskName(self) -> str | None:
@@ -173,11 +186,11 @@ class SegmentationLogic:
 
     @property
     def canResetTask(self) -> bool:
-        return self._task.canReset and not self.isPropagating
+        return self._task.canReset and self.isIdle
 
     @property
     def canUndoLesson(self) -> bool:
-        return self._task.latestLesson is not None and not self.isPropagating
+        return self._task.latestLesson is not None and self.isIdle
 
     @property
     def profile(self) -> ChosenProfile:
@@ -197,12 +210,12 @@ class SegmentationLogic:
     @property
     def canUndo(self) -> bool:
         self._forgetLostWrites()
-        return self._history.canUndo and not self.isPropagating
+        return self._history.canUndo and self.isIdle
 
     @property
     def canRedo(self) -> bool:
         self._forgetLostWrites()
-        return self._history.canRedo and not self.isPropagating
+        return self._history.canRedo and self.isIdle
 
     @property
     def editorNode(self) -> Any:
@@ -214,7 +227,7 @@ class SegmentationLogic:
 
         Prompts that the scene holds for the segment are taken up again.
         """
-        self._requireIdle()
+        self.requireIdle()
         _requireNodes(volumeNode, segmentationNode)
         segmentID = segmentID or self.addSegment(volumeNode, segmentationNode)
         self._writer.setTarget(volumeNode, segmentationNode, segmentID)
@@ -232,7 +245,7 @@ class SegmentationLogic:
         Args:
             confidences: segment ID -> planes that it has, with their confidence from 0 to 1.
         """
-        self._requireIdle()
+        self.requireIdle()
         _requireNodes(volumeNode, segmentationNode)
         for segmentID, planes in confidences.items():
             target = self._targetOf(volumeNode, segmentationNode, segmentID)
@@ -244,7 +257,7 @@ class SegmentationLogic:
 
     def forget(self, segmentationNode: Any) -> None:
         """Let go of all segments of a segmentation, and take their prompts out of the scene."""
-        self._requireIdle()
+        self.requireIdle()
         self._dropTargets([target for target in self._targets.values() if target.segmentationNode is segmentationNode])
         for prompts in PromptNodes.all(self._scene, complete=False):
             if prompts.segmentationNode is segmentationNode:
@@ -252,7 +265,7 @@ class SegmentationLogic:
 
     def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
         """Add an empty segment that can be chosen with the volume, and give its ID."""
-        self._requireIdle()
+        self.requireIdle()
         _requireNodes(volumeNode, segmentationNode)
         return self._writer.addSegment(volumeNode, segmentationNode)
 
@@ -266,7 +279,7 @@ class SegmentationLogic:
         What was answered stays as it is, and undo takes lessons back from the task that has learnt them. What is
         learnt is saved in the background. A task holds for all segments and scenes until another one is chosen.
         """
-        self._requireIdle()
+        self.requireIdle()
         choice = self._profile.prepared(self._profile.user, name)
         self._task.choose(name)
         self._askChosenTask()
@@ -274,13 +287,13 @@ class SegmentationLogic:
 
     def setLearning(self, mustLearn: bool) -> None:
         """Let accepted planes teach the task, or let it only answer."""
-        self._requireIdle()
+        self.requireIdle()
         self._task.setOn(mustLearn)
         self._askChosenTask()
 
     def resetTask(self) -> None:
         """Begin the chosen task anew; what was answered stays as it is. See `ChosenTask.reset`."""
-        self._requireIdle()
+        self.requireIdle()
         self._task.reset()
         self._askChosenTask()
 
@@ -290,7 +303,7 @@ class SegmentationLogic:
         Raises:
             TaskError: there is none that can be taken back.
         """
-        self._requireIdle()
+        self.requireIdle()
         ticket = self._task.latestLesson
         if ticket is None:
             raise TaskError("nothing was learnt since the panel was opened, or it was taken back already")
@@ -306,34 +319,35 @@ class SegmentationLogic:
         not on this computer gives way to the built-in one.
         """
         if name != self._model.name:
-            self._requireIdle()
+            self.requireIdle()
             self._model.choose(name)
             self._onChanged()
 
     def setDevice(self, device: str | None) -> None:
         """Let the model compute on "cpu", "cuda", "cuda:N" or "mps"; None for the fastest. As `setModel`."""
-        self._requireIdle()
+        self.requireIdle()
         self._model.setDevice(device)
         self._onChanged()
 
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
         self.stopPropagation()
+        self.cancelPrediction()
         self._target = None
         self._deactivate()
         self._onChanged()
 
     def addClick(self, sliceNode: Any, world: Sequence[float], positive: bool = True) -> None:
         """A click on the object or, negative, on the background."""
-        geometry, toPixel = self._planeOf(sliceNode)
-        x, y = toPixel(world)
-        self._prompt(geometry, lambda plane: plane.click(x, y, positive))
+        self.addScribble(sliceNode, [world], positive)
 
     def addScribble(self, sliceNode: Any, worldPoints: Sequence[Sequence[float]], positive: bool = True) -> None:
         """A stroke on the object or, negative, on the background."""
+        from AdaptCore.predict.plane import stroke_clicks
+
         geometry, toPixel = self._planeOf(sliceNode)
-        pixels = [toPixel(world) for world in worldPoints]
-        self._prompt(geometry, lambda plane: plane.scribble(pixels, positive))
+        clicks = stroke_clicks(map(toPixel, worldPoints), positive, geometry.shape)
+        self._prompt(geometry, PromptStep(self._nextStep, clicks))
 
     def addBox(self, sliceNode: Any, *corners: Sequence[float]) -> None:
         """A box around the object, in place of the plane's earlier box or lasso.
@@ -341,18 +355,24 @@ class SegmentationLogic:
         Args:
             corners: two opposite ones; all four where the view is turned against the volume, whose axes a box follows.
         """
+        from AdaptCore.predict.plane import plane_box
+
         geometry, toPixel = self._planeOf(sliceNode)
         columns, rows = zip(*map(toPixel, corners))
-        self._prompt(geometry, lambda plane: plane.box(min(columns), min(rows), max(columns), max(rows)))
+        box = plane_box(min(columns), min(rows), max(columns), max(rows), geometry.shape)
+        self._prompt(geometry, PromptStep(self._nextStep, box=box))
 
     def addLasso(self, sliceNode: Any, worldPoints: Sequence[Sequence[float]]) -> None:
         """A closed outline around the object, in place of the plane's earlier box or lasso."""
+        from AdaptCore.predict.plane import plane_lasso
+
         geometry, toPixel = self._planeOf(sliceNode)
-        pixels = [toPixel(world) for world in worldPoints]
-        self._prompt(geometry, lambda plane: plane.lasso(pixels))
+        lasso = plane_lasso(map(toPixel, worldPoints), geometry.shape)
+        self._prompt(geometry, PromptStep(self._nextStep, lasso=lasso))
 
     def showPlane(self, sliceNode: Any) -> bool:
         """Make the plane that a view shows the active one if it has prompts; whether it has."""
+        self.requireIdle()
         target = self._requireTarget()
         geometry = slicePlane(sliceNode, target.volumeNode)
         if geometry not in target.prompts.planes or not target.storedSteps(geometry):
@@ -366,7 +386,7 @@ class SegmentationLogic:
         Raises:
             PromptError: there is no such plane, or the user has accepted them all.
         """
-        self._requireIdle()
+        self.requireIdle()
         target = self._requireTarget()
         planes = target.unsurePlanes
         if not planes:
@@ -383,8 +403,11 @@ class SegmentationLogic:
 
     def clearPrompts(self) -> None:
         """Clear the active plane's prompts, to point at a further part of the object; accepted masks stay."""
-        self._requireIdle()
+        self.requireIdle()
         target, geometry = self._requirePlane()
+        self._onceAnswered(target, geometry, lambda: self._clearPrompts(target, geometry))
+
+    def _clearPrompts(self, target: Target, geometry: PlaneGeometry) -> None:
         actions = target.storedSteps(geometry)
         before, after = target.prompts.mask(PlaneMask.KEPT, geometry), target.planeLabels(geometry)
         target.plane(geometry).reset()
@@ -404,7 +427,7 @@ class SegmentationLogic:
 
     def pick(self, number: int) -> None:
         """Take a candidate for the active plane's mask; it takes the place of one of the same round."""
-        self._requireIdle()
+        self.requireIdle()
         self._candidates.view(number)
         if self._candidates.picked == number:
             return
@@ -416,7 +439,7 @@ class SegmentationLogic:
 
     def accept(self) -> None:
         """Write the active plane's mask into the segment, in place of what was accepted there before."""
-        self._requireIdle()
+        self.requireIdle()
         target, geometry = self._requirePlane()
         mask = target.mask(geometry)
         if mask is None:
@@ -446,7 +469,7 @@ class SegmentationLogic:
             sliceNode: starts from what the segment holds on the slice in this view; None starts from the active
                 plane, which is accepted first if it is not.
         """
-        self._requireIdle()
+        self.requireIdle()
         target = self._requireTarget()
         if sliceNode is not None:
             geometry = slicePlane(sliceNode, target.volumeNode)
@@ -472,17 +495,37 @@ class SegmentationLogic:
         self._onChanged()
 
     def update(self, seconds: float = 0.02) -> bool:
-        """Take the news of what is under way, waiting for a propagation's up to `seconds`; whether something goes on.
+        """Take the news of what is under way; whether something goes on.
 
         The segment is written here, when the propagation has ended.
+
+        Args:
+            seconds: waits up to so long for news of a propagation or of a slow answer.
         """
         if any([chosen.update() for chosen in (self._task, self._profile, self._candidates, self._model)]):
             self._onChanged()
-        if not (self.isPropagating or self._task.isBusy or self._profile.isBusy):
+        if self.isPredicting:
+            self._updatePrediction(seconds)
+        if self.isIdle and not (self._task.isBusy or self._profile.isBusy):
             self._takeModel()
         if self._running is not None:
             self._updatePropagation(self._running, seconds)
         return self.isBusy
+
+    def _updatePrediction(self, seconds: float) -> None:
+        if self._asker.isAnswered(seconds):
+            with ExitStack() as afterwards:
+                afterwards.callback(self._goOn)
+                try:
+                    self._asker.take()
+                except AdaptSegError as error:
+                    self._onMessage(str(error))
+
+    def _goOn(self) -> None:
+        """A slow answer is no longer waited for."""
+        if self._mustFollowPrompts:
+            self._followPrompts()
+        self._onChanged()
 
     def _updatePropagation(self, running: _RunningPropagation, seconds: float) -> None:
         for news in running.task.news(seconds):
@@ -508,21 +551,53 @@ class SegmentationLogic:
         running.task.stop()
         self._undoSession(running)
 
+    def cancelPrediction(self) -> None:
+        """Drop the answer that is waited for, and take its prompt out of the scene again."""
+        question = self._asker.drop()
+        if question is not None:
+            question.takeBack()
+            self._goOn()
+
     def undo(self) -> None:
         """Take back the latest prompt, pick, acceptance or propagation."""
-        self._requireIdle()
+        self.requireIdle()
         self._forgetLostWrites()
-        with self._ownPrompts():
-            command = self._history.undo()
-        self._show(command)
+        self._step(self._history.next, self._history.undo)
 
     def redo(self) -> None:
         """Do again what was taken back last."""
-        self._requireIdle()
+        self.requireIdle()
         self._forgetLostWrites()
-        with self._ownPrompts():
-            command = self._history.redo()
-        self._show(command)
+        command = self._history.nextUndone
+        if isinstance(command, PromptCommand) and not command.target.canRedo(command.geometry):
+            self._askAgain(command)
+        else:
+            self._step(command, self._history.redo)
+
+    def _askAgain(self, command: PromptCommand) -> None:
+        """Redo a prompt whose plane has begun anew since, so that there is no answer to bring back."""
+        target, geometry = command.target, command.geometry
+
+        def finish() -> None:
+            target.plane(geometry).undo()
+            self._step(command, self._history.redo)
+
+        target.noteStart(geometry)
+        stored = target.openSteps(geometry)
+        self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, command.action, finish))
+
+    def _step(self, command: Command | None, step: Callable[[], object]) -> None:
+        """Undo or redo a command, and show what it concerns."""
+
+        def goOn() -> None:
+            with self._ownPrompts():
+                step()
+            self._show(command)
+
+        if isinstance(command, ON_PLANE):
+            self._onceAnswered(command.target, command.geometry, goOn)
+        else:
+            goOn()
 
     def close(self) -> None:
         """Let go of everything; the scene keeps the prompts and the segments, the tasks what they have learnt."""
@@ -532,11 +607,12 @@ class SegmentationLogic:
             letGo.callback(self._model.close)
             letGo.callback(self._task.close)
             letGo.callback(self._profile.close)
+            letGo.callback(self._asker.close)
             self._dropTargets(list(self._targets.values()))
 
     def _planeOf(self, sliceNode: Any) -> tuple[PlaneGeometry, Callable[[Sequence[float]], tuple[float, float]]]:
         """The plane a view shows, and the way from world points to its pixels."""
-        self._requireIdle()
+        self.requireIdle()
         volumeNode = self._requireTarget().volumeNode
         if sliceNode is None:
             raise SceneError("prompts are given in slice views: click in one of them")
@@ -544,33 +620,55 @@ class SegmentationLogic:
         toVoxels = np.linalg.inv(ijkToWorld(volumeNode))
         return geometry, lambda world: geometry.pixel(worldPoint(toVoxels, world).tolist())
 
-    def _prompt(self, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]) -> None:
-        """Ask a plane, then store what was asked."""
-        target = self._requireTarget()
-        action, replaced = self._ask(target, geometry, ask)
-        with self._ownPrompts():
-            target.prompts.addStep(geometry, action)
-        self._observe(target)
-        self._history.push(PromptCommand(target, geometry, action, replaced))
-        self._activate(geometry)
+    @property
+    def _nextStep(self) -> int:
+        return self._requireTarget().prompts.nextStep
 
-    def _ask(
-        self, target: Target, geometry: PlaneGeometry, ask: Callable[[PlaneSession], object]
-    ) -> tuple[PromptStep, PromptStep | None]:
-        """What the plane took of the prompt, as an action to store, and the box or lasso that it replaces."""
+    def _prompt(self, geometry: PlaneGeometry, action: PromptStep, store: Callable[[], None] | None = None) -> None:
+        """Store a prompt and ask its plane; a prompt without an answer is taken out of the scene again.
+
+        Args:
+            store: puts the prompt into the scene where it is not to be added as nodes and points of its own.
+        """
+        target = self._requireTarget()
         self._aim(target)
         window = displayWindow(target.volumeNode)
         if window is not None and window != target.session.window:
             target.session.set_window(window)
-        plane = target.plane(geometry)
-        before = plane.prompts
-        target.ask(geometry, ask)
-        after = plane.prompts
-        clicks, isNew = after.clicks[len(before.clicks) :], (after.box, after.lasso) != (before.box, before.lasso)
-        box, lasso = (after.box if isNew and after.lasso is None else None), (after.lasso if isNew else None)
-        action = PromptStep(target.prompts.nextStep, clicks, box, lasso)
-        outlines = [stored for stored in target.storedSteps(geometry) if stored.isOutline]
-        return action, outlines[-1] if action.isOutline and outlines else None
+        stored = target.openSteps(geometry)
+        outlines = [step for step in target.storedSteps(geometry) if step.isOutline] if action.isOutline else []
+        command = PromptCommand(target, geometry, action, outlines[-1] if outlines else None)
+
+        def finish() -> None:
+            self._history.push(command)
+            self._activate(geometry)
+
+        def takeBack() -> None:
+            with self._ownPrompts():
+                command.takeOut()
+            self._observe(target)
+
+        target.noteStart(geometry)
+        with self._ownPrompts():
+            if store is None:
+                target.prompts.addStep(geometry, action)
+            else:
+                store()
+        self._observe(target)
+        self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, action, finish, takeBack))
+
+    def _onceAnswered(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[], None]) -> None:
+        """Go on when a plane has answered what the scene holds for it."""
+        stored = target.openSteps(geometry)
+        if stored:
+            self._ask(PlaneQuestion(target, geometry, target.copied(geometry), stored, None, goOn))
+        else:
+            goOn()
+
+    def _ask(self, question: PlaneQuestion) -> None:
+        self._asker.ask(question, self._model.isSlow)
+        if self.isPredicting:
+            self._onChanged()
 
     def _aim(self, target: Target) -> None:
         self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
@@ -663,12 +761,12 @@ class SegmentationLogic:
             texts = [f"Model {self._model.answering} answers from now on.", self._task.useModel(model)]
             texts.append(self._profile.useModel(model, self._task.name))
             self._onMessage(" ".join(text for text in texts if text))
-            self._model.cache.clear()
             for target in self._targets.values():
                 try:
                     target.beginAnew()
                 except AdaptSegError as error:
                     self._onMessage(str(error))
+            self._model.cache.clear()
             if self._active is not None and not self._isAccepted:
                 self._activate(self._active)
         self._onChanged()
@@ -694,8 +792,15 @@ class SegmentationLogic:
         self._onChanged()
 
     def _activate(self, geometry: PlaneGeometry) -> None:
-        """Make a plane the active one, and show its mask and candidates."""
+        """Make a plane the active one, and show its mask and candidates when it has answered."""
         target = self._requireTarget()
+        self._onceAnswered(target, geometry, lambda: self._showAnswer(target, geometry))
+        if self.isPredicting:
+            self._deactivate()
+            self._active = geometry
+            self._onChanged()
+
+    def _showAnswer(self, target: Target, geometry: PlaneGeometry) -> None:
         self._active, self._mask = geometry, target.mask(geometry)
         self._model.tellOfFullMemory()
         self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
@@ -721,7 +826,7 @@ class SegmentationLogic:
 
     def _show(self, command: Command | None) -> None:
         """Make the plane active that an undone or redone command concerns."""
-        if isinstance(command, (PromptCommand, ClearCommand, WriteCommand)):
+        if isinstance(command, ON_PLANE):
             self._target = command.target
             self._observe(command.target)
             if self._target.isChanged(command.geometry):  # the command was given to a session before this one
@@ -731,14 +836,21 @@ class SegmentationLogic:
             self._askChosenTask()
         self._onChanged()
 
-    def _requireIdle(self) -> None:
+    def requireIdle(self) -> None:
+        """Refuse what cannot be done now.
+
+        Raises:
+            SceneError: a propagation or a slow answer is under way.
+        """
         if self._running is not None:
             raise SceneError("a propagation is under way: wait for its end or cancel it")
+        if self.isPredicting:
+            raise SceneError("the model is looking at a slice: wait for its answer or cancel it")
 
     def _requireTarget(self) -> Target:
         if self._target is None:
             raise SceneError("nothing is chosen to segment: choose a volume and a segment")
-        if not self.isPropagating:
+        if self.isIdle:
             self._target.followSegment()
         return self._target
 
@@ -787,22 +899,22 @@ class SegmentationLogic:
             try:
                 self._takePlacedPoint(target, pointNode, index, sliceNode)
             except AdaptSegError as error:
-                with self._ownPrompts():
-                    pointNode.RemoveNthControlPoint(index)
+                if index in unmarkedPoints(pointNode):
+                    with self._ownPrompts():
+                        pointNode.RemoveNthControlPoint(index)
                 self._onMessage(str(error))
 
     def _takePlacedPoint(self, target: Target, pointNode: Any, index: int, sliceNode: Any) -> None:
+        from AdaptCore.predict.plane import stroke_clicks
+
         if target is not self._target:
             raise SceneError("the point belongs to another segment than the chosen one: choose its segment first")
         world = tuple(pointNode.GetNthControlPointPositionWorld(index))
         geometry, toPixel = self._planeOf(sliceNode)
-        x, y = toPixel(world)
-        positive = pointNode is target.prompts.pointNodes[0]
-        action, replaced = self._ask(target, geometry, lambda plane: plane.click(x, y, positive))
-        with self._ownPrompts():
-            target.prompts.takePlaced(pointNode, index, world, geometry, action.step)
-        self._history.push(PromptCommand(target, geometry, action, replaced))
-        self._activate(geometry)
+        clicks = stroke_clicks([toPixel(world)], pointNode is target.prompts.pointNodes[0], geometry.shape)
+        action = PromptStep(self._nextStep, clicks)
+        place = partial(target.prompts.takePlaced, pointNode, index, world, geometry, action.step)
+        self._prompt(geometry, action, place)
 
     def _viewUnderCursor(self) -> Any:
         """The slice view that the mouse is in; None outside of slice views."""
@@ -815,9 +927,9 @@ class SegmentationLogic:
             self._defer(self._followPrompts)
 
     def _followPrompts(self) -> None:
-        """Answer the prompts of changed planes afresh; after the propagation that is under way, if there is one."""
-        self._mustFollowPrompts = self.isPropagating
-        if self.isPropagating:
+        """Answer the prompts of changed planes afresh; after what is under way, if something is."""
+        self._mustFollowPrompts = not self.isIdle
+        if not self.isIdle:
             return
         for target in [known for known in self._targets.values() if known.prompts.isComplete]:
             for geometry in target.changedPlanes():
@@ -893,6 +1005,8 @@ class SegmentationLogic:
             closing.callback(self._onChanged)
             for target in gone:
                 closing.callback(target.close)
+            if self._asker.target in gone:
+                self._asker.drop()
             if self._running is not None and self._running.target in gone:
                 closing.callback(self._running.task.stop)
                 self._running = None

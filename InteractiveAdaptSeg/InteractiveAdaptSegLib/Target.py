@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -146,13 +147,29 @@ class Target:
             self._replay(plane, geometry)
         return plane
 
-    def ask(self, geometry: PlaneGeometry, prompt: Callable[[PlaneSession], object]) -> None:
-        """Ask a plane; what the plane's first prompt is given on is stored with the scene."""
-        plane = self.plane(geometry)
-        isFirst, before = plane.prompts == Prompts(), plane.prediction
-        prompt(plane)
-        if isFirst:
-            self.prompts.setMask(PlaneMask.START, geometry, before.mask if before else None)
+    def openSteps(self, geometry: PlaneGeometry) -> list[PromptStep]:
+        """The prompts that the scene holds for a plane and its session was not given yet."""
+        return [] if geometry in self.restored else self.storedSteps(geometry)
+
+    def canRedo(self, geometry: PlaneGeometry) -> bool:
+        """Whether a plane's session still holds the answer that was undone last."""
+        return geometry in self.restored and self.session.plane(geometry).can_redo
+
+    def noteStart(self, geometry: PlaneGeometry) -> None:
+        """Before a prompt is given: what the plane's first one is given on is stored with the scene."""
+        plane = self.session.plane(geometry)
+        if plane.prompts == Prompts() and not self.openSteps(geometry):
+            start = plane.prediction
+            self.prompts.setMask(PlaneMask.START, geometry, start.mask if start else None)
+
+    def copied(self, geometry: PlaneGeometry) -> PlaneSession:
+        """A copy of a plane's session, to be asked and then taken or dropped."""
+        return copy.copy(self.session.plane(geometry))
+
+    def take(self, geometry: PlaneGeometry, answered: PlaneSession) -> None:
+        """Go on from a copy of a plane's session that was given all prompts of the scene."""
+        self.restored.add(geometry)
+        self.session.plane(geometry).take_over(answered)
 
     def storedSteps(self, geometry: PlaneGeometry) -> list[PromptStep]:
         planes = self.prompts.planes
@@ -167,11 +184,13 @@ class Target:
         return not samePrompts(self.plane(geometry).prompts, promptsOf(self.storedSteps(geometry)))
 
     def rebuild(self, geometry: PlaneGeometry) -> None:
-        """Answer the prompts that the scene holds for a plane afresh; picks among earlier answers no longer count."""
+        """Let a plane answer the prompts that the scene holds for it afresh, when it is looked at.
+
+        Picks among earlier answers no longer count.
+        """
         self.prompts.removePicks(geometry)
-        plane = self.session.plane(geometry)
-        self._begin(plane, geometry)
-        self._replay(plane, geometry)
+        self._begin(self.session.plane(geometry), geometry)
+        self.restored.discard(geometry)
 
     def mask(self, geometry: PlaneGeometry) -> np.ndarray | None:
         """The mask (H, W) that accepting the plane would write; None without a prediction."""

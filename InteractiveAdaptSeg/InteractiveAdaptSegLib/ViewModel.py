@@ -19,6 +19,7 @@ class Status(Enum):
     MASK_TO_ACCEPT = auto()
     ACCEPTED = auto()
     UNSURE = auto()
+    PREDICTING = auto()
     PROPAGATING = auto()
 
 
@@ -27,11 +28,14 @@ class PanelState:
     """Which buttons can be pressed, and the status.
 
     Attributes:
-        progress: planes done and planes there can be at most, of a propagation under way.
+        keepsTool: whether the mouse keeps its tool, though nothing can be placed now.
+        progress: planes done and planes there can be at most, of a propagation under way; at most 0 while that is not
+            known.
     """
 
     status: Status
     canPlace: bool = False
+    keepsTool: bool = False
     canAccept: bool = False
     canPropagate: bool = False
     canGoToUnsure: bool = False
@@ -50,6 +54,8 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
         return PanelState(Status.PROPAGATING, canCancel=True, canChooseSegment=False, progress=logic.progress)
+    if logic.isPredicting:
+        return PanelState(Status.PREDICTING, keepsTool=True, canCancel=True, canChooseSegment=False)
     nothing = PanelState(
         Status.NOTHING_CHOSEN,
         canGoToUnsure=logic.hasUnsurePlane,
@@ -99,7 +105,7 @@ class GalleryState:
 
 def galleryState(logic: SegmentationLogic) -> GalleryState:
     """The gallery's state for what is offered now."""
-    candidates, isIdle = logic.candidates, not logic.isPropagating
+    candidates, isIdle = logic.candidates, logic.isIdle
     canAsk = isIdle and candidates.canAskAgain
     return GalleryState(
         candidates.views,
@@ -223,7 +229,7 @@ def modelState(logic: SegmentationLogic) -> ModelState | None:
         answering=model.answering,
         computesOn=model.computesOn,
         problem=model.problem,
-        canChoose=not logic.isPropagating,
+        canChoose=logic.isIdle,
         canAdd=not model.isAdding,
         canInstall=bool(model.missingPackages()),
     )

@@ -59,6 +59,25 @@ def test_embeddings_make_room_for_a_larger_one_and_are_kept_beside_one_that_is_t
     assert computed(cache, "ab") == "ab"
 
 
+def test_cache_tells_how_long_the_latest_embedding_took():
+    cache = EmbeddingCache()
+    assert cache.seconds is None
+
+    def compute(seconds: float) -> Embedding:
+        time.sleep(seconds)
+        return an_embedding(10)
+
+    cache.get_or_compute(a_key("a"), partial(compute, 0.05))
+    assert 0.05 <= cache.seconds < TIMEOUT
+    cache.get_or_compute(a_key("b"), partial(compute, 0.0))
+    latest = cache.seconds
+    assert latest < 0.05
+    computed(cache, "a")
+    assert cache.seconds == latest, "what is kept takes no time"
+    cache.clear()
+    assert cache.seconds is None
+
+
 def test_key_depends_on_voxels_plane_window_model_and_crop():
     voxels = np.arange(12, dtype=np.int16).reshape(3, 4)
     plane, window = axis_plane((4, 3, 2), 2, 0), Window(0, 10)

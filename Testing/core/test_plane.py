@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -385,6 +387,18 @@ def test_other_rendering_keeps_history_and_answers_from_the_new_image(a_model, a
     assert session.prediction is answer
     with pytest.raises(ImageError, match="same shape"):
         session.seen_as(np.zeros((5, 5), np.float32))
+
+
+def test_copy_is_asked_without_the_session_which_takes_its_answer_over(a_model, a_small_disc):
+    session = PlaneSession(a_model, an_image(a_small_disc))
+    first = session.click(80, 120)
+    asked = copy.copy(session)
+    second = asked.click(20, 20, positive=False)
+    assert session.prediction is first and len(session.prompts.clicks) == 1
+    session.take_over(asked)
+    assert session.prediction is second and len(session.prompts.clicks) == 2
+    assert session.undo() is first and asked.prediction is second
+    assert session.redo() is second
 
 
 def test_colour_plane_is_segmented(a_model, a_small_disc):

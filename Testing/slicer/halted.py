@@ -44,6 +44,17 @@ def halted_candidates() -> AbstractContextManager[threading.Event]:
 
 
 @contextmanager
+def halted_answers() -> Iterator[threading.Event]:
+    """Every model counts as slow, and its answers wait for the event that is given."""
+    from InteractiveAdaptSegLib.ChosenModel import ChosenModel
+    from InteractiveAdaptSegLib.PlaneQuestion import PlaneQuestion
+
+    with pytest.MonkeyPatch.context() as patch, _halted(PlaneQuestion, "answer") as goes_on:
+        patch.setattr(ChosenModel, "isSlow", True)
+        yield goes_on
+
+
+@contextmanager
 def _halted(owner: Any, name: str) -> Iterator[threading.Event]:
     function, goes_on = getattr(owner, name), threading.Event()
 

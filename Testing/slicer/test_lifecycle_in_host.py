@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from AdaptCore.adapt.tasks import TaskStore
-from Testing.slicer.halted import halted_candidates, halted_learning, halted_propagation
+from Testing.slicer.halted import halted_answers, halted_candidates, halted_learning, halted_propagation
 from Testing.slicer.scenes import CENTRE
 from Testing.slicer.user import MODULE, User
 
 ENDS = ("scene closed", "volume deleted", "segment deleted", "module reloaded", "Slicer ended")
-WORK = ("prediction", "propagation", "learning")
+WORK = ("prediction", "slow prediction", "propagation", "learning")
 HELD_UP = 0.2
 """Seconds that work goes on while something ends it, which waits for it where something would be lost."""
 
@@ -41,6 +41,12 @@ def work(a_learning_model: None, a_user: User) -> Iterator[Callable[[str], None]
                 goes_on = ends.enter_context(halted_candidates())
                 a_user.click(CENTRE)
                 assert a_user.panel.session.candidates.isAsking
+                go_on_later(goes_on)
+                return
+            if name == "slow prediction":
+                goes_on = ends.enter_context(halted_answers())
+                a_user.click(CENTRE)
+                assert a_user.panel.session.isPredicting
                 go_on_later(goes_on)
                 return
             a_user.click(CENTRE)
@@ -112,7 +118,7 @@ def test_work_can_be_ended_at_any_moment(
     else:
         a_user.wait()
         a_user.host.wait_until(lambda: not panel._timer.active)
-        assert not session.hasTarget and not session.isPropagating and not session.candidates.isAsking
+        assert not session.hasTarget and session.isIdle and not session.candidates.isAsking
         assert observed(session) == []
         assert not {name for name in own_threads() if "propagation" in name}
         assert a_user.enabled() == set()

@@ -1,0 +1,121 @@
+"""Prompts on their way to a plane's session: a copy of it is asked, on any thread, and its answer taken or dropped."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from AdaptCore.errors import PromptError
+from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.Target import Target, giveStep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.plane import PlaneSession
+
+PATIENCE = 0.1
+"""Seconds that the window waits for an answer that may be slow: one that comes by then is taken at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneQuestion:
+    """What a plane is asked, without the scene.
+
+    Attributes:
+        plane: a copy of the plane's session.
+        stored: prompts that the scene holds and the session was not given; one that no longer fits is left out.
+        prompt: the user's new one, None for no such one.
+        finish: called, with the answer in the session.
+        takeBack: called where there is no answer.
+    """
+
+    target: Target
+    geometry: PlaneGeometry
+    plane: PlaneSession
+    stored: list[PromptStep]
+    prompt: PromptStep | None
+    finish: Callable[[], None]
+    takeBack: Callable[[], None] = lambda: None
+
+    def answer(self) -> PlaneSession:
+        """Ask the model; nothing else is touched.
+
+        Raises:
+            AdaptSegError: the prompt does not fit the plane, or the model cannot answer.
+        """
+        for step in self.stored:
+            with suppress(PromptError):
+                giveStep(self.plane, step)
+        if self.prompt is not None:
+            giveStep(self.plane, self.prompt)
+        return self.plane
+
+
+class Asker:
+    """Asks one question at a time: one that may take long on a thread of its own, where it can be left alone."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-answer")
+        self._asked: tuple[PlaneQuestion, Future[PlaneSession]] | None = None
+
+    @property
+    def target(self) -> Target | None:
+        """Whose answer is waited for."""
+        return self._asked[0].target if self._asked else None
+
+    @property
+    def isAsking(self) -> bool:
+        return self._asked is not None
+
+    def isAnswered(self, seconds: float) -> bool:
+        """Whether there is an answer to take; waits up to `seconds` for it, which lets the thread work meanwhile."""
+        return self._asked is not None and bool(wait([self._asked[1]], seconds).done)
+
+    def ask(self, question: PlaneQuestion, isSlow: bool) -> None:
+        """Ask, and take the answer if it is there at once or within `PATIENCE`; else see `isAnswered`.
+
+        Raises:
+            AdaptSegError: see `PlaneQuestion.answer`.
+        """
+        if not isSlow:
+            _take(question, question.answer)
+            return
+        self._asked = question, self._worker.submit(question.answer)
+        if self.isAnswered(PATIENCE):
+            self.take()
+
+    def take(self) -> None:
+        """Take the answer that is there, else wait for it.
+
+        Raises:
+            AdaptSegError: see `PlaneQuestion.answer`.
+        """
+        if self._asked is not None:
+            (question, answer), self._asked = self._asked, None
+            _take(question, answer.result)
+
+    def drop(self) -> PlaneQuestion | None:
+        """Wait no longer; gives what was asked. The model cannot be stopped: the next slow answer comes after it."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return None
+        asked[1].cancel()
+        return asked[0]
+
+    def close(self) -> None:
+        """Drop what was asked, and wait for the thread to end."""
+        self.drop()
+        self._worker.shutdown(cancel_futures=True)
+
+
+def _take(question: PlaneQuestion, answer: Callable[[], PlaneSession]) -> None:
+    try:
+        question.target.take(question.geometry, answer())
+    except BaseException:
+        question.takeBack()
+        raise
+    question.finish()
