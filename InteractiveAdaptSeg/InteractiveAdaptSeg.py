@@ -24,8 +24,8 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 MODULE_FOLDER = Path(__file__).resolve().parent
-NEWS_INTERVAL = 20
-"""Milliseconds between two looks at work that is under way; while none is, nothing looks."""
+NEWS_INTERVAL, NEWS_PATIENCE = 10, 0.01
+"""Milliseconds between two looks at work that is under way, and seconds that each waits to let it go on."""
 
 
 class InteractiveAdaptSeg(ScriptedLoadableModule):
@@ -39,9 +39,9 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         self.parent.contributors = ["InteractiveAdaptSeg contributors"]
         self.parent.helpText = _("""
 Click on a structure in a slice view, or draw a box or a lasso around it: the module answers with a mask. Further clicks
-and scribbles on the object (+) or beside it (-) correct the mask, or one of the candidates beside it is picked. Accept writes it into the chosen segment; propagate
-carries it to the neighbouring slices. Masking and overwriting are those of the Segment Editor. Under the name of a
-task, every accepted mask teaches the model; under the name of a user, picks and accepted masks teach a profile of what
+and scribbles on the object (+) or beside it (-) correct the mask, or one of the candidates beside it is picked. Accept
+writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and overwriting are those of
+the Segment Editor. Under the name of a task, every accepted mask teaches the model; under the name of a user, picks and accepted masks teach a profile of what
 this user prefers. What they have learnt, and nothing of the images, is kept on this computer, where everything is
 computed.
 Not for clinical use.
@@ -402,7 +402,8 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
     def onTimer(self):
         """Runs only while something is under way, such as a propagation, a slow answer, or what is learnt and saved."""
         with slicer.util.tryWithErrorDisplay(_("The work in the background has failed.")):
-            if not self.session.update(seconds=0.0):
+            self.session.update(NEWS_PATIENCE)
+            if not self.session.needsTime:
                 self._timer.stop()
 
     def onMouseMode(self, caller, event):
@@ -463,7 +464,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
         self._modelChooser.show(modelState(self.session))
         self._showGallery(galleryState(self.session))
         self._reviewList.show(not self.logic.missingPackages(), self.session.isIdle)
-        if not self.session.isBusy:
+        if not self.session.needsTime:
             self._timer.stop()
         elif not self._timer.active:
             self._timer.start()

@@ -6,11 +6,10 @@ cases and S those already chosen,
 
     DKD(x) = min over y in L and S of (1 - z(x) . z(y))         new against what is known, and against each other
     ASD(x) = d(x)
-    score(x) = (rank of DKD(x) + a rank of ASD(x)) / (1 + a)    ranks among the candidates, from 0 to 1; a = 1 - 1 / |L|
+    score(x) = (rank of DKD(x) + rank of ASD(x)) / 2            ranks among the candidates, from 0 to 1
 
-and the case of the highest score is chosen, one after the other. What is hard for a network that has seen one label
-says little of the case, so difficulty counts for more with every label. `farthest` is DKD alone (k-centre greedy, Sener
-and Savarese 2018), `entropy` the mean uncertainty over the whole volume, `random` chance.
+and the case of the highest score is chosen, one after the other. `farthest` is DKD alone (k-centre greedy, Sener and
+Savarese 2018), `entropy` the mean uncertainty over the whole volume, `random` chance.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def rank(
         return _highest(unlabelled, scores, count, CHANCE)
     if method == "entropy":
         return _highest(unlabelled, np.array([one.entropy for one in unlabelled]), count, UNCERTAIN)
-    return _one_by_one(labelled, unlabelled, count, 0.0 if method == "farthest" else 1 - 1 / max(1, len(labelled)))
+    return _one_by_one(labelled, unlabelled, count, with_difficulty=method == "ours")
 
 
 def _highest(cases: Sequence[Description], scores: np.ndarray, count: int, reason: str) -> list[Query]:
@@ -78,17 +77,16 @@ def _highest(cases: Sequence[Description], scores: np.ndarray, count: int, reaso
 
 
 def _one_by_one(
-    labelled: Sequence[Description], unlabelled: Sequence[Description], count: int, trust: float
+    labelled: Sequence[Description], unlabelled: Sequence[Description], count: int, with_difficulty: bool
 ) -> list[Query]:
-    """By divergence and, with this weight, by difficulty."""
     left, chosen, queries = list(unlabelled), list(labelled), []
     for _ in range(count):
         divergence = distances(left, chosen).min(1) if chosen else np.zeros(len(left))
         new = _ranks(divergence)
-        hard = trust * _ranks(np.array([one.difficulty for one in left]))
-        scores = (new + hard) / (1 + trust)
+        hard = _ranks(np.array([one.difficulty for one in left]))
+        scores = (new + hard) / 2 if with_difficulty else divergence
         best = int(scores.argmax())
-        reason = HARD if hard[best] > new[best] else UNLIKE
+        reason = HARD if with_difficulty and hard[best] > new[best] else UNLIKE
         chosen.append(left.pop(best))
         queries.append(Query(chosen[-1].id, float(scores[best]), reason))
     return queries

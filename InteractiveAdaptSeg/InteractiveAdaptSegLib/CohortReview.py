@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from AdaptCore.predict.background import BackgroundWorker
     from AdaptCore.predict.geometry import PlaneGeometry
 
+PATIENCE = 0.01
+"""Seconds in which pictures are drawn at each `update`."""
+
 COHORT_ATTRIBUTE = "InteractiveAdaptSeg.Cohort"
 CASE_ATTRIBUTE = "InteractiveAdaptSeg.Case"
 """On volume and segmentation of an open case: folder of its cohort, and its id."""
@@ -280,8 +283,11 @@ class CohortReview:
         self._worker.request([partial(draw, *pair) for pair in paths.items() if not pair[1].is_file()])
 
     def update(self) -> tuple[bool, bool]:
-        """Store pictures that were drawn: whether there are new ones, and whether more may come."""
-        isBusy, isNew = self._worker is not None and not self._worker.wait(0), False
+        """Store pictures that were drawn: whether there are new ones, and whether more may come.
+
+        Waits a little for them, as `SegmentationLogic.update` does.
+        """
+        isBusy, isNew = self._worker is not None and not self._worker.wait(PATIENCE), False
         while not self._drawn.empty():
             path, picture = self._drawn.get()
             isNew |= picture is not None and _stored(path, picture)

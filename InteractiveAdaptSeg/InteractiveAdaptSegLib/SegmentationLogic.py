@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -158,6 +159,11 @@ class SegmentationLogic:
         """Whether `update` has news to wait for: of what is asked, of candidates, or of what is learnt or saved."""
         waits = (self._task, self._profile, self._model)
         return not self.isIdle or self._candidates.isAsking or any(chosen.isBusy for chosen in waits)
+
+    @property
+    def needsTime(self) -> bool:
+        """Whether threads work beside the window, be it on embeddings that may be of use: see `update`."""
+        return self.isBusy or any(target.isPreparing for target in self._targets.values())
 
     @property
     def taskName(self) -> str | None:
@@ -497,11 +503,13 @@ class SegmentationLogic:
     def update(self, seconds: float = 0.02) -> bool:
         """Take the news of what is under way; whether something goes on.
 
-        The segment is written here, when the propagation has ended.
+        The segment is written here, when the propagation has ended. Slicer's event loop does not give Python's lock
+        away while it is idle: threads go on while Python waits, so this is to be called as long as `needsTime`.
 
         Args:
-            seconds: waits up to so long for news of a propagation or of a slow answer.
+            seconds: waits so long for the threads, less if there is news of a propagation or of a slow answer.
         """
+        waits = self.isPredicting or self.isPropagating
         if any([chosen.update() for chosen in (self._task, self._profile, self._candidates, self._model)]):
             self._onChanged()
         if self.isPredicting:
@@ -510,6 +518,8 @@ class SegmentationLogic:
             self._takeModel()
         if self._running is not None:
             self._updatePropagation(self._running, seconds)
+        if not waits and self.needsTime:
+            time.sleep(seconds)
         return self.isBusy
 
     def _updatePrediction(self, seconds: float) -> None:

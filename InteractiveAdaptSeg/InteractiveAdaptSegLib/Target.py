@@ -76,6 +76,11 @@ class Target:
         """Whether the volume was changed in place since the session was opened."""
         return "session" in self.__dict__ and voxelTime(self.volumeNode) != self._voxelTime
 
+    @property
+    def isPreparing(self) -> bool:
+        """Whether embeddings are computed that later prompts may need."""
+        return "session" in self.__dict__ and not self.session.wait(0)
+
     def takeUp(self, session: VolumeSession) -> None:
         """Bring a new session to where the scene left off.
 
