@@ -41,9 +41,9 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
 Click on a structure in a slice view, or draw a box or a lasso around it: the module answers with a mask. Further clicks
 and scribbles on the object (+) or beside it (-) correct the mask, or one of the candidates beside it is picked. Accept
 writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and overwriting are those of
-the Segment Editor. Under the name of a task, every accepted mask teaches the model; under the name of a user, picks and accepted masks teach a profile of what
-this user prefers. What they have learnt, and nothing of the images, is kept on this computer, where everything is
-computed.
+the Segment Editor. Under the name of a task, every accepted mask teaches the model; under the name of a user, picks and
+accepted masks teach a profile of what this user prefers. What they have learnt, and nothing of the images, is kept on
+this computer, where everything is computed.
 Not for clinical use.
 """)
         self.parent.acknowledgementText = _("""
