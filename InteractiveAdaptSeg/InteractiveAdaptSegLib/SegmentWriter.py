@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +34,8 @@ class VoxelBlock:
     mask: np.ndarray
 
     @classmethod
-    def around(cls, volumeMask: np.ndarray) -> VoxelBlock | None:
-        """The smallest block that holds a volume's mask, bool (i, j, k); None if it is empty."""
+    def around(cls, volumeMask: np.ndarray, origin: Sequence[int] = (0, 0, 0)) -> VoxelBlock | None:
+        """The smallest block that holds a mask, bool (i, j, k) with its first voxel at `origin`; None if it is empty."""
         if not volumeMask.any():
             return None
         limits = []
@@ -44,7 +44,8 @@ class VoxelBlock:
             set_ = np.flatnonzero(volumeMask.any(axis=others))
             limits.append((int(set_[0]), int(set_[-1]) + 1))
         box = tuple(slice(*limit) for limit in limits)
-        return cls((limits[0][0], limits[1][0], limits[2][0]), volumeMask[box])
+        i, j, k = (start + limit[0] for start, limit in zip(origin, limits))
+        return cls((i, j, k), volumeMask[box])
 
     @classmethod
     def ofVoxels(cls, voxels: np.ndarray) -> VoxelBlock | None:

@@ -1053,10 +1053,18 @@ def propagationBlocks(
     Args:
         before, after: the session's labels, bool (i, j, k).
     """
-    isReached = np.zeros(after.shape[axis], bool)
-    isReached[list(reached)] = True
-    slab = isReached.reshape([-1 if other == axis else 1 for other in range(3)])
-    return VoxelBlock.around(after & slab), VoxelBlock.around(before & ~after)
+    across = tuple(other for other in range(3) if other != axis)
+    filled = np.flatnonzero(before.any(axis=across) | after.any(axis=across))
+    if not filled.size:
+        return None, None
+    first, end = int(filled[0]), int(filled[-1]) + 1
+    slab = tuple(slice(first, end) if other == axis else slice(None) for other in range(3))
+    origin = tuple(first if other == axis else 0 for other in range(3))
+    isReached = np.isin(np.arange(first, end), list(reached)).reshape(
+        [-1 if other == axis else 1 for other in range(3)]
+    )
+    before, after = before[slab], after[slab]
+    return VoxelBlock.around(after & isReached, origin), VoxelBlock.around(before & ~after, origin)
 
 
 def _confidencesOf(target: Target, result: Propagation) -> dict[PlaneGeometry, float]:
