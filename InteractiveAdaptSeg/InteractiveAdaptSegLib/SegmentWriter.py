@@ -35,7 +35,7 @@ class VoxelBlock:
 
     @classmethod
     def around(cls, volumeMask: np.ndarray, origin: Sequence[int] = (0, 0, 0)) -> VoxelBlock | None:
-        """The smallest block that holds a mask, bool (i, j, k) with its first voxel at `origin`; None if it is empty."""
+        """The smallest block that holds a mask, bool (i, j, k) from `origin` on; None if it is empty."""
         if not volumeMask.any():
             return None
         limits = []
