@@ -24,7 +24,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 MODULE_FOLDER = Path(__file__).resolve().parent
-NEWS_INTERVAL, NEWS_PATIENCE = 10, 0.01
+NEWS_INTERVAL, NEWS_PATIENCE = 5, 0.02
 """Milliseconds between two looks at work that is under way, and seconds that each waits to let it go on."""
 
 
