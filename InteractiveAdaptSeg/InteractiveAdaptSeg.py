@@ -4,7 +4,6 @@ Nothing outside of Slicer and the standard library is imported before the panel 
 """
 
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -808,7 +807,6 @@ class InteractiveAdaptSegTest(ScriptedLoadableModuleTest):
         """Wait until nothing is under way any more."""
         while logic.update():
             slicer.app.processEvents()
-            time.sleep(0.01)
 
     def _start(self, volumeNode=None, segmentationNode=None):
         """A session on the phantom, and a slice view through its centre."""

@@ -105,7 +105,7 @@ class TaskStore:
         Raises:
             TaskError: this cannot be a name.
         """
-        return self.folder / f"{file_stem(name)}{TASKS.end}"
+        return self.folder / TASKS.file_name(clean_name(name))
 
     def info(self, name: str) -> TaskInfo:
         """What is told of one task.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,9 +188,7 @@ class PromptNodes:
     @property
     def planes(self) -> list[PlaneGeometry]:
         """The planes that prompts were given on, in the order of their numbers."""
-        from AdaptCore.predict.geometry import PlaneGeometry
-
-        return [PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in self._read("planes")]
+        return list(_planesOf(self.node.GetParameter("planes")))
 
     def planeNumber(self, geometry: PlaneGeometry) -> int:
         """The number of a plane; a new plane gets the next one."""
@@ -386,6 +385,16 @@ class PromptNodes:
 
     def _write(self, parameter: str, value: Any) -> None:
         self.node.SetParameter(parameter, json.dumps(value))
+
+
+@lru_cache(maxsize=8)
+def _planesOf(stored: str) -> tuple[PlaneGeometry, ...]:
+    """Planes as they are stored; a click asks for them several times, and each takes a while to make."""
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+    return tuple(
+        PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in json.loads(stored or "[]")
+    )
 
 
 def markPoint(node: Any, index: int, plane: int, step: int) -> None:
