@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +24,10 @@ AHEAD = 2
 """Items given out for each worker, so that none waits for the next."""
 
 RETRIES = 3
-"""How often an item is tried again whose worker died."""
+"""How often an item is given out again whose worker died. Ray's own retries have no end when memory runs out."""
+
+SETTINGS = {"worker_niceness": 0}
+"""Of a Ray on this machine. With Ray's own priority its workers wait for minutes while other programs are busy."""
 
 
 class RayEngine:
@@ -38,10 +42,12 @@ class RayEngine:
     """
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
-        self._ray = _imported()
+        self._ray = _imported(local=address is None)
         try:
             if address is None:
-                self._ray.init("local", num_cpus=workers, include_dashboard=False, log_to_driver=False)
+                self._ray.init(
+                    "local", num_cpus=workers, include_dashboard=False, log_to_driver=False, _system_config=SETTINGS
+                )
             else:
                 self._ray.init(address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -52,30 +58,41 @@ class RayEngine:
         self, job: Job[Item, Result], items: Sequence[Item], watch: Watch
     ) -> Iterator[tuple[Item, Result | AdaptSegError]]:
         """See `Engine`; progress counts whole items."""
-        work = self._ray.remote(max_retries=RETRIES)(_work)
+        work = self._ray.remote(max_retries=0)(_work)
         shared, threads = self._ray.put(job), torch.get_num_threads()
+
+        def give(item: Item) -> Any:
+            return work.remote(shared, item, threads)
+
         underway: deque = deque()
         waiting = iter(items)
         try:
             for done, item in enumerate(items):
                 watch.progress(done, len(items))
                 for following in itertools.islice(waiting, AHEAD * self._workers - len(underway)):
-                    underway.append(work.remote(shared, following, threads))
-                answer = underway.popleft()
-                while not self._ray.wait([answer], timeout=POLL_SECONDS)[0]:
-                    watch.check()
-                yield item, self._result(answer, item)
+                    underway.append(give(following))
+                result = self._result(underway, give, item, watch)
+                underway.popleft()
+                yield item, result
                 watch.check()
             watch.progress(len(items), len(items))
         finally:
             for answer in underway:
                 self._ray.cancel(answer, force=True)
 
-    def _result(self, answer: Any, item: object) -> Any:
-        try:
-            return self._ray.get(answer)
-        except self._ray.exceptions.WorkerCrashedError:
-            return CohortError(f"{item}: {RETRIES + 1} workers died over it; enough memory for one case is wanted")
+    def _result(self, underway: deque, give: Callable[[Item], Any], item: Item, watch: Watch) -> Any:
+        """Of the first one underway, which is `item`."""
+        errors = self._ray.exceptions
+        for tried in range(1 + RETRIES):
+            if tried:
+                underway[0] = give(item)
+            while not self._ray.wait([underway[0]], timeout=POLL_SECONDS)[0]:
+                watch.check()
+            with suppress(
+                errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError, errors.ObjectLostError
+            ):
+                return self._ray.get(underway[0])
+        return CohortError(f"{item}: {1 + RETRIES} workers died over it; enough memory for one case is wanted")
 
     def close(self) -> None:
         """Leave the cluster; one on this machine ends."""
@@ -88,8 +105,10 @@ def _work(job: Job[Item, Result], item: Item, threads: int) -> Result | AdaptSeg
     return attempt(job, item, Watch())
 
 
-def _imported() -> ModuleType:
+def _imported(local: bool) -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if local:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on Linux too, this makes Ray listen on 127.0.0.1 only
     try:
         import ray
     except ImportError as error:

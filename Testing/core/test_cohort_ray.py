@@ -27,6 +27,9 @@ from Testing.cohort_toy import ToyMethod, begun, results, unwatched
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'AdaptCore[ray]'"
 )
+LOOPBACK = "0100007F"
+"""127.0.0.1 in Linux's lists of sockets."""
+
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
@@ -48,6 +51,43 @@ def number_and_process(item: int, watch: Watch) -> tuple[int, int]:
     if item == 3:
         raise CohortError("3: another number is wanted")
     return item * 10, os.getpid()
+
+
+def killed_by_three(item: int, watch: Watch) -> int:
+    if item == 3:
+        os.kill(os.getpid(), KILL)
+    return item
+
+
+def priority(item: int, watch: Watch) -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def processes_from_here() -> set[int]:
+    """This process and all that it has started, and so on."""
+    parents = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(entry.name)] = int((entry / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    found = {os.getpid()}
+    while more := {process for process, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def sockets(processes: set[int]) -> set[str]:
+    found = set()
+    for process in processes:
+        with suppress(OSError):
+            found |= {str(file.readlink()) for file in Path(f"/proc/{process}/fd").iterdir()}
+    return found
+
+
+def listening_addresses(sockets: set[str]) -> list[str]:
+    """Of those sockets that listen, in hexadecimal digits."""
+    tables = [Path("/proc/net", name).read_text(encoding="utf-8").splitlines() for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    return [line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +133,33 @@ def test_a_killed_worker_loses_nothing_and_results_are_those_of_one_process(
     assert (tmp_path / "grave").exists()
     assert results(spread) == results(local) and spread.state == local.state
     assert all(case.is_usable for case in spread.cases())
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_item_that_kills_every_worker_is_given_up_and_the_others_come_back(two_workers: RayEngine) -> None:
+    answers = dict(two_workers.map(killed_by_three, range(6), Watch()))
+    with pytest.raises(CohortError, match="3: 4 workers died over it"):
+        raise answers.pop(3)
+    assert answers == {item: item for item in (0, 1, 2, 4, 5)}
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
+def test_workers_have_the_priority_of_this_process(two_workers: RayEngine) -> None:
+    answers = dict(two_workers.map(priority, range(4), Watch()))
+    assert set(answers.values()) == {os.getpriority(os.PRIO_PROCESS, 0)}
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of sockets")
+def test_only_this_machine_reaches_a_ray_of_its_own(two_workers: RayEngine) -> None:
+    list(two_workers.map(number_and_process, range(2), Watch()))
+    listening = listening_addresses(sockets(processes_from_here()))
+    assert len(listening) >= 4
+    assert all(address.endswith(LOOPBACK) for address in listening)
 
 
 @needs_ray
