@@ -1,4 +1,7 @@
-"""Work on a local Ray with two workers equals work in one process, also when a worker is killed."""
+"""Work on a local Ray with two workers equals work in one process, also when a worker is killed.
+
+Those that kill workers come last: what follows waits for new ones.
+"""
 
 from __future__ import annotations
 
@@ -112,6 +115,24 @@ def test_items_come_back_in_order_from_two_processes(two_workers: RayEngine) -> 
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
+def test_workers_have_the_priority_of_this_process(two_workers: RayEngine) -> None:
+    answers = dict(two_workers.map(priority, range(4), Watch()))
+    assert set(answers.values()) == {os.getpriority(os.PRIO_PROCESS, 0)}
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of sockets")
+def test_only_this_machine_reaches_a_ray_of_its_own(two_workers: RayEngine) -> None:
+    list(two_workers.map(number_and_process, range(2), Watch()))
+    listening = listening_addresses(sockets(processes_from_here()))
+    assert len(listening) >= 4
+    assert all(address.endswith(LOOPBACK) for address in listening)
+
+
+@needs_ray
+@pytest.mark.slow
 def test_waiting_can_be_cancelled(two_workers: RayEngine) -> None:
     asked = iter([False, False])
     with pytest.raises(CancelledError):
@@ -142,24 +163,6 @@ def test_an_item_that_kills_every_worker_is_given_up_and_the_others_come_back(tw
     with pytest.raises(CohortError, match="3: 4 workers died over it"):
         raise answers.pop(3)
     assert answers == {item: item for item in (0, 1, 2, 4, 5)}
-
-
-@needs_ray
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other priorities")
-def test_workers_have_the_priority_of_this_process(two_workers: RayEngine) -> None:
-    answers = dict(two_workers.map(priority, range(4), Watch()))
-    assert set(answers.values()) == {os.getpriority(os.PRIO_PROCESS, 0)}
-
-
-@needs_ray
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's list of sockets")
-def test_only_this_machine_reaches_a_ray_of_its_own(two_workers: RayEngine) -> None:
-    list(two_workers.map(number_and_process, range(2), Watch()))
-    listening = listening_addresses(sockets(processes_from_here()))
-    assert len(listening) >= 4
-    assert all(address.endswith(LOOPBACK) for address in listening)
 
 
 @needs_ray
