@@ -53,9 +53,7 @@ def a_small_sam(architecture: str) -> Any:
 
     torch.manual_seed(0)
     norm = partial(nn.LayerNorm, eps=1e-6)
-    return a_sam(
-        ImageEncoderViT(img_size=256, embed_dim=768, depth=1, out_chans=32, norm_layer=norm, use_rel_pos=True)
-    )
+    return a_sam(ImageEncoderViT(img_size=256, embed_dim=768, depth=1, out_chans=32, norm_layer=norm, use_rel_pos=True))
 
 
 def a_model(network: Any) -> SamModel:
