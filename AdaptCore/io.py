@@ -94,12 +94,15 @@ class Volume:
     geometry: Geometry
 
 
-def read_volume(path: str | Path) -> Volume:
-    """Read an image file or a DICOM folder; voxels that are not finite get the lowest finite value, with a warning.
+def read_volume(path: str | Path, mend: bool = True) -> Volume:
+    """Read an image file or a DICOM folder.
+
+    Args:
+        mend: voxels that are not finite get the lowest finite value, with a warning; else they are refused.
 
     Raises:
         ImageError: nothing is there, or it may not be read, is empty, damaged, no image, not 2D or 3D, or not of 1 or 3
-            channels (besides the alpha channel of a PNG, which is left out with a warning).
+            channels (besides the alpha channel of a PNG, which is left out with a warning); or without a finite voxel.
     """
     path = Path(path)
     try:
@@ -108,7 +111,7 @@ def read_volume(path: str | Path) -> Volume:
         image = _read_dicom_folder(path) if path.is_dir() else _read_file(path)
     except OSError as error:
         raise ImageError(f"{error.filename or path}: cannot be read ({_reason(error)}); {WANTED_IMAGE}") from error
-    return Volume(_as_array(image, path), _geometry_of(image))
+    return Volume(_as_array(image, path, mend), _geometry_of(image))
 
 
 def check_contrast(volume: Volume, name: str) -> None:
@@ -411,25 +414,27 @@ def _geometry_of(image: sitk.Image) -> Geometry:
     )
 
 
-def _as_array(image: sitk.Image, path: Path) -> np.ndarray:
+def _as_array(image: sitk.Image, path: Path, mend: bool) -> np.ndarray:
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() == 4:
         _warn_of_alpha(path)
         array = array[..., :3]
     if image.GetDimension() == 2:
         array = array[None]
-    array = _finite(np.swapaxes(array, 0, 2), path)
+    array = _finite(np.swapaxes(array, 0, 2), path, mend)
     array.flags.writeable = False
     return array
 
 
-def _finite(array: np.ndarray, path: Path) -> np.ndarray:
+def _finite(array: np.ndarray, path: Path, mend: bool) -> np.ndarray:
     if not np.issubdtype(array.dtype, np.floating):
         return array
     broken = ~np.isfinite(array)
     count = int(broken.sum())
     if count == array.size:
         raise ImageError(f"{path}: every voxel is NaN or infinite; finite voxels are wanted")
+    if count and not mend:
+        raise ImageError(f"{path}: {count} voxels are NaN or infinite; finite ones are wanted")
     if count:
         lowest = array.min(where=~broken, initial=np.inf)
         warnings.warn(f"{path}: {count} NaN or infinite voxels are replaced by {lowest:g}", stacklevel=4)

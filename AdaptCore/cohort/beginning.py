@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,15 @@ from AdaptCore.aside import keep_aside
 from AdaptCore.atomic import prepare_folder
 from AdaptCore.cohort.accepting import accept, found_again
 from AdaptCore.cohort.engine import Watch
-from AdaptCore.cohort.folder import ACCEPTED, CASES, SETTINGS, STATE, STEP, Cohort, path_from
+from AdaptCore.cohort.folder import ACCEPTED, CASES, SETTINGS, STATE, STEP, Cohort, geometry_of, path_from
 from AdaptCore.cohort.images import examine, find_images, named, read_grey, read_label
 from AdaptCore.cohort.records import Case, Settings, read_settings, read_state, write_case, write_settings
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError
+from AdaptCore.io import Geometry
 from AdaptCore.locks import long_locked
+
+UNLIKE_SPACING = 1.5
+"""Factor between a case's voxel spacing and the template's along an axis, from which the user is told (ours)."""
 
 
 def begin(
@@ -58,7 +63,7 @@ def begin(
     with long_locked(folder / STEP):
         cohort = _with_settings(folder, found, template, Settings(model, "", labels, seed, {}))
         _check_state(folder / STATE)
-        _examine_all(cohort, watch or Watch(), given)
+        _examine_all(cohort, watch or Watch(), given, geometry)
     return cohort
 
 
@@ -95,7 +100,7 @@ def _check_state(path: Path) -> None:
         keep_aside(path, error)
 
 
-def _examine_all(cohort: Cohort, watch: Watch, given: np.ndarray) -> None:
+def _examine_all(cohort: Cohort, watch: Watch, given: np.ndarray, geometry: Geometry) -> None:
     settings = cohort.settings
     template = settings.template
     names = [template, *(name for name in settings.images if name != template)]
@@ -104,7 +109,7 @@ def _examine_all(cohort: Cohort, watch: Watch, given: np.ndarray) -> None:
         watch.progress(number, len(names))
         case = _record(cohort, name)
         if not case.is_usable:
-            _examine(cohort, case)
+            _examine(cohort, case, geometry)
         if name == template and not cohort.case(name).accepted:
             accept(cohort, name, given)
     watch.progress(len(names), len(names))
@@ -119,11 +124,12 @@ def _record(cohort: Cohort, name: str) -> Case:
         return Case(name, accepted=found_again(cohort, name))
 
 
-def _examine(cohort: Cohort, case: Case) -> None:
+def _examine(cohort: Cohort, case: Case, template: Geometry) -> None:
     """Examine an image that is new or set aside; write its record only once it is known."""
     try:
         if case.image is None:
             case = replace(case, image=examine(cohort.image_path(case.id)))
+            _warn_of_spacing(case, template)
         cohort.check_image(case)
         if case.label is not None:
             cohort.check_label(case.label)
@@ -132,3 +138,13 @@ def _examine(cohort: Cohort, case: Case) -> None:
         cohort.set_aside(case.id, error)
     else:
         write_case(cohort.record_path(case.id), replace(case, aside=""))
+
+
+def _warn_of_spacing(case: Case, template: Geometry) -> None:
+    """Tell where voxels are so much larger or smaller than the template's that labels carried over may be poor."""
+    got, wanted = geometry_of(case).spacing, template.spacing
+    factors = np.array(got) / wanted
+    if max(factors.max(), 1 / factors.min()) > UNLIKE_SPACING:
+        told = " x ".join(f"{side:.3g}" for side in got)
+        about = " x ".join(f"{side:.3g}" for side in wanted)
+        warnings.warn(f"{case.id}: voxels of {told} mm; about {about} mm, as in the template, are wanted", stacklevel=2)

@@ -46,6 +46,13 @@ def deformed(template: Features, shares: torch.Tensor, features: Features) -> to
     return _read(shares, template, features, _between(points, features.shape))
 
 
+def smooth(values: torch.Tensor) -> torch.Tensor:
+    """Mean over the 3 x 3 x 3 cells about each cell, of those that there are; (C, i, j, k)."""
+    sides = values.shape[1:]
+    cube, padding = [min(3, side) for side in sides], [int(side > 2) for side in sides]
+    return F.avg_pool3d(values[None], cube, 1, padding, count_include_pad=False)[0].expand(-1, *sides)
+
+
 def _searched(template: Features, features: Features) -> torch.Tensor:
     """Shifts in voxels on a coarse grid, (3, i', j', k')."""
     wanted = features.tensor()
@@ -58,13 +65,13 @@ def _searched(template: Features, features: Features) -> torch.Tensor:
     ball = itertools.product(range(-RADIUS, RADIUS + 1), repeat=3)
     offsets = [offset for offset in ball if sum(step * step for step in offset) <= RADIUS**2 + 1]
     windows = [(slice(None), *(slice(RADIUS + d, RADIUS + d + n) for d, n in zip(o, coarse))) for o in offsets]
-    cosine = _smooth(torch.stack([(wanted * known[window]).sum(0) for window in windows]))
+    cosine = smooth(torch.stack([(wanted * known[window]).sum(0) for window in windows]))
     steps = torch.tensor(offsets, dtype=torch.float32)
     shift = torch.zeros(3, *coarse)
     for coupling in COUPLINGS:
         apart = (steps[..., None, None, None] - shift).square().sum(1)
         weights = ((cosine - coupling * apart) / SHARPNESS).softmax(0)
-        shift = _smooth(_smooth(torch.einsum("oijk,oc->cijk", weights, steps)))
+        shift = smooth(smooth(torch.einsum("oijk,oc->cijk", weights, steps)))
     cell = [side / n for side, n in zip(features.shape, coarse)]
     return shift * torch.tensor(cell).view(3, 1, 1, 1)
 
@@ -88,13 +95,9 @@ def _moved(template: Features, features: Features, shift: torch.Tensor) -> torch
     return points.detach()
 
 
-def _smooth(values: torch.Tensor) -> torch.Tensor:
-    return F.avg_pool3d(values[None], 3, 1, 1, count_include_pad=False)[0]
-
-
 def _between(points: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
     """Shifts between control points."""
-    return F.interpolate(_smooth(points)[None], tuple(grid), mode="trilinear", align_corners=False)[0]
+    return F.interpolate(smooth(points)[None], tuple(grid), mode="trilinear", align_corners=False)[0]
 
 
 def _read(values: torch.Tensor, template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,8 @@ def describe(case_id: str, features: Features, probabilities: np.ndarray) -> Des
     shown = F.adaptive_avg_pool3d(torch.from_numpy(1 - probabilities[:1]), features.values.shape[1:])
     vector = F.normalize((values * shown).sum((1, 2, 3)), dim=0)
     difficulty = float(unsure[foreground].mean()) if foreground.any() else 1.0
-    return Description(case_id, vector.numpy(), difficulty, float(unsure.mean()))
+    # A copy: torch's own memory lies between what is freed of the volumes, and the system could not use that again.
+    return Description(case_id, vector.numpy().copy(), difficulty, float(unsure.mean()))
 
 
 def distances(some: list[Description], others: list[Description]) -> np.ndarray:

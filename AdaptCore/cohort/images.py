@@ -124,7 +124,7 @@ def read_label(path: Path, geometry: Geometry, labels: tuple[int, ...] | None = 
     Raises:
         ImageError: it cannot be read, lies elsewhere than its image, or holds other values.
     """
-    volume = read_volume(path)
+    volume = read_volume(path, mend=False)
     if volume.array.ndim != 3:
         raise ImageError(f"{path}: the label has {volume.array.shape[3]} channels; 1 is wanted")
     difference = differs(volume.geometry, geometry)

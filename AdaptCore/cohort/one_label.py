@@ -21,15 +21,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from AdaptCore.cohort.deformation import deformed
+from AdaptCore.cohort.deformation import deformed, smooth
 from AdaptCore.cohort.features import Features
 from AdaptCore.errors import ImageError
 
 RADIUS = 3
 REACH = 3.0
 TEMPERATURE = 0.05
-NEIGHBOURHOOD = 3
-"""Cells; the temperature is in units of cosine similarity, which is averaged over a cube of neighbours."""
+"""In units of cosine similarity, which is averaged over a cube of neighbours."""
 
 
 def coarse_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +124,7 @@ def _votes(wanted: torch.Tensor, known: torch.Tensor, shares: torch.Tensor) -> t
             continue
         window = (slice(None), *(slice(RADIUS + d, RADIUS + d + n) for d, n in zip(offset, grid)))
         cosine = (wanted * known[window]).sum(0)[None]
-        smooth = F.avg_pool3d(cosine, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False)[0]
-        weight = torch.exp(smooth / TEMPERATURE - squared / (2 * REACH**2))
+        weight = torch.exp(smooth(cosine)[0] / TEMPERATURE - squared / (2 * REACH**2))
         votes += weight * shares[window]
         weights += weight
     return votes / weights

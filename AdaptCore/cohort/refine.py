@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from AdaptCore.cohort.features import Features
+from AdaptCore.cohort.features import CHANNELS, Features
 from AdaptCore.cohort.one_label import to_labels
 from AdaptCore.predict.masks import dice
 
@@ -82,12 +82,22 @@ def relabel(
 
 
 def confident(features: Sequence[Features], probabilities: Sequence[np.ndarray], seed: int = 0) -> Bank:
-    """Confident voxels of at least one volume; arguments as `relabel`."""
+    """Confident voxels of at least one volume; arguments as `relabel`.
+
+    They are put into one array that is there from the start: small arrays kept of each volume would lie between what is
+    freed of the volumes, and the system could not use that memory again.
+    """
     generator = np.random.default_rng(seed)
-    quota = max(1, BANK // len(features))
-    drawn = [_confident(features[n], probabilities[n], quota, generator) for n in range(len(features))]
-    keys, shares = (torch.cat(parts) for parts in zip(*drawn))
-    return Bank(keys, shares)
+    classes = len(probabilities[0])
+    quota = -(-max(1, BANK // len(features)) // classes)
+    most = len(features) * classes * quota
+    keys, shares, count = torch.empty(most, CHANNELS + 3), torch.empty(most, classes), 0
+    for n in range(len(features)):
+        rows = slice(count, count + classes * quota)
+        found, believed = _confident(features[n], probabilities[n], quota, generator)
+        keys[rows][: len(found)], shares[rows][: len(found)] = found, believed
+        count += len(found)
+    return Bank(keys[:count], shares[:count])
 
 
 def relabelled(features: Features, probabilities: np.ndarray, bank: Bank) -> tuple[np.ndarray, np.ndarray]:
@@ -138,14 +148,14 @@ def _agreement(labels: Sequence[np.ndarray], reference: Sequence[np.ndarray], cl
 def _confident(
     features: Features, probabilities: np.ndarray, quota: int, generator: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """At most `quota` confident voxels near unsure ones, as many of each class: z (N, D) and probabilities (N, C)."""
+    """At most `quota` confident voxels near unsure ones of each class: z (N, D) and probabilities (N, C)."""
     unsure = uncertainty(probabilities)
     near = ndimage.binary_dilation(unsure > UNSURE, iterations=NEAR)
     labels = to_labels(probabilities)[0]
     chosen = []
     for kind in range(len(probabilities)):
         found = np.argwhere((unsure < SURE) & near & (labels == kind))
-        chosen.append(generator.permutation(found)[: -(-quota // len(probabilities))])
+        chosen.append(generator.permutation(found)[:quota])
     places = np.concatenate(chosen)
     i, j, k = places.T
     shares = torch.from_numpy(probabilities[:, i, j, k].T.copy())

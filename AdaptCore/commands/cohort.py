@@ -55,9 +55,10 @@ def run_init(arguments: argparse.Namespace) -> None:
     """Begin a cohort, go on with one that was interrupted, or add images.
 
     Raises:
-        AdaptSegError: see `AdaptCore.cohort.beginning.begin`.
+        AdaptSegError: the model cannot be used, or see `AdaptCore.cohort.beginning.begin`.
     """
     from AdaptCore.cohort.beginning import begin
+    from AdaptCore.models.registry import lasting_name
 
     with _watching() as watching:
         begin(
@@ -65,7 +66,7 @@ def run_init(arguments: argparse.Namespace) -> None:
             arguments.images,
             arguments.template,
             arguments.label,
-            arguments.model,
+            lasting_name(arguments.model),
             arguments.seed,
             watching("images"),
         )

@@ -211,6 +211,19 @@ def names_file(name_or_path: str) -> bool:
     return name_or_path.lower().endswith(WEIGHT_SUFFIXES) or "/" in name_or_path or "\\" in name_or_path
 
 
+def lasting_name(name_or_path: str) -> str:
+    """What `load_model` finds the same model by from any folder: its name, or the whole path of its file.
+
+    Raises:
+        ModelError: as `load_model`, without building the model.
+        CheckpointError: a file that is missing or holds no weights of a known architecture.
+    """
+    if names_file(name_or_path):
+        return str(read_weights(Path(name_or_path).resolve()).path)
+    present_path(find_model(name_or_path))
+    return name_or_path
+
+
 def present_path(entry: ModelEntry) -> Path:
     """Path of weights that are on this machine.
 

@@ -96,6 +96,21 @@ def test_broken_images_are_set_aside_with_the_reason_and_the_others_go_on(tmp_pa
     assert len(warned) == 4 and not any(str(tmp_path) in reason for reason in reasons.values())
 
 
+def test_voxels_of_another_size_are_told_and_gaps_are_mended(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    images = write_cohort(tmp_path, 4)[0]
+    image = a_case(1)[0].astype(np.float32)
+    write(images / "case-001.nii.gz", image, (1.0, 1.5, 4.0))
+    write(images / "case-002.nii.gz", image, (1.2, 1.2, 2.5))
+    image[0, :3] = np.nan
+    write(images / "case-003.nii.gz", image)
+    assert asides(again(tmp_path)) == {}
+    size, gaps = (str(warning.message) for warning in recwarn)
+    assert size == "case-001: voxels of 1 x 1.5 x 4 mm; about 1 x 1.5 x 2 mm, as in the template, are wanted"
+    assert "case-003.nii.gz: 24 NaN or infinite voxels are replaced by -" in gaps
+    again(tmp_path)
+    assert len(recwarn) == 2
+
+
 def test_an_image_that_was_repaired_is_taken_back(tmp_path: Path) -> None:
     images = write_cohort(tmp_path, 3)[0]
     whole = (images / "case-001.nii.gz").read_bytes()

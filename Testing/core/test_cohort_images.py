@@ -87,6 +87,11 @@ def test_a_label_comes_with_its_values(tmp_path: Path) -> None:
         (np.full(SIZE, 3, np.uint8), (1.0, 1.5, 2.0), "holds the value 3; 0 and 2, 5 are wanted"),
         (np.full(SIZE, 2.5, np.float32), (1.0, 1.5, 2.0), "holds the value 2.5; 0 and 2, 5 are wanted"),
         (np.full((*SIZE, 3), 2, np.uint8), (1.0, 1.5, 2.0), "the label has 3 channels; 1 is wanted"),
+        (
+            np.where(a_case(0)[1] > 0, a_case(0)[1], np.float32("nan")),
+            (1.0, 1.5, 2.0),
+            r"\d+ voxels are NaN or infinite; finite ones are wanted",
+        ),
     ],
 )
 def test_a_label_that_does_not_fit_is_refused(

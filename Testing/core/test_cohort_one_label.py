@@ -66,3 +66,17 @@ def test_a_label_that_does_not_fit_is_refused(label: np.ndarray) -> None:
     features = some_features(a_label())
     with pytest.raises(ImageError, match="the template's shape"):
         coarse_labels(features, label, features)
+
+
+@pytest.mark.parametrize("planes", [2, 3, 5])
+def test_a_stack_of_few_planes_is_labelled(planes: int) -> None:
+    template, moved = (a_label(shift, (40, 36, planes)) for shift in ((0, 0, 0), (3, -2, 0)))
+    labels, _ = coarse_labels(some_features(template), template, some_features(moved, seed=1))
+    assert agreement(moved, labels) > 0.85 > agreement(moved, template)
+
+
+def test_the_grid_of_a_wide_stack_may_have_one_cell_across() -> None:
+    template, moved = (a_label(shift, (128, 96, 5)) for shift in ((0, 0, 0), (5, -4, 0)))
+    known, wanted = some_features(template), some_features(moved, seed=1)
+    assert known.values.shape[1:] == (32, 24, 1)
+    assert agreement(moved, coarse_labels(known, template, wanted)[0]) > 0.5 > agreement(moved, template)
