@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +74,13 @@ class ToyMethod:
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         return _probabilities(network.weights["means"].numpy(), image)
 
-    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        for view in views:
-            probabilities = view.probabilities()
-            yield probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
+    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+        return [[(index + 1) % len(views)] for index in range(len(views))]
+
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
+        assert all(known.shares().shape == known.probabilities().shape for known in neighbours)
+        probabilities = view.probabilities()
+        return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]

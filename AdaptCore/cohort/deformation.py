@@ -40,10 +40,29 @@ STEP = 0.5
 """Voxels that a control point moves in a step of Adam, about."""
 
 
-def deformed(template: Features, shares: torch.Tensor, features: Features) -> torch.Tensor:
-    """Values over the template's voxels, float32 (C, i, j, k), on the voxels of another volume, (C, I, J, K)."""
-    points = _moved(template, features, _searched(template, features))
-    return _read(shares, template, features, _between(points, features.shape))
+def moved(template: Features, features: Features) -> torch.Tensor:
+    """Control points of the deformation that fits a template to a volume: shifts in voxels, float32 (3, i, j, k)."""
+    return _fitted(template, features, _searched(template, features))
+
+
+def deformed(
+    template: Features, shares: torch.Tensor, features: Features, points: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What lies over a template, on the voxels of a volume, and how much the features that meet there are alike.
+
+    Args:
+        shares: values over the template's voxels, float32 (C, i, j, k).
+        points: control points from `moved`.
+
+    Returns:
+        Values float32 (C, I, J, K), and cosine similarity averaged over neighbouring cells, float32 (I, J, K).
+    """
+    values = _read(shares, template, features, _between(points, features.shape))
+    wanted = features.tensor()
+    met = F.normalize(_read(template.tensor(), template, features, _between(points, wanted.shape[1:])), dim=0)
+    cosine = smooth((met * wanted).sum(0)[None])
+    alike = F.interpolate(cosine[None], features.shape, mode="trilinear", align_corners=False)[0, 0]
+    return values, alike
 
 
 def smooth(values: torch.Tensor) -> torch.Tensor:
@@ -76,7 +95,7 @@ def _searched(template: Features, features: Features) -> torch.Tensor:
     return shift * torch.tensor(cell).view(3, 1, 1, 1)
 
 
-def _moved(template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
+def _fitted(template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
     """Control points, float32 of the shift's shape, moved until the features fit."""
     known, wanted = template.tensor(), features.tensor()
     generator = torch.Generator().manual_seed(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,8 +81,12 @@ class Method(Protocol):
         """Probabilities float32 (classes, I, J, K), background first, of an image (I, J, K) as stored."""
         ...
 
-    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        """Classes uint8 and confidence float32 (I, J, K) of each case, from all probabilities of the round."""
+    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+        """Of each case the indices of those that have a say in its labels."""
+        ...
+
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
+        """Classes uint8 and confidence float32 (I, J, K) of a case, from its probabilities and its neighbours."""
         ...
 
     def collapsed(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
-from AdaptCore.cohort import features, network, one_label, queries, refine, selection
+from AdaptCore.cohort import atlases, features, network, queries, refine, selection
 from AdaptCore.cohort.arrays import Network, StoredFeatures
+from AdaptCore.cohort.atlases import Atlas
 from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.features import Features
@@ -62,7 +63,7 @@ class ModelMethod:
         self, template: StoredFeatures, label: np.ndarray, wanted: StoredFeatures
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Method`."""
-        return one_label.coarse_labels(_features(template), label, _features(wanted))
+        return atlases.coarse_labels(_features(template), label, _features(wanted))
 
     def train(
         self,
@@ -88,11 +89,17 @@ class ModelMethod:
         network.check_installed()
         return network.predict(dict(trained.weights), _settings(trained), image)
 
-    def relabel(self, views: Sequence[CaseView], seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
         """See `Method`."""
-        stored = Lazy(len(views), lambda index: _features(views[index].features()))
-        probabilities = Lazy(len(views), lambda index: views[index].probabilities())
-        return refine.relabel(stored, probabilities, seed)
+        return atlases.nearest(_described(views), [view.is_labelled for view in views])
+
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
+        """See `Method`."""
+        features, probabilities = _features(view.features()), view.probabilities()
+        if not neighbours:
+            return refine.relabelled(probabilities, probabilities)
+        known = (Atlas(_features(other.features()), other.shares()) for other in neighbours)
+        return refine.relabelled(probabilities, atlases.fused([atlases.carry(atlas, features) for atlas in known]))
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]

@@ -1,4 +1,4 @@
-"""Coarse labels of a whole cohort from one labelled volume, by similarity of features.
+"""What the similarity of features says of a volume's labels, from one labelled volume.
 
 SemiSAM-O1 (section 3.1) compares every voxel with one prototype a class. Anatomy that looks like its surroundings needs
 to be told where as well: here every cell of the template near the same place is a prototype of its own, and votes for
@@ -8,9 +8,7 @@ its label by its cosine similarity (ours; as in non-local patch-based label fusi
     p(x)    = sum over |d| <= RADIUS of w(x, d) y(x + d)  /  sum of w(x, d)
 
 f and t are the features of the volume and of the template, which is laid over the volume centre on centre; y is the
-share of each class in a cell; x and d are in cells. The coarse labels are the mean of p and of the label that a smooth
-deformation carries over (`deformation.py`): both err, but not in the same places. `prototype_labels` is the paper's
-rule, kept as a rival.
+share of each class in a cell; x and d are in cells. `prototype_labels` is the paper's rule, kept as a rival.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from AdaptCore.cohort.deformation import deformed, smooth
+from AdaptCore.cohort.deformation import smooth
 from AdaptCore.cohort.features import Features
 from AdaptCore.errors import ImageError
 
@@ -31,51 +29,33 @@ TEMPERATURE = 0.05
 """In units of cosine similarity, which is averaged over a cube of neighbours."""
 
 
-def coarse_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Carry a template's label over to a volume.
+def voted(template: Features, shares: torch.Tensor, features: Features) -> np.ndarray:
+    """Shares of the votes of similar cells nearby, p: float32 (classes, I, J, K).
 
     Args:
-        label: classes of the template, uint8 (I, J, K).
-
-    Returns:
-        Classes uint8 (I, J, K) of the volume, and the share of votes that each voxel's class got, float32.
-
-    Raises:
-        ImageError: the label has not the template's shape, or no class above 0.
+        shares: of each class in the template's voxels, float32 (classes, i, j, k), background first.
     """
-    return to_labels(coarse_probabilities(template, label, features))
-
-
-def coarse_probabilities(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
-    """As `coarse_labels`, but what both ways say together: float32 (classes, I, J, K), background first.
-
-    Raises:
-        ImageError: as `coarse_labels`.
-    """
-    return (voted(template, label, features) + carried(template, label, features)) / 2
-
-
-def voted(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
-    """Shares of the votes of similar cells nearby, p; returns and raises as `coarse_probabilities`."""
     wanted = features.tensor()
     grid = wanted.shape[1:]
     known = _laid_over(template.tensor(), grid)
-    shares = _laid_over(_shares(template, label), grid)
-    shares[0] = 1 - shares[1:].sum(0)
-    return _on_voxels(_votes(wanted, known, shares), features.shape)
-
-
-def carried(template: Features, label: np.ndarray, features: Features) -> np.ndarray:
-    """The label under a smooth deformation; returns and raises as `coarse_probabilities`."""
-    return deformed(template, _one_hot(template, label), features).numpy()
+    voters = _laid_over(_in_cells(template, shares), grid)
+    voters[0] = 1 - voters[1:].sum(0)
+    return _on_voxels(_votes(wanted, known, voters), features.shape)
 
 
 def prototype_labels(template: Features, label: np.ndarray, features: Features) -> tuple[np.ndarray, np.ndarray]:
     """The class whose prototype, the mean of the template's features over it, is most similar (SemiSAM-O1, 3.1).
 
-    Returns, raises: as `coarse_labels`.
+    Args:
+        label: classes of the template, uint8 (I, J, K).
+
+    Returns:
+        Classes uint8 (I, J, K) of the volume, and the share that each voxel's class got, float32.
+
+    Raises:
+        ImageError: as `one_hot`.
     """
-    shares = _shares(template, label).flatten(1)
+    shares = _in_cells(template, one_hot(template, label)).flatten(1)
     prototypes = F.normalize(shares @ template.tensor().flatten(1).T, dim=1)
     similarity = torch.einsum("nc,cijk->nijk", prototypes, features.tensor())
     return to_labels(_on_voxels((similarity / TEMPERATURE).softmax(0), features.shape))
@@ -86,8 +66,12 @@ def to_labels(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
 
 
-def _one_hot(template: Features, label: np.ndarray) -> torch.Tensor:
-    """Classes of the template's voxels, float32 (classes, I, J, K)."""
+def one_hot(template: Features, label: np.ndarray) -> torch.Tensor:
+    """Classes of the template's voxels, float32 (classes, I, J, K).
+
+    Raises:
+        ImageError: the label has not the template's shape, or no class above 0.
+    """
     if label.shape != template.shape or not label.any():
         raise ImageError(
             f"label of shape {label.shape} with classes up to {int(label.max(initial=0))}: "
@@ -96,9 +80,9 @@ def _one_hot(template: Features, label: np.ndarray) -> torch.Tensor:
     return F.one_hot(torch.from_numpy(label.astype(np.int64))).permute(3, 0, 1, 2).float()
 
 
-def _shares(template: Features, label: np.ndarray) -> torch.Tensor:
-    """Share of each class in the template's cells, float32 (classes, i', j', k')."""
-    return F.adaptive_avg_pool3d(_one_hot(template, label), template.values.shape[1:])
+def _in_cells(template: Features, shares: torch.Tensor) -> torch.Tensor:
+    """Mean shares in the template's cells, float32 (classes, i', j', k')."""
+    return F.adaptive_avg_pool3d(shares, template.values.shape[1:])
 
 
 def _laid_over(values: torch.Tensor, grid: torch.Size) -> torch.Tensor:

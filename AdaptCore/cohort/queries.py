@@ -2,14 +2,16 @@
 
 ASSFT (Active Test-Time Sample Query) names diversified knowledge divergence and anatomical segmentation difficulty but
 gives no formulas; these are ours. With z the vector and d the difficulty of a case (`description.py`), L the labelled
-cases and S those already chosen,
+cases, S those already chosen, and y any unlabelled case,
 
-    DKD(x) = min over y in L and S of (1 - z(x) . z(y))         new against what is known, and against each other
-    ASD(x) = d(x)
-    score(x) = (rank of DKD(x) + rank of ASD(x)) / 2            ranks among the candidates, from 0 to 1
+    ASD(y)   = d(y)
+    DKD_S(y) = min over l in L and S of (1 - z(y) . z(l))       how far y is from everything known
+    left(x)  = 95th percentile over y of DKD_(S and x)(y) ASD(y)
 
-and the case of the highest score is chosen, one after the other. `farthest` is DKD alone (k-centre greedy, Sener and
-Savarese 2018), `entropy` the mean uncertainty over the whole volume, `random` chance.
+and the case x with the lowest left(x) is chosen, one after the other: the one after which the cases that are worst off
+are least badly off. That takes cases of which there are many like them before odd ones: an odd one teaches nothing
+about the others. `farthest` is the case with the highest DKD alone (k-centre greedy, Sener and Savarese 2018), `entropy` the
+mean uncertainty over the whole volume, `random` chance.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.stats import rankdata
 
 from AdaptCore.cohort.description import Description, distances
 from AdaptCore.errors import AdaptSegError
 
 Method = Literal["ours", "random", "entropy", "farthest"]
 METHODS: tuple[Method, ...] = get_args(Method)
+
+WORST_OFF = 0.95
+"""Quantile of what is left over the cases: the very oddest do not decide."""
 
 UNLIKE = "unlike anything labelled"
 HARD = "hard at the boundary"
@@ -68,7 +72,8 @@ def rank(
         return _highest(unlabelled, scores, count, CHANCE)
     if method == "entropy":
         return _highest(unlabelled, np.array([one.entropy for one in unlabelled]), count, UNCERTAIN)
-    return _one_by_one(labelled, unlabelled, count, with_difficulty=method == "ours")
+    choose = _most_useful if method == "ours" else _farthest
+    return choose(labelled, unlabelled, count)
 
 
 def _highest(cases: Sequence[Description], scores: np.ndarray, count: int, reason: str) -> list[Query]:
@@ -76,22 +81,36 @@ def _highest(cases: Sequence[Description], scores: np.ndarray, count: int, reaso
     return [Query(cases[index].id, float(scores[index]), reason) for index in order]
 
 
-def _one_by_one(
-    labelled: Sequence[Description], unlabelled: Sequence[Description], count: int, with_difficulty: bool
-) -> list[Query]:
-    left, chosen, queries = list(unlabelled), list(labelled), []
+def _farthest(labelled: Sequence[Description], unlabelled: Sequence[Description], count: int) -> list[Query]:
+    chosen, queries = list(labelled), []
+    left = list(unlabelled)
     for _ in range(count):
         divergence = distances(left, chosen).min(1) if chosen else np.zeros(len(left))
-        new = _ranks(divergence)
-        hard = _ranks(np.array([one.difficulty for one in left]))
-        scores = (new + hard) / 2 if with_difficulty else divergence
-        best = int(scores.argmax())
-        reason = HARD if with_difficulty and hard[best] > new[best] else UNLIKE
+        best = int(divergence.argmax())
         chosen.append(left.pop(best))
-        queries.append(Query(chosen[-1].id, float(scores[best]), reason))
+        queries.append(Query(chosen[-1].id, float(divergence[best]), UNLIKE))
     return queries
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Share of the others that are lower, float64 in [0, 1]; equal values share their mean."""
-    return (rankdata(values) - 1) / max(1, len(values) - 1)
+def _most_useful(labelled: Sequence[Description], unlabelled: Sequence[Description], count: int) -> list[Query]:
+    if not unlabelled:
+        return []
+    cases = list(unlabelled)
+    apart = distances(cases, cases)
+    divergence = distances(cases, list(labelled)).min(1) if labelled else np.full(len(cases), 2.0)
+    difficulty = np.array([one.difficulty for one in cases])
+    new, hard = _shares_below(divergence), _shares_below(difficulty)
+    queries: list[Query] = []
+    left = list(range(len(cases)))
+    for _ in range(count):
+        after = np.minimum(divergence[:, None], apart[:, left]) * difficulty[:, None]
+        lack = np.quantile(after, WORST_OFF, axis=0)
+        best = left.pop(int(lack.argmin()))
+        queries.append(Query(cases[best].id, -float(lack.min()), HARD if hard[best] > new[best] else UNLIKE))
+        divergence = np.minimum(divergence, apart[:, best])
+    return queries
+
+
+def _shares_below(values: np.ndarray) -> np.ndarray:
+    """Share of the others that are lower, float64 in [0, 1]."""
+    return (values[:, None] > values).sum(1) / max(1, len(values) - 1)

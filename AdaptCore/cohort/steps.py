@@ -7,7 +7,7 @@ before is touched. Cases that cannot be used are set aside, the others go on.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -164,6 +164,18 @@ class PredictJob:
         return self.method.predict(self.network, volume.array)
 
 
+@dataclass(frozen=True, eq=False)
+class RelabelJob:
+    """Label and confidence of a case after a round, from its own probabilities and from its neighbours."""
+
+    method: Method
+    views: Mapping[str, CaseView]
+    neighbours: Mapping[str, Sequence[str]]
+
+    def __call__(self, item: str, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
+        return self.method.relabel(self.views[item], [self.views[name] for name in self.neighbours[item]])
+
+
 def participants(cohort: Cohort, plan: Round) -> tuple[list[tuple[Case, Accepted]], list[Case]]:
     """Cases that take part in a round with an accepted label, and those with the label of the base round.
 
@@ -235,7 +247,7 @@ def _run_round(cohort: Cohort, method: Method, engine: Engine, watching: Watchin
     cohort.prepare_round(plan.number)
     network = _network(cohort, method, engine, watching, plan)
     _predict(cohort, method, engine, watching, plan, network)
-    _relabel(cohort, method, watching, plan)
+    _relabel(cohort, method, engine, watching, plan)
     ended = _judged(cohort, method, plan)
     state = cohort.change_state(lambda stored: replace(stored, rounds=(*stored.rounds, ended), plan=None))
     cohort.remove_rounds({COARSE, plan.base, state.current})
@@ -268,18 +280,18 @@ def _predict(cohort: Cohort, method: Method, engine: Engine, watching: Watching,
         write_probabilities(cohort.probabilities_path(name, plan.number), probabilities)
 
 
-def _relabel(cohort: Cohort, method: Method, watching: Watching, plan: Round) -> None:
+def _relabel(cohort: Cohort, method: Method, engine: Engine, watching: Watching, plan: Round) -> None:
     number = plan.number
+    _set_aside_changed(cohort, [case for case, _ in participants(cohort, plan)[0]])
     views = [view for view in _views(cohort, number) if cohort.probabilities_path(view.name, number).is_file()]
-    if all(cohort.has_proposal(view.name, number) for view in views):
+    missing = [view.name for view in views if not cohort.has_proposal(view.name, number)]
+    if not missing:
         return
-    watch = watching(f"round {number}: labels")
-    for done, (view, (classes, confidence)) in enumerate(zip(views, method.relabel(views, _seed(cohort, plan)))):
-        watch.check()
-        watch.progress(done, len(views))
-        if not cohort.has_proposal(view.name, number):
-            cohort.write_proposal(view.case, number, classes, confidence)
-    watch.progress(len(views), len(views))
+    indices = method.neighbours(views)
+    neighbours = {view.name: [views[index].name for index in these] for view, these in zip(views, indices)}
+    job = RelabelJob(method, {view.name: view for view in views}, neighbours)
+    for name, (classes, confidence) in _results(cohort, engine, job, missing, watching(f"round {number}: labels")):
+        cohort.write_proposal(job.views[name].case, number, classes, confidence)
 
 
 def _judged(cohort: Cohort, method: Method, plan: Round) -> Round:

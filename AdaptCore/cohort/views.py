@@ -44,3 +44,15 @@ class CaseView:
             CohortError: they are missing or damaged.
         """
         return read_probabilities(self.cohort.probabilities_path(self.name, self.round))
+
+    def shares(self) -> np.ndarray:
+        """What is known of each voxel's class, float32 (classes, I, J, K): the accepted label, else `probabilities`.
+
+        Raises:
+            ImageError: the accepted label is missing or has changed.
+            CohortError: the probabilities are missing or damaged.
+        """
+        if self.case.label is None:
+            return self.probabilities()
+        classes = self.cohort.label(self.case, self.case.label)
+        return np.stack([classes == index for index in range(self.cohort.classes)]).astype(np.float32)

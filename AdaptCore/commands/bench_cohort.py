@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
-    from AdaptCore.evaluate.cohort import Bench
+    from AdaptCore.evaluate.cohort import Bench, Part
 
-PARTS = ("one-label", "queries", "selection")
+PARTS: tuple[Part, ...] = ("one-label", "queries", "selection")
+
+_given: list[Bench] = []
+"""What a worker process measures with; it is sent once, not with each repetition."""
 
 
 def run_cohort(arguments: argparse.Namespace) -> None:
     """Benchmark of a cohort: from one label to all, which labels to ask for, and what unlabelled cases add.
 
-    The result is written after each part, so that a run that is cut off keeps what it found.
+    Each repetition is one thread's work, and as many are at work as there are processors. The result is written after
+    each part, so that a run that is cut off keeps what it found.
 
     Raises:
         AdaptSegError: data, target, model or result file cannot be used, or MONAI is missing.
@@ -26,7 +33,7 @@ def run_cohort(arguments: argparse.Namespace) -> None:
 
     from AdaptCore.atomic import check_folder, write_bytes
     from AdaptCore.cohort.network import check_installed
-    from AdaptCore.evaluate.cohort import CohortRules, full_supervision, prepare
+    from AdaptCore.evaluate import cohort
     from AdaptCore.evaluate.cohort_figures import picture, report
     from AdaptCore.evaluate.tables import write_json
     from AdaptCore.models.registry import load_model
@@ -41,14 +48,21 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     for path in filter(None, (arguments.json, arguments.picture)):
         check_folder(path)
     started = time.monotonic()
-    rules = CohortRules(arguments.unlabelled, arguments.test, arguments.seed)
-    bench = prepare(
-        arguments.data, arguments.targets[0], load_model(arguments.model, arguments.device), rules, tqdm.write
-    )
-    result: dict[str, Any] = _circumstances(arguments) | {"full": full_supervision(bench)}
-    for part in PARTS:
-        if part in arguments.parts:
-            result |= _run_part(part, bench, result["full"]) | {"minutes": (time.monotonic() - started) / 60}
+    rules = cohort.CohortRules(arguments.unlabelled, arguments.test, arguments.seed)
+    model = load_model(arguments.model, arguments.device)
+    bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, tqdm.write)
+    processes = os.cpu_count() or 1
+    result = _circumstances(arguments) | {"processes": processes}
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (bench,)) as pool:
+        parts: tuple[Part, ...] = ("full", *(part for part in PARTS if part in arguments.parts))
+        asked = {
+            part: [pool.submit(_measure, part, number) for number in range(cohort.repetitions(part, bench.rules))]
+            for part in parts
+        }
+        full = asked["full"][0].result()
+        for part, answers in asked.items():
+            result |= cohort.figures(part, [answer.result() for answer in answers], full, bench.rules)
+            result["minutes"] = (time.monotonic() - started) / 60
             if arguments.json:
                 write_json(arguments.json, result)
     print(f"seed {rules.seed}, {result['minutes']:.0f} minutes\n\n{report(result)}")
@@ -56,22 +70,24 @@ def run_cohort(arguments: argparse.Namespace) -> None:
         write_bytes(arguments.picture, picture(result))
 
 
-def _run_part(part: str, bench: Bench, full: float) -> dict[str, Any]:
+def _begin(bench: Bench) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _given.append(bench)
+
+
+def _measure(part: Part, number: int) -> Any:
     from AdaptCore.evaluate import cohort
 
-    if part == "one-label":
-        return cohort.one_label_part(bench, full)
-    return cohort.queries_part(bench, full) if part == "queries" else cohort.selection_part(bench)
+    return cohort.run(_given[0], part, number)
 
 
 def _circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
     return {
         "target": arguments.targets[0],
         "unlabelled": arguments.unlabelled,
         "test": arguments.test,
         "seed": arguments.seed,
         "model": arguments.model,
-        "threads": torch.get_num_threads(),
     }

@@ -8,18 +8,18 @@ settings; only what they learn from differs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 
-from AdaptCore.cohort import network, one_label, queries, refine, selection
+from AdaptCore.cohort import atlases, deformation, network, one_label, queries, refine, selection
+from AdaptCore.cohort.atlases import Atlas, Carried
 from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.features import Features, features_of
-from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate.cohort_figures import (
@@ -45,6 +45,9 @@ SPLIT = 0
 REGISTERED = 6
 """Registration of intensities is slow: it is measured on every sixth test volume."""
 
+Part = Literal["full", "one-label", "queries", "selection"]
+"""Of the benchmark; "full" is the network that knows all labels."""
+
 Done = Callable[[str], object]
 
 
@@ -58,7 +61,7 @@ class CohortRules:
         templates: repetitions of the one-label part, each with its own template.
         rounds: networks trained one after the other from one label; the first gives the result.
         runs: repetitions of the queries, each with its own first case.
-        budgets: numbers of labels, besides the first, at which queries are compared.
+        budgets: numbers of labels, besides the first, at which queries are compared, ascending.
         semi_budget: labels at which ways of using the unlabelled cases are compared.
     """
 
@@ -68,7 +71,7 @@ class CohortRules:
     templates: int = 3
     rounds: int = 2
     runs: int = 5
-    budgets: tuple[int, ...] = (2, 4, 8)
+    budgets: tuple[int, ...] = (2, 3, 4, 6, 8, 12)
     semi_budget: int = 2
 
 
@@ -114,6 +117,7 @@ class Bench:
         settings: of every network; the seed is replaced.
         rules: what is run.
         done: called with a line after each piece of work.
+        points: of the deformations that were sought so far, by the ids of the atlas and of the volume.
     """
 
     cohort: Sequence[Case]
@@ -121,6 +125,7 @@ class Bench:
     settings: NetworkSettings
     rules: CohortRules
     done: Done
+    points: dict[tuple[str, str], torch.Tensor] = field(default_factory=dict)
 
     @property
     def kinds(self) -> range:
@@ -134,6 +139,13 @@ class Bench:
 
     def score_network(self, weights: Weights, settings: NetworkSettings) -> float:
         return self.score(lambda case: network.predict(weights, settings, case.image).argmax(0))
+
+    def carry(self, known: Case, shares: np.ndarray, case: Case) -> Carried:
+        """What a case of which the shares of the classes (classes, I, J, K) are known says of another one."""
+        pair = known.id, case.id
+        if pair not in self.points:
+            self.points[pair] = deformation.moved(known.features, case.features)
+        return atlases.carry(Atlas(known.features, shares), case.features, self.points[pair])
 
     def supervised(self, cases: Sequence[Case], seed: int) -> tuple[Weights, NetworkSettings]:
         settings = replace(self.settings, seed=seed)
@@ -162,12 +174,31 @@ def prepare(data_dir: Path, target: str, model: Model, rules: CohortRules, done:
     return Bench(cohort, test, settings, rules, done)
 
 
-def one_label_part(bench: Bench, full: float) -> dict[str, Any]:
-    """From one label, for several templates; see `one_label_figures`."""
-    templates = chosen_templates(bench)[: bench.rules.templates]
-    scores = [template_scores(bench, template) for template in templates]
-    variants = {name: [of[name] for of in scores] for name in scores[0]}
-    return one_label_figures(variants, bench.rules.rounds, full)
+def run(bench: Bench, part: Part, number: int) -> Any:
+    """One repetition of a part; `figures` puts them together."""
+    case = chosen_templates(bench)[number]
+    if part == "full":
+        return full_supervision(bench)
+    if part == "one-label":
+        return template_scores(bench, case)
+    return query_curves(bench, case) if part == "queries" else semi_supervision(bench, case)
+
+
+def repetitions(part: Part, rules: CohortRules) -> int:
+    """How often a part is repeated, each time from another case."""
+    return {"full": 1, "one-label": rules.templates}.get(part, rules.runs)
+
+
+def figures(part: Part, found: Sequence[Any], full: float, rules: CohortRules) -> dict[str, Any]:
+    """What a part's repetitions say together; see `one_label_figures` and `query_figures`."""
+    if part == "full":
+        return {"full": full}
+    if part == "queries":
+        return query_figures({method: [of[method] for of in found] for method in queries.METHODS}, full, rules.seed)
+    variants = {name: [of[name] for of in found] for name in found[0]}
+    if part == "one-label":
+        return one_label_figures(variants, rules.rounds, full)
+    return {"semi": {name: spread(values) for name, values in variants.items()}}
 
 
 def template_scores(bench: Bench, template: int) -> dict[str, float]:
@@ -175,7 +206,7 @@ def template_scores(bench: Bench, template: int) -> dict[str, float]:
     known = bench.cohort[template]
     found = coarse_scores(bench, known)
     found["template alone"] = bench.score_network(*bench.supervised([known], bench.rules.seed))
-    carried = [carried_over(known, case) for case in _others(bench, template)]
+    carried = [carried_over(bench, known, case) for case in _others(bench, template)]
     found |= {name: round_scores(bench, template, carried, parts, 1)[0] for name, parts in LESS.items()}
     scores = round_scores(bench, template, carried, Parts(), bench.rules.rounds)
     rounds = range(1, bench.rules.rounds + 1)
@@ -189,19 +220,6 @@ def round_scores(
     scores = list(one_label_rounds(bench, template, carried, parts, rounds))
     bench.done(f"{parts} from {bench.cohort[template].id}: {[round(score, 3) for score in scores]}")
     return scores
-
-
-def queries_part(bench: Bench, full: float) -> dict[str, Any]:
-    """Dice against labels of every way to choose cases, from several first cases."""
-    firsts = chosen_templates(bench)[: bench.rules.runs]
-    runs = [query_curves(bench, first) for first in firsts]
-    return query_figures({method: [run[method] for run in runs] for method in queries.METHODS}, full, bench.rules.seed)
-
-
-def selection_part(bench: Bench) -> dict[str, Any]:
-    """Dice from a few labels by what is done with the unlabelled cases."""
-    runs = [semi_supervision(bench, first) for first in chosen_templates(bench)[: bench.rules.runs]]
-    return {"semi": {name: spread([run[name] for run in runs]) for name in runs[0]}}
 
 
 def chosen_templates(bench: Bench) -> list[int]:
@@ -232,7 +250,7 @@ def one_label_rounds(
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
         samples = _pseudo_labelled(others, believed, parts.confidence)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
-        label = _labelling([*others, known], weights, settings, parts.refinement)
+        label = _labelling(bench, known, others, weights, settings, parts.refinement)
         yield _label_score(bench, label)
         if number + 1 == rounds:
             return
@@ -244,21 +262,22 @@ def one_label_rounds(
         believed = after
 
 
-def carried_over(known: Case, case: Case) -> dict[str, Believed]:
+def carried_over(bench: Bench, known: Case, case: Case) -> dict[str, Believed]:
     """What the known case's label becomes on another one, by the way that it is carried."""
-    arguments = (known.features, known.label, case.features)
-    voted, moved = one_label.voted(*arguments), one_label.carried(*arguments)
+    shares = _shares(known)
+    voted = one_label.voted(known.features, torch.from_numpy(shares), case.features)
+    both = bench.carry(known, shares, case).shares
     return {
-        PROTOTYPES: one_label.prototype_labels(*arguments),
+        PROTOTYPES: one_label.prototype_labels(known.features, known.label, case.features),
         SIMILARITY: one_label.to_labels(voted),
-        DEFORMATION: one_label.to_labels(moved),
-        COARSE: one_label.to_labels((voted + moved) / 2),
+        DEFORMATION: one_label.to_labels(2 * both - voted),
+        COARSE: one_label.to_labels(both),
     }
 
 
 def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
     """Dice of labels that are carried over without training, by our rule and its rivals."""
-    carried = {case.id: carried_over(known, case) for case in bench.test}
+    carried = {case.id: carried_over(bench, known, case) for case in bench.test}
 
     def score(way: str) -> float:
         return bench.score(lambda case: carried[case.id][way][0])
@@ -274,23 +293,15 @@ def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
 
 
 def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
-    """(labels, Dice) while a network, trained anew on the labels so far, has cases chosen for it, by each method."""
-
-    @cache
-    def learned(*indices: int) -> tuple[float, list[Description]]:
-        seed = _seed(bench.rules.seed, first, len(indices))
-        trained = bench.supervised([bench.cohort[n] for n in indices], seed)
-        return bench.score_network(*trained), _descriptions(bench.cohort, *trained)
-
+    """(labels, Dice) of the fused labels that each method asks for, after a network has learnt from the first one."""
+    described = _descriptions(bench.cohort, *bench.supervised([bench.cohort[first]], _seed(bench.rules.seed, first)))
+    budgets = (1, *bench.rules.budgets)
     curves: dict[queries.Method, Curve] = {}
     for method in queries.METHODS:
-        labelled, curve = [first], [(1, learned(first)[0])]
-        for budget in bench.rules.budgets:
-            seed = _seed(bench.rules.seed, first, budget)
-            labelled += _queried(method, labelled, learned(*labelled)[1], budget - len(labelled), seed)
-            curve.append((len(labelled), learned(*labelled)[0]))
-        curves[method] = curve
-        bench.done(f"{method} from {bench.cohort[first].id}: {curve}")
+        asked = _queried(method, first, described, budgets[-1] - 1, _seed(bench.rules.seed, first, 2))
+        dice = _fused_scores(bench, [bench.cohort[first], *(bench.cohort[index] for index in asked)], budgets)
+        curves[method] = list(zip(budgets, dice))
+        bench.done(f"{method} from {bench.cohort[first].id}: {[round(value, 3) for value in dice]}")
     return curves
 
 
@@ -336,7 +347,7 @@ def _others(bench: Bench, template: int) -> list[Case]:
 
 
 def _labelling(
-    cases: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
+    bench: Bench, known: Case, others: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
 ) -> Callable[[Case], Believed]:
     """What a round believes of a case; look-alikes are sought among the cohort's cases alone."""
 
@@ -345,10 +356,40 @@ def _labelling(
 
     if not refinement:
         return lambda case: _believed([found(case)])[0]
-    bank = refine.confident(
-        [case.features for case in cases], Lazy(len(cases), lambda n: found(cases[n])), settings.seed
-    )
-    return lambda case: refine.relabelled(case.features, found(case), bank)
+    cases = [known, *others]
+    probabilities = [found(case) for case in cases]
+    described = [describe(case.id, case.features, each) for case, each in zip(cases, probabilities)]
+    shares = [_shares(known), *probabilities[1:]]
+
+    def relabelled(case: Case) -> Believed:
+        own = found(case)
+        known_apart = [n for n, other in enumerate(cases) if other.id != case.id]
+        compared = [describe(case.id, case.features, own), *(described[n] for n in known_apart)]
+        chosen = atlases.nearest(compared, [False, *(n == 0 for n in known_apart)])[0]
+        said = [bench.carry(cases[n], shares[n], case) for n in (known_apart[index - 1] for index in chosen)]
+        return refine.relabelled(own, atlases.fused(said))
+
+    return relabelled
+
+
+def _shares(case: Case) -> np.ndarray:
+    """Its label as shares of the classes, float32 (classes, I, J, K)."""
+    return one_label.one_hot(case.features, case.label).numpy()
+
+
+def _fused_scores(bench: Bench, labelled: Sequence[Case], budgets: Sequence[int]) -> list[float]:
+    """Dice of what the first so many of the labelled cases say together."""
+    shares = [_shares(case) for case in labelled[: budgets[-1]]]
+    scores: list[list[float]] = []
+    for case in bench.test:
+        said = [bench.carry(known, each, case) for known, each in zip(labelled, shares)]
+        labels = [atlases.fused(said[:count]).argmax(0) for count in budgets]
+        scores.append([_mean_dice(case.label, label, bench.kinds) for label in labels])
+    return [float(value) for value in np.mean(scores, axis=0)]
+
+
+def _mean_dice(truth: np.ndarray, label: np.ndarray, kinds: range) -> float:
+    return float(np.mean([dice(truth == kind, label == kind) for kind in kinds]))
 
 
 def _label_score(bench: Bench, label: Callable[[Case], Believed]) -> float:
@@ -364,14 +405,11 @@ def _descriptions(cases: Sequence[Case], weights: Weights, settings: NetworkSett
     return [describe(case.id, case.features, network.predict(weights, settings, case.image)) for case in cases]
 
 
-def _queried(
-    method: queries.Method, labelled: Sequence[int], described: Sequence[Description], count: int, seed: int
-) -> list[int]:
+def _queried(method: queries.Method, first: int, described: Sequence[Description], count: int, seed: int) -> list[int]:
     """Indices of the cases that a method asks for; `described` is the cohort."""
     places = {one.id: index for index, one in enumerate(described)}
-    pool = [one for index, one in enumerate(described) if index not in labelled]
-    asked = queries.rank(method, [described[index] for index in labelled], pool, count, seed)
-    return [places[query.id] for query in asked]
+    pool = [one for index, one in enumerate(described) if index != first]
+    return [places[query.id] for query in queries.rank(method, [described[first]], pool, count, seed)]
 
 
 def _seed(*numbers: int) -> int:

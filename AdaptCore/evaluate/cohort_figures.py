@@ -13,7 +13,7 @@ from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.learning_curve import DOTS_PER_INCH, LINES
 from AdaptCore.evaluate.tables import text_table
 
-WANTED_SHARE = 0.95
+WANTED_SHARES = (0.95, 0.98)
 """Of full supervision's Dice, at which labels are counted."""
 
 PROTOTYPES = "class prototypes"
@@ -86,22 +86,29 @@ def one_label_figures(variants: Mapping[str, Sequence[float]], rounds: int, full
 
 
 def query_figures(curves: Mapping[Any, Sequence[Curve]], full: float, seed: int) -> dict[str, Any]:
-    """Mean curves of all methods and the labels they need for `WANTED_SHARE` of full supervision's Dice.
+    """Mean curves of all methods and the labels they need for `WANTED_SHARES` of full supervision's Dice.
 
     Args:
         curves: one for each run, in the same order for every method.
 
     Returns:
-        {"queries": {method: [[labels, mean Dice], ...]}, "needed": {method: labels of each run or None where the
-        last budget is not enough}, "share": {method: {"value", "low", "high"} of the labels that chance needs, over
-        runs in which both arrive, or None}}.
+        {"queries": {method: [[labels, mean Dice], ...]}, "needed": {share: {method: labels of each run or None where
+        the last budget is not enough}}, "share": {share: {method: {"value", "low", "high"} of the labels that chance
+        needs, over runs in which both arrive, or None}}}.
     """
-    wanted = WANTED_SHARE * full
-    needed = {method: [labels_needed(curve, wanted) for curve in runs] for method, runs in curves.items()}
+    needed = {
+        f"{wanted:.2f}": {
+            method: [labels_needed(curve, wanted * full) for curve in runs] for method, runs in curves.items()
+        }
+        for wanted in WANTED_SHARES
+    }
     return {
         "queries": {method: np.mean(np.asarray(runs, float), axis=0).tolist() for method, runs in curves.items()},
         "needed": needed,
-        "share": {method: _share(needed[method], needed["random"], seed) for method in curves if method != "random"},
+        "share": {
+            wanted: {method: _share(of[method], of["random"], seed) for method in curves if method != "random"}
+            for wanted, of in needed.items()
+        },
     }
 
 
@@ -121,11 +128,15 @@ def report(result: Mapping[str, Any]) -> str:
         budgets = [str(int(labels)) for labels, _ in next(iter(result["queries"].values()))]
         rows = [[method, *(dice for _, dice in curve)] for method, curve in result["queries"].items()]
         tables.append(text_table(["Dice with labels", *budgets], rows))
-        shares = {name: of for name, of in result["share"].items() if of is not None}
-        tables.append(
-            f"labels for {100 * WANTED_SHARE:.0f} % of full supervision, as a share of those that chance needs: "
-            + "; ".join(f"{name} {of['value']:.2f} [{of['low']:.2f}, {of['high']:.2f}]" for name, of in shares.items())
-        )
+        for wanted, of in result["share"].items():
+            arrived = {name: share for name, share in of.items() if share is not None}
+            tables.append(
+                f"labels for {100 * float(wanted):.0f} % of full supervision, as a share of those that chance needs: "
+                + "; ".join(
+                    f"{name} {share['value']:.2f} [{share['low']:.2f}, {share['high']:.2f}]"
+                    for name, share in arrived.items()
+                )
+            )
     if "semi" in result:
         rows = [[name, of["mean"], of["low"], of["high"]] for name, of in result["semi"].items()]
         tables.append(text_table(["unlabelled cases used", "Dice", "lowest", "highest"], rows))
@@ -139,8 +150,9 @@ def picture(result: Mapping[str, Any]) -> bytes:
     for (colour, dashes), (method, curve) in zip(LINES, result.get("queries", {}).items()):
         labels, dice = zip(*curve)
         axes.plot(labels, dice, color=colour, linestyle=dashes, marker="o", markersize=3, label=method)
-    axes.axhline(result["full"], color="#777777", linewidth=1, label="all labels")
-    axes.axhline(WANTED_SHARE * result["full"], color="#777777", linewidth=1, linestyle=":", label="95 % of it")
+    axes.axhline(result["full"], color="#777777", linewidth=1, label="network with all labels; 95 and 98 % of it")
+    for share in WANTED_SHARES:
+        axes.axhline(share * result["full"], color="#777777", linewidth=1, linestyle=":")
     if "one_label" in result:
         axes.plot([1], [result["one_label"]], "k*", markersize=10, label="one label and the cohort")
         axes.plot([1], [result["coarse"]], "k^", markersize=6, label="coarse labels")

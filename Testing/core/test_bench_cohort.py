@@ -16,7 +16,7 @@ from AdaptCore.cohort import network
 from AdaptCore.cohort.network import NetworkSettings
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate import cohort
-from AdaptCore.evaluate.cohort import CohortRules, chosen_templates, prepare
+from AdaptCore.evaluate.cohort import Bench, CohortRules, chosen_templates, prepare
 from AdaptCore.evaluate.cohort_figures import (
     gap_closed,
     labels_needed,
@@ -27,6 +27,7 @@ from AdaptCore.evaluate.cohort_figures import (
 )
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.registration import registered_label
+from AdaptCore.models.base import Model
 from Testing.cohort_volumes import a_label, an_image
 from Testing.toy_model import ToyModel
 
@@ -44,6 +45,10 @@ def some_data(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def prepare_little(data: Path, target: str, model: Model, rules: CohortRules, done: Any) -> Bench:
+    return prepare(data, target, model, replace(rules, templates=1, runs=2, budgets=(2, 3)), done)
+
+
 @pytest.fixture
 def little_training(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("monai")
@@ -54,9 +59,7 @@ def little_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(network, "settings_for", little)
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
-    monkeypatch.setattr(
-        cohort, "CohortRules", lambda *counts: CohortRules(*counts, templates=1, runs=2, budgets=(2, 3))
-    )
+    monkeypatch.setattr(cohort, "prepare", prepare_little)
 
 
 def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data: Path, little_training: None) -> None:
@@ -92,20 +95,19 @@ def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("little_training")
+@pytest.mark.slow
 def test_what_was_measured_before_a_run_was_cut_off_is_kept(
     some_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_off(*arguments: Any) -> None:
         raise AdaptSegError("cut off")
 
-    monkeypatch.setattr(cohort, "full_supervision", lambda bench: 0.9)
-    monkeypatch.setattr(cohort, "one_label_part", lambda bench, full: {"one_label": 0.8})
-    monkeypatch.setattr(cohort, "queries_part", cut_off)
+    monkeypatch.setattr(cohort, "query_figures", cut_off)
     file = tmp_path / "cohort.json"
-    options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file)]
+    options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file), "--parts", "queries"]
     assert main(["bench", "cohort", "--data", str(some_data), *options]) == 2
     result = json.loads(file.read_text())
-    assert (result["full"], result["one_label"], result["seed"]) == (0.9, 0.8, 0)
+    assert 0 <= result["full"] <= 1 and result["seed"] == 0
     assert result["minutes"] > 0 and "queries" not in result
 
 
@@ -133,8 +135,13 @@ def test_query_figures_compare_with_chance_where_both_arrive() -> None:
         "random": [[(1, 0.5), (3, 0.95)], [(1, 0.5), (3, 0.95)], [(1, 0.5), (3, 0.95)]],
     }
     figures = query_figures(curves, 1.0, seed=0)
-    assert figures["needed"] == {"ours": [2, 2, None], "random": [3, 3, 3]}
-    assert figures["share"]["ours"] == pytest.approx({"value": 2 / 3, "low": 2 / 3, "high": 2 / 3})
+    assert figures["needed"]["0.95"] == {"ours": [2, 2, None], "random": [3, 3, 3]}
+    assert figures["share"]["0.95"]["ours"] == pytest.approx({"value": 2 / 3, "low": 2 / 3, "high": 2 / 3})
+    assert figures["needed"]["0.98"] == {"ours": [None] * 3, "random": [None] * 3}
+    assert figures["share"]["0.98"]["ours"] is None
+    assert "labels for 95 % of full supervision, as a share of those that chance needs: ours 0.67" in report(
+        {"full": 1.0} | figures
+    )
     assert figures["queries"]["random"] == [[1, pytest.approx(0.5)], [3, pytest.approx(0.95)]]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.one_label import coarse_labels, coarse_probabilities, prototype_labels
+from AdaptCore.cohort.atlases import coarse_labels
+from AdaptCore.cohort.one_label import one_hot, prototype_labels, voted
 from AdaptCore.errors import ImageError
 from AdaptCore.evaluate.metrics import dice
 from Testing.cohort_volumes import SHAPE, a_label, some_features
@@ -50,7 +51,8 @@ def test_volumes_of_other_shapes_are_laid_centre_on_centre() -> None:
 
 def test_votes_are_probabilities_of_every_class_of_the_template() -> None:
     template = a_label()
-    probabilities = coarse_probabilities(some_features(template), template, some_features(template, seed=1))
+    known = some_features(template)
+    probabilities = voted(known, one_hot(known, template), some_features(template, seed=1))
     assert probabilities.shape == (3, *SHAPE)
     assert probabilities.sum(0) == pytest.approx(1, abs=1e-5)
 

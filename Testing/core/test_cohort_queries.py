@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.description import Description, describe
+from AdaptCore.cohort.description import LENGTH, Description, describe
 from AdaptCore.cohort.queries import HARD, METHODS, UNLIKE, Method, rank
 from AdaptCore.cohort.selection import trusted
 from AdaptCore.errors import AdaptSegError
@@ -34,13 +34,15 @@ def test_a_case_without_foreground_is_the_hardest() -> None:
     assert describe("empty", some_features(empty), probabilities_of(empty)).difficulty == 1
 
 
-def test_the_vector_is_that_of_the_foreground() -> None:
-    label, other = a_label(), a_label((3, 2, -2))
-    same, moved, background = (
-        describe("", some_features(label), probabilities_of(shown)).vector
-        for label, shown in ((label, label), (other, other), (label, np.zeros_like(label)))
+def test_the_vector_follows_the_object_and_tells_another_one_apart() -> None:
+    label, moved = a_label(), a_label((3, 2, -2))
+    swapped = np.array([0, 2, 1], np.uint8)[label]
+    known, same, other = (
+        describe("", some_features(shown, seed=seed), probabilities_of(label if shown is swapped else shown)).vector
+        for seed, shown in enumerate((label, moved, swapped))
     )
-    assert same @ moved > 0.95 > same @ background
+    assert known.shape == (LENGTH,) and np.linalg.norm(known) == pytest.approx(1, abs=1e-5)
+    assert known @ same > 0.85 > 0.5 > known @ other
 
 
 def test_farthest_goes_to_the_far_end_and_then_between() -> None:
@@ -50,15 +52,25 @@ def test_farthest_goes_to_the_far_end_and_then_between() -> None:
     assert {query.reason for query in chosen} == {UNLIKE}
 
 
-def test_ours_takes_the_new_and_the_hard_and_says_which() -> None:
-    cases = [a_case("plain", 5, 0.1), a_case("new", 80, 0.2), a_case("hard", 3, 0.9), a_case("dull", 2, 0.15)]
+def a_crowd(name: str, angle: float, difficulty: float = 0.2) -> list[Description]:
+    """Thirty cases that are nearly alike."""
+    return [a_case(f"{name} {n}", angle + n / 10, difficulty) for n in range(30)]
+
+
+def test_ours_takes_from_a_crowd_before_the_odd_one() -> None:
+    cases = [*a_crowd("many", 60), a_case("odd", 170)]
+    known = [a_case("known", 0)]
+    (first,) = rank("ours", known, cases, 1)
+    assert first.id.startswith("many") and first.reason == UNLIKE
+    assert rank("farthest", known, cases, 1)[0].id == "odd"
+
+
+def test_ours_takes_the_harder_of_two_crowds_first_and_then_the_other() -> None:
+    cases = [*a_crowd("easy", 60, 0.2), *a_crowd("hard", -60, 0.4)]
     chosen = rank("ours", [a_case("known", 0)], cases, 2)
-    assert {query.id: query.reason for query in chosen} == {"new": UNLIKE, "hard": HARD}
-
-
-def test_a_second_case_like_the_first_chosen_is_not_taken() -> None:
-    cases = [a_case("new", 80), a_case("its twin", 79), a_case("other", -40), a_case("known's twin", 1)]
-    assert [query.id for query in rank("ours", [a_case("known", 0)], cases, 2)] == ["new", "other"]
+    assert [query.id.split()[0] for query in chosen] == ["hard", "easy"]
+    assert chosen[0].reason == HARD
+    assert chosen[0].score < chosen[1].score
 
 
 def test_entropy_takes_the_most_uncertain() -> None:
