@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from AdaptCore.cohort.deformation import deformed, moved
-from AdaptCore.cohort.description import Description, distances
+from AdaptCore.cohort.description import Description
 from AdaptCore.cohort.features import Features
 from AdaptCore.cohort.one_label import one_hot, to_labels, voted
 
@@ -88,7 +88,6 @@ def nearest(cases: Sequence[Description], labelled: Sequence[bool]) -> list[list
     """
     if not cases:
         return []
-    apart = distances(list(cases), list(cases))
-    np.fill_diagonal(apart, np.inf)
-    order = np.lexsort((apart, np.broadcast_to(~np.asarray(labelled), apart.shape)))
-    return [[int(index) for index in row if index != own][:MOST] for own, row in enumerate(order)]
+    vectors, unlabelled = np.stack([case.vector for case in cases]), ~np.asarray(labelled, bool)
+    orders = (np.lexsort((-vectors @ vector, unlabelled))[: MOST + 1] for vector in vectors)
+    return [[int(index) for index in order if index != own][:MOST] for own, order in enumerate(orders)]

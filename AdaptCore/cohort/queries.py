@@ -10,8 +10,8 @@ cases, S those already chosen, and y any unlabelled case,
 
 and the case x with the lowest left(x) is chosen, one after the other: the one after which the cases that are worst off
 are least badly off. That takes cases of which there are many like them before odd ones: an odd one teaches nothing
-about the others. `farthest` is the case with the highest DKD alone (k-centre greedy, Sener and Savarese 2018), `entropy` the
-mean uncertainty over the whole volume, `random` chance.
+about the others. `farthest` is the case with the highest DKD alone (k-centre greedy, Sener and Savarese 2018),
+`entropy` the mean uncertainty over the whole volume, `random` chance.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 WORST_OFF = 0.95
 """Quantile of what is left over the cases: the very oddest do not decide."""
+
+FARTHEST = 2.0
+"""1 - cosine similarity of opposite vectors: of a case while nothing is labelled."""
+
+BLOCK = 256
+"""Candidates that are compared with all cases at once, so that memory does not grow with their square."""
 
 UNLIKE = "unlike anything labelled"
 HARD = "hard at the boundary"
@@ -93,24 +99,30 @@ def _farthest(labelled: Sequence[Description], unlabelled: Sequence[Description]
 
 
 def _most_useful(labelled: Sequence[Description], unlabelled: Sequence[Description], count: int) -> list[Query]:
-    if not unlabelled:
-        return []
-    cases = list(unlabelled)
-    apart = distances(cases, cases)
-    divergence = distances(cases, list(labelled)).min(1) if labelled else np.full(len(cases), 2.0)
+    cases, queries = list(unlabelled), []
+    left = list(range(len(cases)))
+    divergence = np.full(len(cases), FARTHEST)
+    if labelled and cases:
+        divergence = distances(cases, list(labelled)).min(1)
     difficulty = np.array([one.difficulty for one in cases])
     new, hard = _shares_below(divergence), _shares_below(difficulty)
-    queries: list[Query] = []
-    left = list(range(len(cases)))
     for _ in range(count):
-        after = np.minimum(divergence[:, None], apart[:, left]) * difficulty[:, None]
-        lack = np.quantile(after, WORST_OFF, axis=0)
-        best = left.pop(int(lack.argmin()))
-        queries.append(Query(cases[best].id, -float(lack.min()), HARD if hard[best] > new[best] else UNLIKE))
-        divergence = np.minimum(divergence, apart[:, best])
+        blocks = (left[start : start + BLOCK] for start in range(0, len(left), BLOCK))
+        left_after = np.concatenate([_left_after(cases, block, divergence, difficulty) for block in blocks])
+        best = left.pop(int(left_after.argmin()))
+        queries.append(Query(cases[best].id, -float(left_after.min()), HARD if hard[best] > new[best] else UNLIKE))
+        divergence = np.minimum(divergence, distances(cases, [cases[best]])[:, 0])
     return queries
+
+
+def _left_after(
+    cases: Sequence[Description], candidates: Sequence[int], divergence: np.ndarray, difficulty: np.ndarray
+) -> np.ndarray:
+    """left(x) of some candidates, float64 (candidates,)."""
+    apart = distances(list(cases), [cases[index] for index in candidates])
+    return np.quantile(np.minimum(divergence[:, None], apart) * difficulty[:, None], WORST_OFF, axis=0)
 
 
 def _shares_below(values: np.ndarray) -> np.ndarray:
     """Share of the others that are lower, float64 in [0, 1]."""
-    return (values[:, None] > values).sum(1) / max(1, len(values) - 1)
+    return np.searchsorted(np.sort(values), values) / max(1, len(values) - 1)

@@ -35,14 +35,16 @@ NUMBERS = """
 import resource, sys
 from AdaptCore.cohort.description import describe
 from AdaptCore.cohort.lazy import Lazy
-from AdaptCore.cohort.refine import confident
+from AdaptCore.cohort.atlases import nearest
+from AdaptCore.cohort.queries import rank
 from Testing.cohort_volumes import a_label, probabilities_of, some_features
 
 label = a_label()
 features = Lazy(int(sys.argv[1]), lambda number: some_features(label, seed=number))
 probabilities = Lazy(len(features), lambda number: probabilities_of(label, 0.6 + 0.39 * (number % 2)))
 kept = [describe(str(number), features[number], probabilities[number]) for number in range(len(features))]
-bank = confident(features, probabilities)
+rank("ours", kept[:1], kept[1:], 3)
+nearest(kept, [number < 3 for number in range(len(kept))])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 RECORD_BYTES = 12_000
