@@ -20,7 +20,7 @@ from AdaptCore.cohort.refine import uncertainty
 
 GRID = 8
 SPAN = 2.2
-LENGTH = 256
+LENGTH = 1024
 
 
 @dataclass(frozen=True, eq=False)

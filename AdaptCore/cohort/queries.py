@@ -6,7 +6,7 @@ cases, S those already chosen, and y any unlabelled case,
 
     ASD(y)   = d(y)
     DKD_S(y) = min over l in L and S of (1 - z(y) . z(l))       how far y is from everything known
-    left(x)  = 95th percentile over y of DKD_(S and x)(y) ASD(y)
+    left(x)  = 90th percentile over y of DKD_(S and x)(y) ASD(y)
 
 and the case x with the lowest left(x) is chosen, one after the other: the one after which the cases that are worst off
 are least badly off. That takes cases of which there are many like them before odd ones: an odd one teaches nothing
@@ -28,7 +28,7 @@ from AdaptCore.errors import AdaptSegError
 Method = Literal["ours", "random", "entropy", "farthest"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-WORST_OFF = 0.95
+WORST_OFF = 0.9
 """Quantile of what is left over the cases: the very oddest do not decide."""
 
 FARTHEST = 2.0
