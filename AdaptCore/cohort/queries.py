@@ -110,7 +110,8 @@ def _most_useful(labelled: Sequence[Description], unlabelled: Sequence[Descripti
         blocks = (left[start : start + BLOCK] for start in range(0, len(left), BLOCK))
         left_after = np.concatenate([_left_after(cases, block, divergence, difficulty) for block in blocks])
         best = left.pop(int(left_after.argmin()))
-        queries.append(Query(cases[best].id, -float(left_after.min()), HARD if hard[best] > new[best] else UNLIKE))
+        gained = float(np.quantile(divergence * difficulty, WORST_OFF) - left_after.min())
+        queries.append(Query(cases[best].id, gained, HARD if hard[best] > new[best] else UNLIKE))
         divergence = np.minimum(divergence, distances(cases, [cases[best]])[:, 0])
     return queries
 

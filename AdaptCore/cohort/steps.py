@@ -166,7 +166,12 @@ class PredictJob:
 
 @dataclass(frozen=True, eq=False)
 class RelabelJob:
-    """Label and confidence of a case after a round, from its own probabilities and from its neighbours."""
+    """Label and confidence of a case after a round, from its own probabilities and from its neighbours.
+
+    Attributes:
+        views: of all cases by their ids, with the accepted label that the round began with, if any.
+        neighbours: ids of the neighbours of each.
+    """
 
     method: Method
     views: Mapping[str, CaseView]
@@ -283,7 +288,12 @@ def _predict(cohort: Cohort, method: Method, engine: Engine, watching: Watching,
 def _relabel(cohort: Cohort, method: Method, engine: Engine, watching: Watching, plan: Round) -> None:
     number = plan.number
     _set_aside_changed(cohort, [case for case, _ in participants(cohort, plan)[0]])
-    views = [view for view in _views(cohort, number) if cohort.probabilities_path(view.name, number).is_file()]
+    known = {case.id: (accepted,) for case, accepted in participants(cohort, plan)[0]}
+    views = [
+        replace(view, case=replace(view.case, accepted=known.get(view.name, ())))
+        for view in _views(cohort, number)
+        if cohort.probabilities_path(view.name, number).is_file()
+    ]
     missing = [view.name for view in views if not cohort.has_proposal(view.name, number)]
     if not missing:
         return

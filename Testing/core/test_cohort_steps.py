@@ -68,6 +68,10 @@ class Counting(ToyMethod):
         self.asked[0].append("predict")
         return super().predict(network, image)
 
+    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+        self.asked[0].append("labelled " + ",".join(view.name for view in views if view.is_labelled))
+        return super().neighbours(views)
+
 
 @dataclass(frozen=True)
 class Emptying(ToyMethod):
@@ -173,6 +177,8 @@ def test_an_interrupted_round_keeps_its_plan_when_labels_are_accepted_meanwhile(
         "case-003",
     }
     assert sum(asked.startswith("train") for asked in method.asked[0]) == 1
+    labelled = [asked for asked in method.asked[0] if asked.startswith("labelled")]
+    assert labelled == ["labelled case-000", "labelled case-000,case-003"]
 
 
 def test_a_network_learns_accepted_labels_fully_and_others_by_their_confidence(a_cohort: Cohort) -> None:
@@ -187,6 +193,14 @@ def test_a_network_learns_accepted_labels_fully_and_others_by_their_confidence(a
         "case-002": "accepted/case-002-1.nii.gz",
     }
     assert ended.trusted == ("case-001", "case-003", "case-004") and 0.9 < (ended.agreement or 0) <= 1
+
+
+def test_what_is_known_of_a_case_is_its_accepted_label_or_else_the_probabilities(a_trained_cohort: Cohort) -> None:
+    labelled, other = (CaseView(a_trained_cohort, a_trained_cohort.case(name), 1) for name in ("case-000", "case-001"))
+    shares = labelled.shares()
+    assert shares.dtype == np.float32 and np.array_equal(np.unique(shares), [0, 1])
+    assert np.array_equal(a_trained_cohort.values(shares.argmax(0)), a_case(0)[1])
+    assert np.array_equal(other.shares(), other.probabilities())
 
 
 def test_later_rounds_learn_from_those_that_the_method_trusts(a_trained_cohort: Cohort) -> None:
