@@ -74,10 +74,10 @@ class ToyMethod:
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         return _probabilities(network.weights["means"].numpy(), image)
 
-    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+    def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         return [[(index + 1) % len(views)] for index in range(len(views))]
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
         assert all(known.shares().shape == known.probabilities().shape for known in neighbours)
         probabilities = view.probabilities()
         return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)

@@ -14,7 +14,7 @@ similar of each first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,12 +72,13 @@ def carry(atlas: Atlas, features: Features, points: torch.Tensor | None = None) 
     return Carried((voted(atlas.features, shares, features) + values.numpy()) / 2, similarity.numpy())
 
 
-def fused(carried: Sequence[Carried]) -> np.ndarray:
-    """What at least one atlas says together, float32 (classes, I, J, K)."""
-    similarity = np.stack([one.similarity for one in carried])
-    weights = np.exp((similarity - similarity.max(0)) / TEMPERATURE)
-    weights /= weights.sum(0)
-    return np.asarray(sum(weight * one.shares for weight, one in zip(weights, carried)), np.float32)
+def fused(carried: Iterable[Carried]) -> np.ndarray:
+    """What at least one atlas says together, float32 (classes, I, J, K); they are asked for one at a time."""
+    votes = weights = np.zeros((), np.float32)
+    for one in carried:
+        weight = np.exp(one.similarity / TEMPERATURE)
+        votes, weights = votes + weight * one.shares, weights + weight
+    return np.asarray(votes / weights)
 
 
 def nearest(cases: Sequence[Description], labelled: Sequence[bool]) -> list[list[int]]:

@@ -1,9 +1,9 @@
-"""What queries and selection know of a case: one vector, and how sure the network is.
+"""What queries, selection and relabelling know of a case: one vector, and how sure the network is.
 
-The vector tells what the object looks like, part by part (ours). A grid of GRID^3 places is laid over the predicted
-foreground: its centre is the foreground's centre of mass, along each axis it reaches SPAN standard deviations of the
-foreground to both sides. The features there, each of unit length and weighted by the probability of foreground, are
-projected on `LENGTH` fixed random directions, which keeps angles (Johnson and Lindenstrauss).
+The vector tells what the object looks like, part by part (ours). A grid of GRID^3 places is laid over the volume by the
+probability of foreground: its centre is the centre of mass of that, along each axis it reaches SPAN standard deviations
+to both sides. The features there, each of unit length and weighted by the probability of foreground, are projected on
+`LENGTH` fixed random directions, which keeps angles (Johnson and Lindenstrauss).
 """
 
 from __future__ import annotations

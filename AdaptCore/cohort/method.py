@@ -81,12 +81,15 @@ class Method(Protocol):
         """Probabilities float32 (classes, I, J, K), background first, of an image (I, J, K) as stored."""
         ...
 
-    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+    def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         """Of each case the indices of those that have a say in its labels."""
         ...
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
-        """Classes uint8 and confidence float32 (I, J, K) of a case, from its probabilities and its neighbours."""
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
+        """Classes uint8 and confidence float32 (I, J, K) of a case, from its probabilities and its neighbours.
+
+        A neighbour that cannot be read has no say.
+        """
         ...
 
     def collapsed(

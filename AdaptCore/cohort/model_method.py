@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -21,6 +21,7 @@ from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.method import TrainingSample
 from AdaptCore.cohort.network import NetworkSettings, Sample
 from AdaptCore.cohort.views import CaseView
+from AdaptCore.errors import AdaptSegError
 from AdaptCore.io import Geometry
 from AdaptCore.models.base import Model
 from AdaptCore.models.registry import load_model
@@ -89,17 +90,21 @@ class ModelMethod:
         network.check_installed()
         return network.predict(dict(trained.weights), _settings(trained), image)
 
-    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+    def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         """See `Method`."""
-        return atlases.nearest(_described(views), [view.is_labelled for view in views])
+        return atlases.nearest(_described(views, watch), [view.is_labelled for view in views])
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView]) -> tuple[np.ndarray, np.ndarray]:
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
         """See `Method`."""
         features, probabilities = _features(view.features()), view.probabilities()
-        if not neighbours:
+        known = [other for other in neighbours if _is_readable(other)]
+        if not known:
             return refine.relabelled(probabilities, probabilities)
-        known = (Atlas(_features(other.features()), other.shares()) for other in neighbours)
-        return refine.relabelled(probabilities, atlases.fused([atlases.carry(atlas, features) for atlas in known]))
+        carried = (
+            atlases.carry(Atlas(_features(other.features()), other.shares()), features)
+            for other in _watched(known, watch)
+        )
+        return refine.relabelled(probabilities, atlases.fused(carried))
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]
@@ -109,14 +114,16 @@ class ModelMethod:
 
     def trusted(self, labelled: Sequence[CaseView], unlabelled: Sequence[CaseView]) -> tuple[Sequence[int], str]:
         """See `Method`."""
-        return selection.trusted(_described(labelled), _described(unlabelled))
+        return selection.trusted(_described(labelled, Watch()), _described(unlabelled, Watch()))
 
     def rank(
         self, strategy: str, labelled: Sequence[CaseView], unlabelled: Sequence[CaseView], count: int, seed: int
     ) -> Sequence[tuple[int, float, str]]:
         """See `Method`."""
         places = {view.name: index for index, view in enumerate(unlabelled)}
-        ranked = queries.rank(cast(queries.Method, strategy), _described(labelled), _described(unlabelled), count, seed)
+        ranked = queries.rank(
+            cast(queries.Method, strategy), _described(labelled, Watch()), _described(unlabelled, Watch()), count, seed
+        )
         return [(places[query.id], query.score, query.reason) for query in ranked]
 
 
@@ -128,8 +135,25 @@ def _sample(sample: TrainingSample) -> Sample:
     return Sample(sample.image, sample.label, sample.weight)
 
 
-def _described(views: Sequence[CaseView]) -> list[Description]:
-    return [describe(view.name, _features(view.features()), view.probabilities()) for view in views]
+def _described(views: Sequence[CaseView], watch: Watch) -> list[Description]:
+    return [describe(view.name, _features(view.features()), view.probabilities()) for view in _watched(views, watch)]
+
+
+def _watched(views: Sequence[CaseView], watch: Watch) -> Iterator[CaseView]:
+    for done, view in enumerate(views):
+        watch.check()
+        watch.progress(done, len(views))
+        yield view
+    watch.progress(len(views), len(views))
+
+
+def _is_readable(view: CaseView) -> bool:
+    try:
+        view.features()
+        view.shares()
+    except AdaptSegError:
+        return False
+    return True
 
 
 def _settings(trained: Network) -> NetworkSettings:

@@ -8,10 +8,10 @@ cases, S those already chosen, and y any unlabelled case,
     DKD_S(y) = min over l in L and S of (1 - z(y) . z(l))       how far y is from everything known
     left(x)  = 90th percentile over y of DKD_(S and x)(y) ASD(y)
 
-and the case x with the lowest left(x) is chosen, one after the other: the one after which the cases that are worst off
-are least badly off. That takes cases of which there are many like them before odd ones: an odd one teaches nothing
-about the others. `farthest` is the case with the highest DKD alone (k-centre greedy, Sener and Savarese 2018),
-`entropy` the mean uncertainty over the whole volume, `random` chance.
+and the case x with the lowest left(x) is chosen, of equal ones that with the lowest mean, one after the other: the one
+after which the cases that are worst off are least badly off. That takes cases of which there are many like them before
+odd ones: an odd one teaches nothing about the others. `farthest` is the case with the highest DKD alone (k-centre
+greedy, Sener and Savarese 2018), `entropy` the mean uncertainty over the whole volume, `random` chance.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Query:
 
     Attributes:
         id: of the case.
-        score: the higher, the sooner; comparable within one list of one method only.
+        score: of `random`, `entropy` and `farthest` what is highest first; of `ours` how much left falls by this case,
+            which may be more for a later one.
         reason: why, in words for the user.
     """
 
@@ -99,29 +100,40 @@ def _farthest(labelled: Sequence[Description], unlabelled: Sequence[Description]
 
 
 def _most_useful(labelled: Sequence[Description], unlabelled: Sequence[Description], count: int) -> list[Query]:
-    cases, queries = list(unlabelled), []
-    left = list(range(len(cases)))
-    divergence = np.full(len(cases), FARTHEST)
-    if labelled and cases:
-        divergence = distances(cases, list(labelled)).min(1)
-    difficulty = np.array([one.difficulty for one in cases])
+    if not unlabelled:
+        return []
+    vectors = np.stack([one.vector for one in unlabelled])
+    divergence = np.full(len(vectors), FARTHEST)
+    if labelled:
+        divergence = distances(list(unlabelled), list(labelled)).min(1)
+    difficulty = np.array([one.difficulty for one in unlabelled])
     new, hard = _shares_below(divergence), _shares_below(difficulty)
+    queries: list[Query] = []
+    left = np.arange(len(vectors))
     for _ in range(count):
         blocks = (left[start : start + BLOCK] for start in range(0, len(left), BLOCK))
-        left_after = np.concatenate([_left_after(cases, block, divergence, difficulty) for block in blocks])
-        best = left.pop(int(left_after.argmin()))
-        gained = float(np.quantile(divergence * difficulty, WORST_OFF) - left_after.min())
-        queries.append(Query(cases[best].id, gained, HARD if hard[best] > new[best] else UNLIKE))
-        divergence = np.minimum(divergence, distances(cases, [cases[best]])[:, 0])
+        worst, mean = np.concatenate([_left_after(vectors, block, divergence, difficulty) for block in blocks], axis=1)
+        first = np.lexsort((mean, worst))[0]
+        gained = float(np.quantile(divergence * difficulty, WORST_OFF) - worst[first])
+        best, left = left[first], np.delete(left, first)
+        queries.append(Query(unlabelled[best].id, gained, HARD if hard[best] > new[best] else UNLIKE))
+        divergence = np.minimum(divergence, _apart(vectors, np.array([best]))[:, 0])
     return queries
 
 
 def _left_after(
-    cases: Sequence[Description], candidates: Sequence[int], divergence: np.ndarray, difficulty: np.ndarray
+    vectors: np.ndarray, candidates: np.ndarray, divergence: np.ndarray, difficulty: np.ndarray
 ) -> np.ndarray:
-    """left(x) of some candidates, float64 (candidates,)."""
-    apart = distances(list(cases), [cases[index] for index in candidates])
-    return np.quantile(np.minimum(divergence[:, None], apart) * difficulty[:, None], WORST_OFF, axis=0)
+    """left(x) of some candidates, and the mean over y where it is a percentile, (2, candidates)."""
+    left = np.minimum(divergence[:, None], _apart(vectors, candidates)) * difficulty[:, None]
+    return np.stack([np.quantile(left, WORST_OFF, axis=0), left.mean(0)])
+
+
+def _apart(vectors: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """1 - cosine similarity of all vectors with some of them, (all, some); none is apart from itself."""
+    apart = 1 - vectors @ vectors[some].T
+    apart[some, np.arange(len(some))] = 0
+    return apart
 
 
 def _shares_below(values: np.ndarray) -> np.ndarray:

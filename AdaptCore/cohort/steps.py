@@ -178,7 +178,7 @@ class RelabelJob:
     neighbours: Mapping[str, Sequence[str]]
 
     def __call__(self, item: str, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-        return self.method.relabel(self.views[item], [self.views[name] for name in self.neighbours[item]])
+        return self.method.relabel(self.views[item], [self.views[name] for name in self.neighbours[item]], watch)
 
 
 def participants(cohort: Cohort, plan: Round) -> tuple[list[tuple[Case, Accepted]], list[Case]]:
@@ -297,7 +297,7 @@ def _relabel(cohort: Cohort, method: Method, engine: Engine, watching: Watching,
     missing = [view.name for view in views if not cohort.has_proposal(view.name, number)]
     if not missing:
         return
-    indices = method.neighbours(views)
+    indices = method.neighbours(views, watching(f"round {number}: look-alikes"))
     neighbours = {view.name: [views[index].name for index in these] for view, these in zip(views, indices)}
     job = RelabelJob(method, {view.name: view for view in views}, neighbours)
     for name, (classes, confidence) in _results(cohort, engine, job, missing, watching(f"round {number}: labels")):

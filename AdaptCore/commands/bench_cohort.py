@@ -51,29 +51,32 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     rules = cohort.CohortRules(arguments.unlabelled, arguments.test, arguments.seed)
     model = load_model(arguments.model, arguments.device)
     bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, tqdm.write)
-    processes = os.cpu_count() or 1
+    parts: tuple[Part, ...] = ("full", *(part for part in PARTS if part in arguments.parts))
+    counts = {part: cohort.repetitions(part, bench.rules) for part in parts}
+    processes = min(os.cpu_count() or 1, sum(counts.values()))
     result = _circumstances(arguments) | {"processes": processes}
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (bench,)) as pool:
-        parts: tuple[Part, ...] = ("full", *(part for part in PARTS if part in arguments.parts))
-        asked = {
-            part: [pool.submit(_measure, part, number) for number in range(cohort.repetitions(part, bench.rules))]
-            for part in parts
-        }
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin, (bench,))
+    try:
+        asked = {part: [pool.submit(_measure, part, number) for number in range(counts[part])] for part in parts}
         full = asked["full"][0].result()
         for part, answers in asked.items():
             result |= cohort.figures(part, [answer.result() for answer in answers], full, bench.rules)
             result["minutes"] = (time.monotonic() - started) / 60
             if arguments.json:
                 write_json(arguments.json, result)
+    finally:
+        pool.shutdown(cancel_futures=True)
     print(f"seed {rules.seed}, {result['minutes']:.0f} minutes\n\n{report(result)}")
     if arguments.picture:
         write_bytes(arguments.picture, picture(result))
 
 
 def _begin(bench: Bench) -> None:
+    import SimpleITK as sitk  # noqa: N813
     import torch
 
     torch.set_num_threads(1)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     _given.append(bench)
 
 

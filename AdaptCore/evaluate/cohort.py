@@ -134,8 +134,7 @@ class Bench:
     def score(self, label_of: Callable[[Case], np.ndarray], cases: Sequence[Case] | None = None) -> float:
         """Mean Dice over classes and volumes, the test volumes if no others are given."""
         chosen = self.test if cases is None else cases
-        found = [(case.label, label_of(case)) for case in chosen]
-        return float(np.mean([dice(truth == kind, label == kind) for truth, label in found for kind in self.kinds]))
+        return float(np.mean([_mean_dice(case.label, label_of(case), self.kinds) for case in chosen]))
 
     def score_network(self, weights: Weights, settings: NetworkSettings) -> float:
         return self.score(lambda case: network.predict(weights, settings, case.image).argmax(0))
@@ -264,13 +263,13 @@ def one_label_rounds(
 
 def carried_over(bench: Bench, known: Case, case: Case) -> dict[str, Believed]:
     """What the known case's label becomes on another one, by the way that it is carried."""
-    shares = _shares(known)
+    shares = _shares(bench, known)
     voted = one_label.voted(known.features, torch.from_numpy(shares), case.features)
     both = bench.carry(known, shares, case).shares
     return {
         PROTOTYPES: one_label.prototype_labels(known.features, known.label, case.features),
         SIMILARITY: one_label.to_labels(voted),
-        DEFORMATION: one_label.to_labels(2 * both - voted),
+        DEFORMATION: one_label.to_labels(2 * both - voted),  # both ways have the same weight
         COARSE: one_label.to_labels(both),
     }
 
@@ -295,13 +294,13 @@ def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
 def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
     """(labels, Dice) of the fused labels that each method asks for, after a network has learnt from the first one."""
     described = _descriptions(bench.cohort, *bench.supervised([bench.cohort[first]], _seed(bench.rules.seed, first)))
-    budgets = (1, *bench.rules.budgets)
+    budgets = [budget for budget in (1, *bench.rules.budgets) if budget <= len(bench.cohort)]
     curves: dict[queries.Method, Curve] = {}
     for method in queries.METHODS:
         asked = _queried(method, first, described, budgets[-1] - 1, _seed(bench.rules.seed, first, 2))
-        dice = _fused_scores(bench, [bench.cohort[first], *(bench.cohort[index] for index in asked)], budgets)
-        curves[method] = list(zip(budgets, dice))
-        bench.done(f"{method} from {bench.cohort[first].id}: {[round(value, 3) for value in dice]}")
+        scores = _fused_scores(bench, [bench.cohort[first], *(bench.cohort[index] for index in asked)], budgets)
+        curves[method] = list(zip(budgets, scores))
+        bench.done(f"{method} from {bench.cohort[first].id}: {[round(score, 3) for score in scores]}")
     return curves
 
 
@@ -359,7 +358,7 @@ def _labelling(
     cases = [known, *others]
     probabilities = [found(case) for case in cases]
     described = [describe(case.id, case.features, each) for case, each in zip(cases, probabilities)]
-    shares = [_shares(known), *probabilities[1:]]
+    shares = [_shares(bench, known), *probabilities[1:]]
 
     def relabelled(case: Case) -> Believed:
         own = found(case)
@@ -372,14 +371,14 @@ def _labelling(
     return relabelled
 
 
-def _shares(case: Case) -> np.ndarray:
+def _shares(bench: Bench, case: Case) -> np.ndarray:
     """Its label as shares of the classes, float32 (classes, I, J, K)."""
-    return one_label.one_hot(case.features, case.label).numpy()
+    return np.stack([case.label == index for index in range(bench.settings.classes)]).astype(np.float32)
 
 
 def _fused_scores(bench: Bench, labelled: Sequence[Case], budgets: Sequence[int]) -> list[float]:
     """Dice of what the first so many of the labelled cases say together."""
-    shares = [_shares(case) for case in labelled[: budgets[-1]]]
+    shares = [_shares(bench, case) for case in labelled[: budgets[-1]]]
     scores: list[list[float]] = []
     for case in bench.test:
         said = [bench.carry(known, each, case) for known, each in zip(labelled, shares)]

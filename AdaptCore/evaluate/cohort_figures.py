@@ -150,9 +150,12 @@ def picture(result: Mapping[str, Any]) -> bytes:
     for (colour, dashes), (method, curve) in zip(LINES, result.get("queries", {}).items()):
         labels, dice = zip(*curve)
         axes.plot(labels, dice, color=colour, linestyle=dashes, marker="o", markersize=3, label=method)
-    axes.axhline(result["full"], color="#777777", linewidth=1, label="network with all labels; 95 and 98 % of it")
+    axes.axhline(result["full"], color="#777777", linewidth=1, label="network with all labels")
     for share in WANTED_SHARES:
         axes.axhline(share * result["full"], color="#777777", linewidth=1, linestyle=":")
+        axes.annotate(
+            f"{100 * share:.0f} %", (1.0, share * result["full"]), xycoords=("axes fraction", "data"), fontsize=7
+        )
     if "one_label" in result:
         axes.plot([1], [result["one_label"]], "k*", markersize=10, label="one label and the cohort")
         axes.plot([1], [result["coarse"]], "k^", markersize=6, label="coarse labels")

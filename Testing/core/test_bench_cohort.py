@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore.cli import main
-from AdaptCore.cohort import network
+from AdaptCore.cohort import atlases, network
 from AdaptCore.cohort.network import NetworkSettings
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate import cohort
@@ -62,6 +62,12 @@ def little_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cohort, "prepare", prepare_little)
 
 
+def prepare_and_learn(data: Path) -> float:
+    """Dice of full supervision, in this process."""
+    bench = prepare_little(data, "blobs", ToyModel(), CohortRules(5, 2, 0), lambda line: None)
+    return cohort.full_supervision(bench)
+
+
 def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data: Path, little_training: None) -> None:
     parts = []
     for seed in (0, 1):
@@ -75,6 +81,41 @@ def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data
 def test_more_volumes_than_there_are_cannot_be_used(some_data: Path) -> None:
     with pytest.raises(AdaptSegError, match="blobs: 5 of the cohort and 3 test volumes of 7"):
         prepare(some_data, "blobs", ToyModel(), CohortRules(5, 3), lambda line: None)
+
+
+@pytest.mark.usefixtures("little_training")
+def test_look_alikes_of_a_case_are_the_template_first_and_never_the_case_itself(
+    some_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = prepare_little(some_data, "blobs", ToyModel(), CohortRules(5, 2, 0), lambda line: None)
+    known, *others = bench.cohort
+    pairs: list[tuple[str, str]] = []
+    carry = Bench.carry
+    monkeypatch.setattr(
+        Bench,
+        "carry",
+        lambda bench, atlas, shares, case: pairs.append((atlas.id, case.id)) or carry(bench, atlas, shares, case),
+    )
+    label = cohort._labelling(bench, known, others, *bench.supervised([known], 0), refinement=True)
+    label(others[1])
+    label(bench.test[0])
+    ids = [case.id for case in bench.cohort]
+    within, outside = ([atlas for atlas, case in pairs if case == asked.id] for asked in (others[1], bench.test[0]))
+    assert within[0] == outside[0] == known.id
+    assert sorted(within) == sorted(set(ids) - {others[1].id}) and sorted(outside) == sorted(ids)
+
+
+@pytest.mark.usefixtures("little_training")
+def test_fused_labels_are_those_of_the_first_so_many_cases(some_data: Path) -> None:
+    bench = prepare_little(some_data, "blobs", ToyModel(), CohortRules(5, 2, 0), lambda line: None)
+    scores = cohort._fused_scores(bench, bench.cohort, (1, 2))
+
+    def label_from(count: int, case: cohort.Case) -> np.ndarray:
+        labelled = bench.cohort[:count]
+        return atlases.fused([bench.carry(known, cohort._shares(bench, known), case) for known in labelled]).argmax(0)
+
+    assert scores == pytest.approx([bench.score(lambda case, n=n: label_from(n, case)) for n in (1, 2)])  # type: ignore[misc]
+    assert scores[0] != scores[1]
 
 
 @pytest.mark.usefixtures("little_training")
@@ -107,7 +148,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_kept(
     options = ["--targets", "blobs", "--unlabelled", "5", "--test", "2", "--json", str(file), "--parts", "queries"]
     assert main(["bench", "cohort", "--data", str(some_data), *options]) == 2
     result = json.loads(file.read_text())
-    assert 0 <= result["full"] <= 1 and result["seed"] == 0
+    assert result["full"] == prepare_and_learn(some_data) and result["seed"] == 0
     assert result["minutes"] > 0 and "queries" not in result
 
 

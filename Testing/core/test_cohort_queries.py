@@ -73,6 +73,20 @@ def test_ours_takes_the_harder_of_two_crowds_first_and_then_the_other() -> None:
     assert [query.score for query in chosen] == pytest.approx([0.1, 0.1], abs=0.02)  # 0.2 are left, then 0.1, then none
 
 
+def test_cases_in_which_nothing_was_found_do_not_hide_what_a_case_gains() -> None:
+    lost = [Description(f"lost {n}", np.zeros(2, np.float32), 1.0, 0.1) for n in range(8)]
+    cases = [*(a_case(f"twin {n}", 1 + n / 10, 0.1) for n in range(6)), *lost, *a_crowd("new", 60)]
+    assert rank("ours", [a_case("known", 0)], cases, 1)[0].id.startswith("new")
+
+
+def test_comparing_in_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    cases = [a_case(str(n), generator.uniform(0, 360), generator.uniform(0.1, 1)) for n in range(30)]
+    whole = [query.id for query in rank("ours", cases[:1], cases[1:], 8)]
+    monkeypatch.setattr("AdaptCore.cohort.queries.BLOCK", 4)
+    assert [query.id for query in rank("ours", cases[:1], cases[1:], 8)] == whole
+
+
 def test_entropy_takes_the_most_uncertain() -> None:
     cases = [a_case("low", 0, entropy=0.1), a_case("high", 0, entropy=0.5), a_case("mid", 0, entropy=0.3)]
     assert [query.id for query in rank("entropy", [], cases, 2)] == ["high", "mid"]

@@ -68,9 +68,9 @@ class Counting(ToyMethod):
         self.asked[0].append("predict")
         return super().predict(network, image)
 
-    def neighbours(self, views: Sequence[CaseView]) -> Sequence[Sequence[int]]:
+    def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         self.asked[0].append("labelled " + ",".join(view.name for view in views if view.is_labelled))
-        return super().neighbours(views)
+        return super().neighbours(views, watch)
 
 
 @dataclass(frozen=True)
