@@ -1,4 +1,4 @@
-"""Uncertainty, relabelling of uncertain voxels, and the collapse check."""
+"""Uncertainty, relabelling, and the collapse check."""
 
 from __future__ import annotations
 
