@@ -111,7 +111,7 @@ Believed = tuple[np.ndarray, np.ndarray]
 """Classes uint8 (I, J, K) of a volume and the weight of each voxel, float32."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """What every part of the benchmark needs.
 
