@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -97,14 +99,11 @@ class ModelMethod:
     def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
         """See `Method`."""
         features, probabilities = _features(view.features()), view.probabilities()
-        known = [other for other in neighbours if _is_readable(other)]
-        if not known:
+        carried = (atlases.carry(atlas, features) for atlas in _readable(_watched(neighbours, watch)))
+        first = next(carried, None)
+        if first is None:
             return refine.relabelled(probabilities, probabilities)
-        carried = (
-            atlases.carry(Atlas(_features(other.features()), other.shares()), features)
-            for other in _watched(known, watch)
-        )
-        return refine.relabelled(probabilities, atlases.fused(carried))
+        return refine.relabelled(probabilities, atlases.fused(itertools.chain([first], carried)))
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]
@@ -147,13 +146,14 @@ def _watched(views: Sequence[CaseView], watch: Watch) -> Iterator[CaseView]:
     watch.progress(len(views), len(views))
 
 
-def _is_readable(view: CaseView) -> bool:
-    try:
-        view.features()
-        view.shares()
-    except AdaptSegError:
-        return False
-    return True
+def _readable(views: Iterable[CaseView]) -> Iterator[Atlas]:
+    for view in views:
+        try:
+            atlas = Atlas(_features(view.features()), view.shares())
+        except AdaptSegError:
+            warnings.warn(f"{view.name}: cannot be read, so it has no say in the labels of others", stacklevel=2)
+        else:
+            yield atlas
 
 
 def _settings(trained: Network) -> NetworkSettings:
