@@ -58,11 +58,19 @@ def deformed(
         Values float32 (C, I, J, K), and cosine similarity averaged over neighbouring cells, float32 (I, J, K).
     """
     values = _read(shares, template, features, _between(points, features.shape))
-    wanted = features.tensor()
-    met = F.normalize(_read(template.tensor(), template, features, _between(points, wanted.shape[1:])), dim=0)
-    cosine = smooth((met * wanted).sum(0)[None])
+    cosine = smooth((met(template, features, points) * features.tensor()).sum(0)[None])
     alike = F.interpolate(cosine[None], features.shape, mode="trilinear", align_corners=False)[0, 0]
     return values, alike
+
+
+def met(template: Features, features: Features, points: torch.Tensor) -> torch.Tensor:
+    """Features of a template that meet the cells of a volume, unit length in each, float32 (C, i, j, k).
+
+    Args:
+        points: control points from `moved`.
+    """
+    shift = _between(points, features.values.shape[1:])
+    return F.normalize(_read(template.tensor(), template, features, shift), dim=0)
 
 
 def smooth(values: torch.Tensor) -> torch.Tensor:

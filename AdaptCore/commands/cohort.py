@@ -31,6 +31,7 @@ DEFAULT_COUNT, DEFAULT_ROUNDS = 5, 1
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser("cohort", help="label many images from one that is labelled", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
+    _add_first(actions)
     _add_init(actions)
     propagate = _add(actions, "propagate", run_propagate, "propose coarse labels for all cases from the template")
     _add_engine(propagate)
@@ -49,6 +50,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     export.add_argument("--accepted", action="store_true", help="only labels that were accepted, no proposals")
     report = _add(actions, "report", run_report, "write one page with counts, rounds and pictures")
     report.add_argument("out", type=Path, metavar="FILE.html")
+
+
+def run_first(arguments: argparse.Namespace) -> None:
+    """Show which image to label first.
+
+    Raises:
+        AdaptSegError: the model cannot be used, or see `AdaptCore.cohort.first.candidates`.
+    """
+    from AdaptCore.cohort.first import candidates
+    from AdaptCore.models.registry import load_model
+
+    with _watching() as watching:
+        found = candidates(arguments.images, load_model(arguments.model), watching, arguments.seed)
+    heading = f"To label first, the most typical of {len(found)} images"
+    _print_list(heading, [(str(one.path), f"{one.typicality:.3f}") for one in found[: arguments.count]])
 
 
 def run_init(arguments: argparse.Namespace) -> None:
@@ -313,9 +329,27 @@ def _add(
     return parser
 
 
+def _add_first(actions: argparse._SubParsersAction) -> None:
+    text = "tell which image to label first: one that the others resemble"
+    first: argparse.ArgumentParser = actions.add_parser("first", help=text, description=text)
+    _add_images(first)
+    first.add_argument("--count", type=positive, default=3, help="how many are shown (default: %(default)s)")
+    first.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
+    first.add_argument("--seed", type=whole, default=0, help="of what is drawn from many images")
+    first.set_defaults(run=run_first)
+
+
 def _add_init(actions: argparse._SubParsersAction) -> None:
     init = _add(actions, "init", run_init, "begin a cohort from one labelled image; again: go on, or add images")
-    init.add_argument(
+    _add_images(init)
+    init.add_argument("--template", type=Path, required=True, metavar="IMAGE", help="the image that is labelled")
+    init.add_argument("--label", type=Path, required=True, metavar="FILE", help="its label, of one or more classes")
+    init.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
+    init.add_argument("--seed", type=whole, default=0, help="of everything random (default: %(default)s)")
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--images",
         type=Path,
         nargs="+",
@@ -323,10 +357,6 @@ def _add_init(actions: argparse._SubParsersAction) -> None:
         metavar="PATH",
         help="image files, folders with image files or DICOM folders; they stay where they are and are never changed",
     )
-    init.add_argument("--template", type=Path, required=True, metavar="IMAGE", help="the image that is labelled")
-    init.add_argument("--label", type=Path, required=True, metavar="FILE", help="its label, of one or more classes")
-    init.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
-    init.add_argument("--seed", type=whole, default=0, help="of everything random (default: %(default)s)")
 
 
 def _add_accept(actions: argparse._SubParsersAction) -> None:

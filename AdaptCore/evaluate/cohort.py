@@ -20,6 +20,7 @@ from AdaptCore.cohort import atlases, deformation, network, one_label, queries, 
 from AdaptCore.cohort.atlases import Atlas, Carried
 from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.features import Features, features_of
+from AdaptCore.cohort.first import typicality
 from AdaptCore.cohort.network import NetworkSettings, Sample, Weights
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate.cohort_figures import (
@@ -29,6 +30,7 @@ from AdaptCore.evaluate.cohort_figures import (
     PROTOTYPES,
     REGISTRATION,
     SIMILARITY,
+    TYPICAL_FIRST,
     Curve,
     one_label_figures,
     query_figures,
@@ -139,8 +141,13 @@ class Bench:
         chosen = self.test if cases is None else cases
         return float(np.mean([_mean_dice(case.label, label_of(case), self.kinds) for case in chosen]))
 
-    def score_network(self, weights: Weights, settings: NetworkSettings) -> float:
-        return self.score(lambda case: network.predict(weights, settings, case.image).argmax(0))
+    def score_network(self, weights: Weights, settings: NetworkSettings, cases: Sequence[Case] | None = None) -> float:
+        return self.score(lambda case: network.predict(weights, settings, case.image).argmax(0), cases)
+
+    @property
+    def queried(self) -> Sequence[Case]:
+        """The test volumes that are labelled from what the queries asked for."""
+        return self.test[::QUERIED]
 
     def carry(self, known: Case, shares: np.ndarray, case: Case) -> Carried:
         """What a case of which the shares of the classes (classes, I, J, K) are known says of another one."""
@@ -191,15 +198,19 @@ def repetitions(part: Part, rules: CohortRules) -> int:
     return {"full": 1, "one-label": rules.templates}.get(part, rules.runs)
 
 
-def figures(part: Part, found: Sequence[Any], full: float, rules: CohortRules) -> dict[str, Any]:
-    """What a part's repetitions say together; see `one_label_figures` and `query_figures`."""
+def figures(part: Part, found: Sequence[Any], full: Mapping[str, float], rules: CohortRules) -> dict[str, Any]:
+    """What a part's repetitions say together; see `one_label_figures` and `query_figures`.
+
+    Args:
+        full: as from `full_supervision`.
+    """
     if part == "full":
-        return {"full": full}
-    if part == "queries":
-        return query_figures({method: [of[method] for of in found] for method in queries.METHODS}, full, rules.seed)
+        return dict(full)
     variants = {name: [of[name] for of in found] for name in found[0]}
+    if part == "queries":
+        return query_figures(variants, full["full_queried"], rules.seed)
     if part == "one-label":
-        return one_label_figures(variants, rules.rounds, full)
+        return one_label_figures(variants, rules.rounds, full["full"])
     return {"semi": {name: spread(values) for name, values in variants.items()}}
 
 
@@ -231,11 +242,15 @@ def chosen_templates(bench: Bench) -> list[int]:
     return [int(chosen[number % len(chosen)]) for number in range(count)]
 
 
-def full_supervision(bench: Bench) -> float:
-    """Dice of the network that knows all labels of the cohort."""
-    value = bench.score_network(*bench.supervised(bench.cohort, bench.rules.seed))
-    bench.done(f"full supervision {value:.3f}")
-    return value
+def full_supervision(bench: Bench) -> dict[str, float]:
+    """Dice of the network that knows all labels of the cohort: "full" of all test volumes, "full_queried" of some."""
+    trained = bench.supervised(bench.cohort, bench.rules.seed)
+    scores = {
+        name: bench.score_network(*trained, cases)
+        for name, cases in (("full", bench.test), ("full_queried", bench.queried))
+    }
+    bench.done(f"full supervision: {scores}")
+    return scores
 
 
 def one_label_rounds(
@@ -294,17 +309,34 @@ def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
     return scores
 
 
-def query_curves(bench: Bench, first: int) -> dict[queries.Method, Curve]:
-    """(labels, Dice) of the fused labels that each method asks for, after a network has learnt from the first one."""
-    described = _descriptions(bench.cohort, *bench.supervised([bench.cohort[first]], _seed(bench.rules.seed, first)))
+def query_curves(bench: Bench, first: int) -> dict[str, Curve]:
+    """(labels, Dice) of the fused labels that each method asks for, after a network has learnt from the first one.
+
+    All methods begin with the same case, and `TYPICAL_FIRST` with the most typical of half of the cohort, which is
+    drawn by chance.
+    """
+    typical = typical_case(bench, first)
+    described = {
+        index: _descriptions(bench.cohort, *bench.supervised([bench.cohort[index]], _seed(bench.rules.seed, index)))
+        for index in {first, typical}
+    }
+    begun: dict[str, tuple[queries.Method, int]] = {method: (method, first) for method in queries.METHODS}
+    begun[TYPICAL_FIRST] = "ours", typical
     budgets = [budget for budget in (1, *bench.rules.budgets) if budget <= len(bench.cohort)]
-    curves: dict[queries.Method, Curve] = {}
-    for method in queries.METHODS:
-        asked = _queried(method, first, described, budgets[-1] - 1, _seed(bench.rules.seed, first, 2))
-        scores = _fused_scores(bench, [bench.cohort[first], *(bench.cohort[index] for index in asked)], budgets)
-        curves[method] = list(zip(budgets, scores))
-        bench.done(f"{method} from {bench.cohort[first].id}: {[round(score, 3) for score in scores]}")
+    curves: dict[str, Curve] = {}
+    for name, (method, start) in begun.items():
+        asked = _queried(method, start, described[start], budgets[-1] - 1, _seed(bench.rules.seed, start, 2))
+        scores = _fused_scores(bench, [bench.cohort[index] for index in (start, *asked)], budgets)
+        curves[name] = list(zip(budgets, scores))
+        bench.done(f"{name} from {bench.cohort[start].id}: {[round(score, 3) for score in scores]}")
     return curves
+
+
+def typical_case(bench: Bench, number: int) -> int:
+    """Index of the most typical case of half of the cohort, drawn by chance; `number` tells draws apart."""
+    drawn = np.random.default_rng([bench.rules.seed, number, 3]).permutation(len(bench.cohort))
+    half = drawn[: max(1, len(drawn) // 2)].tolist()
+    return int(half[typicality([bench.cohort[index].features for index in half]).argmax()])
 
 
 def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
@@ -383,7 +415,7 @@ def _fused_scores(bench: Bench, labelled: Sequence[Case], budgets: Sequence[int]
     """Dice of what the first so many of the labelled cases say together of every third test volume."""
     shares = [_shares(bench, case) for case in labelled[: budgets[-1]]]
     scores: list[list[float]] = []
-    for case in bench.test[::QUERIED]:
+    for case in bench.queried:
         said = [bench.carry(known, each, case) for known, each in zip(labelled, shares)]
         labels = [atlases.fused(said[:count]).argmax(0) for count in budgets]
         scores.append([_mean_dice(case.label, label, bench.kinds) for label in labels])

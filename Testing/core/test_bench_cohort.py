@@ -13,6 +13,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore.cli import main
 from AdaptCore.cohort import atlases, network
+from AdaptCore.cohort.features import Features
 from AdaptCore.cohort.network import NetworkSettings
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.evaluate import cohort
@@ -65,7 +66,7 @@ def little_training(monkeypatch: pytest.MonkeyPatch) -> None:
 def prepare_and_learn(data: Path) -> float:
     """Dice of full supervision, in this process."""
     bench = prepare_little(data, "blobs", ToyModel(), CohortRules(5, 2, 0), lambda line: None)
-    return cohort.full_supervision(bench)
+    return cohort.full_supervision(bench)["full"]
 
 
 def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data: Path, little_training: None) -> None:
@@ -121,6 +122,35 @@ def test_fused_labels_are_those_of_the_first_so_many_cases(some_data: Path) -> N
 
 
 @pytest.mark.usefixtures("little_training")
+def test_labels_are_counted_against_full_supervision_of_the_same_volumes(some_data: Path) -> None:
+    bench = prepare_little(some_data, "blobs", ToyModel(), CohortRules(3, 4, 0), lambda line: None)
+    full = cohort.full_supervision(bench)
+    weights, settings = bench.supervised(bench.cohort, bench.rules.seed)
+    each = [bench.score_network(weights, settings, [case]) for case in bench.test]
+    assert full == pytest.approx({"full": np.mean(each), "full_queried": np.mean([each[0], each[3]])})
+    curve = [(1, 0.0), (2, 1.0)]
+    found = cohort.figures("queries", [{"random": curve}], {"full": 0.9, "full_queried": 0.5}, bench.rules)
+    assert found["needed"]["0.95"]["random"] == [pytest.approx(1.475)]
+
+
+@pytest.mark.usefixtures("little_training")
+def test_a_typical_first_case_is_drawn_from_half_of_the_cohort(
+    some_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = prepare_little(some_data, "blobs", ToyModel(), CohortRules(6, 1, 0), lambda line: None)
+    asked: list[list[str]] = []
+
+    def second_is_best(features: list[Features]) -> np.ndarray:
+        asked.append([next(case.id for case in bench.cohort if case.features is one) for one in features])
+        return np.array([0.1, 0.9, 0.2])
+
+    monkeypatch.setattr(cohort, "typicality", second_is_best)
+    chosen = [bench.cohort[cohort.typical_case(bench, number)].id for number in range(4)]
+    assert chosen == [half[1] for half in asked]
+    assert all(len(set(half)) == 3 for half in asked) and len({tuple(sorted(half)) for half in asked}) > 1
+
+
+@pytest.mark.usefixtures("little_training")
 @pytest.mark.slow
 def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_path: Path) -> None:
     file, drawn = tmp_path / "cohort.json", tmp_path / "cohort.png"
@@ -130,7 +160,7 @@ def test_the_command_writes_all_figures_and_the_picture(some_data: Path, tmp_pat
     assert {"full", "coarse", "rounds", "one_label", "gap_closed", "queries", "minutes", "semi"} <= set(result)
     assert len(result["rounds"]) == 2 and result["one_label"] == result["rounds"][0]
     assert result["coarse"] > 0.5
-    assert set(result["queries"]) == {"ours", "random", "entropy", "farthest"}
+    assert set(result["queries"]) == {"ours", "random", "entropy", "farthest", "ours, first case too"}
     assert [labels for labels, _ in result["queries"]["ours"]] == [1, 2, 3]
     assert set(result["semi"]) == {"none", "all", "selected"}
     assert len(result["ablation"]["template alone"]["values"]) == 1
@@ -183,7 +213,7 @@ def test_query_figures_compare_with_chance_where_both_arrive() -> None:
     assert figures["needed"]["0.98"] == {"ours": [None] * 3, "random": [None] * 3}
     assert figures["share"]["0.98"]["ours"] is None
     assert "labels for 95 % of full supervision, as a share of those that chance needs: ours 0.67" in report(
-        {"full": 1.0} | figures
+        {"full": 1.0, "full_queried": 1.0} | figures
     )
     assert figures["queries"]["random"] == [[1, pytest.approx(0.5)], [3, pytest.approx(0.95)]]
 
@@ -204,10 +234,11 @@ def test_figures_of_one_label_are_means_over_templates() -> None:
         {"class prototypes": 0.65 / 0.7, "local similarity and deformation": 0.25 / 0.3}
     )
     assert figures["spread"]["gap_closed"]["values"] == pytest.approx([0.75, 1.0])
-    text = report({"full": 0.9} | figures)
+    text = report({"full": 0.9, "full_queried": 0.8} | figures)
+    assert text.startswith("full supervision: 0.900, on what queries are measured on 0.800")
     assert "template alone" in text
     assert "from class prototypes 93 %; local similarity and deformation 83 %" in text
-    assert picture({"full": 0.9} | figures).startswith(b"\x89PNG")
+    assert picture({"full": 0.9, "full_queried": 0.8} | figures).startswith(b"\x89PNG")
 
 
 def test_registration_follows_a_moved_object() -> None:
