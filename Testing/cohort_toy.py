@@ -16,7 +16,7 @@ from AdaptCore.cohort.arrays import Network, StoredFeatures
 from AdaptCore.cohort.beginning import begin
 from AdaptCore.cohort.engine import LocalEngine, Watch
 from AdaptCore.cohort.folder import Cohort
-from AdaptCore.cohort.method import TrainingSample
+from AdaptCore.cohort.network import Sample
 from AdaptCore.cohort.records import Settings
 from AdaptCore.cohort.steps import propagate, train
 from AdaptCore.cohort.views import CaseView
@@ -54,22 +54,22 @@ class ToyMethod:
 
     def train(
         self,
-        samples: Sequence[TrainingSample],
+        samples: Sequence[Sample],
         labelled: int,
         grids: Sequence[Geometry],
         classes: int,
         seed: int,
         watch: Watch,
     ) -> Network:
-        total, weight = np.zeros(classes), np.zeros(classes)
+        total, count = np.zeros(classes), np.zeros(classes)
         for number, sample in enumerate(samples):
             watch.check()
             watch.progress(number, len(samples))
             for index in range(classes):
                 where = sample.label == index
-                total[index] += float((sample.image[where] * sample.weight[where]).sum())
-                weight[index] += float(sample.weight[where].sum())
-        return Network({"means": torch.from_numpy(total / np.maximum(weight, 1e-9))}, {"seed": str(seed)})
+                total[index] += float(sample.image[where].sum())
+                count[index] += int(where.sum())
+        return Network({"means": torch.from_numpy(total / np.maximum(count, 1))}, {"seed": str(seed)})
 
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
         return _probabilities(network.weights["means"].numpy(), image)
@@ -77,10 +77,12 @@ class ToyMethod:
     def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         return [[(index + 1) % len(views)] for index in range(len(views))]
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> np.ndarray:
         assert all(known.shares().shape == known.probabilities().shape for known in neighbours)
-        probabilities = view.probabilities()
-        return probabilities.argmax(0).astype(np.uint8), probabilities.max(0)
+        return view.probabilities()
+
+    def settled(self, believed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return believed.argmax(0).astype(np.uint8), believed.max(0)
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]

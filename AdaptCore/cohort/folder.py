@@ -39,7 +39,8 @@ CASES, FEATURES, ROUNDS, ACCEPTED = "cases", "features", "rounds", "accepted"
 COARSE = 0
 """Number of the round whose labels come from the template alone; they stay, as the frozen reference."""
 
-PROPOSALS, CONFIDENCE, PROBABILITIES, PICTURES = "proposals", "confidence", "probabilities", "pictures"
+PROPOSALS, CONFIDENCE, PICTURES = "proposals", "confidence", "pictures"
+PROBABILITIES, BELIEVED = "probabilities", "believed"
 """Folders of a round."""
 
 LABEL_END, ARRAY_END, PICTURE_END = ".nii.gz", ".safetensors", ".png"
@@ -197,6 +198,10 @@ class Cohort:
         """Where a case's probabilities are or would be."""
         return self.round_folder(number) / PROBABILITIES / f"{name}{ARRAY_END}"
 
+    def believed_path(self, name: str, number: int) -> Path:
+        """Where what was believed of a case in the first pass of relabelling is or would be."""
+        return self.round_folder(number) / BELIEVED / f"{name}{ARRAY_END}"
+
     def proposal_path(self, name: str, number: int) -> Path:
         """Where a case's proposed label is or would be."""
         return self.round_folder(number) / PROPOSALS / f"{name}{LABEL_END}"
@@ -303,7 +308,7 @@ class Cohort:
         Raises:
             OutputError: they cannot be made or written.
         """
-        for part in (PROPOSALS, CONFIDENCE, PROBABILITIES):
+        for part in (PROPOSALS, CONFIDENCE, PROBABILITIES, BELIEVED):
             prepare_folder(self.round_folder(number) / part, (f"any{ARRAY_END}",))
 
     def remove_rounds(self, kept: set[int]) -> None:

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from AdaptCore.cohort.arrays import Network, StoredFeatures
 from AdaptCore.cohort.engine import Watch
+from AdaptCore.cohort.network import Sample
 from AdaptCore.cohort.records import Settings
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.io import Geometry
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSample:
-    """What a network learns from one case.
-
-    Attributes:
-        image: (I, J, K), intensities as stored.
-        label: classes, uint8 (I, J, K).
-        weight: of each voxel, float32 (I, J, K) from 0 to 1; 1 where a user has accepted the label.
-    """
-
-    image: np.ndarray
-    label: np.ndarray
-    weight: np.ndarray
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the arrays in bytes."""
-        return self.image.nbytes + self.label.nbytes + self.weight.nbytes
 
 
 class Method(Protocol):
@@ -59,7 +39,7 @@ class Method(Protocol):
 
     def train(
         self,
-        samples: Sequence[TrainingSample],
+        samples: Sequence[Sample],
         labelled: int,
         grids: Sequence[Geometry],
         classes: int,
@@ -85,11 +65,15 @@ class Method(Protocol):
         """Of each case the indices of those that have a say in its labels."""
         ...
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
-        """Classes uint8 and confidence float32 (I, J, K) of a case, from its probabilities and its neighbours.
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> np.ndarray:
+        """What is believed of a case, float32 (classes, I, J, K), from its probabilities and its neighbours' shares.
 
         A neighbour that cannot be read has no say.
         """
+        ...
+
+    def settled(self, believed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes uint8 and confidence float32 (I, J, K) of what is believed."""
         ...
 
     def collapsed(

@@ -20,7 +20,6 @@ from AdaptCore.cohort.description import Description, describe
 from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.features import Features
 from AdaptCore.cohort.lazy import Lazy
-from AdaptCore.cohort.method import TrainingSample
 from AdaptCore.cohort.network import NetworkSettings, Sample
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError
@@ -70,7 +69,7 @@ class ModelMethod:
 
     def train(
         self,
-        samples: Sequence[TrainingSample],
+        samples: Sequence[Sample],
         labelled: int,
         grids: Sequence[Geometry],
         classes: int,
@@ -83,7 +82,7 @@ class ModelMethod:
         settings = network.settings_for([grid.size for grid in grids], spacing, classes, seed)
         times = max(1, (len(samples) - labelled) // max(1, labelled))
         order = [*range(labelled)] * times + [*range(labelled, len(samples))]
-        drawn = Lazy(len(order), lambda index: _sample(samples[order[index]]))
+        drawn = Lazy(len(order), lambda index: samples[order[index]])
         weights = network.train(drawn, settings, watch.progress, watch.cancelled)
         return Network(weights, {"settings": json.dumps(asdict(settings))})
 
@@ -96,14 +95,18 @@ class ModelMethod:
         """See `Method`."""
         return atlases.nearest(_described(views, watch), [view.is_labelled for view in views])
 
-    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> tuple[np.ndarray, np.ndarray]:
+    def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> np.ndarray:
         """See `Method`."""
         features, probabilities = _features(view.features()), view.probabilities()
         carried = (atlases.carry(atlas, features) for atlas in _readable(_watched(neighbours, watch)))
         first = next(carried, None)
         if first is None:
-            return refine.relabelled(probabilities, probabilities)
-        return refine.relabelled(probabilities, atlases.fused(itertools.chain([first], carried)))
+            return probabilities
+        return refine.believed(probabilities, atlases.fused(itertools.chain([first], carried)))
+
+    def settled(self, believed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See `Method`."""
+        return refine.settled(believed)
 
     def collapsed(
         self, before: Sequence[np.ndarray], after: Sequence[np.ndarray], reference: Sequence[np.ndarray]
@@ -128,10 +131,6 @@ class ModelMethod:
 
 def _features(stored: StoredFeatures) -> Features:
     return Features(stored.values, stored.shape)
-
-
-def _sample(sample: TrainingSample) -> Sample:
-    return Sample(sample.image, sample.label, sample.weight)
 
 
 def _described(views: Sequence[CaseView], watch: Watch) -> list[Description]:

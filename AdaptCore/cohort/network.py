@@ -1,7 +1,6 @@
 """The segmentation network of a cohort: MONAI's U-Net, sized to the data and trained from scratch.
 
-Labels may be wrong in places: every voxel has a weight, and what lies outside of a volume weighs nothing. Volumes of a
-cohort are expected to have about the same voxel spacing.
+What lies outside of a volume teaches nothing. Volumes of a cohort are expected to have about the same voxel spacing.
 """
 
 from __future__ import annotations
@@ -101,12 +100,15 @@ class Sample:
     Attributes:
         image: (I, J, K), intensities as stored.
         label: classes, uint8 (I, J, K).
-        weight: how much each voxel counts, float32 (I, J, K) in [0, 1], or one number for all.
     """
 
     image: np.ndarray
     label: np.ndarray
-    weight: np.ndarray | float = 1.0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays in bytes."""
+        return self.image.nbytes + self.label.nbytes
 
 
 def check_installed() -> None:
@@ -160,7 +162,7 @@ def train(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Weights:
-    """Train from scratch with Dice and cross-entropy, every voxel by its weight; the same seed gives the same weights.
+    """Train from scratch with Dice and cross-entropy; the same seed gives the same weights.
 
     A sample is asked for when a patch of it is drawn and not kept. One that stands more than once in the sequence is
     drawn more often.
@@ -258,28 +260,32 @@ def _network(settings: NetworkSettings) -> torch.nn.Module:
         )
 
 
-def _loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Dice of the classes over the batch plus cross-entropy; logits and wanted B x C x h x w x d, weight B x 1 x ..."""
+def _loss(logits: torch.Tensor, wanted: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Dice of the classes over the batch plus cross-entropy.
+
+    Args:
+        logits, wanted: B x C x h x w x d.
+        inside: share of each voxel that lies in the volume, B x 1 x h x w x d.
+    """
     from monai.losses import MaskedDiceLoss
 
-    overlap = MaskedDiceLoss(softmax=True, include_background=False, batch=True)(logits, wanted, weight)
+    overlap = MaskedDiceLoss(softmax=True, include_background=False, batch=True)(logits, wanted, inside)
     entropy = F.cross_entropy(logits, wanted, reduction="none")
-    return overlap + (entropy * weight[:, 0]).sum() / weight.sum().clamp(min=1.0)
+    return overlap + (entropy * inside[:, 0]).sum() / inside.sum().clamp(min=1.0)
 
 
 def _patch(sample: Sample, settings: NetworkSettings, generator: torch.Generator) -> torch.Tensor:
-    """A varied patch: the image, the classes one-hot and the weight, 1 x (classes + 2) x the patch's shape."""
+    """A varied patch: image, classes one-hot, what lies in the volume; 1 x (classes + 2) x the patch's shape."""
     shape = sample.image.shape
-    if sample.label.shape != shape or np.shape(sample.weight) not in ((), shape):
+    if sample.label.shape != shape:
         raise ImageError(f"image of {shape}, label of {sample.label.shape} voxels: the same shape is wanted")
     if int(sample.label.max()) >= settings.classes:
         raise ImageError(f"label with class {int(sample.label.max())}: classes below {settings.classes} are wanted")
     places = _places(sample.label, settings, generator)
     box = _box(places, shape)
     label = torch.from_numpy(sample.label[box].astype(np.int64))
-    weight = torch.from_numpy(np.broadcast_to(np.float32(sample.weight), shape)[box].copy())
     classes = F.one_hot(label, settings.classes).permute(3, 0, 1, 2).float()
-    known = torch.cat([standardized(sample.image)[box][None], classes, weight[None]])
+    known = torch.cat([standardized(sample.image)[box][None], classes, torch.ones(1, *label.shape)])
     first, size = (torch.tensor(values) for values in ([side.start for side in box], label.shape))
     grid = ((2 * (places - first) + 1) / size - 1).flip(-1)
     patch = F.grid_sample(known[None], grid[None], mode="bilinear", align_corners=False)

@@ -7,7 +7,8 @@ the whole cohort. It gives no formula; these are ours, for every voxel on its ow
     u(x)   = - sum over c of q_c(x) log q_c(x)  /  log C      its uncertainty, 0 to 1
 
 where p is what the network says and f what the most similar cases say that meet at that place (`atlases.py`); an unsure
-neighbour says little.
+neighbour says little. It is done twice for all cases: a neighbour without an accepted label first says what the network
+says of it, and then what was believed of it in the first pass.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     return np.clip(entropy, 0.0, 1.0).astype(np.float32)
 
 
-def relabelled(probabilities: np.ndarray, fused: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is believed of a volume after a round.
+def believed(probabilities: np.ndarray, fused: np.ndarray) -> np.ndarray:
+    """What is believed of a volume, float32 (classes, I, J, K).
 
     Args:
         probabilities: of the network, float32 (classes, I, J, K), background first.
         fused: what similar cases say, of the same shape.
-
-    Returns:
-        Classes uint8 (I, J, K) and the weight of each voxel, float32 in [0, 1]: 1 - u of what is now believed.
     """
-    believed = (fused + OWN * probabilities) / (1 + OWN)
+    return np.asarray((fused + OWN * probabilities) / (1 + OWN), np.float32)
+
+
+def settled(believed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes uint8 (I, J, K), and how sure each voxel's is: float32 in [0, 1], 1 - u."""
     return to_labels(believed)[0], 1 - uncertainty(believed)
 
 

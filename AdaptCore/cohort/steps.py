@@ -26,7 +26,8 @@ from AdaptCore.cohort.arrays import (
 from AdaptCore.cohort.engine import Engine, Item, Job, Result, Watch
 from AdaptCore.cohort.folder import COARSE, FEATURES, Cohort, geometry_of
 from AdaptCore.cohort.lazy import Lazy
-from AdaptCore.cohort.method import Method, TrainingSample
+from AdaptCore.cohort.method import Method
+from AdaptCore.cohort.network import Sample
 from AdaptCore.cohort.records import Accepted, Case, Query, Round
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError, CohortError
@@ -166,7 +167,7 @@ class PredictJob:
 
 @dataclass(frozen=True, eq=False)
 class RelabelJob:
-    """Label and confidence of a case after a round, from its own probabilities and from its neighbours.
+    """What is believed of a case after a round, from its own probabilities and from its neighbours.
 
     Attributes:
         views: of all cases by their ids, with the accepted label that the round began with, if any.
@@ -177,7 +178,7 @@ class RelabelJob:
     views: Mapping[str, CaseView]
     neighbours: Mapping[str, Sequence[str]]
 
-    def __call__(self, item: str, watch: Watch) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, item: str, watch: Watch) -> np.ndarray:
         return self.method.relabel(self.views[item], [self.views[name] for name in self.neighbours[item]], watch)
 
 
@@ -289,19 +290,25 @@ def _relabel(cohort: Cohort, method: Method, engine: Engine, watching: Watching,
     number = plan.number
     _set_aside_changed(cohort, [case for case, _ in participants(cohort, plan)[0]])
     known = {case.id: (accepted,) for case, accepted in participants(cohort, plan)[0]}
-    views = [
-        replace(view, case=replace(view.case, accepted=known.get(view.name, ())))
+    views = {
+        view.name: replace(view, case=replace(view.case, accepted=known.get(view.name, ())))
         for view in _views(cohort, number)
         if cohort.probabilities_path(view.name, number).is_file()
-    ]
-    missing = [view.name for view in views if not cohort.has_proposal(view.name, number)]
+    }
+    missing = [name for name in views if not cohort.has_proposal(name, number)]
     if not missing:
         return
-    indices = method.neighbours(views, watching(f"round {number}: look-alikes"))
-    neighbours = {view.name: [views[index].name for index in these] for view, these in zip(views, indices)}
-    job = RelabelJob(method, {view.name: view for view in views}, neighbours)
-    for name, (classes, confidence) in _results(cohort, engine, job, missing, watching(f"round {number}: labels")):
-        cohort.write_proposal(job.views[name].case, number, classes, confidence)
+    cases = list(views.values())
+    indices = method.neighbours(cases, watching(f"round {number}: look-alikes"))
+    neighbours = {name: [cases[index].name for index in these] for name, these in zip(views, indices)}
+    job = RelabelJob(method, views, neighbours)
+    first = [name for name in views if not cohort.believed_path(name, number).is_file()]
+    for name, believed in _results(cohort, engine, job, first, watching(f"round {number}: labels")):
+        write_probabilities(cohort.believed_path(name, number), believed)
+    job = replace(job, views={name: replace(view, once_relabelled=True) for name, view in views.items()})
+    second = [name for name in missing if cohort.believed_path(name, number).is_file()]
+    for name, believed in _results(cohort, engine, job, second, watching(f"round {number}: labels again")):
+        cohort.write_proposal(views[name].case, number, *method.settled(believed))
 
 
 def _judged(cohort: Cohort, method: Method, plan: Round) -> Round:
@@ -323,14 +330,9 @@ def _proposals(cohort: Cohort, cases: Sequence[Case], number: int) -> Lazy[np.nd
     return Lazy(len(cases), lambda index: cohort.proposal(cases[index], number))
 
 
-def _sample(cohort: Cohort, base: int, case: Case, accepted: Accepted | None) -> TrainingSample:
-    volume = cohort.image(case)
-    if accepted is None:
-        label, weight = cohort.proposal(case, base), cohort.confidence(case, base)
-    else:
-        label = cohort.label(case, accepted)
-        weight = np.ones(label.shape, np.float32)
-    return TrainingSample(volume.array, label, weight)
+def _sample(cohort: Cohort, base: int, case: Case, accepted: Accepted | None) -> Sample:
+    label = cohort.proposal(case, base) if accepted is None else cohort.label(case, accepted)
+    return Sample(cohort.image(case).array, label)
 
 
 def _set_aside_changed(cohort: Cohort, cases: Iterable[Case]) -> None:

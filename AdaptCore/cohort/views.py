@@ -19,11 +19,13 @@ class CaseView:
         cohort: that it is of.
         case: its record.
         round: whose probabilities are asked for.
+        once_relabelled: whether `shares` are those of the first pass of relabelling.
     """
 
     cohort: Cohort
     case: Case
     round: int
+    once_relabelled: bool = False
 
     @property
     def name(self) -> str:
@@ -46,12 +48,16 @@ class CaseView:
         return read_probabilities(self.cohort.probabilities_path(self.name, self.round))
 
     def shares(self) -> np.ndarray:
-        """What is known of each voxel's class, float32 (classes, I, J, K): the accepted label, else `probabilities`.
+        """What is known of each voxel's class, float32 (classes, I, J, K).
+
+        It is the accepted label, else what was believed in the first pass of relabelling, before it `probabilities`.
 
         Raises:
             ImageError: the accepted label is missing or has changed.
-            CohortError: the probabilities are missing or damaged.
+            CohortError: the others are missing or damaged.
         """
+        if self.case.label is None and self.once_relabelled:
+            return read_probabilities(self.cohort.believed_path(self.name, self.round))
         if self.case.label is None:
             return self.probabilities()
         classes = self.cohort.label(self.case, self.case.label)

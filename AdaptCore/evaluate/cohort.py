@@ -93,24 +93,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Parts:
-    """Which parts of the one-label method are on; `coarse` names the labels that the rounds begin with."""
+    """Which parts of the one-label method are on.
+
+    Attributes:
+        coarse: name of the labels that the rounds begin with.
+        passes: how often volumes are relabelled after a round.
+    """
 
     coarse: str = COARSE
-    confidence: bool = True
-    refinement: bool = True
+    passes: int = 2
 
 
 LESS: Mapping[str, Parts] = MappingProxyType(
     {
         "from local similarity alone": Parts(coarse=SIMILARITY),
-        "without confidence as weight": Parts(confidence=False),
-        "without refinement": Parts(refinement=False),
+        "without relabelling": Parts(passes=0),
+        "relabelled once": Parts(passes=1),
     }
 )
 """Variants of the one-label method, each with one part off."""
-
-Believed = tuple[np.ndarray, np.ndarray]
-"""Classes uint8 (I, J, K) of a volume and the weight of each voxel, float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +228,7 @@ def template_scores(bench: Bench, template: int) -> dict[str, float]:
 
 
 def round_scores(
-    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
+    bench: Bench, template: int, carried: Sequence[Mapping[str, np.ndarray]], parts: Parts, rounds: int
 ) -> list[float]:
     """Dice of the labels that each round gives the test volumes, as it gives them to the cohort."""
     scores = list(one_label_rounds(bench, template, carried, parts, rounds))
@@ -254,7 +255,7 @@ def full_supervision(bench: Bench) -> dict[str, float]:
 
 
 def one_label_rounds(
-    bench: Bench, template: int, carried: Sequence[Mapping[str, Believed]], parts: Parts, rounds: int
+    bench: Bench, template: int, carried: Sequence[Mapping[str, np.ndarray]], parts: Parts, rounds: int
 ) -> Iterator[float]:
     """Dice of each round from one label; rounds after a collapse are not begun.
 
@@ -262,34 +263,32 @@ def one_label_rounds(
         carried: of each other case of the cohort, as `carried_over`.
     """
     known, others = bench.cohort[template], _others(bench, template)
-    believed = reference = [of[parts.coarse] for of in carried]
+    labels = reference = [of[parts.coarse] for of in carried]
     for number in range(rounds):
         settings = replace(bench.settings, seed=_seed(bench.rules.seed, template, number))
-        samples = _pseudo_labelled(others, believed, parts.confidence)
+        samples = _pseudo_labelled(others, labels)
         weights = network.train([Sample(known.image, known.label)] * len(samples) + samples, settings)
-        label = _labelling(bench, known, others, weights, settings, parts.refinement)
-        yield _label_score(bench, label)
+        label = _labelling(bench, known, others, weights, settings, parts.passes)
+        yield bench.score(label)
         if number + 1 == rounds:
             return
         after = [label(case) for case in others]
-        reason = refine.collapsed(*([each for each, _ in these] for these in (believed, after, reference)))
+        reason = refine.collapsed(labels, after, reference)
         if reason is not None:
             bench.done(f"round {number + 1} stopped: {reason}")
             return
-        believed = after
+        labels = after
 
 
-def carried_over(bench: Bench, known: Case, case: Case) -> dict[str, Believed]:
-    """What the known case's label becomes on another one, by the way that it is carried."""
+def carried_over(bench: Bench, known: Case, case: Case) -> dict[str, np.ndarray]:
+    """Classes that the known case's label gives another one, by the way that it is carried."""
     shares = _shares(bench, known)
     voted = one_label.voted(known.features, torch.from_numpy(shares), case.features)
     both = bench.carry(known, shares, case).shares
-    return {
-        PROTOTYPES: one_label.prototype_labels(known.features, known.label, case.features),
-        SIMILARITY: one_label.to_labels(voted),
-        DEFORMATION: one_label.to_labels(2 * both - voted),  # both ways have the same weight
-        COARSE: one_label.to_labels(both),
-    }
+    prototypes, _ = one_label.prototype_labels(known.features, known.label, case.features)
+    # Both ways have the same weight.
+    by_way = {SIMILARITY: voted, DEFORMATION: 2 * both - voted, COARSE: both}
+    return {PROTOTYPES: prototypes} | {way: one_label.to_labels(each)[0] for way, each in by_way.items()}
 
 
 def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
@@ -297,7 +296,7 @@ def coarse_scores(bench: Bench, known: Case) -> dict[str, float]:
     carried = {case.id: carried_over(bench, known, case) for case in bench.test}
 
     def score(way: str) -> float:
-        return bench.score(lambda case: carried[case.id][way][0])
+        return bench.score(lambda case: carried[case.id][way])
 
     scores = {
         REGISTRATION: bench.score(
@@ -340,7 +339,10 @@ def typical_case(bench: Bench, number: int) -> int:
 
 
 def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
-    """Dice from a few labels with no unlabelled case, with all of them, and with those that can be trusted."""
+    """Dice from a few labels with no unlabelled case, with all of them, and with those that can be trusted.
+
+    An unlabelled case gets the label that the labelled ones give it together.
+    """
     drawn = np.random.default_rng([bench.rules.seed, first, 1]).permutation(len(bench.cohort))
     indices = [first, *(int(index) for index in drawn if index != first)]
     labelled = [bench.cohort[index] for index in indices[: bench.rules.semi_budget]]
@@ -352,9 +354,11 @@ def semi_supervision(bench: Bench, first: int) -> dict[str, float]:
         [describe(case.id, case.features, probabilities) for case, probabilities in zip(unlabelled, found)],
     )
     scores = {"none": bench.score_network(weights, settings)}
+    shares = [_shares(bench, case) for case in labelled]
+    fused = [atlases.fused(bench.carry(*known, case) for known in zip(labelled, shares)) for case in unlabelled]
+    samples_of_all = _pseudo_labelled(unlabelled, [one_label.to_labels(each)[0] for each in fused])
     for name, chosen in (("all", range(len(unlabelled))), ("selected", kept)):
-        believed = _believed([found[n] for n in chosen])
-        samples = _pseudo_labelled([unlabelled[n] for n in chosen], believed, confidence=True)
+        samples = [samples_of_all[n] for n in chosen]
         again = [Sample(case.image, case.label) for case in labelled]
         again *= max(1, len(samples) // len(again))
         trained = network.train(again + samples, replace(settings, seed=settings.seed + 1))
@@ -370,10 +374,8 @@ def _case(item: ClassItem, model: Model, done: Done) -> Case:
     return Case(item.id, volume.array, label, volume.geometry.spacing, features)
 
 
-def _pseudo_labelled(cases: Sequence[Case], believed: Sequence[Believed], confidence: bool) -> list[Sample]:
-    return [
-        Sample(case.image, labels, weight if confidence else 1.0) for case, (labels, weight) in zip(cases, believed)
-    ]
+def _pseudo_labelled(cases: Sequence[Case], labels: Sequence[np.ndarray]) -> list[Sample]:
+    return [Sample(case.image, label) for case, label in zip(cases, labels)]
 
 
 def _others(bench: Bench, template: int) -> list[Case]:
@@ -381,29 +383,34 @@ def _others(bench: Bench, template: int) -> list[Case]:
 
 
 def _labelling(
-    bench: Bench, known: Case, others: Sequence[Case], weights: Weights, settings: NetworkSettings, refinement: bool
-) -> Callable[[Case], Believed]:
-    """What a round believes of a case; look-alikes are sought among the cohort's cases alone."""
-
-    def found(case: Case) -> np.ndarray:
-        return network.predict(weights, settings, case.image)
-
-    if not refinement:
-        return lambda case: _believed([found(case)])[0]
+    bench: Bench, known: Case, others: Sequence[Case], weights: Weights, settings: NetworkSettings, passes: int
+) -> Callable[[Case], np.ndarray]:
+    """Gives the classes of a case after a round; look-alikes are sought among the cohort's cases alone."""
     cases = [known, *others]
-    probabilities = [found(case) for case in cases]
+    probabilities = [network.predict(weights, settings, case.image) for case in cases]
     described = [describe(case.id, case.features, each) for case, each in zip(cases, probabilities)]
-    shares = [_shares(bench, known), *probabilities[1:]]
+    own_label = _shares(bench, known)
 
-    def relabelled(case: Case) -> Believed:
-        own = found(case)
-        known_apart = [n for n, other in enumerate(cases) if other.id != case.id]
-        compared = [describe(case.id, case.features, own), *(described[n] for n in known_apart)]
-        chosen = atlases.nearest(compared, [False, *(n == 0 for n in known_apart)])[0]
-        said = [bench.carry(cases[n], shares[n], case) for n in (known_apart[index - 1] for index in chosen)]
-        return refine.relabelled(own, atlases.fused(said))
+    def believed(case: Case, own: np.ndarray, described_case: Description, shares: Sequence[np.ndarray]) -> np.ndarray:
+        apart = [n for n, other in enumerate(cases) if other.id != case.id]
+        compared = [described_case, *(described[n] for n in apart)]
+        chosen = atlases.nearest(compared, [False, *(n == 0 for n in apart)])[0]
+        said = (bench.carry(cases[apart[index - 1]], shares[apart[index - 1]], case) for index in chosen)
+        return refine.believed(own, atlases.fused(said))
 
-    return relabelled
+    stages = [[own_label, *probabilities[1:]]]
+    for _ in range(passes - 1):
+        before = stages[-1]
+        each = (believed(*given, before) for given in zip(others, probabilities[1:], described[1:]))
+        stages.append([own_label, *each])
+
+    def label(case: Case) -> np.ndarray:
+        own = network.predict(weights, settings, case.image)
+        if passes:
+            own = believed(case, own, describe(case.id, case.features, own), stages[-1])
+        return one_label.to_labels(own)[0]
+
+    return label
 
 
 def _shares(bench: Bench, case: Case) -> np.ndarray:
@@ -424,15 +431,6 @@ def _fused_scores(bench: Bench, labelled: Sequence[Case], budgets: Sequence[int]
 
 def _mean_dice(truth: np.ndarray, label: np.ndarray, kinds: range) -> float:
     return float(np.mean([dice(truth == kind, label == kind) for kind in kinds]))
-
-
-def _label_score(bench: Bench, label: Callable[[Case], Believed]) -> float:
-    return bench.score(lambda case: label(case)[0])
-
-
-def _believed(found: Sequence[np.ndarray]) -> list[Believed]:
-    """Labels and weights from a network's probabilities."""
-    return [(one_label.to_labels(each)[0], 1 - refine.uncertainty(each)) for each in found]
 
 
 def _descriptions(cases: Sequence[Case], weights: Weights, settings: NetworkSettings) -> list[Description]:

@@ -97,7 +97,7 @@ def test_look_alikes_of_a_case_are_the_template_first_and_never_the_case_itself(
         "carry",
         lambda bench, atlas, shares, case: pairs.append((atlas.id, case.id)) or carry(bench, atlas, shares, case),
     )
-    label = cohort._labelling(bench, known, others, *bench.supervised([known], 0), refinement=True)
+    label = cohort._labelling(bench, known, others, *bench.supervised([known], 0), passes=1)
     label(others[1])
     label(bench.test[0])
     ids = [case.id for case in bench.cohort]

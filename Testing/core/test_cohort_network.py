@@ -1,4 +1,4 @@
-"""The network of a cohort: sizes, learning, weights of voxels, repeatability."""
+"""The network of a cohort: sizes, learning, repeatability."""
 
 from __future__ import annotations
 
@@ -50,20 +50,6 @@ def test_a_few_steps_teach_both_classes(a_small_setting: NetworkSettings) -> Non
     assert probabilities.sum(0) == pytest.approx(1, abs=1e-5)
     found = probabilities.argmax(0)
     assert min(dice(unseen.label == kind, found == kind) for kind in (1, 2)) > 0.8
-
-
-def test_voxels_without_weight_teach_nothing(a_small_setting: NetworkSettings) -> None:
-    right = a_sample(0)
-    spoilt, weight = right.label.copy(), np.ones(SHAPE, np.float32)
-    spoilt[:12][right.label[:12] == 1] = 2
-    weight[spoilt != right.label] = 0
-    trusting = train([Sample(right.image, spoilt)], a_small_setting)
-    wary = train([Sample(right.image, spoilt, weight)], a_small_setting)
-    called_two = [
-        (predict(weights, a_small_setting, right.image).argmax(0)[spoilt != right.label] == 2).mean()
-        for weights in (trusting, wary)
-    ]
-    assert called_two[0] > 0.35 > 0.1 > called_two[1]
 
 
 def test_the_seed_makes_the_weights_and_leaves_the_global_one_alone(a_small_setting: NetworkSettings) -> None:

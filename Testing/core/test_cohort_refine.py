@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.refine import collapsed, relabelled, uncertainty
+from AdaptCore.cohort.refine import believed, collapsed, settled, uncertainty
 from Testing.cohort_volumes import SHAPE, a_label, probabilities_of
 
 
@@ -16,18 +16,20 @@ def test_uncertainty_runs_from_sure_to_undecided() -> None:
 
 def test_look_alikes_outvote_the_network_where_they_are_sure() -> None:
     truth, wrong = a_label(), a_label((2, 0, 0))
-    labels, weight = relabelled(probabilities_of(wrong), probabilities_of(truth))
+    together = believed(probabilities_of(wrong), probabilities_of(truth))
+    assert together.dtype == np.float32 and together.sum(0) == pytest.approx(1, abs=1e-5)
+    labels, sure = settled(together)
     assert np.array_equal(labels, truth)
-    assert labels.dtype == np.uint8 and weight.shape == SHAPE and weight.dtype == np.float32
-    assert weight[wrong != truth].mean() < 0.7 < 0.85 < weight[wrong == truth].mean()
+    assert labels.dtype == np.uint8 and sure.shape == SHAPE and sure.dtype == np.float32
+    assert sure[wrong != truth].mean() < 0.7 < 0.85 < sure[wrong == truth].mean()
 
 
 def test_the_network_decides_where_look_alikes_do_not() -> None:
     truth = a_label()
     undecided = np.full((3, *SHAPE), 1 / 3, np.float32)
-    labels, weight = relabelled(probabilities_of(truth), undecided)
+    labels, sure = settled(believed(probabilities_of(truth), undecided))
     assert np.array_equal(labels, truth)
-    assert weight.max() < 0.1
+    assert sure.max() < 0.1
 
 
 def test_labels_that_empty_fill_or_wander_are_a_collapse() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
@@ -24,7 +25,7 @@ from AdaptCore.cohort.arrays import (
 from AdaptCore.cohort.engine import LocalEngine, Watch
 from AdaptCore.cohort.folder import Cohort
 from AdaptCore.cohort.lazy import Lazy
-from AdaptCore.cohort.method import TrainingSample
+from AdaptCore.cohort.network import Sample
 from AdaptCore.cohort.steps import choose_next, features_bytes, propagate, train
 from AdaptCore.cohort.views import CaseView
 from AdaptCore.errors import AdaptSegError, CohortError, OutputError
@@ -52,16 +53,15 @@ class Counting(ToyMethod):
 
     def train(
         self,
-        samples: Sequence[TrainingSample],
+        samples: Sequence[Sample],
         labelled: int,
         grids: Sequence[Geometry],
         classes: int,
         seed: int,
         watch: Watch,
     ) -> Network:
-        weights = ",".join(f"{float(sample.weight.mean()):.2f}" for sample in samples)
         assert [grid.size for grid in grids] == [sample.image.shape for sample in samples]
-        self.asked[0].append(f"train {labelled}: {weights}")
+        self.asked[0].append(f"train {labelled}: " + ",".join(_digest(sample) for sample in samples))
         return super().train(samples, labelled, grids, classes, seed, watch)
 
     def predict(self, network: Network, image: np.ndarray) -> np.ndarray:
@@ -81,6 +81,10 @@ class Emptying(ToyMethod):
         probabilities = np.zeros((3, *image.shape), np.float32)
         probabilities[0] = 1
         return probabilities
+
+
+def _digest(sample: Sample) -> str:
+    return hashlib.sha256(sample.image.tobytes() + sample.label.tobytes()).hexdigest()[:12]
 
 
 def counting() -> Counting:
@@ -181,18 +185,45 @@ def test_an_interrupted_round_keeps_its_plan_when_labels_are_accepted_meanwhile(
     assert labelled == ["labelled case-000", "labelled case-000,case-003"]
 
 
-def test_a_network_learns_accepted_labels_fully_and_others_by_their_confidence(a_cohort: Cohort) -> None:
+def test_a_network_learns_accepted_labels_first_and_the_others_as_they_are_proposed(a_cohort: Cohort) -> None:
     propagate(a_cohort, ToyMethod(), LOCAL, unwatched)
     accept(a_cohort, "case-002", a_case(2)[1])
     method = counting()
     (ended,) = train(a_cohort, method, 1, LOCAL, unwatched)
-    weights = next(asked for asked in method.asked[0] if asked.startswith("train")).removeprefix("train 2: ").split(",")
-    assert weights[:2] == ["1.00", "1.00"] and all(0.9 < float(weight) < 1 for weight in weights[2:])
+    learnt = next(asked for asked in method.asked[0] if asked.startswith("train")).removeprefix("train 2: ").split(",")
+    cases = {case.id: case for case in a_cohort.cases()}
+    labels = {
+        name: a_cohort.label(case, case.label) if case.label else a_cohort.proposal(case, 0)
+        for name, case in cases.items()
+    }
+    order = ["case-000", "case-002", "case-001", "case-003", "case-004"]
+    assert learnt == [_digest(Sample(a_cohort.image(cases[name]).array, labels[name])) for name in order]
     assert ended.labelled == {
         "case-000": "accepted/case-000-1.nii.gz",
         "case-002": "accepted/case-002-1.nii.gz",
     }
     assert ended.trusted == ("case-001", "case-003", "case-004") and 0.9 < (ended.agreement or 0) <= 1
+
+
+def test_all_cases_are_relabelled_twice_the_second_time_from_what_was_believed_first(a_cohort: Cohort) -> None:
+    class Following(ToyMethod):
+        """Believes what the first neighbour says, turned over along the first axis."""
+
+        def relabel(self, view: CaseView, neighbours: Sequence[CaseView], watch: Watch) -> np.ndarray:
+            return np.ascontiguousarray(neighbours[0].shares()[:, ::-1])
+
+    propagate(a_cohort, ToyMethod(), LOCAL, unwatched)
+    train(a_cohort, Following(), 1, LOCAL, unwatched)
+    probabilities = {
+        name: CaseView(a_cohort, a_cohort.case(name), 1).probabilities() for name in a_cohort.settings.images
+    }
+    once = CaseView(a_cohort, a_cohort.case("case-001"), 1, once_relabelled=True).shares()
+    assert np.array_equal(once, probabilities["case-002"][:, ::-1])
+    # case-001 follows case-002, which followed case-003: turned over twice.
+    proposal = a_cohort.proposal(a_cohort.case("case-001"), 1)
+    assert np.array_equal(proposal, probabilities["case-003"].argmax(0))
+    accepted = a_cohort.values(a_cohort.proposal(a_cohort.case("case-004"), 1))
+    assert np.array_equal(accepted, a_case(0)[1][::-1])
 
 
 def test_what_is_known_of_a_case_is_its_accepted_label_or_else_the_probabilities(a_trained_cohort: Cohort) -> None:
