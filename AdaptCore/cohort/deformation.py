@@ -12,7 +12,8 @@ which d is interpolated, to lessen
 
     mean over x of |f(x) - t(x + d(x))|^2  +  STIFFNESS * mean over neighbouring control points of |c - c'|^2
 
-f and t are projected on `CHANNELS` fixed directions. No intensity is compared, so the stored features are enough.
+with narrow features f and t (`Features.narrow`) and, in each step, another quarter of the cells x. No intensity is
+compared, so the stored features are enough.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ RADIUS = 2
 
 COUPLINGS = (0.0, 0.01, 0.03, 0.06)
 SHARPNESS = 0.01
-CHANNELS = 16
 STIFFNESS = 0.005
 STEPS = 20
 STEP = 0.5
 """Voxels that a control point moves in a step of Adam, about."""
+
+QUARTERS = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""First cells along i and j of those that a step looks at, every second one along both."""
 
 
 def moved(template: Features, features: Features) -> torch.Tensor:
@@ -105,16 +108,14 @@ def _searched(template: Features, features: Features) -> torch.Tensor:
 
 def _fitted(template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
     """Control points, float32 of the shift's shape, moved until the features fit."""
-    known, wanted = template.tensor(), features.tensor()
-    generator = torch.Generator().manual_seed(0)
-    directions = torch.linalg.qr(torch.randn(len(wanted), CHANNELS, generator=generator))[0]
-    scale = (len(wanted) / CHANNELS) ** 0.5
-    known, wanted = (scale * torch.einsum("cijk,cd->dijk", values, directions) for values in (known, wanted))
+    known, wanted = template.narrow(), features.narrow()
+    grid = wanted.shape[1:]
     points = shift.clone().requires_grad_()
     optimizer = torch.optim.Adam([points], STEP)
-    for _ in range(STEPS):
-        moved = _read(known, template, features, _between(points, wanted.shape[1:]))
-        unlike = (moved - wanted).square().sum(0).mean()
+    for _, quarter in zip(range(STEPS), itertools.cycle(QUARTERS)):
+        seen = tuple(slice(first if side > 1 else 0, None, 2) for first, side in zip(quarter, grid))
+        places = _places(template, features, _between(points, grid))[seen]
+        unlike = (_sampled(known, places) - wanted[(slice(None), *seen)]).square().sum(0).mean()
         bent = sum(points.diff(dim=axis).square().mean() for axis in (1, 2, 3))
         (unlike + STIFFNESS * bent).backward()
         optimizer.step()
@@ -129,8 +130,16 @@ def _between(points: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
 
 def _read(values: torch.Tensor, template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
     """Values on a grid over the template, read at the places of a grid over the volume plus their shift in voxels."""
+    return _sampled(values, _places(template, features, shift))
+
+
+def _places(template: Features, features: Features, shift: torch.Tensor) -> torch.Tensor:
+    """Where in a template the cells of a grid over the volume lie, as `grid_sample` takes it: (i, j, k, 3)."""
     axes = [((torch.arange(n) + 0.5) / n - 0.5) * side for n, side in zip(shift.shape[1:], features.shape)]
     places = torch.stack(torch.meshgrid(*axes, indexing="ij")) + shift
     relative = 2 * places / torch.tensor(template.shape).view(3, 1, 1, 1)
-    where = relative.flip(0).permute(1, 2, 3, 0)[None]
-    return F.grid_sample(values[None], where, mode="bilinear", padding_mode="border", align_corners=False)[0]
+    return relative.flip(0).permute(1, 2, 3, 0)
+
+
+def _sampled(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    return F.grid_sample(values[None], places[None], padding_mode="border", align_corners=False)[0]

@@ -27,6 +27,9 @@ CELLS = 32
 """Cells along the longest side of a volume, and most planes encoded along an axis."""
 
 CHANNELS = 64
+NARROW = 16
+"""Channels where cells are compared very often."""
+
 NARROWEST_PLANE = 16
 """Planes with a shorter side, in voxels, are not encoded where others are."""
 
@@ -53,6 +56,12 @@ class Features:
     def tensor(self) -> torch.Tensor:
         """The values as float32 (C, i', j', k')."""
         return torch.from_numpy(self.values).float()
+
+    def narrow(self) -> torch.Tensor:
+        """The values on `NARROW` fixed orthogonal directions, float32 (NARROW, i', j', k'); about unit length."""
+        generator = torch.Generator().manual_seed(0)
+        directions = torch.linalg.qr(torch.randn(len(self.values), NARROW, generator=generator))[0]
+        return (len(self.values) / NARROW) ** 0.5 * torch.einsum("cijk,cd->dijk", self.tensor(), directions)
 
 
 def grid_of(shape: Sequence[int]) -> tuple[int, int, int]:

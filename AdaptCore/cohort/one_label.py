@@ -7,8 +7,9 @@ its label by its cosine similarity (ours; as in non-local patch-based label fusi
     w(x, d) = exp( mean over the cells about x of cos(f(x), t(x + d)) / TEMPERATURE  -  |d|^2 / (2 REACH^2) )
     p(x)    = sum over |d| <= RADIUS of w(x, d) y(x + d)  /  sum of w(x, d)
 
-f and t are the features of the volume and of the template, which is laid over the volume centre on centre; y is the
-share of each class in a cell; x and d are in cells. `prototype_labels` is the paper's rule, kept as a rival.
+f and t are the narrow features (`Features.narrow`) of the volume and of the template, scaled to unit length; the
+template is laid over the volume centre on centre; y is the share of each class in a cell; x and d are in cells.
+`prototype_labels` is the paper's rule, kept as a rival.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ def voted(template: Features, shares: torch.Tensor, features: Features) -> np.nd
     Args:
         shares: of each class in the template's voxels, float32 (classes, i, j, k), background first.
     """
-    wanted = features.tensor()
+    wanted = F.normalize(features.narrow(), dim=0)
     grid = wanted.shape[1:]
-    known = _laid_over(template.tensor(), grid)
+    known = _laid_over(F.normalize(template.narrow(), dim=0), grid)
     voters = _laid_over(_in_cells(template, shares), grid)
     voters[0] = 1 - voters[1:].sum(0)
     return _on_voxels(_votes(wanted, known, voters), features.shape)

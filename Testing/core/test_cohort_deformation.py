@@ -46,6 +46,15 @@ def test_the_same_volume_keeps_its_label_and_volumes_of_other_shapes_are_laid_ce
     assert agreement(other, found) > 0.9
 
 
+@pytest.mark.parametrize("shape", [(2, 64, 60), (64, 2, 60), (64, 60, 2)])
+def test_a_volume_one_cell_thick_can_be_deformed(shape: tuple[int, int, int]) -> None:
+    template, other = a_label(shape=shape), a_label((0, 0, 0), shape)
+    known = some_features(template)
+    assert 1 in known.values.shape[1:]
+    found = carried(known, template, some_features(other, seed=1))
+    assert np.isfinite(found).all() and agreement(other, found.argmax(0)) > 0.9
+
+
 def test_a_deformation_is_smooth_where_features_are_noise() -> None:
     ramp = torch.arange(SHAPE[0]).float()[None, :, None, None].expand(1, *SHAPE)
     template, noisy = some_features(a_label()), some_features(a_label(), noise=3.0, seed=1)

@@ -6,8 +6,9 @@ from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
+import torch
 
-from AdaptCore.cohort.features import CHANNELS, features_of, grid_of, size_of
+from AdaptCore.cohort.features import CHANNELS, NARROW, Features, features_of, grid_of, size_of
 from AdaptCore.errors import ImageError
 from Testing.cohort_volumes import SHAPE, a_label, an_image
 from Testing.tiny_model import tiny_model
@@ -30,6 +31,18 @@ def test_the_size_is_told_beforehand() -> None:
 def test_each_cell_has_unit_length() -> None:
     features = features_of(tiny_model(), an_image(a_label()))
     assert np.linalg.norm(features.values.astype(np.float32), axis=0) == pytest.approx(1, abs=2e-3)
+
+
+def test_narrow_features_keep_angles_about_as_they_are() -> None:
+    values = np.random.default_rng(0).normal(size=(CHANNELS, 6, 7, 8)).astype(np.float32)
+    values[:, 3:] = values[:, :3] + 0.3 * values[:, 3:]
+    wide = Features((values / np.linalg.norm(values, axis=0)).astype(np.float16), (6, 7, 8))
+    narrow = wide.narrow()
+    assert narrow.shape == (NARROW, 6, 7, 8) and narrow.dtype == torch.float32
+    assert float(narrow.square().sum(0).mean()) == pytest.approx(1, abs=0.05)
+    alike = [float((each[:, :3] * each[:, 3:]).sum(0).mean()) for each in (wide.tensor(), narrow)]
+    assert alike[0] > 0.9 and alike[1] == pytest.approx(alike[0], abs=0.05)
+    assert torch.equal(narrow, wide.narrow())
 
 
 def test_features_follow_the_object_and_not_the_scale_of_intensities() -> None:
