@@ -113,9 +113,9 @@ def _fitted(template: Features, features: Features, shift: torch.Tensor) -> torc
     points = shift.clone().requires_grad_()
     optimizer = torch.optim.Adam([points], STEP)
     for _, quarter in zip(range(STEPS), itertools.cycle(QUARTERS)):
-        seen = tuple(slice(first if side > 1 else 0, None, 2) for first, side in zip(quarter, grid))
-        places = _places(template, features, _between(points, grid))[seen]
-        unlike = (_sampled(known, places) - wanted[(slice(None), *seen)]).square().sum(0).mean()
+        seen = (slice(None), *(slice(first if side > 1 else 0, None, 2) for first, side in zip(quarter, grid)))
+        places = _places(template, features, _between(points, grid))[seen[1:]]
+        unlike = (_sampled(known, places) - wanted[seen]).square().sum(0).mean()
         bent = sum(points.diff(dim=axis).square().mean() for axis in (1, 2, 3))
         (unlike + STIFFNESS * bent).backward()
         optimizer.step()
