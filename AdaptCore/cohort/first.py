@@ -28,7 +28,7 @@ from AdaptCore.errors import AdaptSegError, CohortError
 from AdaptCore.models.base import Model
 
 GRID = 8
-MOST = 60
+MOST = 100
 """Images that are compared, drawn by chance where there are more: their features are in memory at once."""
 
 
