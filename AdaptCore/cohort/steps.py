@@ -302,11 +302,11 @@ def _relabel(cohort: Cohort, method: Method, engine: Engine, watching: Watching,
     indices = method.neighbours(cases, watching(f"round {number}: look-alikes"))
     neighbours = {name: [cases[index].name for index in these] for name, these in zip(views, indices)}
     job = RelabelJob(method, views, neighbours)
-    first = [name for name in views if not cohort.believed_path(name, number).is_file()]
+    first = [name for name in views if not (views[name].is_labelled or cohort.believed_path(name, number).is_file())]
     for name, believed in _results(cohort, engine, job, first, watching(f"round {number}: labels")):
         write_probabilities(cohort.believed_path(name, number), believed)
     job = replace(job, views={name: replace(view, once_relabelled=True) for name, view in views.items()})
-    second = [name for name in missing if cohort.believed_path(name, number).is_file()]
+    second = [name for name in missing if views[name].is_labelled or cohort.believed_path(name, number).is_file()]
     for name, believed in _results(cohort, engine, job, second, watching(f"round {number}: labels again")):
         cohort.write_proposal(views[name].case, number, *method.settled(believed))
 

@@ -386,8 +386,14 @@ def _labelling(
     bench: Bench, known: Case, others: Sequence[Case], weights: Weights, settings: NetworkSettings, passes: int
 ) -> Callable[[Case], np.ndarray]:
     """Gives the classes of a case after a round; look-alikes are sought among the cohort's cases alone."""
+
+    def found(case: Case) -> np.ndarray:
+        return network.predict(weights, settings, case.image)
+
+    if not passes:
+        return lambda case: one_label.to_labels(found(case))[0]
     cases = [known, *others]
-    probabilities = [network.predict(weights, settings, case.image) for case in cases]
+    probabilities = [found(case) for case in cases]
     described = [describe(case.id, case.features, each) for case, each in zip(cases, probabilities)]
     own_label = _shares(bench, known)
 
@@ -405,10 +411,8 @@ def _labelling(
         stages.append([own_label, *each])
 
     def label(case: Case) -> np.ndarray:
-        own = network.predict(weights, settings, case.image)
-        if passes:
-            own = believed(case, own, describe(case.id, case.features, own), stages[-1])
-        return one_label.to_labels(own)[0]
+        own = found(case)
+        return one_label.to_labels(believed(case, own, describe(case.id, case.features, own), stages[-1]))[0]
 
     return label
 

@@ -92,6 +92,6 @@ def test_the_command_shows_so_many_and_changes_nothing(
     assert main(["cohort", "first", "--images", str(some_images), "--count", "2"]) == 0
     heading, *lines = capsys.readouterr().out.strip().splitlines()
     assert heading == "To label first, the most typical of 5 images"
-    expected = [one for one in candidates([some_images], ToyModel())][:2]
+    expected = candidates([some_images], ToyModel())[:2]
     assert [line.split() for line in lines] == [[str(one.path), f"{one.typicality:.3f}"] for one in expected]
     assert {path: path.read_bytes() for path in some_images.iterdir()} == before

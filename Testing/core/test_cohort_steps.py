@@ -222,6 +222,7 @@ def test_all_cases_are_relabelled_twice_the_second_time_from_what_was_believed_f
     # case-001 follows case-002, which followed case-003: turned over twice.
     proposal = a_cohort.proposal(a_cohort.case("case-001"), 1)
     assert np.array_equal(proposal, probabilities["case-003"].argmax(0))
+    assert not a_cohort.believed_path("case-000", 1).exists() and a_cohort.has_proposal("case-000", 1)
     accepted = a_cohort.values(a_cohort.proposal(a_cohort.case("case-004"), 1))
     assert np.array_equal(accepted, a_case(0)[1][::-1])
 
