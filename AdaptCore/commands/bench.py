@@ -210,7 +210,11 @@ def _add_cohort(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of benchmark sets")
     parser.add_argument(
-        "--targets", type=_names, required=True, metavar="T1,T2", help="SET[:SELECTOR], such as busi or drive:obs1"
+        "--targets",
+        type=_names,
+        required=True,
+        metavar="T1,T2",
+        help="SET[:SELECTOR], such as busi, drive:obs1 or a volume set's slices, SET:slices",
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="at most N items of each target")
     parser.add_argument("--seed", type=whole, default=0, metavar="S")

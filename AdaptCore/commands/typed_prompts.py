@@ -11,7 +11,7 @@ from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Box
 
 if TYPE_CHECKING:
-    from AdaptCore.evaluate.pictures import VoxelClick
+    from AdaptCore.evaluate.users import VoxelClick
     from AdaptCore.io import Geometry
     from AdaptCore.predict.intensity import Window
 
@@ -182,7 +182,7 @@ def _whole_numbers(parts: Sequence[str]) -> list[int] | None:
 
 def voxel_clicks(prompts: Mapping[int, PlanePrompts], axis: int) -> list[VoxelClick]:
     """The clicks of all planes in voxels (i, j, k)."""
-    from AdaptCore.evaluate.pictures import VoxelClick
+    from AdaptCore.evaluate.users import VoxelClick
 
     clicks: list[VoxelClick] = []
     for index, plane in prompts.items():

@@ -32,8 +32,8 @@ class ImageSession(Protocol):
 class Segmenter(Protocol):
     """A method that answers clicks."""
 
-    def start(self, image: np.ndarray) -> ImageSession:
-        """Begin on an image, float32 (H, W) or (H, W, 3) in [0, 1]."""
+    def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> ImageSession:
+        """Begin on an image, float32 (H, W) or (H, W, 3) in [0, 1], with pixels `spacing` mm apart along x and y."""
         ...
 
 
@@ -44,7 +44,7 @@ class ModelSegmenter:
         self._model = model
         self._zoom = zoom
 
-    def start(self, image: np.ndarray) -> ModelImageSession:
+    def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> ModelImageSession:
         return ModelImageSession(PlaneSession(self._model, image, zoom=self._zoom))
 
 
@@ -73,7 +73,7 @@ def click_curve(segmenter: Segmenter, item: Item, max_clicks: int, seed: int) ->
         ImageError: image and mask differ in size.
     """
     image, truth = read_pair(item)
-    session = segmenter.start(image)
+    session = segmenter.start(image, item.spacing())
     rng = rng_for(seed, item.id)
     mask = np.zeros(truth.shape, dtype=bool)
     dices: list[float] = []

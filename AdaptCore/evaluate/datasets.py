@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from scipy import ndimage
 
 from AdaptCore.errors import AdaptSegError, ImageError
+from AdaptCore.evaluate.objects import OBJECTS_PER_CASE, ObjectName, ObjectSlice, first_slice, object_mask, object_names
+from AdaptCore.evaluate.users import rng_for
 from AdaptCore.io import Volume, read_volume
 from AdaptCore.predict.intensity import apply_window, auto_window
+from AdaptCore.predict.masks import parts_of
 
 PATIENT_PATTERNS: Mapping[str, str] = MappingProxyType(
     {
@@ -25,10 +28,16 @@ PATIENT_PATTERNS: Mapping[str, str] = MappingProxyType(
         "ct_lesion3d": r"CT_Lesion_(\d+)_",
     }
 )
+WHOLE_LABELS: Mapping[str, range] = MappingProxyType(
+    {
+        "fetal_brain_mr": range(1, 9),
+        "totalseg_ct": range(52, 69),
+    }
+)
+"""Labels of tissue and of vessels (classes of TotalSegmentator 2): each is one object, however many parts it has."""
 NESTED_LEVEL = re.compile(r"min\d+of\d+$")
 SMALLEST_INSTANCE_PIXELS = 16
 SMALLEST_INSTANCE_SHARE = 0.02
-EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,14 @@ class Item:
         group: the patient where several images come from one, else the id of the image.
         image: gives float32 (H, W) or (H, W, 3) in [0, 1].
         truth: gives bool (H, W), never empty.
+        spacing: gives millimetres from pixel to pixel along x and y, None where they are not known.
     """
 
     id: str
     group: str
     image: Callable[[], np.ndarray]
     truth: Callable[[], np.ndarray]
+    spacing: Callable[[], tuple[float, float] | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,8 @@ def load_target(data_dir: Path, target: str, limit: int | None = None, seed: int
     Selectors of a 2D set: a rater (the mask suffix, `obs1`); `majority`: what more than half of an image's raters drew
     (default where several drew; refused for nested levels such as `cup_min2of4`, which are no raters); `instances`:
     each 8-connected part of the (majority) mask of at least 16 pixels and 2 % of the mask is an item. Of a 3D set:
-    `label=K`, `any` (default: every label), `instances` (the parts of the plane of `any`).
+    `label=K`, `any` (default: every label), `instances` (the parts of the plane of `any`), `slices` (of each object of
+    `load_objects` the slice through its first click, across the acquisition axis).
 
     Args:
         data_dir: folder of sets.
@@ -124,7 +136,11 @@ def load_target(data_dir: Path, target: str, limit: int | None = None, seed: int
         AdaptSegError: unknown set or selector, or nothing is left; the message names what exists.
     """
     folder, selector = _split(data_dir, target)
-    items = _planes(folder, selector) if (folder / "labels").is_dir() else _images(folder, selector)
+    volumes = (folder / "labels").is_dir()
+    if volumes and selector == "slices":
+        objects = load_objects(data_dir, folder.name, limit, seed)
+        return Target(target, tuple(_slice_item(item, seed) for item in objects.items), objects.empty)
+    items = _planes(folder, selector) if volumes else _images(folder, selector)
     if selector == "instances":
         found = [part for item in items for part in _instances(item)]
     else:
@@ -159,14 +175,29 @@ def load_volumes(data_dir: Path, target: str, limit: int | None = None, seed: in
     Raises:
         AdaptSegError: as `load_target`, or a set of 2D images.
     """
-    folder, selector = _split(data_dir, target)
-    if not (folder / "labels").is_dir():
-        raise AdaptSegError(f"{target}: {folder} has no labels folder; a set of volumes is wanted")
-    if selector == "instances":
-        raise AdaptSegError(f"{target}: for volumes one of label=K, any is wanted")
+    folder, selector = _split_volumes(data_dir, target)
     items = _volumes(folder, selector)
     found = [item for item in items if item.truth().any()]
     return VolumeTarget(target, tuple(_spread(_nonempty(found, target), limit, seed)), len(items) - len(found))
+
+
+def load_objects(data_dir: Path, target: str, limit: int | None = None, seed: int = 0) -> VolumeTarget:
+    """The objects of a 3D target: connected parts of at least 200 voxels of each label, or vessels and tissue as such.
+
+    At most three objects of a volume, drawn by the seed. `empty` counts the volumes without one.
+
+    Args:
+        target: `SET` for the objects of every label, `SET:label=K`, or `SET:any` for those of all labels in one.
+        limit, seed: as in `load_target`, for objects.
+
+    Raises:
+        AdaptSegError: as `load_volumes`.
+    """
+    folder, selector = _split_volumes(data_dir, target)
+    label = _label(folder.name, selector)
+    per_case = [_object_items(folder.name, case, selector, label, seed) for case in _cases(folder, "labels")]
+    found = _nonempty([item for items in per_case for item in items], target)
+    return VolumeTarget(target, tuple(_spread(found, limit, seed)), sum(not items for items in per_case))
 
 
 def load_classes(data_dir: Path, target: str) -> tuple[ClassItem, ...]:
@@ -197,6 +228,16 @@ def _split(data_dir: Path, target: str) -> tuple[Path, str | None]:
         sets = sorted(path.parent.name for path in data_dir.glob("*/images"))
         raise AdaptSegError(f"target {target!r}: unknown set {name!r}; one of {', '.join(sets) or 'none'} is wanted")
     return folder, selector or None
+
+
+def _split_volumes(data_dir: Path, target: str) -> tuple[Path, str | None]:
+    """As `_split`, of whole volumes."""
+    folder, selector = _split(data_dir, target)
+    if not (folder / "labels").is_dir():
+        raise AdaptSegError(f"{target}: {folder} has no labels folder; a set of volumes is wanted")
+    if selector in ("instances", "slices"):
+        raise AdaptSegError(f"{target}: for volumes one of label=K, any is wanted")
+    return folder, selector
 
 
 def _nonempty(found: list, target: str) -> list:
@@ -297,7 +338,7 @@ def _label(set_name: str, selector: str | None) -> int | None:
     match = re.fullmatch(r"label=(\d+)", selector or "")
     if not match or int(match.group(1)) == 0:
         raise AdaptSegError(
-            f"{set_name}: selector {selector!r} does not fit; label=K (K from 1), any or instances is wanted"
+            f"{set_name}: selector {selector!r} does not fit; label=K (K from 1), any, instances or slices is wanted"
         )
     return int(match.group(1))
 
@@ -310,6 +351,38 @@ def _volume_item(set_name: str, case: _Case, label: int | None) -> VolumeItem:
         return labels > 0 if label is None else labels == label
 
     return VolumeItem(case.id, _group(set_name, case.id), lambda: read_volume(case.image), truth)
+
+
+def _object_items(set_name: str, case: _Case, selector: str | None, label: int | None, seed: int) -> list[VolumeItem]:
+    """At most three objects of a volume, in the order of their names."""
+    (labels_path,) = case.masks.values()
+
+    def labels() -> np.ndarray:
+        stored = read_volume(labels_path).array
+        return (stored > 0).astype(np.uint8) if selector == "any" else stored
+
+    def item(name: ObjectName) -> VolumeItem:
+        return VolumeItem(
+            f"{case.id}#{name}",
+            _group(set_name, case.id),
+            lambda: read_volume(case.image),
+            lambda: object_mask(labels(), name),
+        )
+
+    whole = () if selector == "any" else WHOLE_LABELS.get(set_name, ())
+    names = object_names(labels(), lambda value: value in whole)
+    names = [name for name in names if label in (None, name.label)]
+    count = min(OBJECTS_PER_CASE, len(names))
+    chosen = sorted(rng_for(seed, case.id).choice(len(names), count, replace=False)) if names else []
+    return [item(names[index]) for index in chosen]
+
+
+def _slice_item(item: VolumeItem, seed: int) -> Item:
+    @cache
+    def cut() -> ObjectSlice:
+        return first_slice(item.volume(), item.truth(), rng_for(seed, item.id))
+
+    return Item(item.id, item.group, lambda: cut().image, lambda: cut().truth, lambda: cut().spacing)
 
 
 def _planes(folder: Path, selector: str | None) -> list[Item]:
@@ -327,19 +400,23 @@ def _largest_plane(item: VolumeItem) -> Item:
     def truth() -> np.ndarray:
         return _plane(item.truth(), index(), Path(item.id))
 
-    return Item(item.id, item.group, image, truth)
+    def spacing() -> tuple[float, float]:
+        x, y, _ = item.volume().geometry.spacing
+        return x, y
+
+    return Item(item.id, item.group, image, truth, spacing)
 
 
 def _instances(item: Item) -> list[Item]:
-    labels, count = ndimage.label(item.truth(), EIGHT_NEIGHBOURS)
+    labels, count = parts_of(item.truth())
     sizes = np.bincount(labels.ravel())[1:]
     smallest = max(SMALLEST_INSTANCE_PIXELS, SMALLEST_INSTANCE_SHARE * sizes.sum())
 
     def part(label: int) -> Callable[[], np.ndarray]:
-        return lambda: ndimage.label(item.truth(), EIGHT_NEIGHBOURS)[0] == label
+        return lambda: parts_of(item.truth())[0] == label
 
     return [
-        Item(f"{item.id}#{label}", item.group, item.image, part(label))
+        Item(f"{item.id}#{label}", item.group, item.image, part(label), item.spacing)
         for label in range(1, count + 1)
         if sizes[label - 1] >= smallest
     ]

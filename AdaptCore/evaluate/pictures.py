@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from AdaptCore.evaluate.users import VoxelClick
 from AdaptCore.io import Geometry
 from AdaptCore.predict.geometry import axis_plane, extract
 from AdaptCore.predict.intensity import Window, apply_window
@@ -28,14 +29,6 @@ PANEL_INCHES = 3.2
 DOTS_PER_INCH = 110
 CLOSE_UP_MARGIN = 0.35
 TOWARDS, AWAY = "LPS", "RAI"
-
-
-@dataclass(frozen=True)
-class VoxelClick:
-    """A click at voxel (i, j, k)."""
-
-    voxel: tuple[int, int, int]
-    positive: bool = True
 
 
 @dataclass(frozen=True, eq=False)

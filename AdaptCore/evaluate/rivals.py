@@ -37,8 +37,8 @@ class GrowCut:
         """Raises ModelError when slicer-core is missing."""
         slicer_filter()
 
-    def start(self, image: np.ndarray) -> GrowCutSession:
-        """Begin on a plane, float32 (H, W) or (H, W, 3) in [0, 1]."""
+    def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> GrowCutSession:
+        """Begin on a plane, float32 (H, W) or (H, W, 3) in [0, 1]; millimetres do not matter to it."""
         return GrowCutSession(image)
 
 
@@ -91,8 +91,8 @@ class RandomWalker:
     def __init__(self, side: int = 256) -> None:
         self.side = side
 
-    def start(self, image: np.ndarray) -> RandomWalkerSession:
-        """Begin on a plane, float32 (H, W) or (H, W, 3) in [0, 1]."""
+    def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> RandomWalkerSession:
+        """Begin on a plane, float32 (H, W) or (H, W, 3) in [0, 1]; millimetres do not matter to it."""
         return RandomWalkerSession(image, self.side)
 
 

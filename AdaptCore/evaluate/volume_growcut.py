@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from AdaptCore.evaluate.pictures import VoxelClick
 from AdaptCore.evaluate.rivals import BACKGROUND, SeededGrowth, grey_value, seed_labels
+from AdaptCore.evaluate.users import VoxelClick
 from AdaptCore.prompts import Click
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AdaptCore.evaluate.metrics import dice
-from AdaptCore.evaluate.pictures import VoxelClick
-from AdaptCore.evaluate.users import next_click
+from AdaptCore.evaluate.users import VoxelClick, next_click
 from AdaptCore.models.base import Model
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane, extract, plane_voxels
 from AdaptCore.predict.intensity import Window

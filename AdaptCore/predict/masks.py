@@ -8,19 +8,34 @@ import numpy as np
 from scipy import ndimage
 
 
-def depth(mask: np.ndarray) -> np.ndarray:
-    """Distance in pixels from each pixel of a mask to the nearest one outside of it, float64 (H, W); 0 outside.
+def depth(mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:
+    """Distance from each pixel of a mask to the nearest one outside of it, float64 of the mask's shape; 0 outside.
 
     What lies beyond the image border counts as outside.
 
     Args:
-        mask: bool (H, W).
+        mask: bool (H, W) or (I, J, K).
+        spacing: from pixel to pixel along each of the mask's axes, in the unit of the distance; None counts pixels.
     """
     found = np.zeros(mask.shape, np.float64)
     boxes = ndimage.find_objects(mask.astype(np.uint8))
     if boxes:
-        found[boxes[0]] = ndimage.distance_transform_edt(np.pad(mask[boxes[0]], 1))[1:-1, 1:-1]
+        padded = np.pad(mask[boxes[0]], 1)
+        inner = (slice(1, -1),) * mask.ndim
+        found[boxes[0]] = ndimage.distance_transform_edt(padded, sampling=spacing)[inner]
     return found
+
+
+def parts_of(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Numbers of the connected parts of a mask of 2 or 3 dimensions, and how many there are; corners connect."""
+    numbers, count = ndimage.label(mask, np.ones((3,) * mask.ndim, bool))
+    return numbers, count
+
+
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """The connected part of a bool mask with most voxels, the first one of equals."""
+    numbers, count = parts_of(mask)
+    return mask if count < 2 else numbers == 1 + int(np.bincount(numbers.ravel())[1:].argmax())
 
 
 def dice(truth: np.ndarray, prediction: np.ndarray) -> float:

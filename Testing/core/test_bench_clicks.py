@@ -36,8 +36,8 @@ class ScriptedSegmenter:
         self.answers = answers
         self.clicks: list[Click] = []
 
-    def start(self, image: np.ndarray) -> ScriptedSegmenter:
-        self.clicks = []
+    def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> ScriptedSegmenter:
+        self.clicks, self.spacing = [], spacing
         return self
 
     def click(self, click: Click) -> np.ndarray:

@@ -17,9 +17,8 @@ from AdaptCore.errors import ImageError, ModelError
 from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.adapt import FROZEN, in_random_order
 from AdaptCore.evaluate.datasets import VolumeItem, VolumeTarget
-from AdaptCore.evaluate.pictures import VoxelClick
 from AdaptCore.evaluate.rivals import BACKGROUND, OBJECT
-from AdaptCore.evaluate.users import rng_for
+from AdaptCore.evaluate.users import VoxelClick, rng_for
 from AdaptCore.evaluate.volume_figures import figures, report, summarize_arm
 from AdaptCore.evaluate.volume_growcut import grown_from, volume_seeds
 from AdaptCore.evaluate.volume_user import Patience, VolumeRun, VolumeUser
