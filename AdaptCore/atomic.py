@@ -3,49 +3,110 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from AdaptCore.claims import claim, is_at
 from AdaptCore.errors import OutputError
 
 BUSY_RETRIES, BUSY_SECONDS = 10, 0.05
 """Windows refuses to replace a file that another process reads at this moment, and to read one just being replaced."""
 
+TEMPORARY = re.compile(r"\.adaptseg-[0-9a-f]{32}\..+")
+"""Name of a file until it is whole."""
+
+RENAME_SECONDS = 60.0
+"""On Windows, a temporary file that was written since then may be about to take its place."""
+
+PRIVATE, SHARED = 0o600, 0o666
+"""Modes of new files: for their user alone, and for all that the user's mask leaves."""
+
 Result = TypeVar("Result")
 
 
 @contextmanager
-def atomic_target(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; when the block ends well the file there replaces `path`.
+def atomic_target(path: Path, suffix: str = ".tmp", *, private: bool = False) -> Iterator[Path]:
+    """Give an empty file in the folder of `path`; when the block ends well it replaces `path` and takes over its mode.
 
-    When it does not, the temporary file is removed and what was at `path` before stays as it was.
+    When it does not, it is removed and what was at `path` before stays as it was. The same is removed that a process
+    which was killed has left in the folder.
+
+    Args:
+        private: whether a new file is for its user alone, where the system can tell users apart.
 
     Raises:
         OutputError: the system could not write (no space, no permission, no folder).
     """
     target = path.resolve()
-    temporary = target.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        remove_leftovers(target.parent)
+        temporary, descriptor = _new_file(target.parent, suffix, PRIVATE if private or target.exists() else SHARED)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+    if sys.platform == "win32":  # renames no open file
+        os.close(descriptor)
     try:
         yield temporary
         _flush_to_disk(temporary)
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
     finally:
         temporary.unlink(missing_ok=True)
+        if sys.platform != "win32":
+            os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder whose process was killed before it could."""
+    with suppress(OSError):
+        for left in [file for file in folder.iterdir() if TEMPORARY.fullmatch(file.name)]:
+            with suppress(OSError):
+                _remove_leftover(left)
+
+
+def _remove_leftover(path: Path) -> None:
+    if sys.platform == "win32":  # removes no open file
+        if time.time() - path.stat().st_mtime > RENAME_SECONDS:
+            path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        if claim(descriptor):
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _new_file(folder: Path, suffix: str, mode: int) -> tuple[Path, int]:
+    """An empty file that nobody takes for a leftover as long as its descriptor is open."""
+    while True:
+        path = folder / f".adaptseg-{uuid.uuid4().hex}{suffix}"
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
+        try:
+            if sys.platform == "win32" or (claim(descriptor) and is_at(descriptor, path)):
+                return path, descriptor
+        except OSError:  # a disk without locks, where no file is taken for a leftover
+            return path, descriptor
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file whole or not at all; see `atomic_target`.
 
     Raises:
         OutputError: as `atomic_target`.
     """
-    with atomic_target(path) as temporary:
+    with atomic_target(path, private=private) as temporary:
         temporary.write_bytes(content)
 
 
@@ -64,10 +125,10 @@ def check_folder(path: Path) -> None:
         raise OutputError(f"{path}: this is a folder; a file name is wanted")
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: the file is read-only; a file that may be replaced is wanted")
-    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    probe = folder / f".adaptseg-{uuid.uuid4().hex}.tmp"
     try:
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{path}: the folder {folder} cannot be written ({_reason(error)}); another one is wanted"

@@ -27,11 +27,13 @@ class Kind:
         name: such as "task".
         error: raised when a file is none of this kind, or cannot be used.
         version: of what is in it; newer ones are refused.
+        is_private: whether it tells of its user, or of images.
     """
 
     name: str
     error: type[AdaptSegError]
     version: int = 1
+    is_private: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Shelf:
         return found
 
 
-TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError))
-PROFILES = Shelf("profiles", ".profile.safetensors", Kind("profile", ProfileError))
+TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError, is_private=True))
+PROFILES = Shelf("profiles", ".profile.safetensors", Kind("profile", ProfileError, is_private=True))
 
 
 def read_facts(path: Path, kind: Kind) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,22 +12,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from AdaptCore.atomic import atomic_target, unless_busy
+from AdaptCore.atomic import unless_busy, write_bytes
 from AdaptCore.facts import Kind, damaged, read_facts
 
 
-def write_sealed(
-    path: Path,
-    kind: Kind,
-    tensors: Mapping[str, Tensor],
-    facts: Mapping[str, str],
-    check: Callable[[], None] = lambda: None,
-) -> None:
+def write_sealed(path: Path, kind: Kind, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
     """Write a file whole or not at all.
 
     Args:
         tensors: by name, of any device and shape.
-        check: called right before the file takes its place; what it raises leaves the place as it was.
 
     Raises:
         OutputError: the system could not write.
@@ -37,13 +30,7 @@ def write_sealed(
     }
     metadata = {**facts, "kind": f"adaptseg-{kind.name}", "version": str(kind.version)}
     content = save(kept, {**metadata, "sha256": _seal(kept, metadata)})
-
-    def write() -> None:
-        with atomic_target(path) as temporary:
-            temporary.write_bytes(content)
-            check()
-
-    unless_busy(write)
+    unless_busy(lambda: write_bytes(path, content, private=kind.is_private))
 
 
 def read_sealed(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def read_task(path: Path) -> TaskRecord:
         raise TaskError(f"{path}: its facts are not those of a task ({error}); a task file is wanted") from error
 
 
-def write_task(path: Path, record: TaskRecord, check: Callable[[], None] = lambda: None) -> None:
+def write_task(path: Path, record: TaskRecord) -> None:
     """Write a task file whole or not at all; see `write_sealed`.
 
     Raises:
@@ -133,7 +133,7 @@ def write_task(path: Path, record: TaskRecord, check: Callable[[], None] = lambd
         "revision": record.revision,
         "parent": record.parent,
     }
-    write_sealed(path, TASKS.kind, tensors, facts, check)
+    write_sealed(path, TASKS.kind, tensors, facts)
 
 
 def merged(theirs: TaskRecord, ours: TaskRecord, base: TaskRecord) -> TaskRecord:

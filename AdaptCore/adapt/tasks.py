@@ -19,12 +19,12 @@ from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, TaskError
 from AdaptCore.facts import TASKS, Kind, read_facts
-from AdaptCore.locks import Check, locked
+from AdaptCore.locks import locked
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.sealed import read_sealed, write_sealed
 
 REPLAY_END = ".replay.safetensors"
-REPLAY_KIND = Kind("replay", TaskError)
+REPLAY_KIND = Kind("replay", TaskError, is_private=True)
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,7 @@ class TaskStore:
         """
         self.prepare(task.name)
         path, replay = self.path(task.name), self.replay_path(task.name)
-
-        def write(check: Check) -> Task:
+        with locked(path):
             theirs = self._found(task)
             joins = theirs is not None and theirs.revision != task.revision
             record = task.record(known)
@@ -176,10 +175,8 @@ class TaskStore:
                     _write_memory(replay, self._joined_memory(task, known) if joins else known.memory, task.frozen)
                 else:
                     replay.unlink(missing_ok=True)
-            write_task(path, record, check)
-            return replace(task, known=known, revision=None if joins else record.revision)
-
-        return locked(write, path)
+            write_task(path, record)
+        return replace(task, known=known, revision=None if joins else record.revision)
 
     def rename(self, old: str, new: str) -> None:
         """Give a task another name.
@@ -189,17 +186,14 @@ class TaskStore:
             OutputError: the system could not write.
         """
         source, target = self._existing(old), self.path(new)
-
-        def move(check: Check) -> None:
+        with locked(source, target):
             record = read_task(source)
             self._check_free(new)
-            write_task(target, replace(record, name=clean_name(new)), check)
+            write_task(target, replace(record, name=clean_name(new)))
             with told(source):
                 if self.replay_path(old).exists():
                     self.replay_path(old).replace(self.replay_path(new))
                 source.unlink()
-
-        locked(move, source, target)
 
     def reset(self, name: str) -> Path:
         """Begin a task anew: its file is kept aside and can be imported again, its replay memory is removed.
@@ -212,14 +206,9 @@ class TaskStore:
             OutputError: the system could not write.
         """
         path = self._existing(name)
-
-        def move(check: Check) -> Path:
-            check()
-            with told(path):
-                self.replay_path(name).unlink(missing_ok=True)
-                return set_aside(path)
-
-        return locked(move, path)
+        with locked(path), told(path):
+            self.replay_path(name).unlink(missing_ok=True)
+            return set_aside(path)
 
     def export(self, name: str, path: Path) -> None:
         """Write a task, without its replay memory, to a file that another machine can import.
@@ -248,12 +237,9 @@ class TaskStore:
         name = clean_name(record.name if name is None else name)
         target = self.path(name)
         self.prepare(name)
-
-        def write(check: Check) -> None:
+        with locked(target):
             self._check_free(name)
-            write_task(target, replace(record, name=name), check)
-
-        locked(write, target)
+            write_task(target, replace(record, name=name))
         return self._info(target)
 
     def kept(self, name: str) -> str:

@@ -17,7 +17,7 @@ from AdaptCore.cohort.images import digest, read_label
 from AdaptCore.cohort.records import Accepted, Case, write_case
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError
 from AdaptCore.io import write_mask
-from AdaptCore.locks import Check, locked
+from AdaptCore.locks import locked
 
 
 def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
@@ -45,8 +45,7 @@ def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
     proposed = cohort.proposal(case, current) if cohort.has_proposal(name, current) else None
     dice = None if proposed is None else mean_dice(cohort.values(proposed), label)
     prepare_folder(cohort.folder / ACCEPTED, (f"{name}{LABEL_END}",))
-
-    def write(check: Check) -> Case:
+    with locked(cohort.record_path(name)):
         stored = cohort.case(name)
         if _counts_already(cohort, stored, label):
             return stored
@@ -54,10 +53,8 @@ def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
         write_mask(label, geometry, path)
         entry = Accepted(f"{ACCEPTED}/{path.name}", digest(path), None if dice is None else current, dice)
         after = replace(stored, accepted=(*stored.accepted, entry), aside="", refused="")
-        write_case(cohort.record_path(name), after, check)
-        return after
-
-    return locked(write, cohort.record_path(name))
+        write_case(cohort.record_path(name), after)
+    return after
 
 
 def accept_file(cohort: Cohort, name: str, path: Path) -> Case:

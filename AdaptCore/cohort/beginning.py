@@ -13,12 +13,12 @@ from AdaptCore.aside import keep_aside
 from AdaptCore.atomic import prepare_folder
 from AdaptCore.cohort.accepting import accept, found_again
 from AdaptCore.cohort.engine import Watch
-from AdaptCore.cohort.folder import ACCEPTED, CASES, SETTINGS, STATE, STEP, Cohort, geometry_of, path_from
+from AdaptCore.cohort.folder import ACCEPTED, CASES, SETTINGS, STATE, STEP, STEP_SECONDS, Cohort, geometry_of, path_from
 from AdaptCore.cohort.images import examine, find_images, named, read_grey, read_label
 from AdaptCore.cohort.records import Case, Settings, read_settings, read_state, write_case, write_settings
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError
 from AdaptCore.io import Geometry
-from AdaptCore.locks import long_locked
+from AdaptCore.locks import locked
 
 UNLIKE_SPACING = 1.5
 """Factor between a case's voxel spacing and the template's along an axis, from which the user is told (ours)."""
@@ -60,7 +60,7 @@ def begin(
     folder = folder.resolve()
     for part in (CASES, ACCEPTED):
         prepare_folder(folder / part, (f"any-{SETTINGS}",))
-    with long_locked(folder / STEP):
+    with locked(folder / STEP, patience=STEP_SECONDS):
         cohort = _with_settings(folder, found, template, Settings(model, "", labels, seed, {}))
         _check_state(folder / STATE)
         _examine_all(cohort, watch or Watch(), given, geometry)

@@ -7,7 +7,6 @@ all, so a review may accept labels while another process trains. The long steps 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from AdaptCore.atomic import prepare_folder
+from AdaptCore.atomic import prepare_folder, remove_leftovers
 from AdaptCore.cohort import images
 from AdaptCore.cohort.records import (
     Accepted,
@@ -32,7 +31,7 @@ from AdaptCore.cohort.records import (
 )
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError
 from AdaptCore.io import Geometry, Volume, read_volume, write_mask
-from AdaptCore.locks import Check, locked, long_locked
+from AdaptCore.locks import locked
 
 SETTINGS, STATE, STEP = "cohort.json", "state.json", "step"
 CASES, FEATURES, ROUNDS, ACCEPTED = "cases", "features", "rounds", "accepted"
@@ -47,8 +46,8 @@ LABEL_END, ARRAY_END, PICTURE_END = ".nii.gz", ".safetensors", ".png"
 MOST_LEVEL = 255
 """Confidence from 0 to 1 is kept in steps of 1/255."""
 
-TEMPORARY = re.compile(r"\.[0-9a-f]{32}\..+")
-"""What `AdaptCore.atomic` writes to until a file is whole."""
+STEP_SECONDS = 2.0
+"""How long a long step waits for another one, which may take hours."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,10 @@ class Cohort:
             OutputError: the system could not write; nothing has changed.
         """
         path = self.record_path(name)
-
-        def write(check: Check) -> Case:
+        with locked(path):
             after = change(self.case(name))
-            write_case(path, after, check)
-            return after
-
-        return locked(write, path)
+            write_case(path, after)
+        return after
 
     def change_state(self, change: Callable[[State], State]) -> State:
         """Change the state from what is stored at that moment.
@@ -131,13 +127,10 @@ class Cohort:
             CohortError: the file cannot be used.
             OutputError: the system could not write; nothing has changed.
         """
-
-        def write(check: Check) -> State:
+        with locked(self.folder / STATE):
             after = change(self.state)
-            write_state(self.folder / STATE, after, check)
-            return after
-
-        return locked(write, self.folder / STATE)
+            write_state(self.folder / STATE, after)
+        return after
 
     def set_aside(self, name: str, reason: AdaptSegError) -> None:
         """Take a case out, with a warning that says why; the others go on.
@@ -167,11 +160,10 @@ class Cohort:
         Raises:
             OutputError: the folder cannot be written, or another process works on it.
         """
-        with long_locked(self.folder / STEP):
-            for pattern in (f"{FEATURES}/.*", f"{ROUNDS}/*/.*", f"{ROUNDS}/*/*/.*"):
-                for left in self.folder.glob(pattern):
-                    if TEMPORARY.fullmatch(left.name):
-                        left.unlink(missing_ok=True)
+        with locked(self.folder / STEP, patience=STEP_SECONDS):
+            for pattern in (FEATURES, f"{ROUNDS}/*", f"{ROUNDS}/*/*"):
+                for folder in self.folder.glob(pattern):
+                    remove_leftovers(folder)
             yield
 
     def image_path(self, name: str) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from AdaptCore.atomic import atomic_target, unless_busy
+from AdaptCore.atomic import unless_busy, write_bytes
 from AdaptCore.errors import CohortError
 from AdaptCore.io import Geometry
 from AdaptCore.resources import resource_path
@@ -178,11 +178,8 @@ def read_case(path: Path) -> Case:
     return Case(content["id"], image, accepted, content["aside"], content["refused"])
 
 
-def write_case(path: Path, case: Case, check: Callable[[], None] = lambda: None) -> None:
+def write_case(path: Path, case: Case) -> None:
     """Write one of cases/*.json whole or not at all.
-
-    Args:
-        check: called right before the file takes its place; what it raises leaves the place as it was.
 
     Raises:
         OutputError: the system could not write.
@@ -192,7 +189,7 @@ def write_case(path: Path, case: Case, check: Callable[[], None] = lambda: None)
         geometry = content["image"].pop("geometry")
         del geometry["dimensions"]
         content["image"] |= geometry
-    _write(path, "case", content, check)
+    _write(path, "case", content)
 
 
 def read_state(path: Path) -> State:
@@ -211,13 +208,13 @@ def read_state(path: Path) -> State:
     )
 
 
-def write_state(path: Path, state: State, check: Callable[[], None] = lambda: None) -> None:
-    """Write state.json whole or not at all; see `write_case`.
+def write_state(path: Path, state: State) -> None:
+    """Write state.json whole or not at all.
 
     Raises:
         OutputError: the system could not write.
     """
-    _write(path, "state", asdict(state), check)
+    _write(path, "state", asdict(state))
 
 
 def _round(content: dict[str, Any]) -> Round:
@@ -239,16 +236,10 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     return dict(content)
 
 
-def _write(path: Path, what: str, content: dict[str, Any], check: Callable[[], None] = lambda: None) -> None:
+def _write(path: Path, what: str, content: dict[str, Any]) -> None:
     text = json.dumps({"version": VERSION, **content}, indent=1, ensure_ascii=False, allow_nan=False)
     _check(path, what, json.loads(text))
-
-    def write() -> None:
-        with atomic_target(path) as temporary:
-            temporary.write_bytes(f"{text}\n".encode())
-            check()
-
-    unless_busy(write)
+    unless_busy(lambda: write_bytes(path, f"{text}\n".encode()))
 
 
 def _check(path: Path, what: str, content: object) -> None:

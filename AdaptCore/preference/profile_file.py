@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ def read_profile(path: Path, recipe: Recipe = DEFAULT) -> Profile:
     return profile
 
 
-def write_profile(path: Path, profile: Profile, check: Callable[[], None] = lambda: None) -> None:
+def write_profile(path: Path, profile: Profile) -> None:
     """Write a profile file whole or not at all; see `write_sealed`.
 
     Raises:
@@ -72,7 +72,7 @@ def write_profile(path: Path, profile: Profile, check: Callable[[], None] = lamb
         "picks": str(profile.picks),
         "recent": json.dumps([pick.name for pick in profile.recent]),
     }
-    write_sealed(path, PROFILES.kind, _tensors(arrays), facts, check)
+    write_sealed(path, PROFILES.kind, _tensors(arrays), facts)
 
 
 def _stacked(recent: Sequence[Statistics], shape: tuple[int, ...]) -> dict[str, np.ndarray]:

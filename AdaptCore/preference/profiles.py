@@ -13,7 +13,7 @@ from AdaptCore.aside import keep_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, ProfileError
 from AdaptCore.facts import PROFILES
-from AdaptCore.locks import Check, locked
+from AdaptCore.locks import locked
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.profile_file import read_profile, write_profile
@@ -117,13 +117,10 @@ class ProfileStore:
         """
         name = profile.last_pick()
         path = self._existing(profile.user, profile.task)
-
-        def write(check: Check) -> Profile:
+        with locked(path):
             after = _read_for(path, profile.space, profile.recipe).without(name)
-            write_profile(path, after, check)
-            return after
-
-        return locked(write, path)
+            write_profile(path, after)
+        return after
 
     def redo(self, profile: Profile, pick: Pick) -> Profile:
         """Add a pick that was taken back to what is stored; all else as `pick`."""
@@ -140,13 +137,8 @@ class ProfileStore:
             OutputError: the system could not write.
         """
         path = self._existing(user, task)
-
-        def move(check: Check) -> Path:
-            check()
-            with told(path):
-                return set_aside(path)
-
-        return locked(move, path)
+        with locked(path), told(path):
+            return set_aside(path)
 
     def export(self, user: str, task: str, path: Path) -> None:
         """Write a profile to a file that another machine can import.
@@ -176,26 +168,20 @@ class ProfileStore:
         user, task = _clean(profile.user if user is None else user, profile.task if task is None else task)
         target = self.path(user, task)
         prepare_folder(self.folder, (target.name,))
-
-        def write(check: Check) -> None:
+        with locked(target):
             if target.exists():
                 raise ProfileError(f"a profile of {user!r} for {task!r} is there already; another name is wanted")
-            write_profile(target, replace(profile, user=user, task=task), check)
-
-        locked(write, target)
+            write_profile(target, replace(profile, user=user, task=task))
         return self._info(target)
 
     def _follow(self, profile: Profile, step: Callable[[Profile], Profile]) -> Profile:
         """Write what follows the stored profile."""
         path = self.path(profile.user, profile.task)
         prepare_folder(self.folder, (path.name,))
-
-        def write(check: Check) -> Profile:
+        with locked(path):
             after = step(self._stored(profile))
-            write_profile(path, after, check)
-            return after
-
-        return locked(write, path)
+            write_profile(path, after)
+        return after
 
     def _existing(self, user: str, task: str) -> Path:
         path = self.path(user, task)

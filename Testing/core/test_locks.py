@@ -1,16 +1,38 @@
-"""A lock file lets one at a time pass and outlives nobody for long."""
+"""A lock file lets one at a time pass, outlives no process that held it, and is never lost by one that lives."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from AdaptCore import locks
 from AdaptCore.errors import OutputError
-from AdaptCore.locks import FileLock, LockLost, long_locked
+from AdaptCore.locks import FileLock, locked
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from AdaptCore.locks import FileLock
+
+with FileLock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def held_by_another_process(target: Path, repository: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(target)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    return process
 
 
 def test_one_at_a_time_passes(tmp_path: Path) -> None:
@@ -33,57 +55,67 @@ def test_one_at_a_time_passes(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["counter"]
 
 
-def test_a_lock_left_behind_is_taken_over(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path, repository: Path) -> None:
+    process = held_by_another_process(tmp_path / "file", repository)
+    with pytest.raises(OutputError), FileLock(tmp_path / "file", patience=0.1):
+        pass
+    process.kill()
+    process.wait()
+    assert (tmp_path / "file.lock").exists()
+    with FileLock(tmp_path / "file", patience=0.1):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_that_nobody_holds_is_no_lock(tmp_path: Path) -> None:
     (tmp_path / "file.lock").write_bytes(b"of a process that died")
-    started = time.monotonic()
-    with FileLock(tmp_path / "file", stale=0.2) as lock:
-        lock.check()
-    assert time.monotonic() - started >= 0.2
+    with FileLock(tmp_path / "file", patience=0):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_patience_ends_with_a_message(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / "file"),
-        pytest.raises(OutputError, match=r"another process kept this lock for 0\.1 s"),
+        pytest.raises(OutputError, match=r"file\.lock: another process kept this lock for 0\.1 s; try again$"),
         FileLock(tmp_path / "file", patience=0.1),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_was_too_slow_notices_and_leaves_the_other_alone(tmp_path: Path) -> None:
-    slow, quick = FileLock(tmp_path / "file"), FileLock(tmp_path / "file", stale=0.05)
-    with ExitStack() as first:
-        first.enter_context(slow)
-        second = ExitStack()
-        second.enter_context(quick)
-        with pytest.raises(LockLost):
-            slow.check()
-    quick.check()
-    second.close()
+def test_who_holds_several_locks_gives_them_all_back(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    with locked(other, one), pytest.raises(OutputError, match=r"one\.lock"), locked(one, patience=0):
+        pass
+    with locked(one, other, patience=0):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_long_lock_is_kept_for_as_long_as_its_owner_lives(tmp_path: Path) -> None:
-    refused = pytest.raises(OutputError, match=r"another process kept this lock for 0\.25 s")
-    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
-        time.sleep(0.5)
-        with refused, long_locked(tmp_path / "work", renew=0.05, stale=0.2):
-            pass
-    assert list(tmp_path.iterdir()) == []
+def test_a_lock_that_its_holder_removed_meanwhile_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opened the old file before it went holds nothing that others would see."""
+    claim = locks.claim
+
+    def removed_before(descriptor: int) -> bool:
+        monkeypatch.setattr(locks, "claim", claim)
+        (tmp_path / "file.lock").unlink()
+        return claim(descriptor)
+
+    monkeypatch.setattr(locks, "claim", removed_before)
+    with (
+        FileLock(tmp_path / "file"),
+        pytest.raises(OutputError),
+        FileLock(tmp_path / "file", patience=0),
+    ):
+        pass
 
 
-def test_a_long_lock_of_a_process_that_died_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "work.lock").write_bytes(b"of a process that died")
-    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
-        assert (tmp_path / "work.lock").read_bytes() != b"of a process that died"
-    assert list(tmp_path.iterdir()) == []
+def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int) -> bool:
+        raise OSError(37, "No locks available")
 
-
-def test_a_long_lock_that_was_lost_is_not_taken_back(tmp_path: Path) -> None:
-    with long_locked(tmp_path / "work", renew=0.05, stale=0.2):
-        (tmp_path / "work.lock").write_bytes(b"another owner")
-        time.sleep(0.2)
-        assert (tmp_path / "work.lock").read_bytes() == b"another owner"
-    assert (tmp_path / "work.lock").read_bytes() == b"another owner"
+    monkeypatch.setattr(locks, "claim", no_locks)
+    wanted = r"file\.lock: this disk cannot lock files \(No locks available\); use a folder on another one$"
+    with pytest.raises(OutputError, match=wanted), FileLock(tmp_path / "file"):
+        pass

@@ -22,7 +22,6 @@ from safetensors.torch import save_file
 from AdaptCore import sealed
 from AdaptCore.errors import OutputError, ProfileError
 from AdaptCore.facts import PROFILES, Kind
-from AdaptCore.locks import FileLock
 from AdaptCore.preference.belief import Belief
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Profile
@@ -209,20 +208,6 @@ def test_picks_of_two_programs_add_up(a_store: ProfileStore, a_profile: Profile,
     theirs = a_store.pick(theirs, pick(12))
     assert (ours.picks, theirs.picks) == (5, 6)
     assert same_belief(a_store.load("Anna", "cup", a_space).belief, taught(a_space, 0, 1, 2, 11, 21, 12))
-
-
-def test_who_held_the_lock_for_too_long_begins_again(
-    a_store: ProfileStore, a_profile: Profile, a_space: LatentSpace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(lock: FileLock) -> None:
-        monkeypatch.undo()
-        lock.__exit__(None, None, None)
-        a_store.pick(a_profile, pick(11))
-        lock.check()
-
-    monkeypatch.setattr(FileLock, "check", interrupted)
-    a_store.pick(a_profile, pick(21))
-    assert same_belief(a_store.load("Anna", "cup", a_space).belief, taught(a_space, 0, 1, 2, 11, 21))
 
 
 @pytest.mark.slow

@@ -23,7 +23,6 @@ from AdaptCore.adapt.task_file import deltas
 from AdaptCore.adapt.tasks import REPLAY_KIND, Task, TaskStore, clean_name, file_stem
 from AdaptCore.errors import OutputError, TaskError
 from AdaptCore.facts import TASKS, Kind
-from AdaptCore.locks import FileLock
 from AdaptCore.models.base import AdaptableModel, Question
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.predict.plane import PlaneSession
@@ -319,23 +318,6 @@ def test_a_file_that_cannot_be_merged_is_kept_aside(
     (backup,) = a_store.folder.glob("*.bak")
     assert backup.read_bytes() == foreign
     assert a_store.load("cup", a_model).known.history == known.history
-
-
-def test_who_held_the_lock_for_too_long_begins_again(
-    a_store: TaskStore, a_task: Task, a_model: CompactModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = a_store.load("cup", a_model)
-
-    def interrupted(lock: FileLock) -> None:
-        monkeypatch.undo()
-        lock.__exit__(None, None, None)
-        a_store.save(theirs, taught(theirs.known, 0.002, 11))
-        lock.check()
-
-    monkeypatch.setattr(FileLock, "check", interrupted)
-    a_store.save(a_task, taught(a_task.known, 0.001, 21))
-    known = a_store.load("cup", a_model).known
-    assert [outcome.clicks for outcome in known.history] == [3, 2, 1, 11, 21]
 
 
 def test_two_processes_that_write_at_once_lose_nothing(

@@ -617,7 +617,7 @@ def test_label_that_was_written_and_not_noted_before_a_kill_is_no_label(
 ) -> None:
     template = a_cohort.folder / "accepted" / "case-000-1.nii.gz"
     shutil.copy(template, a_cohort.folder / "accepted" / f"{asked[0]}-1.nii.gz")
-    (a_cohort.folder / "cases" / f".{'0' * 32}.tmp").write_bytes(b"{")
+    (a_cohort.folder / "cases" / f".adaptseg-{'0' * 32}.tmp").write_bytes(b"{")
     reviewer = Reviewer(a_panel, a_cohort)
     assert reviewer.review.items[0].status == "proposed"
     reviewer.show(asked[0])
