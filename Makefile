@@ -8,6 +8,10 @@ DATA = ../shared/data
 TARGETS = bu_bil_2,bu_bil_3,drishti_gs:od_min2of4,drishti_gs:cup_min2of4,busi,ph2,cxr_lungs,lung_ct_2d,polyp_mini,msd_hippocampus:any
 LIMIT = 64
 CLICKS = --data $(DATA) --targets $(TARGETS) --limit $(LIMIT)
+VOLUMES = vertebra_t2_mr,lidc_nodule_ct,lung_proton_mr,fetal_brain_mr,ms_lesion_flair,totalseg_ct,msd_hippocampus,ct_lesion3d,mixed3d
+COMMA = ,
+SLICES = --data $(DATA) --targets $(subst $(COMMA),:slices$(COMMA),$(VOLUMES)):slices --limit 7 --max-clicks 10
+OBJECTS = --data $(DATA) --targets $(VOLUMES) --limit 7
 
 help: ## show this list
 	@echo "Targets:"
@@ -42,6 +46,8 @@ bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DAT
 	mkdir -p $(OUT)/bench
 	$(BIN)/adaptseg bench clicks $(CLICKS) --json $(OUT)/bench/clicks.json
 	$(BIN)/adaptseg bench clicks $(CLICKS) --model growcut,random-walker --json $(OUT)/bench/rivals.json
+	$(BIN)/adaptseg bench clicks $(SLICES) --json $(OUT)/bench/slices.json
+	$(BIN)/adaptseg bench object $(OBJECTS) --model planes,growcut,random-walker,ball --json $(OUT)/bench/object.json
 	$(BIN)/adaptseg bench propagate --data $(DATA) --targets msd_hippocampus:any --limit 30 --json $(OUT)/bench/propagate.json
 	$(BIN)/python Testing/bench_latency.py --json $(OUT)/bench/latency.json
 	$(BIN)/python Testing/bench_panel.py --json $(OUT)/bench/panel.json

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
 from AdaptCore.commands.bench_cohort import PARTS, run_cohort
+from AdaptCore.commands.bench_object import OBJECT_RIVALS, run_object
 from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
 from AdaptCore.commands.console import positive, whole
@@ -27,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("bench", help="measure accuracy, speed and propagation", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
     _add_clicks(kinds)
+    _add_object(kinds)
     _add_latency(kinds)
     _add_propagate(kinds)
     _add_adapt(kinds)
@@ -43,8 +45,9 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     """
     from tqdm import tqdm
 
-    from AdaptCore.evaluate.clicks import report_rows, run_targets, summarize
+    from AdaptCore.evaluate.clicks import run_targets, summarize
     from AdaptCore.evaluate.datasets import load_target
+    from AdaptCore.evaluate.intervals import report_rows
     from AdaptCore.evaluate.tables import text_table
 
     _check_result_file(arguments.json)
@@ -56,10 +59,11 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
         with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="image", disable=None) as bar:
-            curves = run_targets(segmenter, targets, arguments.max_clicks, arguments.seed, bar.update)
+            curves = run_targets(segmenter, targets, arguments.max_clicks, arguments.seed, bar.update, arguments.jitter)
         summary = summarize(curves, arguments.max_clicks, arguments.seed)
         print(f"\n{name}, seed {arguments.seed}\n{text_table(*report_rows(summary))}\n")
-        results[name] = summary | {"seed": arguments.seed, "model": name, "max_clicks": arguments.max_clicks}
+        circumstances = {"max_clicks": arguments.max_clicks, "jitter": arguments.jitter}
+        results[name] = summary | {"seed": arguments.seed, "model": name} | circumstances
     if len(results) > 1:
         print(f"Means over the targets, seed {arguments.seed}\n{text_table(*side_by_side(results))}")
     _write(arguments.json, results)
@@ -130,7 +134,37 @@ def _add_clicks(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help=f"model name or checkpoint file, or {' or '.join(RIVALS)}; several run one after the other",
     )
     parser.add_argument("--max-clicks", type=positive, default=20, metavar="N")
+    _add_jitter(parser)
     parser.set_defaults(run=run_clicks)
+
+
+def _add_object(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = kinds.add_parser("object", help="objects of volumes after each click", description=run_object.__doc__)
+    _add_data(parser)
+    parser.add_argument(
+        "--model",
+        type=_names,
+        default=["planes"],
+        metavar="NAME[,NAME]",
+        help=f"plane model that propagates (name or checkpoint file), or {', '.join(OBJECT_RIVALS)}, where planes is "
+        f"the built-in model and ball a floor; several run one after the other",
+    )
+    parser.add_argument("--max-clicks", type=positive, default=10, metavar="N", help="clicks on each object (10)")
+    _add_jitter(parser)
+    parser.add_argument(
+        "--known-slice",
+        action="store_true",
+        help="begin with the correct mask of the slice through the first click, in place of that click",
+    )
+    parser.set_defaults(run=run_object)
+
+
+def _add_jitter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jitter",
+        action="store_true",
+        help="click anywhere in the error, its middle preferred, and miss by a pixel or so; else in its very middle",
+    )
 
 
 def _add_latency(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

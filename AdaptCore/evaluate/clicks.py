@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from AdaptCore.errors import ImageError
 from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.datasets import Item, Target
+from AdaptCore.evaluate.intervals import intervals
 from AdaptCore.evaluate.users import next_click, rng_for
 from AdaptCore.models.base import Model
 from AdaptCore.predict.plane import PlaneSession
@@ -58,33 +58,74 @@ class ModelImageSession:
 
 @dataclass(frozen=True)
 class Curve:
-    """Agreement of one item after click 1, 2, ...; all curves of a run have `max_clicks` values."""
+    """Agreement of one item after click 1, 2, ...; all curves of a run have `max_clicks` values.
+
+    Attributes:
+        nsd: normalized surface Dice by click, after the clicks of `reported_clicks`.
+        seconds: that each click took until its mask was there; fewer than `max_clicks` where the mask became exact.
+    """
 
     id: str
     group: str
     dice: tuple[float, ...]
     iou: tuple[float, ...]
+    nsd: Mapping[int, float] = field(default_factory=dict)
+    seconds: tuple[float, ...] = ()
 
 
-def click_curve(segmenter: Segmenter, item: Item, max_clicks: int, seed: int) -> Curve:
+class CurveNotes:
+    """Notes how well a mask agrees with the truth after each click, of a plane or of a volume.
+
+    Args:
+        truth: bool, never empty.
+        spacing: millimetres along each of its axes; None takes a pixel for a millimetre.
+    """
+
+    def __init__(self, truth: np.ndarray, spacing: Sequence[float] | None, max_clicks: int) -> None:
+        self._truth = truth
+        self._spacing = spacing
+        self._max_clicks = max_clicks
+        self._dice: list[float] = []
+        self._iou: list[float] = []
+        self._nsd: dict[int, float] = {}
+
+    @property
+    def count(self) -> int:
+        """After how many clicks something was noted."""
+        return len(self._dice)
+
+    def note(self, mask: np.ndarray) -> None:
+        """Note the mask after one more click."""
+        self._dice.append(metrics.dice(self._truth, mask))
+        self._iou.append(metrics.iou(self._truth, mask))
+        if self.count in reported_clicks(self._max_clicks):
+            self._nsd[self.count] = metrics.surface_dice(self._truth, mask, self._spacing)
+
+    def curve(self, item_id: str, group: str, seconds: Sequence[float] = ()) -> Curve:
+        return Curve(item_id, group, tuple(self._dice), tuple(self._iou), dict(self._nsd), tuple(seconds))
+
+
+def click_curve(segmenter: Segmenter, item: Item, max_clicks: int, seed: int, jitter: bool = False) -> Curve:
     """Let the simulated user click until the mask is exact or `max_clicks` are spent; the last value then stands.
+
+    Args:
+        jitter: of an unsteady user, see `next_click`.
 
     Raises:
         ImageError: image and mask differ in size.
     """
     image, truth = read_pair(item)
-    session = segmenter.start(image, item.spacing())
+    spacing = item.spacing()
+    session = segmenter.start(image, spacing)
     rng = rng_for(seed, item.id)
     mask = np.zeros(truth.shape, dtype=bool)
-    dices: list[float] = []
-    ious: list[float] = []
-    while len(ious) < max_clicks:
-        click = next_click(truth, mask, rng)
+    notes = CurveNotes(truth, spacing and spacing[::-1], max_clicks)
+    while notes.count < max_clicks:
+        click = next_click(truth, mask, rng, jitter)
         if click is not None:
             mask = session.click(click)
-        dices.append(metrics.dice(truth, mask))
-        ious.append(metrics.iou(truth, mask))
-    return Curve(item.id, item.group, tuple(dices), tuple(ious))
+        notes.note(mask)
+    return notes.curve(item.id, item.group)
 
 
 def read_pair(item: Item) -> tuple[np.ndarray, np.ndarray]:
@@ -107,65 +148,50 @@ def run_targets(
     max_clicks: int,
     seed: int,
     advanced: Callable[[], object] | None = None,
+    jitter: bool = False,
 ) -> dict[str, list[Curve]]:
     """Curves of every item by target name; `advanced` is called after each item."""
     curves: dict[str, list[Curve]] = {}
     for target in targets:
         curves[target.name] = []
         for item in target.items:
-            curves[target.name].append(click_curve(segmenter, item, max_clicks, seed))
+            curves[target.name].append(click_curve(segmenter, item, max_clicks, seed, jitter))
             if advanced is not None:
                 advanced()
     return curves
 
 
-def summarize(curves: dict[str, list[Curve]], max_clicks: int, seed: int) -> dict[str, Any]:
+def summarize(curves: Mapping[str, Sequence[Curve]], max_clicks: int, seed: int) -> dict[str, Any]:
     """Means and 95 % bootstrap intervals per target and over targets.
 
     Returns:
-        {"targets": {name: S}, "mean": S} with S = {"n", "dice": {clicks: mean}, "noc85", "noc90", "fr85", "fr90",
-        "ci": the same measures as [low, high]}. The interval of a target is over its groups (patients), that of the
-        mean over all targets comes from the targets' own resamples, so the choice of targets counts as fixed.
+        {"targets": {name: S}, "mean": S} with S = {"n", "dice": {clicks: mean}, "nsd": ..., "noc85", "noc90", "fr85",
+        "fr90", "ci"}, see `intervals`.
     """
     values = {name: _measures(of_target, max_clicks) for name, of_target in curves.items()}
-    groups = {name: [curve.group for curve in of_target] for name, of_target in curves.items()}
-    means = {name: {key: float(np.mean(list_)) for key, list_ in of.items()} for name, of in values.items()}
-    resampled = {
-        name: {
-            key: metrics.bootstrap_means(list_, groups[name], (seed, zlib.crc32(name.encode())))
-            for key, list_ in of.items()
-        }
-        for name, of in values.items()
-    }
-    measures = list(next(iter(values.values())))
-    overall = {key: float(np.mean([of[key] for of in means.values()])) for key in measures}
-    overall_resampled = {key: np.mean([of[key] for of in resampled.values()], axis=0) for key in measures}
-    return {
-        "targets": {name: _summary(len(curves[name]), means[name], resampled[name]) for name in curves},
-        "mean": _summary(float(np.mean([len(of) for of in curves.values()])), overall, overall_resampled),
-    }
+    return intervals(values, groups_of(curves), seed)
 
 
-def report_rows(summary: dict[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """Header and rows of the printed table: one row a target, then the mean with its interval."""
-    columns = list(_flat(summary["mean"]))
-    header = ["target", "n", *(_title(column) for column in columns)]
-    rows = [[name, part["n"], *_flat(part).values()] for name, part in summary["targets"].items()]
-    interval = _flat(summary["mean"]["ci"])
-    rows.append(["mean", "", *_flat(summary["mean"]).values()])
-    rows.append(["  95 % from", "", *(bounds[0] for bounds in interval.values())])
-    rows.append(["  to", "", *(bounds[1] for bounds in interval.values())])
-    return header, rows
+def groups_of(curves: Mapping[str, Sequence[Curve]]) -> dict[str, list[str]]:
+    """The groups (patients) of the items of each target."""
+    return {name: [curve.group for curve in of_target] for name, of_target in curves.items()}
 
 
-def dice_clicks(max_clicks: int) -> list[int]:
+def reported_clicks(max_clicks: int) -> list[int]:
     """After which clicks Dice is reported: 1, 3, 5, 10 and the last."""
     return sorted({number for number in (*DICE_CLICKS, max_clicks) if number <= max_clicks})
 
 
+def agreement_measures(curves: Sequence[Curve], max_clicks: int) -> dict[str, list[float]]:
+    """Dice and normalized surface Dice of every item by flat measure name."""
+    clicks = reported_clicks(max_clicks)
+    dice = {f"dice {number}": [curve.dice[number - 1] for curve in curves] for number in clicks}
+    return dice | {f"nsd {number}": [curve.nsd[number] for curve in curves] for number in clicks}
+
+
 def _measures(curves: Sequence[Curve], max_clicks: int) -> dict[str, list[float]]:
     """Value of every item by flat measure name."""
-    measures = {f"dice {number}": [curve.dice[number - 1] for curve in curves] for number in dice_clicks(max_clicks)}
+    measures = agreement_measures(curves, max_clicks)
     for percent in IOU_PERCENTS:
         measures[f"noc{percent}"] = [float(metrics.noc(curve.iou, percent / 100, max_clicks)) for curve in curves]
     for percent in IOU_PERCENTS:
@@ -173,28 +199,3 @@ def _measures(curves: Sequence[Curve], max_clicks: int) -> dict[str, list[float]
             float(not metrics.reached(curve.iou, percent / 100, max_clicks)) for curve in curves
         ]
     return measures
-
-
-def _summary(count: float, means: dict[str, float], resampled: dict[str, np.ndarray]) -> dict[str, Any]:
-    intervals = {key: list(metrics.percentile_interval(samples)) for key, samples in resampled.items()}
-    return {"n": count, **_nested(means), "ci": _nested(intervals)}
-
-
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {"dice": {}}
-    for key, value in flat.items():
-        name, _, number = key.partition(" ")
-        if number:
-            nested[name][number] = value
-        else:
-            nested[name] = value
-    return nested
-
-
-def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    dice = {f"dice {number}": value for number, value in summary["dice"].items()}
-    return dice | {key: value for key, value in summary.items() if key not in ("n", "dice", "ci")}
-
-
-def _title(column: str) -> str:
-    return column.replace("dice ", "Dice@").replace("noc", "NoC").replace("fr", "FR")

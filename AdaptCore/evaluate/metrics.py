@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 import numpy as np
+from scipy import ndimage
 
 from AdaptCore.predict.masks import dice as dice
 
 RESAMPLES = 2000
+SURFACE_TOLERANCE_MM = 2.0
 
 
 def iou(truth: np.ndarray, prediction: np.ndarray) -> float:
     """|A and B| / |A or B| of two bool masks of one shape; two empty masks agree (1)."""
     union = int((truth | prediction).sum())
     return int((truth & prediction).sum()) / union if union else 1.0
+
+
+def surface_dice(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
+    """Normalized surface Dice (NSD): the share of both surfaces that lies within a tolerance of the other one.
+
+    The tolerance is 2 mm, or the longest side of a voxel where that is longer. A surface is made of the voxels of a
+    mask that have a face in common with its outside; beyond the image border is outside. Two empty masks agree (1).
+
+    Args:
+        truth, prediction: bool (H, W) or (I, J, K).
+        spacing: millimetres along each of their axes; None takes a pixel for a millimetre.
+
+    Source: Nikolov et al. 2018, with voxels in place of surface elements, as in MONAI.
+    """
+    steps = (1.0,) * truth.ndim if spacing is None else tuple(spacing)
+    boxes = ndimage.find_objects((truth | prediction).astype(np.uint8))
+    if not boxes:
+        return 1.0
+    surfaces = [_surface(np.pad(mask[boxes[0]], 1)) for mask in (truth, prediction)]
+    if not all(surface.any() for surface in surfaces):
+        return 0.0
+    tolerance = max(SURFACE_TOLERANCE_MM, *steps)
+    near = [
+        int((ndimage.distance_transform_edt(~other, sampling=steps)[surface] <= tolerance).sum())
+        for surface, other in (surfaces, surfaces[::-1])
+    ]
+    return sum(near) / sum(int(surface.sum()) for surface in surfaces)
 
 
 def reached(ious: Sequence[float], threshold: float, clicks: int) -> bool:
@@ -37,6 +67,24 @@ def failure_rate(curves: Sequence[Sequence[float]], threshold: float, clicks: in
         curves: IoU after click 1, 2, ... of each item, at least one item.
     """
     return sum(not reached(curve, threshold, clicks) for curve in curves) / len(curves)
+
+
+def area_under(dices: Sequence[float], clicks: int = 5) -> float:
+    """Area under Dice over the first clicks, by trapezoids of width 1: from 0 to 4 for five clicks.
+
+    Args:
+        dices: after click 1, 2, ...; the last value stands for all later clicks.
+
+    Source: DSC_AUC of the CVPR 2025 challenge on interactive 3D biomedical image segmentation, over its clicks only.
+    """
+    first = [dices[min(click, len(dices) - 1)] for click in range(clicks)]
+    return float(np.sum(first)) - (first[0] + first[-1]) / 2
+
+
+def share_worse(dices: Sequence[float], clicks: int, loss: float = 0.02) -> float:
+    """Share of the clicks 2 to `clicks` after which Dice is lower than before by more than `loss`; 0 without any."""
+    lost = [before - after > loss for before, after in pairwise(dices[:clicks])]
+    return sum(lost) / len(lost) if lost else 0.0
 
 
 def bootstrap_means(
@@ -72,3 +120,7 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval (low, high) of the mean; a single group gives its mean twice."""
     return percentile_interval(bootstrap_means(values, groups, seed), level)
+
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    return np.asarray(mask & ~ndimage.binary_erosion(mask))

@@ -49,11 +49,20 @@ def read_volume_pair(item: VolumeItem) -> tuple[np.ndarray, np.ndarray]:
         ImageError: they differ in size.
     """
     volume, truth = item.volume().array, item.truth()
+    check_pair(item.id, volume, truth)
+    return volume, truth
+
+
+def check_pair(item_id: str, volume: np.ndarray, truth: np.ndarray) -> None:
+    """Insist on an image (I, J, K) or (I, J, K, 3) and a mask (I, J, K) of one size.
+
+    Raises:
+        ImageError: they differ.
+    """
     if volume.shape[:3] != truth.shape:
         raise ImageError(
-            f"{item.id}: image of {volume.shape[:3]} and labels of {truth.shape} voxels; equal sizes are wanted"
+            f"{item_id}: image of {volume.shape[:3]} and labels of {truth.shape} voxels; equal sizes are wanted"
         )
-    return volume, truth
 
 
 def volume_score(model: Model, item: VolumeItem, zoom: bool = True) -> VolumeScore:

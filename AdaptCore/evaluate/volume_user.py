@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,19 +135,13 @@ class VolumeUser:
     def _carry_on(self, index: int) -> None:
         """Propagate half the way to the next plane clicked on; a user who sees it get worse takes that back."""
         before = self._agreement()
-        result = self._session.propagate(self._axis, index, extent=self._extent(index))
+        extent = stretch(self._visited, index, self._session.shape[self._axis])
+        result = self._session.propagate(self._axis, index, extent=extent)
         if self._agreement() < before:
             self._session.undo()
         else:
             self._confidences.update(result.confidences)
         self._dice[-1] = self._agreement()
-
-    def _extent(self, index: int) -> tuple[int, int]:
-        below = [other for other in self._visited if other < index]
-        above = [other for other in self._visited if other > index]
-        first = (max(below) + index) // 2 + 1 if below else 0
-        last = (min(above) + index) // 2 if above else self._session.shape[self._axis] - 1
-        return first, last
 
     def _middle(self) -> int:
         return int(np.median(np.nonzero(self._area(self._truth))[0]))
@@ -197,3 +191,12 @@ def annotate(
     """Let a simulated user segment the object `truth` of a volume (I, J, K) with the model."""
     with VolumeSession(model, array, precompute=0) as session:
         return VolumeUser(session, truth, axis, np.random.default_rng(seed), patience, progress).work()
+
+
+def stretch(worked_on: Iterable[int], index: int, count: int) -> tuple[int, int]:
+    """First and last of `count` planes to carry plane `index` to: up to halfway to the nearest ones worked on."""
+    below = [other for other in worked_on if other < index]
+    above = [other for other in worked_on if other > index]
+    first = (max(below) + index) // 2 + 1 if below else 0
+    last = (min(above) + index) // 2 if above else count - 1
+    return first, last

@@ -11,7 +11,8 @@ import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore.cli import main
 from AdaptCore.errors import ImageError
-from AdaptCore.evaluate.clicks import Curve, ModelSegmenter, click_curve, dice_clicks, run_targets, summarize
+from AdaptCore.evaluate import metrics
+from AdaptCore.evaluate.clicks import Curve, ModelSegmenter, click_curve, reported_clicks, run_targets, summarize
 from AdaptCore.evaluate.datasets import Item, Target
 from AdaptCore.prompts import Click
 from Testing.toy_model import ToyModel
@@ -46,7 +47,8 @@ class ScriptedSegmenter:
 
 
 def a_curve(group: str, *ious: float) -> Curve:
-    return Curve(group, group, tuple(2 * iou / (1 + iou) for iou in ious), ious)
+    nsd = {click: ious[click - 1] ** 2 for click in reported_clicks(len(ious))}
+    return Curve(group, group, tuple(2 * iou / (1 + iou) for iou in ious), ious, nsd)
 
 
 def test_agreement_is_noted_after_each_click() -> None:
@@ -62,6 +64,31 @@ def test_an_exact_mask_gets_no_more_clicks_and_its_value_stands() -> None:
     curve = click_curve(segmenter, an_item(a_square(10)), max_clicks=5, seed=0)
     assert len(segmenter.clicks) == 2
     assert curve.iou == pytest.approx((0.25, 1, 1, 1, 1))
+
+
+def test_surfaces_are_compared_in_the_items_millimetres() -> None:
+    truth, found = a_square(12), np.roll(a_square(12), 2, axis=1)
+    apart = [None, (0.5, 3.0), (1.5, 0.5)]
+    curves = []
+    for spacing in apart:
+        segmenter = ScriptedSegmenter(found)
+        item = Item("one", "one", lambda: np.zeros(SHAPE, np.float32), lambda: truth, lambda spacing=spacing: spacing)
+        curves.append(click_curve(segmenter, item, max_clicks=1, seed=0))
+        assert segmenter.spacing == spacing
+    assert [curve.nsd[1] for curve in curves] == [1, 1, metrics.surface_dice(truth, found, (0.5, 1.5))]
+    assert curves[2].nsd[1] < 0.8
+
+
+def test_an_unsteady_user_clicks_elsewhere_and_is_replayed_by_the_seed() -> None:
+    clicked = []
+    for seed, jitter in ((0, False), (0, True), (0, True), (1, True)):
+        segmenter = ScriptedSegmenter(a_square(5), a_square(15))
+        click_curve(segmenter, an_item(a_square(11)), 2, seed, jitter)
+        clicked.append(tuple(segmenter.clicks))
+    steady, first, again, other = clicked
+    assert steady[0] == Click(9.0, 9.0)
+    assert first == again
+    assert len({steady, first, other}) == 3
 
 
 def test_image_and_mask_of_different_size_are_refused() -> None:
@@ -88,6 +115,7 @@ def test_figures_are_means_over_items_and_over_targets() -> None:
     assert first["fr85"] == first["fr90"] == pytest.approx(0.5)
     assert first["dice"]["1"] == pytest.approx((1 / 1.5 + 0.2 / 1.1) / 2)
     assert first["dice"]["3"] == pytest.approx((1.8 / 1.9 + 0.6 / 1.3) / 2)
+    assert first["nsd"] == {"1": pytest.approx((0.25 + 0.01) / 2), "3": pytest.approx((0.81 + 0.09) / 2)}
     assert (second["noc85"], second["fr90"]) == (1, 0)
     assert mean["noc85"] == pytest.approx((2.5 + 1) / 2)
     assert mean["fr85"] == pytest.approx(0.25)
@@ -114,14 +142,15 @@ def test_images_of_one_patient_count_as_one_in_the_interval() -> None:
 
 def test_every_reported_measure_has_its_interval() -> None:
     part = summarize({"t": [a_curve("a", *[0.5] * 20)]}, max_clicks=20, seed=0)["targets"]["t"]
-    assert list(part) == ["n", "dice", "noc85", "noc90", "fr85", "fr90", "ci"]
-    assert list(part["dice"]) == list(part["ci"]["dice"]) == ["1", "3", "5", "10", "20"]
-    assert list(part["ci"]) == ["dice", "noc85", "noc90", "fr85", "fr90"]
+    assert list(part) == ["n", "dice", "nsd", "noc85", "noc90", "fr85", "fr90", "ci"]
+    for measure in ("dice", "nsd"):
+        assert list(part[measure]) == list(part["ci"][measure]) == ["1", "3", "5", "10", "20"]
+    assert list(part["ci"]) == ["dice", "nsd", "noc85", "noc90", "fr85", "fr90"]
 
 
 @pytest.mark.parametrize(("most", "reported"), [(20, [1, 3, 5, 10, 20]), (10, [1, 3, 5, 10]), (4, [1, 3, 4])])
-def test_dice_is_reported_at_fixed_clicks_and_the_last(most: int, reported: list[int]) -> None:
-    assert dice_clicks(most) == reported
+def test_agreement_is_reported_at_fixed_clicks_and_the_last(most: int, reported: list[int]) -> None:
+    assert reported_clicks(most) == reported
 
 
 def test_every_item_is_announced() -> None:
@@ -156,13 +185,13 @@ def test_the_command_writes_the_figures_and_prints_a_table(
     options = ["--targets", "squares,squares:instances", "--max-clicks", "3", "--limit", "2", "--seed", "4"]
     assert main(["bench", "clicks", "--data", str(a_data_folder), *options, "--json", str(file)]) == 0
     result = json.loads(file.read_text())
-    assert list(result) == ["targets", "mean", "seed", "model", "max_clicks"]
-    assert (result["seed"], result["model"], result["max_clicks"]) == (4, "compact", 3)
+    assert list(result) == ["targets", "mean", "seed", "model", "max_clicks", "jitter"]
+    assert [result[key] for key in ("seed", "model", "max_clicks", "jitter")] == [4, "compact", 3, False]
     assert {name: part["n"] for name, part in result["targets"].items()} == {"squares": 2, "squares:instances": 2}
     assert result["targets"]["squares"]["dice"]["1"] > 0.9
     printed = capsys.readouterr().out.splitlines()
     header = next(line for line in printed if line.startswith("target")).split()
-    assert header == ["target", "n", "Dice@1", "Dice@3", "NoC85", "NoC90", "FR85", "FR90"]
+    assert header == ["target", "n", "Dice@1", "Dice@3", "NSD@1", "NSD@3", "NoC85", "NoC90", "FR85", "FR90"]
     row = next(line for line in printed if line.startswith("mean")).split()
     assert float(row[1]) == pytest.approx(result["mean"]["dice"]["1"], abs=5e-4)
 
@@ -174,6 +203,18 @@ def test_equal_seeds_give_equal_files(a_data_folder: Path, tmp_path: Path) -> No
         arguments = ["--data", str(a_data_folder), "--targets", "squares", "--max-clicks", "4", "--limit", "2"]
         assert main(["bench", "clicks", *arguments, "--json", str(file)]) == 0
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.usefixtures("a_toy_registry")
+def test_the_command_lets_an_unsteady_user_click(a_data_folder: Path, tmp_path: Path) -> None:
+    results = []
+    for option in ([], ["--jitter"]):
+        file = tmp_path / "result.json"
+        arguments = ["--data", str(a_data_folder), "--targets", "squares", "--max-clicks", "3", "--json", str(file)]
+        assert main(["bench", "clicks", *arguments, *option]) == 0
+        results.append(json.loads(file.read_text()))
+    assert [result["jitter"] for result in results] == [False, True]
+    assert results[0]["targets"] != results[1]["targets"]
 
 
 @pytest.mark.usefixtures("a_toy_registry")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from AdaptCore.predict.masks import depth, dice
+from AdaptCore.predict.masks import depth, dice, largest_part, parts_of
 
 
 def test_depth_counts_the_image_border_as_outside() -> None:
@@ -35,6 +35,22 @@ def test_depth_is_that_of_the_whole_padded_image(seed: int, height: int, width: 
     mask = np.zeros((height + 4, width + 3), bool)
     mask[1 : height + 1, 2 : width + 2] = rng.random((height, width)) < 0.7
     assert np.array_equal(depth(mask), ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1])
+
+
+def test_depth_is_in_the_unit_of_the_spacing() -> None:
+    assert depth(np.ones((3, 5), bool), (2.0, 0.5)).tolist() == [[0.5, 1, 1.5, 1, 0.5]] * 3
+    assert depth(np.ones((5, 5, 5), bool), (1, 1, 4))[2, 2, 2] == 3
+
+
+def test_parts_connect_at_corners_and_the_largest_is_the_first_of_equals() -> None:
+    mask = np.zeros((5, 7), bool)
+    mask[[0, 1, 4, 4, 4], [0, 1, 4, 5, 6]] = True
+    numbers, count = parts_of(mask)
+    assert (count, numbers[0, 0], numbers[1, 1], numbers[4, 4]) == (2, 1, 1, 2)
+    assert np.argwhere(largest_part(mask)).tolist() == [[4, 4], [4, 5], [4, 6]]
+    mask[4, 6] = False
+    assert np.argwhere(largest_part(mask)).tolist() == [[0, 0], [1, 1]]
+    assert not largest_part(np.zeros((3, 3), bool)).any()
 
 
 def test_dice_of_a_known_overlap() -> None:
