@@ -1,0 +1,370 @@
+"""The built-in model of volumes: a small promptable network that encodes a window once and answers every prompt on it.
+
+Architecture (ours): eight voxels at a time become channels, so that no layer works at full resolution and none of it is
+lost. A convolutional encoder goes to 1/16, where three transformer blocks see the whole window; it knows no prompts. The
+decoder receives prompts as dense maps in a pyramid of their own, mixes them with mask tokens at 1/16, returns to 1/2
+over skip connections and reads masks at full resolution from features by one vector each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from AdaptCore.errors import CheckpointError
+from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.compact import Attention
+from AdaptCore.models.conv3d import Conv3d
+
+POSITIVE, NEGATIVE, PADDING = range(3)
+
+PROMPT_CHANNELS = 2 + 2 + 1 + 8 + 1 + 8 + 1
+"""Narrow and wide maps of + and - points, box, earlier logits with their flag, known slices with where they are known."""
+
+IMAGE_CHANNELS = 8 + 8 + 1
+"""Standardized and equalized intensities of eight voxels, and their share that lies in the volume."""
+
+
+@dataclass(frozen=True)
+class VolumetricConfig:
+    """Every size of the network; stored with the weights.
+
+    Attributes:
+        channels: of the encoder at 1/2, 1/4, 1/8 and 1/16.
+        prompts: of the prompt maps at 1/2, 1/4 and 1/8.
+        heads: attention heads at 1/16.
+        blocks: transformer blocks of the encoder, and of the decoder.
+        readout: features at full resolution that masks are read from.
+        alternatives: masks offered for a lone click, besides the single one.
+        disk_radius: radius of a click on the narrow maps in voxels of the window.
+        reach: decay length of a click's wide map as a share of the window's side.
+    """
+
+    channels: tuple[int, int, int, int] = (32, 64, 112, 160)
+    prompts: tuple[int, int, int] = (16, 32, 64)
+    heads: int = 5
+    blocks: tuple[int, int] = (3, 2)
+    readout: int = 8
+    alternatives: int = 3
+    disk_radius: float = 2.0
+    reach: float = 0.125
+
+    def __post_init__(self) -> None:
+        if self.channels[3] % self.heads:
+            raise ValueError(f"{self.channels[3]} channels at 1/16 must be a multiple of the {self.heads} heads")
+
+
+@dataclass(frozen=True, eq=False)
+class VolumePrompts:
+    """A batch of prompts on windows of S x S x S voxels.
+
+    Attributes:
+        points: float32 B x P x 3, positions along the window's axes; voxel centres at whole numbers.
+        labels: int64 B x P, one of POSITIVE, NEGATIVE, PADDING.
+        box: float32 B x 6, lower then upper corner along the axes; NaN where there is none.
+        prior: float32 B x S x S x S, logits of an earlier mask; ignored where `has_prior` is 0.
+        has_prior: float32 B.
+        slices: float32 B x S x S x S, the mask where it is known, in [0, 1].
+        known: float32 B x S x S x S, 1 where `slices` holds, 0 elsewhere.
+    """
+
+    points: Tensor
+    labels: Tensor
+    box: Tensor
+    prior: Tensor
+    has_prior: Tensor
+    slices: Tensor
+    known: Tensor
+
+    @classmethod
+    def empty(cls, batch: int, side: int, device: torch.device) -> VolumePrompts:
+        """No prompts on a batch of windows."""
+        volume = torch.zeros(batch, side, side, side, device=device)
+        return cls(
+            torch.zeros(batch, 0, 3, device=device),
+            torch.zeros(batch, 0, dtype=torch.long, device=device),
+            torch.full((batch, 6), torch.nan, device=device),
+            volume,
+            torch.zeros(batch, device=device),
+            volume,
+            volume,
+        )
+
+    def to(self, device: torch.device) -> VolumePrompts:
+        """The same prompts on a device."""
+        return VolumePrompts(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+def fold(x: Tensor) -> Tensor:
+    """B x C x S x S x S -> B x 8C x S/2 x S/2 x S/2: eight voxels become channels."""
+    batch, channels, *size = x.shape
+    parts = x.reshape(batch, channels, size[0] // 2, 2, size[1] // 2, 2, size[2] // 2, 2)
+    return parts.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 4)
+
+
+def unfold(x: Tensor) -> Tensor:
+    """B x 8C x h x h x h -> B x C x 2h x 2h x 2h, the inverse of `fold`."""
+    batch, channels, *size = x.shape
+    parts = x.reshape(batch, channels // 8, 2, 2, 2, *size).permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return parts.reshape(batch, channels // 8, *(2 * length for length in size))
+
+
+def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """3 x 3 x 3 convolution, group norm, SiLU."""
+    return nn.Sequential(Conv3d(inputs, outputs, stride), nn.GroupNorm(max(1, outputs // 16), outputs), nn.SiLU())
+
+
+class Residual(nn.Module):
+    """Convolution added to its input, B x C x d x h x w."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = conv_norm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x)
+
+
+class Mixer(nn.Module):
+    """Transformer block over the cells at 1/16 and the tokens beside them.
+
+    The depthwise convolution tells where a cell lies among its neighbours, so that windows of any side can be read.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.position = nn.Conv3d(dim, dim, 3, 1, 1, groups=dim)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads)
+        self.mlp = nn.Sequential(nn.Linear(dim, 3 * dim), nn.GELU(), nn.Linear(3 * dim, dim))
+
+    def forward(self, x: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells B x D x d x h x w and tokens B x T x D -> the same."""
+        x = x + self.position(x)
+        count = tokens.shape[1]
+        joined = torch.cat([tokens, x.flatten(2).transpose(1, 2)], 1)
+        normed = self.norm1(joined)
+        joined = joined + self.attention(normed, normed, normed)
+        joined = joined + self.mlp(self.norm2(joined))
+        return joined[:, count:].transpose(1, 2).unflatten(2, x.shape[2:]), joined[:, :count]
+
+
+class VolumetricEncoder(nn.Module):
+    """Prepared window B x IMAGE_CHANNELS x S/2 x S/2 x S/2 -> features at 1/2, 1/4, 1/8 and 1/16."""
+
+    def __init__(self, config: VolumetricConfig) -> None:
+        super().__init__()
+        half, quarter, eighth, coarse = config.channels
+        self.to_half = nn.Sequential(conv_norm(IMAGE_CHANNELS, half), Residual(half))
+        self.to_quarter = nn.Sequential(conv_norm(half, quarter, 2), Residual(quarter), Residual(quarter))
+        self.to_eighth = nn.Sequential(conv_norm(quarter, eighth, 2), *(Residual(eighth) for _ in range(3)))
+        self.to_coarse = conv_norm(eighth, coarse, 2)
+        self.blocks = nn.ModuleList(Mixer(coarse, config.heads) for _ in range(config.blocks[0]))
+        self.neck = nn.GroupNorm(1, coarse)
+
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        half = self.to_half(window)
+        quarter = self.to_quarter(half)
+        eighth = self.to_eighth(quarter)
+        coarse = self.to_coarse(eighth)
+        tokens = coarse.new_zeros(len(coarse), 0, coarse.shape[1])
+        for block in self.blocks:
+            coarse, tokens = block(coarse, tokens)
+        return half, quarter, eighth, self.neck(coarse)
+
+
+class VolumetricDecoder(nn.Module):
+    """Features and prompts -> what masks are read from.
+
+    Mask 0 is the single answer, the others are the alternatives for a lone click.
+    """
+
+    def __init__(self, config: VolumetricConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth, coarse = config.channels
+        fine, middle, wide = config.prompts
+        self.masks = 1 + config.alternatives
+        self.output_tokens = nn.Embedding(1 + self.masks, coarse)
+        self.dense_half = conv_norm(PROMPT_CHANNELS, fine)
+        self.dense_quarter = conv_norm(fine, middle, 2)
+        self.dense_eighth = conv_norm(middle, wide, 2)
+        self.dense_coarse = Conv3d(wide, coarse, 2, bias=True)
+        self.blocks = nn.ModuleList(Mixer(coarse, config.heads) for _ in range(config.blocks[1]))
+        self.up_eighth = nn.Conv3d(coarse, eighth, 1)
+        self.skip_eighth = nn.Conv3d(eighth + wide, eighth, 1)
+        self.mix_eighth = nn.Sequential(Residual(eighth), Residual(eighth))
+        self.up_quarter = nn.Conv3d(eighth, quarter, 1)
+        self.skip_quarter = nn.Conv3d(quarter + middle, quarter, 1)
+        self.mix_quarter = nn.Sequential(Residual(quarter), Residual(quarter))
+        self.up_half = nn.Conv3d(quarter, half, 1)
+        self.skip_half = nn.Conv3d(half + fine, half, 1)
+        self.mix_half = nn.Sequential(Residual(half), Residual(half))
+        self.full = nn.Conv3d(half, 8 * config.readout, 1)
+        self.hypernetworks = nn.ModuleList(
+            nn.Sequential(nn.Linear(coarse, coarse), nn.GELU(), nn.Linear(coarse, config.readout + 1))
+            for _ in range(self.masks)
+        )
+        self.quality = nn.Sequential(nn.Linear(coarse, coarse), nn.GELU(), nn.Linear(coarse, self.masks))
+
+    def drawn(self, features: Sequence[Tensor], maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Features B x readout x S x S x S and tokens B x T x D (quality, then masks).
+
+        Args:
+            features: of the encoder.
+            maps: of the prompts, B x PROMPT_CHANNELS x S/2 x S/2 x S/2.
+        """
+        half, quarter, eighth, coarse = features
+        dense_half = self.dense_half(maps)
+        dense_quarter = self.dense_quarter(dense_half)
+        dense_eighth = self.dense_eighth(dense_quarter)
+        x = coarse + self.dense_coarse(dense_eighth)
+        tokens = self.output_tokens.weight[None].expand(len(x), -1, -1).to(x.dtype)
+        for block in self.blocks:
+            x, tokens = block(x, tokens)
+        x = upsample(self.up_eighth(x)) + self.skip_eighth(torch.cat([eighth, dense_eighth], 1))
+        x = upsample(self.up_quarter(self.mix_eighth(x))) + self.skip_quarter(torch.cat([quarter, dense_quarter], 1))
+        x = upsample(self.up_half(self.mix_quarter(x))) + self.skip_half(torch.cat([half, dense_half], 1))
+        return unfold(self.full(self.mix_half(x))), tokens
+
+    def vectors(self, tokens: Tensor) -> Tensor:
+        """Readout vectors of all masks, B x (1 + alternatives) x (readout + 1); the last entry is a constant."""
+        return torch.stack([net(tokens[:, 1 + k]) for k, net in enumerate(self.hypernetworks)], 1)
+
+    def qualities(self, tokens: Tensor) -> Tensor:
+        """Predicted IoU of all masks, float32 B x (1 + alternatives)."""
+        return self.quality(tokens[:, 0]).float().sigmoid()
+
+
+def read(drawn: Tensor, vectors: Tensor) -> Tensor:
+    """Logits float32 B x K x S x S x S of readout vectors B x K x (readout + 1)."""
+    flat = torch.baddbmm(vectors[..., -1:].float(), vectors[..., :-1].float(), drawn.float().flatten(2))
+    return flat.unflatten(2, drawn.shape[2:])
+
+
+def upsample(x: Tensor) -> Tensor:
+    """B x C x d x h x w at twice the resolution, linearly."""
+    return F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
+
+
+class VolumetricNetwork(nn.Module):
+    """Encoder and decoder with their sizes."""
+
+    def __init__(self, config: VolumetricConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = VolumetricEncoder(config)
+        self.decoder = VolumetricDecoder(config)
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: str) -> VolumetricNetwork:
+        """Build the network that weights describe.
+
+        Raises:
+            CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
+        """
+        try:
+            network = cls(config_from_json(metadata["config"]))
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{source}: the sizes must be those of VolumetricConfig, got {metadata.get('config')!r:.200}"
+            ) from error
+        load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
+        return network
+
+
+def prepare(window: Tensor, inside: Tensor) -> Tensor:
+    """What the encoder sees of windows, float32 B x IMAGE_CHANNELS x S/2 x S/2 x S/2.
+
+    Each intensity is given twice: standardized, and as its rank among the window's voxels, which shows soft tissue
+    beside bone and air.
+
+    Args:
+        window: float32 B x S x S x S, any scale; ignored where `inside` is False.
+        inside: bool B x S x S x S, whether a voxel lies in the volume.
+    """
+    weight = inside.float()
+    count = weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    mean = (window * weight).sum((1, 2, 3), keepdim=True) / count
+    deviation = (((window - mean) * weight) ** 2).sum((1, 2, 3), keepdim=True).div(count).sqrt()
+    standard = ((window - mean) / deviation.clamp(min=1e-6)).clamp(-4, 4) * weight
+    ranks = torch.stack([ranked(values, mask) for values, mask in zip(standard, inside)])
+    both = fold(torch.stack([standard, ranks * weight], 1))
+    return torch.cat([both, F.avg_pool3d(weight[:, None], 2)], 1)
+
+
+def ranked(values: Tensor, inside: Tensor, levels: int = 64, sample: int = 8192) -> Tensor:
+    """Rank of each voxel among those inside, in [-1, 1]: histogram equalization, from quantiles of a sample.
+
+    Args:
+        values: float32 S x S x S.
+        inside: bool S x S x S.
+    """
+    there = values[inside]
+    if there.numel() == 0:
+        return torch.zeros_like(values)
+    step = max(1, there.numel() // sample)
+    ordered = there[::step].sort().values
+    picks = torch.linspace(0, ordered.numel() - 1, levels + 1, device=values.device).round().long()
+    knots = ordered[picks]
+    upper = torch.searchsorted(knots, values.contiguous()).clamp(1, levels)
+    low, high = knots[upper - 1], knots[upper]
+    part = ((values - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+    return 2 * (upper - 1 + part) / levels - 1
+
+
+def prompt_maps(prompts: VolumePrompts, config: VolumetricConfig) -> Tensor:
+    """Prompts as maps at half resolution, float32 B x PROMPT_CHANNELS x S/2 x S/2 x S/2."""
+    side = prompts.prior.shape[-1]
+    grid = torch.arange(0, side, 2, device=prompts.points.device, dtype=torch.float32) + 0.5
+    maps = [*point_maps(prompts, grid, side, config), filled_box(prompts.box, grid)[:, None]]
+    flag = prompts.has_prior[:, None, None, None, None]
+    maps += [fold(torch.tanh(prompts.prior / 4)[:, None]) * flag, flag.expand_as(maps[-1])]
+    maps += [fold((prompts.known * (2 * prompts.slices - 1))[:, None]), F.max_pool3d(prompts.known[:, None], 2)]
+    return torch.cat(maps, 1)
+
+
+def point_maps(prompts: VolumePrompts, grid: Tensor, side: int, config: VolumetricConfig) -> list[Tensor]:
+    """Narrow and wide maps of + points, then of - points, each B x 1 x h x h x h."""
+    offsets = [(grid[None, None] - prompts.points[:, :, axis, None]) ** 2 for axis in range(3)]
+    maps = []
+    for label in (POSITIVE, NEGATIVE):
+        nearest = grid.new_full((len(prompts.points), len(grid), len(grid), len(grid)), torch.inf)
+        for place in range(prompts.points.shape[1]):
+            depth, row, column = (offset[:, place] for offset in offsets)
+            squared = depth[:, :, None, None] + row[:, None, :, None] + column[:, None, None, :]
+            other = (prompts.labels[:, place] != label)[:, None, None, None]
+            nearest = torch.minimum(nearest, squared.masked_fill(other, torch.inf))
+        away = nearest.sqrt()
+        maps += [((config.disk_radius + 1 - away) / 2).clamp(0, 1)[:, None]]
+        maps += [(-away / (config.reach * side)).exp()[:, None]]
+    return maps
+
+
+def filled_box(box: Tensor, grid: Tensor) -> Tensor:
+    """Inside of each box on the grid with soft edges, B x h x h x h; zero where there is none."""
+    low, high = box[:, :3, None], box[:, 3:, None]
+    depth, row, column = torch.minimum(grid - low, high - grid).unbind(1)
+    nearest = torch.minimum(torch.minimum(depth[:, :, None, None], row[:, None, :, None]), column[:, None, None, :])
+    return (nearest / 2 + 0.5).clamp(0, 1).nan_to_num(0.0)
+
+
+def config_to_json(config: VolumetricConfig) -> str:
+    """The sizes as they are stored with the weights."""
+    return json.dumps(asdict(config))
+
+
+def config_from_json(text: str) -> VolumetricConfig:
+    """The sizes that were stored with weights.
+
+    Raises:
+        AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
+    """
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return VolumetricConfig(**values)

@@ -1,0 +1,213 @@
+"""The trainer of both built-in models: seeded, resumable at any moment, on any device, within a number of minutes."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from AdaptCore.atomic import prepare_folder, write_bytes
+from AdaptCore.errors import CheckpointError
+from AdaptCore.models.devices import choose_dtype
+
+CHECKPOINT_NAME, LOG_NAME, PICTURE_NAME = "training.pt", "log.csv", "log.png"
+CHECKPOINT_SECONDS = 240.0
+
+
+class Course(Protocol):
+    """What is taught: an architecture, its recipe and its synthetic data.
+
+    Attributes:
+        architecture: name of the architecture in the weights' metadata.
+        recipe: a dataclass with `learning_rate`, `level`, `weight_decay`, `warmup`, `ema` and `seed`.
+    """
+
+    architecture: str
+    recipe: Any
+
+    def network(self) -> nn.Module: ...
+
+    def sizes(self) -> str: ...
+
+    def side(self, step: int) -> int: ...
+
+    def loss(self, network: Any, step: int, device: torch.device) -> tuple[Tensor, float]: ...
+
+    def validate(self, network: Any, device: torch.device) -> dict[str, float]: ...
+
+
+def rate_at(recipe: Any, step: int) -> float:
+    """Learning rate of a step: warm-up, level, then the inverse square root."""
+    return recipe.learning_rate * min(1.0, (step + 1) / recipe.warmup) * min(1.0, math.sqrt(recipe.level / (step + 1)))
+
+
+class Trainer:
+    """Holds network, averaged network, optimizer and step; writes checkpoints and a table into `folder`.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+
+    def __init__(self, course: Course, folder: Path, device: torch.device) -> None:
+        prepare_folder(folder, (CHECKPOINT_NAME, LOG_NAME))
+        self.course, self.folder, self.device = course, folder, device
+        self.network = course.network().to(device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=course.recipe.learning_rate, weight_decay=course.recipe.weight_decay
+        )
+        self.step, self.seconds = 0, 0.0
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / CHECKPOINT_NAME
+
+    def start_from(self, weights: dict[str, Tensor], step: int) -> None:
+        """Begin with weights that were exported, at the step they were exported at; the optimizer begins anew."""
+        for network in (self.network, self.average):
+            network.load_state_dict({name: value.float() for name, value in weights.items()})
+        self.step = step
+
+    def save(self) -> None:
+        """Write the checkpoint.
+
+        Raises:
+            OutputError: it cannot be written; an older one stays whole.
+        """
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "architecture": self.course.architecture,
+            "sizes": self.course.sizes(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(self.checkpoint, content.getvalue())
+
+    def resume(self) -> None:
+        """Continue from the folder's checkpoint.
+
+        Raises:
+            CheckpointError: it cannot be read, or belongs to another architecture or another version of it.
+        """
+        own = (self.course.architecture, self.course.sizes())
+        try:
+            state = torch.load(self.checkpoint, weights_only=True, map_location=self.device)
+            found = (state["architecture"], state["sizes"])
+            if found != own:
+                raise CheckpointError(
+                    f"{self.checkpoint} holds a training of {' '.join(found)}, not of {' '.join(own)}: "
+                    "choose another folder, or the model that this one belongs to"
+                )
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        except CheckpointError:
+            raise
+        except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
+            raise CheckpointError(f"{self.checkpoint} is no whole training state: start again in another folder") from error
+
+    def run(self, minutes: float | None = None, steps: int | None = None, log_every: int = 250) -> None:
+        """Train for some minutes, or up to a step, or until interrupted; always ends with a checkpoint.
+
+        Raises:
+            OutputError: checkpoint or table cannot be written.
+        """
+        began, spent, saved = time.monotonic(), self.seconds, time.monotonic()
+        losses: list[float] = []
+        ious: list[float] = []
+        progress = tqdm(total=steps, initial=self.step, unit="step")
+        try:
+            while not self._is_over(began, minutes, steps):
+                loss, iou = self.advance()
+                losses.append(loss)
+                ious.append(iou)
+                self.seconds = spent + time.monotonic() - began
+                progress.update()
+                progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", iou=f"{np.mean(ious[-50:]):.3f}")
+                if self.step % log_every == 0:
+                    self.log(float(np.mean(losses)), float(np.mean(ious)))
+                    losses, ious = [], []
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+            if losses:
+                self.log(float(np.mean(losses)), float(np.mean(ious)))
+        finally:
+            progress.close()
+            self.save()
+
+    def _is_over(self, began: float, minutes: float | None, steps: int | None) -> bool:
+        late = minutes is not None and time.monotonic() - began > 60 * minutes
+        return late or (steps is not None and self.step >= steps)
+
+    def precision(self) -> torch.autocast:
+        dtype = choose_dtype(self.device)
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def advance(self) -> tuple[float, float]:
+        """One optimizer step; returns loss and IoU."""
+        recipe = self.course.recipe
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(recipe, self.step)
+        with self.precision():
+            loss, iou = self.course.loss(self.network, self.step, self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if bool(norm.isfinite()):
+            self.optimizer.step()
+        self.step += 1
+        decay = min(recipe.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            averaged, current = self.average.state_dict(), self.network.state_dict()
+            for name, value in averaged.items():
+                value.lerp_(current[name], 1 - decay)
+        return loss.item(), iou
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights as fp16 safetensors with their sizes as metadata.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        tensors = {name: value.half().contiguous().cpu() for name, value in self.average.state_dict().items()}
+        training = {**asdict(self.course.recipe), "step": self.step, "minutes": round(self.seconds / 60)}
+        metadata = {
+            "architecture": self.course.architecture,
+            "config": self.course.sizes(),
+            "training": json.dumps(training),
+        }
+        write_bytes(path, save(tensors, metadata))
+
+    def log(self, loss: float, iou: float) -> None:
+        """Add a row to the table: the step, what training saw, and the averaged weights on held-out scenes.
+
+        Raises:
+            OutputError: the table cannot be written; the rows before stay whole.
+        """
+        with self.precision():
+            scores = self.course.validate(self.average, self.device)
+        rate = rate_at(self.course.recipe, self.step)
+        values = {"minutes": self.seconds / 60, "lr": rate, "loss": loss, "iou_train": iou, **scores}
+        row = [str(self.step), str(self.course.side(self.step - 1)), *(f"{value:.5g}" for value in values.values())]
+        table = self.folder / LOG_NAME
+        head = ",".join(("step", "side", *values))
+        lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else [head]
+        write_bytes(table, "".join(f"{line}\n" for line in [*lines, ",".join(row)]).encode())
