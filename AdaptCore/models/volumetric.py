@@ -8,10 +8,11 @@ over skip connections and reads masks at full resolution from features by one ve
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,9 @@ from AdaptCore.errors import CheckpointError
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
+from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
+
+Result = TypeVar("Result")
 
 POSITIVE, NEGATIVE, PADDING = range(3)
 
@@ -368,3 +372,125 @@ def config_from_json(text: str) -> VolumetricConfig:
     """
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
     return VolumetricConfig(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeEmbedding:
+    """What the frozen encoder knows of one window, on the model's device.
+
+    Attributes:
+        features: at 1/2, 1/4, 1/8 and 1/16, batch of one.
+        side: samples S along each side of the window.
+    """
+
+    features: tuple[Tensor, ...]
+    side: int
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the features in bytes."""
+        return sum(t.element_size() * t.nelement() for t in self.features)
+
+
+class VolumetricModel:
+    """The network behind the contract: encode windows once, decode prompts on them.
+
+    Args:
+        network: becomes frozen, and moves to the device.
+        name: in the list of models.
+        digest: SHA256 of the weights (hex), part of every cache key.
+        device: where to compute.
+        dtype: number format of the heavy layers; prompts and answers are always float32.
+    """
+
+    def __init__(
+        self,
+        network: VolumetricNetwork,
+        name: str,
+        digest: str,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.name, self.digest = name, digest
+        self.network = network.eval().requires_grad_(False).to(device)
+        self._dtype = dtype
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        metadata: Mapping[str, str],
+        *,
+        name: str,
+        digest: str,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> VolumetricModel:
+        """Build the model from checked weights.
+
+        Raises:
+            CheckpointError: as `VolumetricNetwork.from_tensors`.
+        """
+        return cls(VolumetricNetwork.from_tensors(tensors, metadata, name), name, digest, device, dtype)
+
+    @classmethod
+    def random(cls, seed: int) -> VolumetricModel:
+        """An untrained model for tests."""
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            network = VolumetricNetwork(VolumetricConfig())
+        return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is; it moves to the CPU when an accelerator's memory is full."""
+        return next(self.network.parameters()).device
+
+    def encode(self, windows: Tensor, inside: Tensor) -> list[VolumeEmbedding]:
+        """Encode windows, float32 B x S x S x S of any scale, S a multiple of 16; `inside` bool as in `prepare`.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        features = self._run(lambda: self._encoded(windows, inside))
+        return [
+            VolumeEmbedding(tuple(part[row : row + 1] for part in features), windows.shape[-1])
+            for row in range(len(windows))
+        ]
+
+    def decode(self, embeddings: Sequence[VolumeEmbedding], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+        """Answer prompts on windows of one side: logits float32 B x K x S x S x S on the CPU, predicted IoUs B x K.
+
+        Mask 0 is the single answer, the others are alternatives for a lone click.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        return self._run(lambda: self._decoded(embeddings, prompts))
+
+    def _encoded(self, windows: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
+        prepared = prepare(windows.to(self.device), inside.to(self.device))
+        with self._autocast():
+            return self.network.encoder(prepared)
+
+    def _decoded(self, embeddings: Sequence[VolumeEmbedding], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+        decoder, device = self.network.decoder, self.device
+        maps = prompt_maps(prompts.to(device), self.network.config)
+        features = [torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))]
+        with self._autocast():
+            drawn, tokens = decoder.drawn(features, maps)
+            vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
+        return read(drawn, vectors).cpu(), quality.cpu()
+
+    def _run(self, compute: Callable[[], Result]) -> Result:
+        with torch.no_grad():
+            return run_with_fallback(compute, device=self.device, move_to_cpu=self._move_to_cpu)
+
+    def _move_to_cpu(self) -> None:
+        """Go on with a copy, so that another thread may finish with the network it holds."""
+        self.network = copy.deepcopy(self.network).to("cpu")
+        if not computes_bfloat16(self.device):
+            self._dtype = torch.float32
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)

@@ -1,0 +1,478 @@
+"""Block session: prompts on one object of a volume become its mask, with undo and redo of every prompt."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.models.volumetric import NEGATIVE, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
+from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, along_axes, paste, resample, sample, weights
+
+OUTSIDE_LOGIT = -8.0
+"""Logit of what no window has shown."""
+
+
+@dataclass(frozen=True)
+class WindowPolicy:
+    """Which windows are asked; all constants are ours, chosen on synthetic volumes.
+
+    Attributes:
+        side: samples along each side of a window.
+        sizes: widths in millimetres that a lone click is asked in; none larger than the volume.
+        margin: width of a window as a multiple of the object's extent.
+        least_fill: an object whose extent is a smaller share of the window is asked again in a closer one.
+        growth: how much a window grows whose faces the object touches.
+        looks: most windows asked for one prompt after the first answer.
+        least_voxels: least width of a window in voxels of the finest axis.
+    """
+
+    side: int = 64
+    sizes: tuple[float, ...] = (48.0, 96.0, 192.0)
+    margin: float = 1.7
+    least_fill: float = 0.36
+    growth: float = 1.5
+    looks: int = 3
+    least_voxels: float = 16.0
+
+
+@dataclass(frozen=True)
+class VolumeClick:
+    """A point on the object (positive) or on the background, in voxel coordinates (i, j, k).
+
+    Raises:
+        PromptError: a coordinate is not finite.
+    """
+
+    position: Triple
+    positive: bool = True
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in self.position):
+            raise PromptError(f"A click needs three finite coordinates, got {self.position}.")
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSlice:
+    """The mask on the voxels of one slice, bool with a length of one along `axis`, at `index`."""
+
+    axis: int
+    index: int
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectPrompts:
+    """All prompts about one object, in the order they were given; the box is its lower and upper voxel corner."""
+
+    clicks: tuple[VolumeClick, ...] = ()
+    box: tuple[Triple, Triple] | None = None
+    slices: tuple[KnownSlice, ...] = ()
+
+    @property
+    def is_lone_click(self) -> bool:
+        return len(self.clicks) == 1 and self.box is None and not self.slices
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectPrediction:
+    """The answer to a set of prompts.
+
+    Attributes:
+        box: the voxels around the mask; empty where nothing was found.
+        mask: bool, read-only, on these voxels.
+        score: predicted IoU.
+        window: what was asked.
+        logits: float32 S x S x S in the window.
+    """
+
+    box: Box3
+    mask: np.ndarray
+    score: float
+    window: VolumeWindow
+    logits: Tensor
+
+    def on(self, shape: tuple[int, int, int]) -> np.ndarray:
+        """The mask as bool (I, J, K)."""
+        full = np.zeros(shape, bool)
+        full[self.box] = self.mask
+        return full
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
+    prediction: ObjectPrediction | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """One window's answer."""
+
+    window: VolumeWindow
+    logits: Tensor
+    score: float
+
+
+class BlockSession:
+    """One object of a volume: prompts in voxel coordinates, one answer, undo and redo. The volume is only read.
+
+    Args:
+        model: answers the prompts.
+        volume: (I, J, K) of any real type, intensities as stored.
+        spacing: of the voxels in millimetres.
+        policy: which windows are asked.
+
+    Raises:
+        ImageError: the volume has other dimensions or no voxel, or the spacing is not above zero.
+    """
+
+    def __init__(
+        self, model: VolumetricModel, volume: np.ndarray, spacing: Triple, policy: WindowPolicy = WindowPolicy()
+    ) -> None:
+        if volume.ndim != 3 or not volume.size:
+            raise ImageError(f"Objects need a volume of three axes and one channel, got an array of {volume.shape}.")
+        if not all(math.isfinite(space) and space > 0 for space in spacing):
+            raise ImageError(f"Voxel spacing must be above zero along each axis, got {spacing} mm.")
+        self._model, self._volume, self._spacing, self._policy = model, volume, spacing, policy
+        self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
+        self._history = [_State()]
+        self._position = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        i, j, k = self._volume.shape
+        return i, j, k
+
+    @property
+    def prediction(self) -> ObjectPrediction | None:
+        return self._state.prediction
+
+    @property
+    def prompts(self) -> ObjectPrompts:
+        return self._state.prompts
+
+    @property
+    def can_undo(self) -> bool:
+        return self._position > 0
+
+    @property
+    def can_redo(self) -> bool:
+        return self._position < len(self._history) - 1
+
+    def click(self, i: float, j: float, k: float, positive: bool = True) -> ObjectPrediction:
+        """Add a click at voxel coordinates.
+
+        Raises:
+            PromptError: it is outside the volume, or negative with nothing to take away from.
+        """
+        click = VolumeClick((float(i), float(j), float(k)), bool(positive))
+        self._check_inside(click.position)
+        if not positive and (self.prediction is None or not self.prediction.mask.any()):
+            raise PromptError("There is nothing to remove yet: click on the object first.")
+        return self._ask(replace(self.prompts, clicks=(*self.prompts.clicks, click)))
+
+    def box(self, first: Triple, second: Triple) -> ObjectPrediction:
+        """Set the box around the object, two opposite corners in voxel coordinates, in place of an earlier one.
+
+        Raises:
+            PromptError: it has no size or misses the volume.
+        """
+        low, high = (
+            tuple(float(pick(a, b)) for a, b in zip(first, second)) for pick in (min, max)
+        )
+        fits = all(b > a and b > -0.5 and a < n - 0.5 for a, b, n in zip(low, high, self.shape))
+        if not fits:
+            raise PromptError(f"The box from {first} to {second} has no size or lies outside the volume.")
+        return self._ask(replace(self.prompts, box=((low[0], low[1], low[2]), (high[0], high[1], high[2]))))
+
+    def known_slice(self, axis: int, index: int, mask: np.ndarray) -> ObjectPrediction:
+        """Tell the mask on one slice, bool of the volume's other two axes; it replaces an earlier one of that slice.
+
+        Raises:
+            PromptError: the slice is not in the volume, has another shape, or holds nothing while nothing else is known.
+        """
+        if not 0 <= axis < 3 or not 0 <= index < self.shape[axis]:
+            raise PromptError(f"Axis {axis} of a volume of {self.shape} voxels has no slice {index}.")
+        expected = tuple(length for place, length in enumerate(self.shape) if place != axis)
+        if mask.shape != expected:
+            raise PromptError(f"A slice along axis {axis} has {expected} voxels, got {mask.shape}.")
+        if not mask.any() and self.prediction is None:
+            raise PromptError("The known slice is empty: mark the object on it.")
+        known = KnownSlice(axis, index, np.expand_dims(mask.astype(bool), axis))
+        others = tuple(one for one in self.prompts.slices if (one.axis, one.index) != (axis, index))
+        return self._ask(replace(self.prompts, slices=(*others, known)))
+
+    def undo(self) -> ObjectPrediction | None:
+        """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
+        self._position = max(0, self._position - 1)
+        return self.prediction
+
+    def redo(self) -> ObjectPrediction | None:
+        """Go forward one step that was undone. Does nothing at the end."""
+        self._position = min(len(self._history) - 1, self._position + 1)
+        return self.prediction
+
+    @property
+    def _state(self) -> _State:
+        return self._history[self._position]
+
+    def _check_inside(self, position: Triple) -> None:
+        if not all(-0.5 <= at <= length - 0.5 for at, length in zip(position, self.shape)):
+            raise PromptError(f"You clicked outside the volume of {self.shape} voxels: nothing has changed.")
+
+    def _ask(self, prompts: ObjectPrompts) -> ObjectPrediction:
+        look = self._answer(prompts)
+        box, logits = paste(look.logits, look.window, self.shape)
+        mask = logits > 0
+        for known in prompts.slices:
+            box, mask = _with_slice(box, mask, known, self.shape)
+        mask.flags.writeable = False
+        prediction = ObjectPrediction(box, mask, look.score, look.window, look.logits)
+        self._history = [*self._history[: self._position + 1], _State(prompts, prediction)]
+        self._position += 1
+        return prediction
+
+    def _answer(self, prompts: ObjectPrompts) -> _Look:
+        earlier = self.prediction
+        if earlier is None:
+            look = self._opening(prompts)
+        else:
+            window = self._holding(earlier.window, prompts)
+            prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
+            look = self._look(window, prompts, prior)
+        for _ in range(self._policy.looks):
+            window = self._fitting(look, prompts)
+            if window is None:
+                break
+            prior = resample(look.logits, look.window, window, OUTSIDE_LOGIT)
+            again = self._look(window, prompts, prior)
+            look = again
+        return look
+
+    def _opening(self, prompts: ObjectPrompts) -> _Look:
+        """The first answer: in the window that a box or slice tells, or in the best of several around a click."""
+        extent = _told_extent(prompts)
+        if extent is not None:
+            return self._look(self._window(*extent), prompts, None)
+        centre = prompts.clicks[0].position
+        windows = [self._sized(centre, size) for size in self._opening_sizes()]
+        looks = self._looks(windows, prompts)
+        return max(looks, key=self._rating)
+
+    def _rating(self, look: _Look) -> float:
+        """How good an answer to a lone click is likely to be, to compare windows: its predicted IoU."""
+        touched = 0.15 if self._touches(look) else 0.0
+        return look.score - touched
+
+    def _opening_sizes(self) -> list[float]:
+        """Widths in millimetres for a lone click."""
+        most = max(length * space for length, space in zip(self.shape, self._spacing))
+        least = min(most, self._policy.least_voxels * min(self._spacing))
+        sizes = {max(least, min(most, size)) for size in self._policy.sizes}
+        return sorted(sizes)
+
+    def _sized(self, centre: Triple, millimetres: float) -> VolumeWindow:
+        return VolumeWindow.around(centre, millimetres, self._spacing, self._policy.side)
+
+    def _window(self, low: Triple, high: Triple) -> VolumeWindow:
+        """The window around an extent in voxel coordinates."""
+        longest = max((b - a) * space for a, b, space in zip(low, high, self._spacing))
+        width = max(self._policy.margin * longest, self._policy.least_voxels * min(self._spacing))
+        centre = tuple((a + b) / 2 for a, b in zip(low, high))
+        return self._sized((centre[0], centre[1], centre[2]), width)
+
+    def _holding(self, window: VolumeWindow, prompts: ObjectPrompts) -> VolumeWindow:
+        """The window, or a larger one where a positive click or a slice lies outside of it."""
+        places = [click.position for click in prompts.clicks if click.positive]
+        if all(window.contains(place, 2.0) for place in places):
+            return window
+        low, high = window.low, tuple(a + window.side * step for a, step in zip(window.low, window.step))
+        low = tuple(min(a, *(place[axis] for place in places)) for axis, a in enumerate(low))
+        high = tuple(max(a, *(place[axis] for place in places)) for axis, a in enumerate(high))
+        centre = tuple((a + b) / 2 for a, b in zip(low, high))
+        width = 1.15 * max((b - a) * space for a, b, space in zip(low, high, self._spacing))
+        return self._sized((centre[0], centre[1], centre[2]), width)
+
+    def _touches(self, look: _Look) -> bool:
+        """Whether the object reaches a face of the window that lies inside the volume."""
+        positive = look.logits > 0
+        window = look.window
+        for axis in range(3):
+            ends = window.positions(axis)[[0, -1]]
+            faces = positive.movedim(axis, 0)[[0, -1]].flatten(1).sum(1) > 2
+            inner = (ends[0] > 0.5, ends[1] < self.shape[axis] - 1.5)
+            if any(bool(face) and within for face, within in zip(faces, inner)):
+                return True
+        return False
+
+    def _fitting(self, look: _Look, prompts: ObjectPrompts) -> VolumeWindow | None:
+        """A window that fits the object better, None where the present one is right."""
+        extent = _extent(look)
+        if extent is None:
+            return None
+        policy, held = self._policy, look.window.millimetres(self._spacing)
+        most = policy.margin * max(length * space for length, space in zip(self.shape, self._spacing))
+        if self._touches(look):
+            width = min(most, held * policy.growth)
+            if width < held * 1.1:
+                return None
+            centre = tuple((a + b) / 2 for a, b in zip(*extent))
+            return self._sized((centre[0], centre[1], centre[2]), width)
+        longest = max((b - a) * space for a, b, space in zip(*extent, self._spacing))
+        if longest >= policy.least_fill * held:
+            return None
+        window = self._window(*extent)
+        return window if window.millimetres(self._spacing) < 0.85 * held else None
+
+    def _look(self, window: VolumeWindow, prompts: ObjectPrompts, prior: Tensor | None) -> _Look:
+        (embedding,) = self._embeddings([window])
+        logits, quality = self._model.decode([embedding], self._batch([window], prompts, prior))
+        best = int(quality[0].argmax()) if prompts.is_lone_click and prior is None else 0
+        return _Look(window, _obeyed(logits[0, best], window, prompts), float(quality[0, best]))
+
+    def _looks(self, windows: list[VolumeWindow], prompts: ObjectPrompts) -> list[_Look]:
+        logits, quality = self._model.decode(self._embeddings(windows), self._batch(windows, prompts, None))
+        best = quality.argmax(1) if prompts.is_lone_click else torch.zeros(len(windows), dtype=torch.long)
+        return [
+            _Look(window, _obeyed(logits[row, best[row]], window, prompts), float(quality[row, best[row]]))
+            for row, window in enumerate(windows)
+        ]
+
+    def _embeddings(self, windows: list[VolumeWindow]) -> list[VolumeEmbedding]:
+        missing = [window for window in windows if window not in self._cache]
+        if missing:
+            samples, inside = zip(*(sample(self._volume, window) for window in missing))
+            for window, embedding in zip(missing, self._model.encode(torch.stack(samples), torch.stack(inside))):
+                self._cache[window] = embedding
+        found = [self._cache[window] for window in windows]
+        while len(self._cache) > 6:
+            self._cache.popitem(last=False)
+        return found
+
+    def _batch(self, windows: list[VolumeWindow], prompts: ObjectPrompts, prior: Tensor | None) -> VolumePrompts:
+        """The prompts as each window has them."""
+        side = self._policy.side
+        batch = VolumePrompts.empty(len(windows), side, torch.device("cpu"))
+        points = [[window.to_samples(click.position) for click in prompts.clicks] for window in windows]
+        labels = [[POSITIVE if click.positive else NEGATIVE for click in prompts.clicks] for _ in windows]
+        batch = replace(
+            batch,
+            points=torch.tensor(points, dtype=torch.float32).reshape(len(windows), -1, 3),
+            labels=torch.tensor(labels, dtype=torch.long).reshape(len(windows), -1),
+        )
+        if prompts.box is not None:
+            corners = [[*window.to_samples(prompts.box[0]), *window.to_samples(prompts.box[1])] for window in windows]
+            batch = replace(batch, box=torch.tensor(corners, dtype=torch.float32))
+        if prompts.slices:
+            shown = [_known(window, prompts.slices, self.shape) for window in windows]
+            batch = replace(batch, slices=torch.stack([a for a, _ in shown]), known=torch.stack([b for _, b in shown]))
+        if prior is not None:
+            batch = replace(batch, prior=prior[None], has_prior=torch.ones(1))
+        return batch
+
+
+def _told_extent(prompts: ObjectPrompts) -> tuple[Triple, Triple] | None:
+    """The extent in voxels that a box or the known slices tell; None where there are none."""
+    if prompts.box is not None:
+        return prompts.box
+    corners = []
+    for known in prompts.slices:
+        places = np.argwhere(known.mask)
+        if len(places):
+            places[:, known.axis] = known.index
+            corners += [places.min(0) - 0.5, places.max(0) + 0.5]
+    if not corners:
+        return None
+    low, high = np.min(corners, 0), np.max(corners, 0)
+    return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
+
+
+def _extent(look: _Look) -> tuple[Triple, Triple] | None:
+    """The extent of what is positive in a window, in voxel coordinates; None where nothing is."""
+    places = (look.logits > 0).nonzero()
+    if not len(places):
+        return None
+    window = look.window
+    low, high = places.amin(0).tolist(), places.amax(0).tolist()
+    first = tuple(window.low[axis] + low[axis] * window.step[axis] for axis in range(3))
+    last = tuple(window.low[axis] + (high[axis] + 1) * window.step[axis] for axis in range(3))
+    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+
+
+def _known(window: VolumeWindow, slices: Iterable[KnownSlice], shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Masks of slices as a window shows them, float32 S x S x S, and where they are known."""
+    side = window.side
+    mask, known = torch.zeros(side, side, side), torch.zeros(side, side, side)
+    for one in slices:
+        place = int(np.rint(window.samples(np.array(float(one.index)), one.axis)))
+        if not 0 <= place < side:
+            continue
+        values = torch.from_numpy(one.mask.astype(np.float32)).squeeze(one.axis)
+        for axis in (axis for axis in range(3) if axis != one.axis):
+            operator = weights(window.positions(axis), shape[axis], window.step[axis])
+            values = torch.tensordot(values, torch.from_numpy(operator), dims=([0], [1]))
+        mask.select(one.axis, place).copy_((values >= 0.5).float())
+        known.select(one.axis, place).fill_(1.0)
+    return mask, known
+
+
+def _with_slice(
+    box: Box3, mask: np.ndarray, known: KnownSlice, shape: tuple[int, int, int]
+) -> tuple[Box3, np.ndarray]:
+    """A mask with the voxels of a known slice as they were told; its box grows where it must."""
+    places = np.argwhere(known.mask)
+    spans = []
+    for axis, part in enumerate(box):
+        low, high = (part.start, part.stop) if mask.size else (shape[axis], 0)
+        if len(places):
+            first, last = (known.index,) * 2 if axis == known.axis else (places[:, axis].min(), places[:, axis].max())
+            low, high = min(low, int(first)), max(high, int(last) + 1)
+        spans.append(slice(low, max(low, high)))
+    grown = np.zeros([part.stop - part.start for part in spans], bool)
+    if mask.size:
+        grown[tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, spans))] = mask
+    if spans[known.axis].start <= known.index < spans[known.axis].stop:
+        at = [slice(None)] * 3
+        at[known.axis] = slice(known.index - spans[known.axis].start, known.index - spans[known.axis].start + 1)
+        told = [slice(0, 1) if axis == known.axis else part for axis, part in enumerate(spans)]
+        grown[tuple(at)] = known.mask[tuple(told)]
+    return (spans[0], spans[1], spans[2]), grown
+
+
+def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma: float = 1.5) -> Tensor:
+    """Logits that agree with every click in the window, changed around the clicks alone."""
+    axis = torch.arange(window.side, dtype=torch.float32)
+    for click in prompts.clicks:
+        at = [round(value) for value in window.to_samples(click.position)]
+        if not all(0 <= value < window.side for value in at):
+            continue
+        value, sign = float(logits[at[0], at[1], at[2]]), 1.0 if click.positive else -1.0
+        if value * sign > 0:
+            continue
+        lines = [(-((axis - centre) ** 2) / (2 * sigma**2)).exp() for centre in at]
+        bump = lines[0][:, None, None] * lines[1][None, :, None] * lines[2][None, None, :]
+        logits = logits + sign * (abs(value) + 1) * bump
+    return logits
+
+
+def predict_object(
+    model: VolumetricModel, volume: np.ndarray, spacing: Triple, clicks: Iterable[VolumeClick]
+) -> np.ndarray:
+    """The mask bool (I, J, K) of the object that clicks point at.
+
+    Raises:
+        ImageError, PromptError: as `BlockSession`.
+    """
+    session = BlockSession(model, volume, spacing)
+    for click in clicks:
+        session.click(*click.position, positive=click.positive)
+    if session.prediction is None:
+        raise PromptError("An object needs at least one click.")
+    return session.prediction.on(session.shape)
