@@ -28,8 +28,15 @@ Result = TypeVar("Result")
 
 POSITIVE, NEGATIVE, PADDING = range(3)
 
-PROMPT_CHANNELS = 2 + 2 + 1 + 8 + 1 + 8 + 1
-"""Narrow and wide maps of + and - points, box, earlier logits with their flag, known slices with where they are known."""
+GUIDES = 4
+"""Intensities of a cell that points are compared with: its mean rank, its mean, and both blurred."""
+
+PROMPT_CHANNELS = 2 * (2 + GUIDES) + 1 + 8 + 1 + 8 + 1
+"""Maps of + and of - points (narrow, wide, difference from the intensities there), box, earlier logits with their
+flag, known slices with where they are known."""
+
+FAR = 2.0
+"""Difference of intensities where there is no point to compare with."""
 
 IMAGE_CHANNELS = 8 + 8 + 1
 """Standardized and equalized intensities of eight voxels, and their share that lies in the volume."""
@@ -87,9 +94,9 @@ class VolumePrompts:
     known: Tensor
 
     @classmethod
-    def empty(cls, batch: int, side: int, device: torch.device) -> VolumePrompts:
-        """No prompts on a batch of windows."""
-        volume = torch.zeros(batch, side, side, side, device=device)
+    def empty(cls, size: Sequence[int], device: torch.device) -> VolumePrompts:
+        """No prompts on a batch of windows, B x S x S x S."""
+        batch, volume = size[0], torch.zeros(tuple(size), device=device)
         return cls(
             torch.zeros(batch, 0, 3, device=device),
             torch.zeros(batch, 0, dtype=torch.long, device=device),
@@ -160,7 +167,7 @@ class Mixer(nn.Module):
 
 
 class VolumetricEncoder(nn.Module):
-    """Prepared window B x IMAGE_CHANNELS x S/2 x S/2 x S/2 -> features at 1/2, 1/4, 1/8 and 1/16."""
+    """Prepared window B x IMAGE_CHANNELS x S/2 x S/2 x S/2 -> guides at 1/2, and features at 1/2, 1/4, 1/8 and 1/16."""
 
     def __init__(self, config: VolumetricConfig) -> None:
         super().__init__()
@@ -172,7 +179,7 @@ class VolumetricEncoder(nn.Module):
         self.blocks = nn.ModuleList(Mixer(coarse, config.heads) for _ in range(config.blocks[0]))
         self.neck = nn.GroupNorm(1, coarse)
 
-    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         half = self.to_half(window)
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
@@ -180,7 +187,7 @@ class VolumetricEncoder(nn.Module):
         tokens = coarse.new_zeros(len(coarse), 0, coarse.shape[1])
         for block in self.blocks:
             coarse, tokens = block(coarse, tokens)
-        return half, quarter, eighth, self.neck(coarse)
+        return guides(window), half, quarter, eighth, self.neck(coarse)
 
 
 class VolumetricDecoder(nn.Module):
@@ -221,7 +228,7 @@ class VolumetricDecoder(nn.Module):
         """Features B x readout x S x S x S and tokens B x T x D (quality, then masks).
 
         Args:
-            features: of the encoder.
+            features: of the encoder, without the guides.
             maps: of the prompts, B x PROMPT_CHANNELS x S/2 x S/2 x S/2.
         """
         half, quarter, eighth, coarse = features
@@ -303,6 +310,12 @@ def prepare(window: Tensor, inside: Tensor) -> Tensor:
     return torch.cat([both, F.avg_pool3d(weight[:, None], 2)], 1)
 
 
+def guides(window: Tensor) -> Tensor:
+    """What points are compared with, B x GUIDES x S/2 x S/2 x S/2 of a prepared window."""
+    means = torch.stack([window[:, 8:16].mean(1), window[:, :8].mean(1)], 1).float()
+    return torch.cat([means, F.avg_pool3d(means, 3, 1, 1, count_include_pad=False)], 1)
+
+
 def ranked(values: Tensor, inside: Tensor, levels: int = 64, sample: int = 8192) -> Tensor:
     """Rank of each voxel among those inside, in [-1, 1]: histogram equalization, from quantiles of a sample.
 
@@ -323,11 +336,12 @@ def ranked(values: Tensor, inside: Tensor, levels: int = 64, sample: int = 8192)
     return 2 * (upper - 1 + part) / levels - 1
 
 
-def prompt_maps(prompts: VolumePrompts, config: VolumetricConfig) -> Tensor:
-    """Prompts as maps at half resolution, float32 B x PROMPT_CHANNELS x S/2 x S/2 x S/2."""
+def prompt_maps(prompts: VolumePrompts, guide: Tensor, config: VolumetricConfig) -> Tensor:
+    """Prompts as maps at half resolution, float32 B x PROMPT_CHANNELS x S/2 x S/2 x S/2; `guide` as of `guides`."""
     side = prompts.prior.shape[-1]
     grid = torch.arange(0, side, 2, device=prompts.points.device, dtype=torch.float32) + 0.5
-    maps = [*point_maps(prompts, grid, side, config), filled_box(prompts.box, grid)[:, None]]
+    maps = [*point_maps(prompts, grid, side, config), *difference_maps(prompts, guide.float())]
+    maps.append(filled_box(prompts.box, grid)[:, None])
     flag = prompts.has_prior[:, None, None, None, None]
     maps += [fold(torch.tanh(prompts.prior / 4)[:, None]) * flag, flag.expand_as(maps[-1])]
     maps += [fold((prompts.known * (2 * prompts.slices - 1))[:, None]), F.max_pool3d(prompts.known[:, None], 2)]
@@ -348,6 +362,25 @@ def point_maps(prompts: VolumePrompts, grid: Tensor, side: int, config: Volumetr
         away = nearest.sqrt()
         maps += [((config.disk_radius + 1 - away) / 2).clamp(0, 1)[:, None]]
         maps += [(-away / (config.reach * side)).exp()[:, None]]
+    return maps
+
+
+def difference_maps(prompts: VolumePrompts, guide: Tensor) -> list[Tensor]:
+    """How much each cell differs from the nearest in intensity of the + points, and of the - points, B x GUIDES each.
+
+    Points outside of the window are compared with the cell nearest to them.
+    """
+    batch, side = torch.arange(len(guide), device=guide.device), guide.shape[-1]
+    cells = ((prompts.points + 0.5) / 2).floor().long().clamp(0, side - 1)
+    maps = []
+    for label in (POSITIVE, NEGATIVE):
+        least = torch.full_like(guide, FAR)
+        for place in range(cells.shape[1]):
+            depth, row, column = cells[:, place].unbind(1)
+            there = guide[batch, :, depth, row, column][:, :, None, None, None]
+            other = (prompts.labels[:, place] != label)[:, None, None, None, None]
+            least = torch.minimum(least, (guide - there).abs().masked_fill(other, FAR))
+        maps.append(least)
     return maps
 
 
@@ -379,7 +412,7 @@ class VolumeEmbedding:
     """What the frozen encoder knows of one window, on the model's device.
 
     Attributes:
-        features: at 1/2, 1/4, 1/8 and 1/16, batch of one.
+        features: guides at 1/2, features at 1/2, 1/4, 1/8 and 1/16, batch of one.
         side: samples S along each side of the window.
     """
 
@@ -475,8 +508,8 @@ class VolumetricModel:
 
     def _decoded(self, embeddings: Sequence[VolumeEmbedding], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
         decoder, device = self.network.decoder, self.device
-        maps = prompt_maps(prompts.to(device), self.network.config)
-        features = [torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))]
+        guide, *features = [torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))]
+        maps = prompt_maps(prompts.to(device), guide, self.network.config)
         with self._autocast():
             drawn, tokens = decoder.drawn(features, maps)
             vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)

@@ -359,7 +359,7 @@ class BlockSession:
     def _batch(self, windows: list[VolumeWindow], prompts: ObjectPrompts, prior: Tensor | None) -> VolumePrompts:
         """The prompts as each window has them."""
         side = self._policy.side
-        batch = VolumePrompts.empty(len(windows), side, torch.device("cpu"))
+        batch = VolumePrompts.empty((len(windows), side, side, side), torch.device("cpu"))
         points = [[window.to_samples(click.position) for click in prompts.clicks] for window in windows]
         labels = [[POSITIVE if click.positive else NEGATIVE for click in prompts.clicks] for _ in windows]
         batch = replace(

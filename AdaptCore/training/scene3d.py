@@ -51,7 +51,8 @@ class SceneBatch:
         labels: int64 B x D x H x W.
         inside: bool B x D x H x W, False where the volume has no voxels.
         parent: int64 B x LABELS, the label that a label lies in; itself if in none.
-        softness: slices that were averaged along each axis, B x 3: how thick the device's slices are in grid steps.
+        thickness: voxels that the device averaged along each axis, int64 (3).
+        extent: (axis, length) where an axis ends before the grid does, None where none does.
     """
 
     image: Tensor
@@ -59,6 +60,7 @@ class SceneBatch:
     inside: Tensor
     parent: Tensor
     thickness: Tensor
+    extent: tuple[int, int] | None = None
 
 
 @dataclass(eq=False)
@@ -89,7 +91,7 @@ class Painting:
     def texture(self, draw: Draw, value: Tensor, contrast: float = 1.0) -> Tensor:
         """Intensity of one material around `value` B, with texture, patches or a slope, as it happens."""
         fine, middle, coarse = self.textures
-        strength = log_uniform(draw, 0.005, 0.2, 3, self.batch).to(fine.device) * contrast
+        strength = log_uniform(draw, 0.005, 0.14, 3, self.batch).to(fine.device) * contrast
         turned = torch.roll(fine, int(torch.randint(0, fine.shape[-1], (), generator=draw)), -1)
         patches = (middle > wide(uniform(draw, 0.2, 1.2, self.batch).to(fine.device))).float()
         patchy = wide((strength[1] * chance(draw, 0.3, self.batch).to(fine.device)) * 2)
@@ -168,7 +170,7 @@ def place(painting: Painting, low: float, high: float) -> tuple[Tensor, Tensor, 
 def value_beside(painting: Painting) -> Tensor:
     """An intensity that differs from the scene's mean, a little or a lot, B."""
     draw, batch = painting.draw, painting.batch
-    away = log_uniform(draw, 0.06, 0.8, batch) * torch.where(chance(draw, 0.5, batch), 1.0, -1.0)
+    away = log_uniform(draw, 0.12, 0.9, batch) * torch.where(chance(draw, 0.5, batch), 1.0, -1.0)
     return painting.image.mean((1, 2, 3)).cpu() + away
 
 
@@ -368,9 +370,9 @@ def through_device(painting: Painting) -> SceneBatch:
     image = image * (bias * painting.grid.noise(draw, cells)[:, 0]).exp()
     image = blurred(image, float(uniform(draw, 0.0, 1.3)))
     thickness = thick_slices(draw, image.shape)
-    strength = wide(log_uniform(draw, 0.004, 0.15, batch).to(device))
+    strength = wide(log_uniform(draw, 0.004, 0.12, batch).to(device))
     speckle = blurred(grain(draw, painting.grid.shape, device), float(uniform(draw, 0.0, 0.7)))
-    image = sliced(image + strength * speckle * float(thickness.prod()) ** 0.5, thickness)
+    image = sliced(image + strength * speckle * float(thickness.prod()) ** 0.25, thickness)
     image = torch.where(wide(chance(draw, 0.2, batch).to(device)), (image**2 + (strength * speckle) ** 2).sqrt(), image)
     image = torch.where(wide(chance(draw, 0.3, batch).to(device)), -image, image)
     low, high = (torch.quantile(image.flatten(1)[:, ::13], q, dim=1) for q in (0.01, 0.99))
@@ -387,12 +389,12 @@ def through_device(painting: Painting) -> SceneBatch:
 
 
 def thick_slices(draw: Draw, shape: torch.Size) -> Tensor:
-    """Voxels that become one along each axis: thick slices in two scenes of five, coarse voxels in one of five."""
+    """Voxels that become one along each axis: thick slices in three scenes of ten, coarse voxels in two of ten."""
     thickness = torch.ones(3, dtype=torch.long)
-    if torch.rand((), generator=draw) < 0.4:
+    if torch.rand((), generator=draw) < 0.3:
         axis = int(torch.randint(0, 3, (), generator=draw))
         thickness[axis] = int(torch.randint(2, 9, (), generator=draw))
-    elif torch.rand((), generator=draw) < 0.35:
+    elif torch.rand((), generator=draw) < 0.25:
         thickness[:] = 2
     return torch.minimum(thickness, torch.tensor([max(1, length // 4) for length in shape[1:]]))
 

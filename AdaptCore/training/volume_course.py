@@ -18,7 +18,7 @@ from AdaptCore.models.volumetric import (
     read,
 )
 from AdaptCore.training.fields import Draw, Grid, chance
-from AdaptCore.training.interaction3d import (
+from AdaptCore.training.interaction import (
     Targets,
     choose_targets,
     click_weights,
@@ -26,6 +26,7 @@ from AdaptCore.training.interaction3d import (
     emphasis,
     first_prompts,
     pick,
+    repeated,
     with_click,
     with_slice,
 )
@@ -58,7 +59,7 @@ class VolumeRecipe:
     """
 
     stages: tuple[VolumeStage, ...] = (
-        VolumeStage(32, 4, 4, 2500),
+        VolumeStage(32, 4, 4, 2000),
         VolumeStage(48, 3, 3, 4000),
         VolumeStage(64, 2, 3, 10**9),
     )
@@ -117,11 +118,11 @@ class VolumeCourse:
         features = repeated(network.encoder(prepare(scene.image, scene.inside)), targets.row)
         with torch.no_grad():
             prompts, lone = first_prompts(draw, targets, grid)
-        side, latest, losses = grid.shape[-1], None, []
+        latest, losses = None, []
         iou = torch.zeros(1)
         for _ in range(int(torch.randint(1, self.recipe.rounds + 1, (), generator=draw))):
             logits, quality = answer(network, features, prompts, bool(lone.any()))
-            weights = targets.valid if latest is None else targets.valid * emphasis(latest, side)
+            weights = targets.valid if latest is None else targets.valid * emphasis(latest, targets.mask.shape)
             each, iou = flat_loss(logits, targets.mask, weights), flat_iou(logits, targets)
             losses.append((choice_loss(each, lone) + ((quality - iou) ** 2).mean(1)).mean())
             with torch.no_grad():
@@ -139,10 +140,10 @@ class VolumeCourse:
         rounds = list(held_out(self.recipe.seed, device))
         for draw, grid, scene, targets in rounds:
             features = repeated(network.encoder(prepare(scene.image, scene.inside)), targets.row)
-            count, side = len(targets.row), grid.shape[-1]
+            count = len(targets.row)
             first = pick(draw, click_weights(targets.truth), torch.ones(count, dtype=torch.bool))
             label = torch.zeros(count, dtype=torch.long, device=device)
-            clicked = with_click(VolumePrompts.empty(count, side, device), first, label, label == 0)
+            clicked = with_click(VolumePrompts.empty(targets.mask.shape, device), first, label, label == 0)
             known = with_slice(draw, clicked, targets.truth, first, grid, torch.ones(count, dtype=torch.bool))
             sums["iou_slice"] += float(flat_iou(answer(network, features, known, False)[0], targets)[:, 0].mean())
             prompts, rows = clicked, torch.arange(count, device=device)
@@ -167,17 +168,12 @@ def held_out(seed: int, device: torch.device) -> Iterator[tuple[Draw, Grid, Scen
             yield draw, grid, scene, choose_targets(draw, scene, 2)
 
 
-def repeated(features: tuple[Tensor, ...], row: Tensor) -> tuple[Tensor, ...]:
-    """Features of windows for each of the targets in them."""
-    return tuple(feature[row.to(feature.device)] for feature in features)
-
-
 def answer(
     network: VolumetricNetwork, features: tuple[Tensor, ...], prompts: VolumePrompts, alternatives: bool
 ) -> tuple[Tensor, Tensor]:
     """Logits float32 N x K x S x S x S and predicted IoUs N x K: all masks, or the single one alone."""
-    decoder = network.decoder
-    drawn, tokens = decoder.drawn(features, prompt_maps(prompts, network.config))
+    decoder, (guide, *rest) = network.decoder, features
+    drawn, tokens = decoder.drawn(rest, prompt_maps(prompts, guide, network.config))
     masks = decoder.masks if alternatives else 1
     return read(drawn, decoder.vectors(tokens)[:, :masks]), decoder.qualities(tokens)[:, :masks]
 

@@ -1,6 +1,7 @@
-"""Simulated users of the model of volumes: what they ask for, and with which prompts; batched, in torch, on any device.
+"""Simulated users: what they ask for, and with which prompts; batched, in torch, on any device.
 
-Arrays are of N samples: windows times the targets asked for in each. Depth and clicks are found at half resolution.
+Arrays are of N samples, N x D x H x W: windows or planes (D = 1) times the targets asked for in each. Depth and clicks
+are found at half resolution.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ CLICK_WEIGHT, CLICK_SIGMA = 4.0, 0.08
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What is asked for: N masks in [0, 1], soft between thick slices, and the voxels that count, N x S x S x S."""
+    """What is asked for.
+
+    Attributes:
+        mask: float32 N x D x H x W in [0, 1], soft between thick slices.
+        valid: float32, 1 on voxels that count.
+        row: int64 N on the CPU, the scene that a sample is of.
+    """
 
     mask: Tensor
     valid: Tensor
@@ -34,20 +41,21 @@ class Targets:
         return self.mask >= 0.5
 
 
-def choose_targets(draw: Draw, scene: SceneBatch, count: int) -> Targets:
+def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = slice(None)) -> Targets:
     """`count` targets of each scene: objects by a power of their size, regions of the background rarely.
 
-    `row` of the result tells which scene a target is of.
+    Args:
+        sight: planes along the first axis on which a target must be seen.
     """
     batch, device = len(scene.labels), scene.labels.device
+    seen = scene.labels[:, sight].flatten(1)
     offsets = torch.arange(batch, device=device)[:, None] * LABELS
-    sizes = torch.bincount((scene.labels.flatten(1) + offsets).flatten(), minlength=batch * LABELS)
+    sizes = torch.bincount((seen + offsets).flatten(), minlength=batch * LABELS)
     sizes = sizes.view(batch, LABELS).float().cpu()
-    weights = sizes.clamp(min=1) ** 0.4
+    weights = sizes.clamp(min=1) ** 0.5
     weights[:, :BACKGROUND_LABELS] *= 0.06
     weights[:, BACKGROUND_LABELS - 1] = 0
-    least = scene.labels[0].numel() / 1500
-    weights = torch.where(sizes >= least, weights, 0.0) + 1e-6 * (sizes > 0)
+    weights = torch.where(sizes >= seen.shape[1] / 1000, weights, 0.0) + 1e-6 * (sizes > 0)
     chosen = torch.multinomial(weights, count, replacement=True, generator=draw)
     row = torch.arange(batch).repeat_interleave(count)
     label = chosen.flatten()
@@ -72,13 +80,13 @@ def as_drawn(draw: Draw, mask: Tensor, thickness: Tensor) -> Tensor:
 
 
 def depth(region: Tensor) -> Tensor:
-    """How deep each cell lies in a region, in steps to its border: float32 N x h x h x h of bool or float.
+    """How deep each cell lies in a region, in steps to its border: float32 N x d x h x w of bool or float.
 
     The window's faces are no border, so that an object that reaches beyond is clicked where it is thick.
     """
     inner = region.float()
     total = inner.clone()
-    for _ in range(region.shape[-1]):
+    for _ in range(max(region.shape[1:])):
         padded = F.pad(inner[:, None], (1,) * 6, mode="replicate")[:, 0]
         core = padded[:, 1:-1, 1:-1, 1:-1]
         core = torch.minimum(core, torch.minimum(padded[:, :-2, 1:-1, 1:-1], padded[:, 2:, 1:-1, 1:-1]))
@@ -91,21 +99,30 @@ def depth(region: Tensor) -> Tensor:
     return total
 
 
+def cells_of(size: torch.Size) -> tuple[int, int, int]:
+    """Voxels that a cell at half resolution has along each axis of N x D x H x W: 2, or 1 across a single plane."""
+    depth_, height, width = (min(2, length) for length in size[1:])
+    return depth_, height, width
+
+
 def shares(mask: Tensor) -> Tensor:
-    """Share of each cell at half resolution that a mask fills, N x h x h x h."""
-    return F.avg_pool3d(mask.float()[:, None], 2)[:, 0]
+    """Share of each cell at half resolution that a mask fills, N x d x h x w."""
+    return F.avg_pool3d(mask.float()[:, None], cells_of(mask.shape))[:, 0]
 
 
 def pick(draw: Draw, weights: Tensor, middle: Tensor) -> Tensor:
     """A position in voxels for each sample, N x 3: the heaviest cell where `middle`, else by weight."""
-    side = weights.shape[-1]
+    count, depth_, height, width = weights.shape
     flat = weights.flatten(1)
     sums = flat.cumsum(1)
-    level = torch.rand(len(flat), 1, generator=draw).to(flat.device) * sums[:, -1:]
+    level = torch.rand(count, 1, generator=draw).to(flat.device) * sums[:, -1:]
     drawn = torch.searchsorted(sums, level).clamp(max=flat.shape[1] - 1)[:, 0]
     at = torch.where(middle.to(flat.device), flat.argmax(1), drawn)
-    cell = torch.stack([at // (side * side), at // side % side, at % side], 1)
-    return 2 * cell + 0.5 + uniform(draw, -0.6, 0.6, len(flat), 3).to(flat.device)
+    cell = torch.stack([at // (height * width), at // width % height, at % width], 1)
+    position = 2 * cell + 0.5 + uniform(draw, -0.6, 0.6, count, 3).to(flat.device)
+    if depth_ == 1:
+        position[:, 0] = 0
+    return position
 
 
 def click_weights(region: Tensor) -> Tensor:
@@ -125,20 +142,22 @@ def with_click(prompts: VolumePrompts, position: Tensor, label: Tensor, asked: T
     )
 
 
-def first_prompts(draw: Draw, targets: Targets, grid: Grid) -> tuple[VolumePrompts, Tensor]:
+def first_prompts(
+    draw: Draw, targets: Targets, grid: Grid, slice_share: float = 0.35
+) -> tuple[VolumePrompts, Tensor]:
     """How interactions begin; returns which of them are a lone click, bool N, besides.
 
-    A click for most; for some several points, a box, an earlier mask; for a third a slice that is known, often not
+    A click for most; for some several points, a box, an earlier mask; for a share a slice that is known, often not
     exactly, through the click or without it.
     """
     truth, device = targets.truth & (targets.valid > 0), targets.mask.device
-    count, side = len(truth), truth.shape[-1]
-    prompts = VolumePrompts.empty(count, side, device)
+    count = len(truth)
+    prompts = VolumePrompts.empty(truth.shape, device)
     weights = click_weights(truth)
     clicked = pick(draw, weights, chance(draw, 0.5, count))
     kind = torch.rand(count, generator=draw)
     boxed, several, earlier = (kind < 0.12), (kind >= 0.12) & (kind < 0.27), (kind >= 0.27) & (kind < 0.42)
-    sliced_too = chance(draw, 0.35, count)
+    sliced_too = chance(draw, slice_share, count)
     pointed = ~boxed | chance(draw, 0.4, count)
     pointed &= ~sliced_too | chance(draw, 0.75, count)
     positive = torch.full((count,), POSITIVE, device=device)
@@ -170,7 +189,7 @@ def boxes(draw: Draw, truth: Tensor) -> Tensor:
     low, high = [], []
     for axis in range(3):
         line = truth.movedim(1 + axis, 1).flatten(2).any(2)
-        places = torch.arange(truth.shape[-1], device=truth.device).float()
+        places = torch.arange(truth.shape[1 + axis], device=truth.device).float()
         low.append(torch.where(line, places, torch.inf).amin(1) - 0.5)
         high.append(torch.where(line, places, -torch.inf).amax(1) + 0.5)
     first, second = torch.stack(low, 1), torch.stack(high, 1)
@@ -212,7 +231,7 @@ def corrected(draw: Draw, prompts: VolumePrompts, answer: Tensor, targets: Targe
     """Prompts with a click into the deeper of the missed and of the wrongly added region.
 
     Args:
-        answer: bool N x S x S x S.
+        answer: bool N x D x H x W.
 
     Returns:
         The prompts, and the click's position N x 3 (NaN where nothing is wrong).
@@ -227,9 +246,16 @@ def corrected(draw: Draw, prompts: VolumePrompts, answer: Tensor, targets: Targe
     return with_click(prompts, position, label, wrong), torch.where(wrong[:, None], position, torch.nan)
 
 
-def emphasis(latest: Tensor, side: int) -> Tensor:
-    """Weights of the loss, N x S x S x S: 1, and more around the latest correction (after OAIMS), NaN for none."""
-    axis = torch.arange(side, device=latest.device).float()
-    lines = [(-((axis[None] - latest[:, k, None]) ** 2) / (2 * (CLICK_SIGMA * side) ** 2)).exp() for k in range(3)]
+def emphasis(latest: Tensor, size: torch.Size) -> Tensor:
+    """Weights of the loss, N x D x H x W: 1, and more around the latest correction (after OAIMS), NaN for none."""
+    sigma, lines = CLICK_SIGMA * max(size[1:]), []
+    for axis, length in enumerate(size[1:]):
+        away = torch.arange(length, device=latest.device) - latest[:, axis, None]
+        lines.append((-(away**2) / (2 * sigma**2)).exp())
     peak = lines[0][:, :, None, None] * lines[1][:, None, :, None] * lines[2][:, None, None, :]
     return 1 + CLICK_WEIGHT * peak.nan_to_num(0.0)
+
+
+def repeated(features: tuple[Tensor, ...], row: Tensor) -> tuple[Tensor, ...]:
+    """Features of scenes for each of the targets in them."""
+    return tuple(feature[row.to(feature.device)] for feature in features)
