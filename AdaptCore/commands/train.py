@@ -1,29 +1,39 @@
-"""`adaptseg train`: train the built-in model on synthetic scenes."""
+"""`adaptseg train`: train a built-in model on synthetic scenes."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from AdaptCore.commands.console import positive, whole
 from AdaptCore.errors import AdaptSegError
 
+if TYPE_CHECKING:
+    from AdaptCore.training.trainer import Course, Trainer
+
+MODELS = ("compact", "compact3d")
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("train", help="train the built-in model on synthetic images")
-    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, log.csv and exported weights")
+    parser = subparsers.add_parser("train", help="train a built-in model on synthetic images")
     parser.add_argument(
-        "--stages",
-        type=parse_stages,
-        help="SIDE:BATCH:STEPS,... one run of steps per image side (default: the shipped model's recipe)",
+        "--out", type=Path, required=True, help="folder of the checkpoint, the table, its picture and the weights"
     )
-    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument(
+        "--model", choices=MODELS, default="compact", help="compact: planes; compact3d: volumes (default: compact)"
+    )
+    parser.add_argument("--minutes", type=float, help="stop after this many minutes")
+    parser.add_argument("--steps", type=positive, help="stop at this step, counted from the beginning of the training")
+    parser.add_argument("--seed", type=whole, default=0, help="of scenes, prompts and first weights (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
-    parser.add_argument(
-        "--threads", type=positive, help="processor threads of the network (data has a process of its own)"
-    )
-    parser.add_argument("--log-every", type=positive, default=500, help="steps between rows of the table")
+    parser.add_argument("--threads", type=positive, help="processor threads (default: all)")
+    parser.add_argument("--batch", type=positive, default=1, help="multiplies the images of a step, for a GPU (default: 1)")
+    parser.add_argument("--log-every", type=positive, default=500, help="steps between rows of the table (default: 500)")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+    parser.add_argument(
+        "--start", metavar="FILE", type=Path, help="begin with exported weights, at the step that they say"
+    )
     parser.add_argument(
         "--preference",
         metavar="MODEL",
@@ -33,45 +43,51 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-def parse_stages(text: str) -> tuple[tuple[int, int, int], ...]:
-    try:
-        stages = tuple(tuple(int(number) for number in part.split(":")) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: SIDE:BATCH:STEPS,... in whole numbers is wanted") from error
-    if any(len(stage) != 3 or min(stage) < 1 or stage[0] % 16 for stage in stages):
-        raise argparse.ArgumentTypeError(f"{text!r}: SIDE:BATCH:STEPS,... with SIDE a multiple of 16 is wanted")
-    return stages  # type: ignore[return-value]
-
-
 def run(arguments: argparse.Namespace) -> None:
-    """Train, with a checkpoint on the way, and write the weights.
+    """Train until the given minutes or steps are over, or until it is interrupted, and write the weights.
 
     Raises:
         AdaptSegError: the folder cannot be written, or its checkpoint is missing, foreign, or there without --resume.
     """
     import torch
 
-    from AdaptCore.models.compact import CompactConfig
-    from AdaptCore.models.devices import choose_device
-    from AdaptCore.training.train import Stage, Trainer, TrainingConfig
-
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.preference:
         _train_preference(arguments)
         return
-    config = TrainingConfig(seed=arguments.seed)
-    if arguments.stages:
-        config = TrainingConfig(stages=tuple(Stage(*stage) for stage in arguments.stages), seed=arguments.seed)
-    trainer = Trainer(config, CompactConfig(), arguments.out, choose_device(arguments.device))
+    if arguments.minutes is None and arguments.steps is None:
+        raise AdaptSegError("Say how long to train: --minutes 60, or --steps 10000.")
+    trainer = _trainer(arguments)
     if arguments.resume:
         trainer.resume()
     elif trainer.checkpoint.exists():
-        raise AdaptSegError(f"{arguments.out} holds a training already: --resume or another folder is wanted")
-    trainer.run(arguments.log_every)
-    weights = arguments.out / "compact.safetensors"
+        raise AdaptSegError(f"{arguments.out} holds a training already: add --resume, or choose another folder.")
+    elif arguments.start:
+        trainer.start_from(arguments.start)
+    trainer.run(arguments.minutes, arguments.steps, arguments.log_every)
+    weights = arguments.out / f"{arguments.model}.safetensors"
     trainer.export(weights)
     print(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
+
+
+def _trainer(arguments: argparse.Namespace) -> Trainer:
+    from AdaptCore.models.devices import choose_device
+    from AdaptCore.training.trainer import Trainer
+
+    return Trainer(_course(arguments), arguments.out, choose_device(arguments.device))
+
+
+def _course(arguments: argparse.Namespace) -> Course:
+    if arguments.model == "compact":
+        from AdaptCore.models.compact import CompactConfig
+        from AdaptCore.training.plane_course import PlaneCourse, PlaneRecipe
+
+        return PlaneCourse(PlaneRecipe(seed=arguments.seed, times=arguments.batch), CompactConfig())
+    from AdaptCore.models.volumetric import VolumetricConfig
+    from AdaptCore.training.volume_course import VolumeCourse, VolumeRecipe
+
+    return VolumeCourse(VolumeRecipe(seed=arguments.seed, times=arguments.batch), VolumetricConfig())
 
 
 def _train_preference(arguments: argparse.Namespace) -> None:
@@ -88,10 +104,10 @@ def _train_preference(arguments: argparse.Namespace) -> None:
     path = arguments.out / "preference.safetensors"
     prepare_folder(arguments.out, (path.name,))
     if path.exists():
-        raise AdaptSegError(f"{path} is there already: another folder is wanted")
+        raise AdaptSegError(f"{path} is there already: choose another folder.")
     model = load_model(arguments.preference, arguments.device)
     if not isinstance(model, ReadoutModel):
-        raise AdaptSegError(f"{arguments.preference}: no readout to train for; the built-in model is wanted")
+        raise AdaptSegError(f"{arguments.preference} has no readout to train for: take the built-in model.")
     config = LatentTraining(seed=arguments.seed)
     config = replace(config, scenes=arguments.scenes or config.scenes)
     with tqdm(total=config.scenes, unit="scene", disable=None) as bar:

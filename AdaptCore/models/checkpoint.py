@@ -15,6 +15,9 @@ from AdaptCore.facts import ZIP_START, kind_of
 
 WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
 SAM_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
+BUILT_IN = ("compact", "compact3d")
+"""Architectures that weights name in their metadata."""
+
 SAM_PATCH_WEIGHT = "image_encoder.patch_embed.proj.weight"
 
 
@@ -136,15 +139,15 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
     """Name of the architecture that tensors belong to.
 
     Raises:
-        CheckpointError: neither the compact model nor SAM vit_b, vit_l or vit_h.
+        CheckpointError: neither a built-in model nor SAM vit_b, vit_l or vit_h.
     """
-    if metadata.get("architecture") == "compact":
-        return "compact"
+    if metadata.get("architecture") in BUILT_IN:
+        return metadata["architecture"]
     patches = tensors.get(SAM_PATCH_WEIGHT)
     if patches is None:
         raise CheckpointError(
             f"{source}: {len(tensors)} tensors ({few(tensors)}) of no known architecture; "
-            f"compact, {', '.join(SAM_WIDTHS.values())} are known"
+            f"{', '.join((*BUILT_IN, *SAM_WIDTHS.values()))} are known"
         )
     width = next(iter(patches.shape), 0)
     if width not in SAM_WIDTHS:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import torch
@@ -23,9 +23,15 @@ from AdaptCore.models.checkpoint import detect_architecture, first_bytes, load_t
 from AdaptCore.models.devices import choose_device, choose_dtype
 from AdaptCore.resources import resource_path, user_folder
 
+if TYPE_CHECKING:
+    from AdaptCore.models.volumetric import VolumetricModel
+
 MANIFEST = "models.json"
 SCHEMA = "models.schema.json"
 WEIGHT_SUFFIXES = (".pth", ".pt", ".safetensors")
+VOLUMETRIC = "compact3d"
+"""Architecture of the models of volumes."""
+
 TIMEOUT_SECONDS = 30.0
 
 OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
@@ -40,7 +46,7 @@ class ModelEntry:
 
     Attributes:
         name: what the user calls it.
-        architecture: "compact", "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        architecture: "compact", "compact3d", "sam_vit_b", "sam_vit_l" or "sam_vit_h".
         file: name of the weights among the shipped files or, with a URL, among the fetched ones; else a path.
         url: where the weights can be fetched (https), or None.
         sha256: checksum of the weights (hex), None as long as it is not known.
@@ -61,6 +67,11 @@ class ModelEntry:
     citation: str
     description: str
     modality_notes: str
+
+    @property
+    def answers_planes(self) -> bool:
+        """Whether it is a model of planes; else it is one of volumes."""
+        return self.architecture != VOLUMETRIC
 
     @property
     def path(self) -> Path:
@@ -193,17 +204,36 @@ def load_model(
         ModelError: unknown name or device, weights not fetched yet, or a package is missing.
         CheckpointError: weights that are missing, damaged, unsafe or of another architecture.
     """
+    weights, name = _named_weights(name_or_path, checkpoint)
+    if weights.architecture == VOLUMETRIC:
+        raise ModelError(f"{name} is a model of volumes and cannot answer on a plane: choose compact or a SAM.")
     chosen = choose_device(device)
-    dtype = choose_dtype(chosen)
+    return build_model(name, weights, chosen, choose_dtype(chosen))
+
+
+def load_volume_model(name_or_path: str | Path = VOLUMETRIC, device: str | None = None) -> VolumetricModel:
+    """Load a model of volumes by name or from its file; arguments as of `load_model`.
+
+    Raises:
+        ModelError, CheckpointError: as `load_model`, or a model of planes.
+    """
+    weights, name = _named_weights(name_or_path, None)
+    if weights.architecture != VOLUMETRIC:
+        raise ModelError(f"{name} is a model of planes and cannot answer in a volume: choose {VOLUMETRIC}.")
+    chosen = choose_device(device)
+    return build_volume_model(name, weights, chosen, choose_dtype(chosen))
+
+
+def _named_weights(name_or_path: str | Path, checkpoint: Path | None) -> tuple[Weights, str]:
+    """The checked weights that are asked for, and the model's name."""
     if checkpoint is not None:
         entry = find_model(str(name_or_path))
-        return build_model(entry.name, read_weights(Path(checkpoint), entry.architecture), chosen, dtype)
+        return read_weights(Path(checkpoint), entry.architecture), entry.name
     if names_file(str(name_or_path)):
         path = Path(name_or_path)
-        return build_model(path.stem, read_weights(path), chosen, dtype)
+        return read_weights(path), path.stem
     entry = find_model(str(name_or_path))
-    weights = read_weights(present_path(entry), entry.architecture, entry.sha256)
-    return build_model(entry.name, weights, chosen, dtype)
+    return read_weights(present_path(entry), entry.architecture, entry.sha256), entry.name
 
 
 def names_file(name_or_path: str) -> bool:
@@ -265,7 +295,7 @@ def read_weights(path: Path, architecture: str | None = None, sha256: str | None
 
 
 def build_model(name: str, weights: Weights, device: torch.device, dtype: torch.dtype) -> Model:
-    """Build the model that weights belong to.
+    """Build the model of planes that weights belong to.
 
     Raises:
         CheckpointError: a tensor is missing, left over or of another shape.
@@ -282,6 +312,19 @@ def build_model(name: str, weights: Weights, device: torch.device, dtype: torch.
 
     return SamModel.from_tensors(
         tensors, weights.architecture, name=name, digest=digest, device=device, dtype=dtype, source=weights.path
+    )
+
+
+def build_volume_model(name: str, weights: Weights, device: torch.device, dtype: torch.dtype) -> VolumetricModel:
+    """Build the model of volumes that weights belong to.
+
+    Raises:
+        CheckpointError: a tensor is missing, left over or of another shape.
+    """
+    from AdaptCore.models.volumetric import VolumetricModel
+
+    return VolumetricModel.from_tensors(
+        weights.tensors, weights.metadata, name=name, digest=weights.digest, device=device, dtype=dtype
     )
 
 
@@ -319,7 +362,8 @@ def add_model(
         raise ModelError(f"a model {name!r} is there already; another name is wanted")
     path = Path(path).resolve()
     weights = read_weights(path, architecture)
-    build_model(name, weights, torch.device("cpu"), torch.float32)
+    build = build_volume_model if weights.architecture == VOLUMETRIC else build_model
+    build(name, weights, torch.device("cpu"), torch.float32)
     entry = ModelEntry(
         name=name,
         architecture=weights.architecture,

@@ -35,6 +35,7 @@ from AdaptCore.training.interaction import (
 )
 from AdaptCore.training.losses import mask_iou, mask_loss
 from AdaptCore.training.scene3d import LABELS, SceneBatch, blurred, scenes
+from AdaptCore.training.trainer import stage_of
 
 SHOWN, NEIGHBOUR = slice(0, 1), slice(1, 2)
 """Each scene is seen on two parallel planes: the one that is shown, and the one that a mask is carried over from."""
@@ -52,7 +53,7 @@ class PlaneStage:
 
 @dataclass(frozen=True)
 class PlaneRecipe:
-    """Every constant is ours, chosen on synthetic scenes; attributes as in `VolumeRecipe`.
+    """Every constant is ours, chosen on synthetic scenes; attributes as in `VolumeRecipe`, and:
 
     Attributes:
         colour: share of batches in colour.
@@ -69,6 +70,7 @@ class PlaneRecipe:
     keep_prior: float = 0.85
     colour: float = 0.35
     padded: float = 0.4
+    times: int = 1
     seed: int = 0
 
 
@@ -90,23 +92,16 @@ class PlaneCourse:
         """The network's sizes as they are stored with the weights."""
         return config_to_json(self.config)
 
-    def stage(self, step: int) -> PlaneStage:
-        """The stage that a step belongs to."""
-        for stage in self.recipe.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.recipe.stages[-1]
-
     def side(self, step: int) -> int:
-        return self.stage(step).side
+        """Side of the planes of a step."""
+        return stage_of(self.recipe.stages, step).side
 
     def loss(self, network: CompactNetwork, step: int, device: torch.device) -> tuple[Tensor, float]:
         """Loss of one step, always the same for its number; the last IoU besides."""
-        stage = self.stage(step)
+        stage = stage_of(self.recipe.stages, step)
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            grid = cut_planes(draw, stage.planes, stage.side, device)
+            grid = cut_planes(draw, stage.planes * self.recipe.times, stage.side, device)
             scene = padded(draw, scenes(draw, grid), self.recipe.padded)
             image = coloured(draw, scene, self.recipe.colour)
             asked = choose_targets(draw, scene, stage.targets, SHOWN)

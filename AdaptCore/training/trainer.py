@@ -7,10 +7,11 @@ import io
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,10 +21,30 @@ from tqdm import tqdm
 
 from AdaptCore.atomic import prepare_folder, write_bytes
 from AdaptCore.errors import CheckpointError
+from AdaptCore.models.checkpoint import load_into, load_tensors
 from AdaptCore.models.devices import choose_dtype
 
 CHECKPOINT_NAME, LOG_NAME, PICTURE_NAME = "training.pt", "log.csv", "log.png"
 CHECKPOINT_SECONDS = 240.0
+
+
+class Stage(Protocol):
+    """A run of steps of one kind."""
+
+    @property
+    def steps(self) -> int: ...
+
+
+AnyStage = TypeVar("AnyStage", bound=Stage)
+
+
+def stage_of(stages: Sequence[AnyStage], step: int) -> AnyStage:
+    """The stage that a step belongs to; the last one has no end."""
+    for stage in stages:
+        if step < stage.steps:
+            return stage
+        step -= stage.steps
+    return stages[-1]
 
 
 class Course(Protocol):
@@ -74,11 +95,20 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.folder / CHECKPOINT_NAME
 
-    def start_from(self, weights: dict[str, Tensor], step: int) -> None:
-        """Begin with weights that were exported, at the step they were exported at; the optimizer begins anew."""
+    def start_from(self, path: Path) -> None:
+        """Begin with weights that were exported, at the step they were exported at; the optimizer begins anew.
+
+        Raises:
+            CheckpointError: they cannot be read, or are of another network.
+        """
+        tensors, metadata = load_tensors(path)
+        if metadata.get("architecture") != self.course.architecture:
+            found = metadata.get("architecture", "no architecture")
+            raise CheckpointError(f"{path} holds weights of {found}: choose some of {self.course.architecture}.")
         for network in (self.network, self.average):
-            network.load_state_dict({name: value.float() for name, value in weights.items()})
-        self.step = step
+            load_into(network, {name: value.float() for name, value in tensors.items()}, str(path))
+        training = json.loads(metadata.get("training", "{}"))
+        self.step, self.seconds = int(training.get("step", 0)), 60.0 * float(training.get("minutes", 0))
 
     def save(self) -> None:
         """Write the checkpoint.
@@ -210,4 +240,29 @@ class Trainer:
         table = self.folder / LOG_NAME
         head = ",".join(("step", "side", *values))
         lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else [head]
-        write_bytes(table, "".join(f"{line}\n" for line in [*lines, ",".join(row)]).encode())
+        lines.append(",".join(row))
+        write_bytes(table, "".join(f"{line}\n" for line in lines).encode())
+        draw_table(lines, self.folder / PICTURE_NAME)
+
+
+def draw_table(lines: list[str], path: Path) -> None:
+    """Draw the table's loss and IoUs over the minutes.
+
+    Raises:
+        OutputError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    head, *rows = (line.split(",") for line in lines)
+    columns = {name: [float(row[place]) for row in rows] for place, name in enumerate(head)}
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(columns["minutes"], columns["loss"])
+    for name in (name for name in head if name.startswith("iou")):
+        right.plot(columns["minutes"], columns[name], label=name)
+    right.legend()
+    for axes, title in ((left, "loss of training prompts"), (right, "IoU")):
+        axes.set(xlabel="minutes", title=title)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_bytes(path, content.getvalue())

@@ -32,6 +32,7 @@ from AdaptCore.training.interaction import (
 )
 from AdaptCore.training.losses import mask_iou, mask_loss
 from AdaptCore.training.scene3d import SceneBatch, scenes
+from AdaptCore.training.trainer import stage_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class VolumeRecipe:
         weight_decay, warmup, ema: as usual.
         rounds: most rounds of prompts of an interaction.
         keep_prior: share of rounds that see the logits of the round before.
+        times: multiplies the windows of a step, for devices that have room.
         seed: of scenes, weights and prompts.
     """
 
@@ -70,6 +72,7 @@ class VolumeRecipe:
     ema: float = 0.998
     rounds: int = 3
     keep_prior: float = 0.85
+    times: int = 1
     seed: int = 0
 
 
@@ -91,22 +94,15 @@ class VolumeCourse:
         """The network's sizes as they are stored with the weights."""
         return config_to_json(self.config)
 
-    def stage(self, step: int) -> VolumeStage:
-        """The stage that a step belongs to."""
-        for stage in self.recipe.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.recipe.stages[-1]
-
     def side(self, step: int) -> int:
-        return self.stage(step).side
+        """Side of the windows of a step."""
+        return stage_of(self.recipe.stages, step).side
 
     def loss(self, network: VolumetricNetwork, step: int, device: torch.device) -> tuple[Tensor, float]:
         """Loss of one step, always the same for its number; the last IoU besides."""
-        stage = self.stage(step)
+        stage = stage_of(self.recipe.stages, step)
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
-        grid = Grid.cube(stage.windows, stage.side, device)
+        grid = Grid.cube(stage.windows * self.recipe.times, stage.side, device)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             scene = scenes(draw, grid)
             targets = choose_targets(draw, scene, stage.targets)

@@ -216,7 +216,7 @@ class ChosenModel:
         except ModelError as error:
             self._onMessage(str(error))
             entries = shipped_models()
-        self._entries = {entry.name: entry for entry in entries}
+        self._entries = {entry.name: entry for entry in entries if entry.answers_planes}
 
     def choose(self, name: str) -> None:
         """Ask for a model; it is loaded in the background. While it cannot be used, the built-in one answers."""
