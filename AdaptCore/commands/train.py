@@ -28,8 +28,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--seed", type=whole, default=0, help="of scenes, prompts and first weights (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
     parser.add_argument("--threads", type=positive, help="processor threads (default: all)")
-    parser.add_argument("--batch", type=positive, default=1, help="multiplies the images of a step, for a GPU (default: 1)")
-    parser.add_argument("--log-every", type=positive, default=500, help="steps between rows of the table (default: 500)")
+    parser.add_argument(
+        "--batch", type=positive, default=1, help="multiplies the images of a step, for a GPU (default: 1)"
+    )
+    parser.add_argument(
+        "--log-every", type=positive, default=500, help="steps between rows of the table (default: 500)"
+    )
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, help="begin with exported weights, at the step that they say"

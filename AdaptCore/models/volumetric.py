@@ -1,9 +1,10 @@
 """The built-in model of volumes: a small promptable network that encodes a window once and answers every prompt on it.
 
-Architecture (ours): eight voxels at a time become channels, so that no layer works at full resolution and none of it is
-lost. A convolutional encoder goes to 1/16, where three transformer blocks see the whole window; it knows no prompts. The
-decoder receives prompts as dense maps in a pyramid of their own, mixes them with mask tokens at 1/16, returns to 1/2
-over skip connections and reads masks at full resolution from features by one vector each.
+Architecture (ours): eight voxels at a time become channels, so that no layer works at full resolution and none of it
+is lost. A convolutional encoder goes to 1/16, where three transformer blocks see the whole window; it knows no prompts.
+The decoder receives prompts as dense maps in a pyramid of their own, with what a point's intensity has to do with the
+rest, mixes them with mask tokens at 1/16, returns to 1/2 over skip connections and reads masks at full resolution from
+features by one vector each.
 """
 
 from __future__ import annotations
@@ -508,7 +509,9 @@ class VolumetricModel:
 
     def _decoded(self, embeddings: Sequence[VolumeEmbedding], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
         decoder, device = self.network.decoder, self.device
-        guide, *features = [torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))]
+        guide, *features = [
+            torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))
+        ]
         maps = prompt_maps(prompts.to(device), guide, self.network.config)
         with self._autocast():
             drawn, tokens = decoder.drawn(features, maps)

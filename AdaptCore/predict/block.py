@@ -13,7 +13,7 @@ from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volumetric import NEGATIVE, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
-from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, along_axes, paste, resample, sample, weights
+from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, paste, resample, sample, weights
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
@@ -184,9 +184,7 @@ class BlockSession:
         Raises:
             PromptError: it has no size or misses the volume.
         """
-        low, high = (
-            tuple(float(pick(a, b)) for a, b in zip(first, second)) for pick in (min, max)
-        )
+        low, high = (tuple(float(pick(a, b)) for a, b in zip(first, second)) for pick in (min, max))
         fits = all(b > a and b > -0.5 and a < n - 0.5 for a, b, n in zip(low, high, self.shape))
         if not fits:
             raise PromptError(f"The box from {first} to {second} has no size or lies outside the volume.")
@@ -196,7 +194,7 @@ class BlockSession:
         """Tell the mask on one slice, bool of the volume's other two axes; it replaces an earlier one of that slice.
 
         Raises:
-            PromptError: the slice is not in the volume, has another shape, or holds nothing while nothing else is known.
+            PromptError: the slice is not in the volume, has another shape, or is empty while nothing else is known.
         """
         if not 0 <= axis < 3 or not 0 <= index < self.shape[axis]:
             raise PromptError(f"Axis {axis} of a volume of {self.shape} voxels has no slice {index}.")
@@ -248,12 +246,10 @@ class BlockSession:
             prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
             look = self._look(window, prompts, prior)
         for _ in range(self._policy.looks):
-            window = self._fitting(look, prompts)
-            if window is None:
+            better = self._fitting(look)
+            if better is None:
                 break
-            prior = resample(look.logits, look.window, window, OUTSIDE_LOGIT)
-            again = self._look(window, prompts, prior)
-            look = again
+            look = self._look(better, prompts, resample(look.logits, look.window, better, OUTSIDE_LOGIT))
         return look
 
     def _opening(self, prompts: ObjectPrompts) -> _Look:
@@ -293,9 +289,9 @@ class BlockSession:
         places = [click.position for click in prompts.clicks if click.positive]
         if all(window.contains(place, 2.0) for place in places):
             return window
-        low, high = window.low, tuple(a + window.side * step for a, step in zip(window.low, window.step))
-        low = tuple(min(a, *(place[axis] for place in places)) for axis, a in enumerate(low))
-        high = tuple(max(a, *(place[axis] for place in places)) for axis, a in enumerate(high))
+        ends = [(a, a + window.side * step) for a, step in zip(window.low, window.step)]
+        low = [min(ends[axis][0], *(place[axis] for place in places)) for axis in range(3)]
+        high = [max(ends[axis][1], *(place[axis] for place in places)) for axis in range(3)]
         centre = tuple((a + b) / 2 for a, b in zip(low, high))
         width = 1.15 * max((b - a) * space for a, b, space in zip(low, high, self._spacing))
         return self._sized((centre[0], centre[1], centre[2]), width)
@@ -312,7 +308,7 @@ class BlockSession:
                 return True
         return False
 
-    def _fitting(self, look: _Look, prompts: ObjectPrompts) -> VolumeWindow | None:
+    def _fitting(self, look: _Look) -> VolumeWindow | None:
         """A window that fits the object better, None where the present one is right."""
         extent = _extent(look)
         if extent is None:
@@ -423,9 +419,7 @@ def _known(window: VolumeWindow, slices: Iterable[KnownSlice], shape: tuple[int,
     return mask, known
 
 
-def _with_slice(
-    box: Box3, mask: np.ndarray, known: KnownSlice, shape: tuple[int, int, int]
-) -> tuple[Box3, np.ndarray]:
+def _with_slice(box: Box3, mask: np.ndarray, known: KnownSlice, shape: tuple[int, int, int]) -> tuple[Box3, np.ndarray]:
     """A mask with the voxels of a known slice as they were told; its box grows where it must."""
     places = np.argwhere(known.mask)
     spans = []

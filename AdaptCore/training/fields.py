@@ -182,7 +182,7 @@ def tree(draw: Draw, points: Tensor, width: Tensor, generations: int) -> Tensor:
     start = F.normalize(torch.randn(batch, 3, generator=draw), dim=1) * uniform(draw, 0.3, 1.3, batch, 1)
     heading = F.normalize(-start + 0.6 * torch.randn(batch, 3, generator=draw), dim=1)
     tips, field, length = [(start, heading)], None, uniform(draw, 0.7, 1.4, batch)
-    for generation in range(generations):
+    for _ in range(generations):
         forks = []
         for begin, direction in tips[:4]:
             knots = path(draw, begin, direction, length, 0.15, 4)

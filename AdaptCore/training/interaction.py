@@ -142,9 +142,7 @@ def with_click(prompts: VolumePrompts, position: Tensor, label: Tensor, asked: T
     )
 
 
-def first_prompts(
-    draw: Draw, targets: Targets, grid: Grid, slice_share: float = 0.35
-) -> tuple[VolumePrompts, Tensor]:
+def first_prompts(draw: Draw, targets: Targets, grid: Grid, slice_share: float = 0.35) -> tuple[VolumePrompts, Tensor]:
     """How interactions begin; returns which of them are a lone click, bool N, besides.
 
     A click for most; for some several points, a box, an earlier mask; for a share a slice that is known, often not

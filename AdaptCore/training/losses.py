@@ -42,7 +42,9 @@ def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     truth, weight = target[:, None].expand_as(logits), valid[:, None]
     probability = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    focal = ((probability - truth).abs() ** FOCAL_GAMMA * entropy * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(min=1)
+    focal = ((probability - truth).abs() ** FOCAL_GAMMA * entropy * weight).sum((2, 3)) / weight.sum((2, 3)).clamp(
+        min=1
+    )
     overlap = (probability * truth * weight).sum((2, 3))
     total = ((probability + truth) * weight).sum((2, 3))
     return FOCAL_WEIGHT * focal + 1 - (2 * overlap + 1) / (total + 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 from AdaptCore.training.fields import (
     Draw,
     Grid,
+    along,
     beside,
     chain,
     chance,
@@ -27,7 +28,6 @@ from AdaptCore.training.fields import (
     local,
     log_uniform,
     path,
-    along,
     random_rotations,
     solid,
     tree,
@@ -137,7 +137,12 @@ def background(draw: Draw, grid: Grid) -> Painting:
     )
     parent = torch.arange(LABELS).expand(batch, -1).clone()
     painting = Painting(
-        draw, grid, grid.points, torch.zeros(shape, device=device), torch.zeros(shape, dtype=torch.long, device=device), parent,
+        draw,
+        grid,
+        grid.points,
+        torch.zeros(shape, device=device),
+        torch.zeros(shape, dtype=torch.long, device=device),
+        parent,
         [fine / fine.std().clamp(min=1e-3), middle, coarse],
     )
     regions = int(torch.randint(1, 7, (), generator=draw))
@@ -154,8 +159,11 @@ def background(draw: Draw, grid: Grid) -> Painting:
             painting.image = torch.lerp(painting.image, painting.texture(draw, values[number]), soft)
     if torch.rand((), generator=draw) < 0.4:
         radii = uniform(draw, 0.7, 1.6, batch, 3)
-        body = solid(local(grid.points, 0.3 * torch.randn(batch, 3, generator=draw), random_rotations(draw, batch)), radii,
-                     torch.full((batch,), 2.5))
+        body = solid(
+            local(grid.points, 0.3 * torch.randn(batch, 3, generator=draw), random_rotations(draw, batch)),
+            radii,
+            torch.full((batch,), 2.5),
+        )
         painting.paint(-body, uniform(draw, -0.6, 0.1, batch), 7, chance(draw, 0.8, batch))
     return painting
 
@@ -193,7 +201,9 @@ def body_of(painting: Painting, u: Tensor, radius: Tensor) -> Tensor:
     return rough(painting, shape, 0.5 * radius)
 
 
-def finish(painting: Painting, shape: Tensor, centre: Tensor, radius: Tensor, number: Tensor | int | None = None) -> None:
+def finish(
+    painting: Painting, shape: Tensor, centre: Tensor, radius: Tensor, number: Tensor | int | None = None
+) -> None:
     """Paint an object, sometimes with a rim of its own, and remember where it is."""
     draw, batch = painting.draw, painting.batch
     present = chance(draw, 0.85, batch)
@@ -307,7 +317,9 @@ def paint_chain(painting: Painting) -> None:
     if torch.rand((), generator=draw) < 0.6:
         between, _ = chain(u, size * torch.tensor([9.0, 0.9, 0.9]), pitch, torch.full((batch,), 8.0), 1, bend)
         within = wide((COPIES / 2 * pitch).to(u.device)) - u[:, 0].abs()
-        painting.paint(torch.minimum(between, within), value_beside(painting), painting.new_label(), chance(draw, 0.9, batch))
+        painting.paint(
+            torch.minimum(between, within), value_beside(painting), painting.new_label(), chance(draw, 0.9, batch)
+        )
     first = painting.new_label(COPIES)
     finish(painting, rough(painting, shape, radius, 0.25), centre, radius, first + member)
 

@@ -151,7 +151,9 @@ class Trainer:
         except CheckpointError:
             raise
         except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
-            raise CheckpointError(f"{self.checkpoint} is no whole training state: start again in another folder") from error
+            raise CheckpointError(
+                f"{self.checkpoint} is no whole training state: start again in another folder"
+            ) from error
 
     def run(self, minutes: float | None = None, steps: int | None = None, log_every: int = 250) -> None:
         """Train for some minutes, or up to a step, or until interrupted; always ends with a checkpoint.
