@@ -1,4 +1,4 @@
-"""How the model of volumes is trained: windows of synthetic volumes, several targets and rounds of prompts each (ours)."""
+"""How the model of volumes is trained: windows of synthetic volumes, several targets each (ours)."""
 
 from __future__ import annotations
 
