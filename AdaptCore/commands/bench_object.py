@@ -63,9 +63,10 @@ def side_by_side(results: Mapping[str, dict[str, Any]]) -> tuple[list[str], list
 
 
 def _segmenter(name: str, device: str | None, zoom: bool) -> ObjectSegmenter:
-    """A rival by its name, else a plane model that propagates."""
+    """A rival by its name, else a model of volumes, or one of planes that propagates."""
+    from AdaptCore.evaluate.object_model import ObjectModel
     from AdaptCore.evaluate.object_rivals import Ball, GrowCut, Planes, RandomWalker
-    from AdaptCore.models.registry import load_model
+    from AdaptCore.models.registry import answers_planes, load_model, load_volume_model
 
     if name == GrowCut.name:
         return GrowCut()
@@ -73,6 +74,8 @@ def _segmenter(name: str, device: str | None, zoom: bool) -> ObjectSegmenter:
         return RandomWalker()
     if name == Ball.name:
         return Ball()
+    if name != Planes.name and not answers_planes(name):
+        return ObjectModel(load_volume_model(name, device))
     return Planes(load_model(PLANE_MODEL if name == Planes.name else name, device), zoom)
 
 

@@ -224,6 +224,17 @@ def load_volume_model(name_or_path: str | Path = VOLUMETRIC, device: str | None 
     return build_volume_model(name, weights, chosen, choose_dtype(chosen))
 
 
+def answers_planes(name_or_path: str) -> bool:
+    """Whether a model, named as in `load_model`, is one of planes; else it is one of volumes.
+
+    Raises:
+        ModelError, CheckpointError: as `load_model`.
+    """
+    if names_file(name_or_path):
+        return read_weights(Path(name_or_path)).architecture != VOLUMETRIC
+    return find_model(name_or_path).answers_planes
+
+
 def _named_weights(name_or_path: str | Path, checkpoint: Path | None) -> tuple[Weights, str]:
     """The checked weights that are asked for, and the model's name."""
     if checkpoint is not None:
