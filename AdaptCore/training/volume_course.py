@@ -61,8 +61,8 @@ class VolumeRecipe:
     """
 
     stages: tuple[VolumeStage, ...] = (
-        VolumeStage(32, 4, 4, 2000),
-        VolumeStage(48, 3, 3, 4000),
+        VolumeStage(32, 4, 4, 1000),
+        VolumeStage(48, 2, 4, 6000),
         VolumeStage(64, 2, 3, 10**9),
     )
     learning_rate: float = 1e-3
