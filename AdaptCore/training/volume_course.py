@@ -62,8 +62,8 @@ class VolumeRecipe:
 
     stages: tuple[VolumeStage, ...] = (
         VolumeStage(32, 4, 4, 1000),
-        VolumeStage(48, 2, 4, 6000),
-        VolumeStage(64, 2, 3, 10**9),
+        VolumeStage(48, 4, 2, 6000),
+        VolumeStage(64, 3, 2, 10**9),
     )
     learning_rate: float = 1e-3
     level: int = 2000
