@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -60,11 +60,18 @@ class VolumeClick:
 
 @dataclass(frozen=True, eq=False)
 class KnownSlice:
-    """The mask on the voxels of one slice, bool with a length of one along `axis`, at `index`."""
+    """The mask on the voxels of one slice.
+
+    Attributes:
+        axis, index: which slice.
+        mask: bool, with a length of one along `axis`.
+        is_certain: whether the user told it, so that answers have it voxel by voxel; else it only guides the model.
+    """
 
     axis: int
     index: int
     mask: np.ndarray
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +127,10 @@ class _Look:
     score: float
 
 
+Guess = Callable[[Triple], KnownSlice | None]
+"""Gives the mask on a slice through a click, in voxel coordinates."""
+
+
 class BlockSession:
     """One object of a volume: prompts in voxel coordinates, one answer, undo and redo. The volume is only read.
 
@@ -128,19 +139,26 @@ class BlockSession:
         volume: (I, J, K) of any real type, intensities as stored.
         spacing: of the voxels in millimetres.
         policy: which windows are asked.
+        guess: a mask of the slice through a first click, such as a model of planes gives; None for no guess.
 
     Raises:
         ImageError: the volume has other dimensions or no voxel, or the spacing is not above zero.
     """
 
     def __init__(
-        self, model: VolumetricModel, volume: np.ndarray, spacing: Triple, policy: WindowPolicy = WindowPolicy()
+        self,
+        model: VolumetricModel,
+        volume: np.ndarray,
+        spacing: Triple,
+        policy: WindowPolicy = WindowPolicy(),
+        guess: Guess | None = None,
     ) -> None:
         if volume.ndim != 3 or not volume.size:
             raise ImageError(f"Objects need a volume of three axes and one channel, got an array of {volume.shape}.")
         if not all(math.isfinite(space) and space > 0 for space in spacing):
             raise ImageError(f"Voxel spacing must be above zero along each axis, got {spacing} mm.")
         self._model, self._volume, self._spacing, self._policy = model, volume, spacing, policy
+        self._guess = guess
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         self._history = [_State()]
         self._position = 0
@@ -229,7 +247,7 @@ class BlockSession:
         look = self._answer(prompts)
         box, logits = paste(look.logits, look.window, self.shape)
         mask = logits > 0
-        for known in prompts.slices:
+        for known in (one for one in prompts.slices if one.is_certain):
             box, mask = _with_slice(box, mask, known, self.shape)
         mask.flags.writeable = False
         prediction = ObjectPrediction(box, mask, look.score, look.window, look.logits)
@@ -254,6 +272,9 @@ class BlockSession:
 
     def _opening(self, prompts: ObjectPrompts) -> _Look:
         """The first answer: in the window that a box or slice tells, or in the best of several around a click."""
+        guessed = self._guess(prompts.clicks[0].position) if self._guess and prompts.is_lone_click else None
+        if guessed is not None and guessed.mask.any():
+            prompts = replace(prompts, slices=(guessed,))
         extent = _told_extent(prompts)
         if extent is not None:
             return self._look(self._window(*extent), prompts, None)
