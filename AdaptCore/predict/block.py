@@ -13,6 +13,7 @@ from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volumetric import NEGATIVE, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
+from AdaptCore.predict.masks import depth
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, paste, resample, sample, weights
 
 OUTSIDE_LOGIT = -8.0
@@ -377,8 +378,9 @@ class BlockSession:
         """The prompts as each window has them."""
         side = self._policy.side
         batch = VolumePrompts.empty((len(windows), side, side, side), torch.device("cpu"))
-        points = [[window.to_samples(click.position) for click in prompts.clicks] for window in windows]
-        labels = [[POSITIVE if click.positive else NEGATIVE for click in prompts.clicks] for _ in windows]
+        clicks = prompts.clicks or _clicks_in(prompts.slices)
+        points = [[window.to_samples(click.position) for click in clicks] for window in windows]
+        labels = [[POSITIVE if click.positive else NEGATIVE for click in clicks] for _ in windows]
         batch = replace(
             batch,
             points=torch.tensor(points, dtype=torch.float32).reshape(len(windows), -1, 3),
@@ -421,6 +423,18 @@ def _extent(look: _Look) -> tuple[Triple, Triple] | None:
     first = tuple(window.low[axis] + low[axis] * window.step[axis] for axis in range(3))
     last = tuple(window.low[axis] + (high[axis] + 1) * window.step[axis] for axis in range(3))
     return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+
+
+def _clicks_in(slices: Iterable[KnownSlice]) -> tuple[VolumeClick, ...]:
+    """A click in the middle of each known slice, for those who gave none: the model was taught with both."""
+    middles = []
+    for known in slices:
+        inward = depth(known.mask.squeeze(known.axis))
+        if inward.max() > 0:
+            place = list(np.unravel_index(int(inward.argmax()), inward.shape))
+            place.insert(known.axis, known.index)
+            middles.append(VolumeClick((float(place[0]), float(place[1]), float(place[2]))))
+    return tuple(middles)
 
 
 def _known(window: VolumeWindow, slices: Iterable[KnownSlice], shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
