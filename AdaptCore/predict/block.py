@@ -431,7 +431,7 @@ def _clicks_in(slices: Iterable[KnownSlice]) -> tuple[VolumeClick, ...]:
     for known in slices:
         inward = depth(known.mask.squeeze(known.axis))
         if inward.max() > 0:
-            place = list(np.unravel_index(int(inward.argmax()), inward.shape))
+            place = [int(at) for at in np.unravel_index(int(inward.argmax()), inward.shape)]
             place.insert(known.axis, known.index)
             middles.append(VolumeClick((float(place[0]), float(place[1]), float(place[2]))))
     return tuple(middles)
