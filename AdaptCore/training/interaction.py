@@ -145,8 +145,8 @@ def with_click(prompts: VolumePrompts, position: Tensor, label: Tensor, asked: T
 def first_prompts(draw: Draw, targets: Targets, grid: Grid, slice_share: float = 0.35) -> tuple[VolumePrompts, Tensor]:
     """How interactions begin; returns which of them are a lone click, bool N, besides.
 
-    A click for most; for some several points, a box, an earlier mask; for a share a slice that is known, often not
-    exactly, through the click or without it.
+    A click for most; for some several points, a box, an earlier mask; for a share one to three slices that are known,
+    often not exactly, with a click or without one.
     """
     truth, device = targets.truth & (targets.valid > 0), targets.mask.device
     count = len(truth)
@@ -170,6 +170,11 @@ def first_prompts(draw: Draw, targets: Targets, grid: Grid, slice_share: float =
         prompts = replace(prompts, box=torch.where(boxed[:, None].to(device), boxes(draw, truth), torch.nan))
     if sliced_too.any():
         prompts = with_slice(draw, prompts, truth, clicked, grid, sliced_too)
+        for _ in range(2):
+            more = sliced_too & chance(draw, 0.4, count)
+            elsewhere = pick(draw, weights, chance(draw, 0.2, count))
+            through = torch.where(chance(draw, 0.6, count)[:, None].to(device), clicked, elsewhere)
+            prompts = with_slice(draw, prompts, truth, through, grid, more)
     if earlier.any():
         prior = degraded(draw, truth, grid) * wide(earlier.to(device).float())
         prompts = replace(prompts, prior=prior, has_prior=earlier.float().to(device))
@@ -197,20 +202,25 @@ def boxes(draw: Draw, truth: Tensor) -> Tensor:
 
 
 def with_slice(
-    draw: Draw, prompts: VolumePrompts, truth: Tensor, clicked: Tensor, grid: Grid, asked: Tensor
+    draw: Draw, prompts: VolumePrompts, truth: Tensor, position: Tensor, grid: Grid, asked: Tensor
 ) -> VolumePrompts:
-    """Prompts with the mask on a plane through the clicked positions, along an axis for most, oblique for some."""
+    """Prompts with the mask on one more plane through positions N x 3, along an axis for most, oblique for some."""
     count, side, device = len(truth), truth.shape[-1], truth.device
     axes = F.one_hot(torch.randint(0, 3, (count,), generator=draw), 3).float()
     oblique = F.normalize(torch.randn(count, 3, generator=draw), dim=1)
     normal = torch.where(chance(draw, 0.15, count)[:, None], oblique, axes).to(device)
-    centre = (clicked.round() + 0.5) * 2 / side - 1
+    centre = (position.round() + 0.5) * 2 / side - 1
     away = torch.einsum("nidhw,ni->ndhw", grid.points[:1].expand(count, -1, -1, -1, -1), normal)
     away = away - wide((centre * normal).sum(1))
     known = (away.abs() < 1.01 / side) & wide(asked.to(device))
     loose = degraded(draw, truth, grid) > 0
     exact = wide(chance(draw, 0.5, count).to(device))
-    return replace(prompts, slices=torch.where(exact, truth, loose).float() * known, known=known.float())
+    told = torch.where(exact, truth, loose).float()
+    return replace(
+        prompts,
+        slices=torch.where(known, told, prompts.slices),
+        known=torch.maximum(prompts.known, known.float()),
+    )
 
 
 def degraded(draw: Draw, truth: Tensor, grid: Grid) -> Tensor:
