@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -128,8 +128,8 @@ class _Look:
     score: float
 
 
-Guess = Callable[[Triple], KnownSlice | None]
-"""Gives the mask on a slice through a click, in voxel coordinates."""
+Guess = Callable[[Triple], Sequence[KnownSlice]]
+"""Gives the masks on slices through a click in voxel coordinates, as far as there are some."""
 
 
 class BlockSession:
@@ -140,7 +140,7 @@ class BlockSession:
         volume: (I, J, K) of any real type, intensities as stored.
         spacing: of the voxels in millimetres.
         policy: which windows are asked.
-        guess: a mask of the slice through a first click, such as a model of planes gives; None for no guess.
+        guess: masks of slices through a first click, such as a model of planes gives; None for no guess.
 
     Raises:
         ImageError: the volume has other dimensions or no voxel, or the spacing is not above zero.
@@ -273,9 +273,9 @@ class BlockSession:
 
     def _opening(self, prompts: ObjectPrompts) -> _Look:
         """The first answer: in the window that a box or slice tells, or in the best of several around a click."""
-        guessed = self._guess(prompts.clicks[0].position) if self._guess and prompts.is_lone_click else None
-        if guessed is not None and guessed.mask.any():
-            prompts = replace(prompts, slices=(guessed,))
+        if self._guess and prompts.is_lone_click:
+            guessed = self._guess(prompts.clicks[0].position)
+            prompts = replace(prompts, slices=tuple(one for one in guessed if one.mask.any()))
         extent = _told_extent(prompts)
         if extent is not None:
             return self._look(self._window(*extent), prompts, None)
@@ -401,16 +401,32 @@ def _told_extent(prompts: ObjectPrompts) -> tuple[Triple, Triple] | None:
     """The extent in voxels that a box or the known slices tell; None where there are none."""
     if prompts.box is not None:
         return prompts.box
-    corners = []
+    lows, highs = [], []
     for known in prompts.slices:
-        places = np.argwhere(known.mask)
+        places = np.argwhere(known.mask).astype(float)
         if len(places):
             places[:, known.axis] = known.index
-            corners += [places.min(0) - 0.5, places.max(0) + 0.5]
-    if not corners:
+            lows.append(places.min(0) - 0.5)
+            highs.append(places.max(0) + 0.5)
+    if not lows:
         return None
-    low, high = np.min(corners, 0), np.max(corners, 0)
+    low, high = np.min(lows, 0), np.max(highs, 0)
+    if not any(known.is_certain for known in prompts.slices) and len(lows) > 1:
+        low, high = _agreed_extent(prompts.slices, lows, highs)
     return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
+
+
+def _agreed_extent(
+    slices: Sequence[KnownSlice], lows: Sequence[np.ndarray], highs: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where guesses of several slices agree that the object reaches to: one that leaks must not set the window."""
+    low, high = np.min(lows, 0), np.max(highs, 0)
+    for axis in range(3):
+        across = [place for place, known in enumerate(slices) if known.axis != axis]
+        if across:
+            low[axis] = max(lows[place][axis] for place in across)
+            high[axis] = min(highs[place][axis] for place in across)
+    return low, high
 
 
 def _extent(look: _Look) -> tuple[Triple, Triple] | None:
