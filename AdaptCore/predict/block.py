@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.volumetric import NEGATIVE, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
+from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
 from AdaptCore.predict.masks import depth
+from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, paste, resample, sample, weights
 
 OUTSIDE_LOGIT = -8.0
@@ -226,6 +227,29 @@ class BlockSession:
         others = tuple(one for one in self.prompts.slices if (one.axis, one.index) != (axis, index))
         return self._ask(replace(self.prompts, slices=(*others, known)))
 
+    def refine(self, policy: RefinementPolicy = DEFAULT_REFINEMENT) -> Iterator[ObjectPrediction]:
+        """Ask again along the object's border, where the window was coarser than the voxels; a better answer a piece.
+
+        The answers take the place of the present one, as the same step. Nothing comes where there is nothing to gain.
+        Another prompt or undo in between ends it.
+        """
+        state, place = self._state, self._position
+        if state.prediction is None or not state.prediction.mask.any():
+            return
+        coarse, prompts = state.prediction, state.prompts
+        field_ = field_of(coarse.logits, coarse.window, self.shape)
+        focus = prompts.clicks[-1].position if prompts.clicks else _middle(coarse.box)
+        windows = pieces(field_, coarse.window, self._spacing, focus, policy)
+        for _ in refine(field_, windows, lambda window, prior: self._look(window, prompts, prior).logits, policy):
+            if self._state is not state:
+                return
+            finer = self._prediction(
+                field_.box, field_.logits > 0, _Look(coarse.window, coarse.logits, coarse.score), prompts
+            )
+            state = _State(prompts, finer)
+            self._history[place] = state
+            yield finer
+
     def undo(self) -> ObjectPrediction | None:
         """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
         self._position = max(0, self._position - 1)
@@ -247,14 +271,17 @@ class BlockSession:
     def _ask(self, prompts: ObjectPrompts) -> ObjectPrediction:
         look = self._answer(prompts)
         box, logits = paste(look.logits, look.window, self.shape)
-        mask = logits > 0
-        for known in (one for one in prompts.slices if one.is_certain):
-            box, mask = _with_slice(box, mask, known, self.shape)
-        mask.flags.writeable = False
-        prediction = ObjectPrediction(box, mask, look.score, look.window, look.logits)
+        prediction = self._prediction(box, logits > 0, look, prompts)
         self._history = [*self._history[: self._position + 1], _State(prompts, prediction)]
         self._position += 1
         return prediction
+
+    def _prediction(self, box: Box3, mask: np.ndarray, look: _Look, prompts: ObjectPrompts) -> ObjectPrediction:
+        """A mask on a box of voxels, with the slices that are known for certain."""
+        for known in (one for one in prompts.slices if one.is_certain):
+            box, mask = _with_slice(box, mask, known, self.shape)
+        mask.flags.writeable = False
+        return ObjectPrediction(box, mask, look.score, look.window, look.logits)
 
     def _answer(self, prompts: ObjectPrompts) -> _Look:
         earlier = self.prediction
@@ -380,7 +407,7 @@ class BlockSession:
         batch = VolumePrompts.empty((len(windows), side, side, side), torch.device("cpu"))
         clicks = prompts.clicks or _clicks_in(prompts.slices)
         points = [[window.to_samples(click.position) for click in clicks] for window in windows]
-        labels = [[POSITIVE if click.positive else NEGATIVE for click in clicks] for _ in windows]
+        labels = [[_label_in(window, click) for click in clicks] for window in windows]
         batch = replace(
             batch,
             points=torch.tensor(points, dtype=torch.float32).reshape(len(windows), -1, 3),
@@ -395,6 +422,11 @@ class BlockSession:
         if prior is not None:
             batch = replace(batch, prior=prior[None], has_prior=torch.ones(1))
         return batch
+
+
+def _middle(box: Box3) -> Triple:
+    i, j, k = ((part.start + part.stop - 1) / 2 for part in box)
+    return i, j, k
 
 
 def _told_extent(prompts: ObjectPrompts) -> tuple[Triple, Triple] | None:
@@ -439,6 +471,13 @@ def _extent(look: _Look) -> tuple[Triple, Triple] | None:
     first = tuple(window.low[axis] + low[axis] * window.step[axis] for axis in range(3))
     last = tuple(window.low[axis] + (high[axis] + 1) * window.step[axis] for axis in range(3))
     return (first[0], first[1], first[2]), (last[0], last[1], last[2])
+
+
+def _label_in(window: VolumeWindow, click: VolumeClick) -> int:
+    """A click's label for the model; one outside of the window has nothing to say there."""
+    if not window.contains(click.position):
+        return PADDING
+    return POSITIVE if click.positive else NEGATIVE
 
 
 def _clicks_in(slices: Iterable[KnownSlice]) -> tuple[VolumeClick, ...]:

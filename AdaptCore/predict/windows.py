@@ -125,20 +125,26 @@ def paste(logits: Tensor, window: VolumeWindow, shape: tuple[int, int, int]) -> 
 
     The box is empty where nothing is positive.
     """
-    spans = _positive_spans(logits)
+    spans, nothing = _positive_spans(logits), ((slice(0, 0),) * 3, np.zeros((0, 0, 0), np.float32))
     if spans is None:
-        return (slice(0, 0),) * 3, np.zeros((0, 0, 0), np.float32)
-    box, values = [], logits
+        return nothing
+    box = []
     for axis, (places, (first, last)) in enumerate(zip(window.voxels(shape), spans)):
         voxels = np.arange(places.start, places.stop)
         at = window.samples(voxels, axis)
-        kept = (at >= first - 1.5) & (at <= last + 1.5)
-        voxels, at = voxels[kept], at[kept]
+        voxels = voxels[(at >= first - 1.5) & (at <= last + 1.5)]
         if not voxels.size:
-            return (slice(0, 0),) * 3, np.zeros((0, 0, 0), np.float32)
+            return nothing
         box.append(slice(int(voxels[0]), int(voxels[-1]) + 1))
-        values = interpolated(values, at, axis)
-    return (box[0], box[1], box[2]), values.numpy()
+    held = (box[0], box[1], box[2])
+    return held, on_voxels(logits, window, held)
+
+
+def on_voxels(logits: Tensor, window: VolumeWindow, places: Box3) -> np.ndarray:
+    """A window's logits on voxels of the volume, float32; beyond its faces those of the nearest samples."""
+    for axis, part in enumerate(places):
+        logits = interpolated(logits, window.samples(np.arange(part.start, part.stop), axis), axis)
+    return logits.numpy()
 
 
 def interpolated(values: Tensor, positions: np.ndarray, axis: int) -> Tensor:

@@ -158,6 +158,7 @@ def first_prompts(draw: Draw, targets: Targets, grid: Grid, slice_share: float =
     sliced_too = chance(draw, slice_share, count)
     pointed = ~boxed | chance(draw, 0.4, count)
     pointed &= ~sliced_too | chance(draw, 0.75, count)
+    pointed &= ~earlier | chance(draw, 0.7, count)
     positive = torch.full((count,), POSITIVE, device=device)
     prompts = with_click(prompts, clicked, positive, pointed.to(device))
     if several.any():
@@ -224,9 +225,13 @@ def with_slice(
 
 
 def degraded(draw: Draw, truth: Tensor, grid: Grid) -> Tensor:
-    """Logits of an imperfect mask: moved, grown or shrunk, with an uneven outline, or with a part missing."""
+    """Logits of an imperfect mask: moved, grown or shrunk, with an uneven outline, in some batches a coarse one."""
     count, side, device = len(truth), truth.shape[-1], truth.device
-    soft = blurred(truth.float(), side / 20 * float(uniform(draw, 0.3, 1.5)))
+    whole = truth.float()
+    if torch.rand((), generator=draw) < 0.3:
+        coarse = torch.full((3,), int(torch.randint(2, 5, (), generator=draw)))
+        whole = sliced(whole, torch.minimum(coarse, torch.tensor([max(1, n // 4) for n in truth.shape[1:]])))
+    soft = blurred(whole, side / 20 * float(uniform(draw, 0.1, 1.5)))
     shift = tuple(int(torch.randint(-side // 16, side // 16 + 1, (), generator=draw)) for _ in range(3))
     moved = torch.where(wide(chance(draw, 0.5, count).to(device)), torch.roll(soft, shift, (1, 2, 3)), soft)
     cube = replace(grid, points=grid.points[:1].expand(count, -1, -1, -1, -1))
