@@ -300,9 +300,7 @@ class BlockSession:
 
     def _opening(self, prompts: ObjectPrompts) -> _Look:
         """The first answer: in the window that a box or slice tells, or in the best of several around a click."""
-        if self._guess and prompts.is_lone_click:
-            guessed = self._guess(prompts.clicks[0].position)
-            prompts = replace(prompts, slices=tuple(one for one in guessed if one.mask.any()))
+        prompts = self._with_guesses(prompts)
         extent = _told_extent(prompts)
         if extent is not None:
             return self._look(self._window(*extent), prompts, None)
@@ -310,6 +308,15 @@ class BlockSession:
         windows = [self._sized(centre, size) for size in self._opening_sizes()]
         looks = self._looks(windows, prompts)
         return max(looks, key=self._rating)
+
+    def _with_guesses(self, prompts: ObjectPrompts) -> ObjectPrompts:
+        """The first prompts with guesses of the slices through them that the user did not tell."""
+        clicks = prompts.clicks or _clicks_in(prompts.slices)
+        if self._guess is None or prompts.box is not None or len(clicks) != 1:
+            return prompts
+        told = {known.axis for known in prompts.slices}
+        guessed = [one for one in self._guess(clicks[0].position) if one.axis not in told and one.mask.any()]
+        return replace(prompts, slices=(*prompts.slices, *guessed))
 
     def _rating(self, look: _Look) -> float:
         """How good an answer to a lone click is likely to be, to compare windows: its predicted IoU."""
@@ -430,35 +437,34 @@ def _middle(box: Box3) -> Triple:
 
 
 def _told_extent(prompts: ObjectPrompts) -> tuple[Triple, Triple] | None:
-    """The extent in voxels that a box or the known slices tell; None where there are none."""
+    """The extent in voxels that a box or slices tell; None where there are none.
+
+    Along each axis the slices that the user told count, else what the guesses agree on: one that leaks must not set the
+    window.
+    """
     if prompts.box is not None:
         return prompts.box
-    lows, highs = [], []
-    for known in prompts.slices:
-        places = np.argwhere(known.mask).astype(float)
-        if len(places):
-            places[:, known.axis] = known.index
-            lows.append(places.min(0) - 0.5)
-            highs.append(places.max(0) + 0.5)
-    if not lows:
+    told = [known for known in prompts.slices if known.mask.any()]
+    if not told:
         return None
-    low, high = np.min(lows, 0), np.max(highs, 0)
-    if not any(known.is_certain for known in prompts.slices) and len(lows) > 1:
-        low, high = _agreed_extent(prompts.slices, lows, highs)
+    bounds = [_bounds(known) for known in told]
+    low, high = np.min([low for low, _ in bounds], 0), np.max([high for _, high in bounds], 0)
+    for axis in range(3):
+        across = [(known, ends) for known, ends in zip(told, bounds) if known.axis != axis]
+        certain = [ends for known, ends in across if known.is_certain]
+        if certain:
+            low[axis], high[axis] = min(low[axis] for low, _ in certain), max(high[axis] for _, high in certain)
+        elif across:
+            low[axis] = max(ends[0][axis] for _, ends in across)
+            high[axis] = min(ends[1][axis] for _, ends in across)
     return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
 
 
-def _agreed_extent(
-    slices: Sequence[KnownSlice], lows: Sequence[np.ndarray], highs: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where guesses of several slices agree that the object reaches to: one that leaks must not set the window."""
-    low, high = np.min(lows, 0), np.max(highs, 0)
-    for axis in range(3):
-        across = [place for place, known in enumerate(slices) if known.axis != axis]
-        if across:
-            low[axis] = max(lows[place][axis] for place in across)
-            high[axis] = min(highs[place][axis] for place in across)
-    return low, high
+def _bounds(known: KnownSlice) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper corner of a slice's mask in voxel coordinates."""
+    places = np.argwhere(known.mask).astype(float)
+    places[:, known.axis] = known.index
+    return places.min(0) - 0.5, places.max(0) + 0.5
 
 
 def _extent(look: _Look) -> tuple[Triple, Triple] | None:
