@@ -224,7 +224,9 @@ class BlockSession:
         if not mask.any() and self.prediction is None:
             raise PromptError("The known slice is empty: mark the object on it.")
         known = KnownSlice(axis, index, np.expand_dims(mask.astype(bool), axis))
-        others = tuple(one for one in self.prompts.slices if (one.axis, one.index) != (axis, index))
+        others = tuple(
+            one for one in self.prompts.slices if one.axis != axis or (one.is_certain and one.index != index)
+        )
         return self._ask(replace(self.prompts, slices=(*others, known)))
 
     def refine(self, policy: RefinementPolicy = DEFAULT_REFINEMENT) -> Iterator[ObjectPrediction]:

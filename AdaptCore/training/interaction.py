@@ -42,7 +42,7 @@ class Targets:
 
 
 def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = slice(None)) -> Targets:
-    """`count` targets of each scene: objects by a power of their size, regions of the background rarely.
+    """`count` targets of each scene: tiny and huge objects less often than others, regions of the background rarely.
 
     Args:
         sight: planes along the first axis on which a target must be seen.
@@ -52,7 +52,8 @@ def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = sli
     offsets = torch.arange(batch, device=device)[:, None] * LABELS
     sizes = torch.bincount((seen + offsets).flatten(), minlength=batch * LABELS)
     sizes = sizes.view(batch, LABELS).float().cpu()
-    weights = sizes.clamp(min=1) ** 0.5
+    weights = sizes.clamp(1, 0.1 * seen.shape[1]) ** 0.5
+    weights = torch.where(sizes > 0.4 * seen.shape[1], 0.3 * weights, weights)
     weights[:, :BACKGROUND_LABELS] *= 0.06
     weights[:, BACKGROUND_LABELS - 1] = 0
     weights = torch.where(sizes >= seen.shape[1] / 1000, weights, 0.0) + 1e-6 * (sizes > 0)
