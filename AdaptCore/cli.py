@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 
 from AdaptCore import __version__
 from AdaptCore.commands import bench, cohort, demo, models, profiles, segment, tasks, train
-from AdaptCore.commands.console import plain_warnings
+from AdaptCore.commands.console import complain, open_streams, plain_warnings
 from AdaptCore.errors import AdaptSegError
 
 COMMANDS = (segment, tasks, profiles, cohort, demo, models, train, bench)
@@ -26,25 +25,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; input that cannot be used gives one line on stderr and exit status 2, a warning one line."""
-    print_any_letter()
-    arguments = build_parser().parse_args(argv)
-    try:
-        with plain_warnings():
-            arguments.run(arguments)
-    except (AdaptSegError, OSError) as error:
-        print(f"adaptseg: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("adaptseg: cancelled", file=sys.stderr)
-        return 130
-    return 0
-
-
-def print_any_letter() -> None:
-    """Let a terminal that lacks a letter (of a task's name) show its number instead of ending the command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    with open_streams():
+        arguments = build_parser().parse_args(argv)
+        try:
+            with plain_warnings():
+                arguments.run(arguments)
+        except (AdaptSegError, OSError) as error:
+            complain(error)
+            return 2
+        except KeyboardInterrupt:
+            complain("cancelled")
+            return 130
+        return 0
 
 
 if __name__ == "__main__":

@@ -472,7 +472,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""
-        self.ui.messageLabel.text = text
+        from AdaptCore.printable import printable
+
+        self.ui.messageLabel.text = printable(text)
 
     def _connectButtons(self):
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentChanged)

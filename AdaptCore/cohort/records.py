@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from AdaptCore.atomic import unless_busy, write_bytes
 from AdaptCore.errors import CohortError
 from AdaptCore.io import Geometry
-from AdaptCore.resources import resource_path
+from AdaptCore.json_text import parse, problem_with
 
 VERSION = 1
 SCHEMA = "cohort.schema.json"
@@ -223,10 +222,10 @@ def _round(content: dict[str, Any]) -> Round:
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     try:
-        content = json.loads(unless_busy(lambda: path.read_text(encoding="utf-8")))
+        content = parse(unless_busy(path.read_bytes))
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror}); the {what} of a cohort are wanted") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CohortError(f"{path}: damaged, no JSON ({error}); the {what} of a cohort are wanted") from error
     version = content.get("version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > VERSION:
@@ -243,18 +242,6 @@ def _write(path: Path, what: str, content: dict[str, Any]) -> None:
 
 
 def _check(path: Path, what: str, content: object) -> None:
-    from jsonschema.exceptions import best_match
-
-    problem = best_match(_validator(what).iter_errors(content))
+    problem = problem_with(content, SCHEMA, what)
     if problem is not None:
-        raise CohortError(
-            f"{path}: {problem.json_path}: {problem.message}; the {what} of a cohort as in {SCHEMA} are wanted"
-        )
-
-
-@cache
-def _validator(what: str) -> Any:
-    from jsonschema import Draft202012Validator
-
-    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
-    return Draft202012Validator({**schema, "$ref": f"#/$defs/{what}"})
+        raise CohortError(f"{path}: {problem}; the {what} of a cohort as in {SCHEMA} are wanted")

@@ -12,7 +12,7 @@ from AdaptCore.commands.bench_cohort import PARTS, run_cohort
 from AdaptCore.commands.bench_object import OBJECT_RIVALS, run_object
 from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
-from AdaptCore.commands.console import positive, whole
+from AdaptCore.commands.console import positive, say, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.clicks import Segmenter
@@ -55,17 +55,17 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     targets = [load_target(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
     for target in targets:
         if target.empty:
-            print(f"{target.name}: {target.empty} empty masks left out")
+            say(f"{target.name}: {target.empty} empty masks left out")
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
         with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="image", disable=None) as bar:
             curves = run_targets(segmenter, targets, arguments.max_clicks, arguments.seed, bar.update, arguments.jitter)
         summary = summarize(curves, arguments.max_clicks, arguments.seed)
-        print(f"\n{name}, seed {arguments.seed}\n{text_table(*report_rows(summary))}\n")
+        say("", f"{name}, seed {arguments.seed}", *text_table(*report_rows(summary)).splitlines(), "")
         circumstances = {"max_clicks": arguments.max_clicks, "jitter": arguments.jitter}
         results[name] = summary | {"seed": arguments.seed, "model": name} | circumstances
     if len(results) > 1:
-        print(f"Means over the targets, seed {arguments.seed}\n{text_table(*side_by_side(results))}")
+        say(f"Means over the targets, seed {arguments.seed}", *text_table(*side_by_side(results)).splitlines())
     _write(arguments.json, results)
 
 
@@ -92,7 +92,7 @@ def run_latency(arguments: argparse.Namespace) -> None:
 
     _check_result_file(arguments.json)
     result = measure(arguments.model, arguments.device, arguments.rounds)
-    print(report(result))
+    say(*report(result).splitlines())
     if arguments.json:
         write_json(arguments.json, result)
 
@@ -118,7 +118,7 @@ def run_propagate(arguments: argparse.Namespace) -> None:
     ) as bar:
         scores = run_volumes(model, targets, arguments.zoom, bar.update)
     summary = summarize(scores, arguments.seed)
-    print(text_table(*report_rows(summary)))
+    say(*text_table(*report_rows(summary)).splitlines())
     if arguments.json:
         write_json(arguments.json, summary | {"seed": arguments.seed, "model": arguments.model})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from AdaptCore.commands.console import say
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -64,10 +66,14 @@ def _compare_arms(
         results[recipe.name] = figures(of_recipe, rules, arguments.tuned)
         if rules.noise:
             results[recipe.name]["noise"] = noise_figures(of_recipe, rules.noise.kind)
-        print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{report(results[recipe.name])}\n")
+        _tell(recipe, rules, report(results[recipe.name]))
     if len(results) > 1:
-        print(f"{comparison(results)}\n")
+        say(*comparison(results).splitlines(), "")
     return results
+
+
+def _tell(recipe: Recipe, rules: Rules, text: str) -> None:
+    say("", f"recipe {recipe.name}, seed {rules.seed}", "", *text.splitlines(), "")
 
 
 def _run_sequence(
@@ -85,7 +91,7 @@ def _run_sequence(
     with _bar(len(recipes) * sum(map(len, sequence))) as bar:
         for recipe in recipes:
             part = sequence_figures(sequence, run_sequence(model, sequence, recipe, rules, bar.update), rules)
-            print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{sequence_report(part)}\n")
+            _tell(recipe, rules, sequence_report(part))
             results[recipe.name] = {"sequence": part}
     return results
 
@@ -104,7 +110,7 @@ def _soak(
     with _bar(len(recipes) * arguments.soak) as bar:
         for recipe in recipes:
             part = soak(model, targets, recipe, arguments.soak, rules, bar.update)
-            print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{soak_report(part)}\n")
+            _tell(recipe, rules, soak_report(part))
             results[recipe.name] = {"soak": part}
     return results
 

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from AdaptCore.commands.console import say
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run_cohort(arguments: argparse.Namespace) -> None:
                 write_json(arguments.json, result)
     finally:
         pool.shutdown(cancel_futures=True)
-    print(f"seed {rules.seed}, {result['minutes']:.0f} minutes\n\n{report(result)}")
+    say(f"seed {rules.seed}, {result['minutes']:.0f} minutes", "", *report(result).splitlines())
     if arguments.picture:
         write_bytes(arguments.picture, picture(result))
 

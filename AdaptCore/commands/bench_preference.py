@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
+from AdaptCore.commands.console import say
+
 if TYPE_CHECKING:
     from AdaptCore.models.base import AdaptableModel
 
@@ -37,7 +39,7 @@ def run_preference(arguments: argparse.Namespace) -> None:
             for name, raters in users.items()
         }
     result = figures(trials, rules)
-    print(f"seed {rules.seed}\n\n{report(result, rules)}")
+    say(f"seed {rules.seed}", "", *report(result, rules).splitlines())
     if arguments.json:
         write_json(arguments.json, result | _circumstances(arguments))
 

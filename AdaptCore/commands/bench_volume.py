@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
+from AdaptCore.commands.console import say
+
 if TYPE_CHECKING:
     from AdaptCore.evaluate.volumes import VolumeRules
     from AdaptCore.models.base import AdaptableModel
@@ -35,7 +37,7 @@ def run_volume(arguments: argparse.Namespace) -> None:
     with tqdm(total=sum(len(target.items) for target in targets), unit="volume", disable=None) as bar:
         trials = {target.name: run_target(model, target, recipe, rules, growcut, bar.update) for target in targets}
     result = figures(trials, rules)
-    print(f"recipe {recipe.name}, seed {rules.seed}\n\n{report(result)}")
+    say(f"recipe {recipe.name}, seed {rules.seed}", "", *report(result).splitlines())
     if arguments.json:
         write_json(arguments.json, result | _circumstances(arguments, rules))
 
@@ -48,7 +50,7 @@ def _has_growcut() -> bool:
     try:
         slicer_filter()
     except ModelError as error:
-        print(f"without growcut: {error}")
+        say(f"without growcut: {error}")
         return False
     return True
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import interruptible, positive, progress_bar, whole
+from AdaptCore.commands.console import interruptible, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError, CohortError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def run_propagate(arguments: argparse.Namespace) -> None:
 
     cohort, method = _opened(arguments.folder)
     whole_size, present = features_bytes(cohort, method)
-    print(f"Features: {_size(whole_size)}, of which {_size(present)} are there already")
+    say(f"Features: {_size(whole_size)}, of which {_size(present)} are there already")
     with _engine(arguments) as engine, _watching() as watching:
         propagate(cohort, method, engine, watching)
     run_status(argparse.Namespace(folder=arguments.folder, cases=False))
@@ -118,7 +118,7 @@ def run_train(arguments: argparse.Namespace) -> None:
     with _engine(arguments) as engine, _watching() as watching:
         rounds = train(cohort, method, arguments.rounds, engine, watching)
     for one in rounds:
-        print(f"Round {one.number}: {describe_round(one)}")
+        say(f"Round {one.number}: {describe_round(one)}")
 
 
 def run_next(arguments: argparse.Namespace) -> None:
@@ -132,7 +132,7 @@ def run_next(arguments: argparse.Namespace) -> None:
     cohort, method = _opened(arguments.folder)
     queries = choose_next(cohort, method, arguments.by, arguments.count, arguments.seed)
     if not queries:
-        print("Every case with a proposed label has been reviewed.")
+        say("Every case with a proposed label has been reviewed.")
         return
     current = cohort.state.current
     paths = (cohort.proposal_path(query.case, current) for query in queries)
@@ -161,10 +161,10 @@ def run_accept(arguments: argparse.Namespace) -> None:
     for name in arguments.cases:
         if arguments.undo:
             left = len(undo(cohort, name).accepted)
-            print(f"{name}: the latest accepted label is taken back; {left} left")
+            say(f"{name}: the latest accepted label is taken back; {left} left")
             continue
         case = accept_file(cohort, name, arguments.label) if arguments.label else accept_proposal(cohort, name)
-        print(f"{name}: accepted as {case.accepted[-1].file}")
+        say(f"{name}: accepted as {case.accepted[-1].file}")
 
 
 def run_status(arguments: argparse.Namespace) -> None:
@@ -179,16 +179,16 @@ def run_status(arguments: argparse.Namespace) -> None:
 
     cohort = Cohort.open(arguments.folder)
     summary = summarize(cohort)
-    print(f"Cohort    {cohort.folder}")
-    print(f"Model     {cohort.settings.model}")
-    print(f"Template  {cohort.settings.template}, classes {', '.join(map(str, cohort.settings.labels))}")
-    print(f"Cases     {len(summary.cases)}: {', '.join(f'{n} {status}' for status, n in summary.counts.items())}")
+    say(f"Cohort    {cohort.folder}")
+    say(f"Model     {cohort.settings.model}")
+    say(f"Template  {cohort.settings.template}, classes {', '.join(map(str, cohort.settings.labels))}")
+    say(f"Cases     {len(summary.cases)}: {', '.join(f'{n} {status}' for status, n in summary.counts.items())}")
     if summary.reviewed_dice:
-        print("Reviewed  {}, mean Dice of the proposals {:.3f}".format(*summary.reviewed_dice))
+        say("Reviewed  {}, mean Dice of the proposals {:.3f}".format(*summary.reviewed_dice))
     if summary.counts[NEW]:
-        print("Images are not examined yet: run the same adaptseg cohort init again")
+        say("Images are not examined yet: run the same adaptseg cohort init again")
     if summary.state.plan:
-        print(f"Round {summary.state.plan.number} was interrupted: adaptseg cohort train goes on with it")
+        say(f"Round {summary.state.plan.number} was interrupted: adaptseg cohort train goes on with it")
     rounds: list[list[object]] = [
         [
             one.number,
@@ -200,7 +200,7 @@ def run_status(arguments: argparse.Namespace) -> None:
         for one in summary.state.rounds
     ]
     if rounds:
-        print(f"\n{text_table(['round', 'accepted', 'proposed', 'agreement', 'kept'], rounds)}")
+        say("", *text_table(["round", "accepted", "proposed", "agreement", "kept"], rounds).splitlines())
     _print_list("To review", [(query.case, query.reason) for query in summary.queries])
     shown = [pair for pair in summary.cases if arguments.cases or pair[0].aside or pair[0].refused]
     _print_list("Cases", [(case.id, _told(case, status)) for case, status in shown])
@@ -217,7 +217,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
     finals = export(Cohort.open(arguments.folder), arguments.out, proposals=not arguments.accepted)
     accepted = sum(final.source == "accepted" for final in finals)
-    print(f"{arguments.out}: {accepted} accepted labels, {len(finals) - accepted} proposed; which is which: {LIST}")
+    say(f"{arguments.out}: {accepted} accepted labels, {len(finals) - accepted} proposed; which is which: {LIST}")
 
 
 def run_report(arguments: argparse.Namespace) -> None:
@@ -234,7 +234,7 @@ def run_report(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, suffixes=REPORT_SUFFIXES)
     report = cohort_report(Cohort.open(arguments.folder))
     write_report(report, arguments.out)
-    print(f"{arguments.out}: {report.summary}")
+    say(f"{arguments.out}: {report.summary}")
 
 
 class Bars:
@@ -317,7 +317,7 @@ def _accept_all(cohort: Cohort, folder: Path) -> None:
             accepted += 1
         except AdaptSegError as error:
             warnings.warn(f"not accepted: {error}", stacklevel=2)
-    print(f"{accepted} of {len(paths)} labels accepted")
+    say(f"{accepted} of {len(paths)} labels accepted")
 
 
 def _add(
@@ -384,7 +384,7 @@ def _print_list(heading: str, lines: list[tuple[str, str]]) -> None:
     """Names and what is told of them, aligned; nothing where there is none."""
     if lines:
         width = max(len(name) for name, _ in lines)
-        print("\n".join([f"\n{heading}", *(f"  {name:<{width}}  {text}" for name, text in lines)]))
+        say("", heading, *(f"  {name:<{width}}  {text}" for name, text in lines))
 
 
 def _told(case: Case, status: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import positive, progress_bar, whole
+from AdaptCore.commands.console import positive, progress_bar, say, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.phantom import Phantom
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
             bar.update(clicks - bar.n)
 
         result = run_demo(model, arguments.out, arguments.seed, arguments.max_clicks, show)
-    print(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
-    print(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
+    say(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
+    say(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
 
 
 def run_demo(

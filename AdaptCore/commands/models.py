@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+from AdaptCore.commands.console import all_of, say
 from AdaptCore.errors import ModelError
 
 
@@ -29,20 +31,33 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run_list(arguments: argparse.Namespace) -> None:
-    from AdaptCore.models.registry import describe_size, list_models
+    from AdaptCore.models.registry import describe_size, known_models
 
-    for entry in list_models():
+    entries, problem = known_models()
+    for entry in entries:
         state = "here" if entry.is_present else "to fetch" if entry.url else "missing"
-        print(f"{entry.name:<16}{state:<10}{describe_size(entry.size):<16}{entry.licence:<14}{entry.description}")
+        say(f"{entry.name:<16}{state:<10}{describe_size(entry.size):<16}{entry.licence:<14}{entry.description}")
+    if problem:
+        say(problem)
 
 
 def run_verify(arguments: argparse.Namespace) -> None:
-    from AdaptCore.models.registry import find_model, list_models, verify_model
+    """Check models; what is wrong with one keeps no other from being checked.
 
-    for name in arguments.names or [entry.name for entry in list_models() if entry.is_present]:
+    Raises:
+        ModelError, CheckpointError: what is wrong with the last one that cannot be used; the others are told.
+    """
+    from AdaptCore.models.registry import find_model, known_models, verify_model
+
+    def verify(name: str) -> None:
         path = verify_model(name)
         known = "checksum and architecture are right" if find_model(name).sha256 else "no checksum known, it loads"
-        print(f"{name}: {known} ({path})")
+        say(f"{name}: {known} ({path})")
+
+    entries, problem = known_models()
+    all_of(partial(verify, name) for name in arguments.names or [entry.name for entry in entries if entry.is_present])
+    if problem and not arguments.names:
+        raise ModelError(problem)
 
 
 def run_fetch(arguments: argparse.Namespace) -> None:
@@ -53,11 +68,11 @@ def run_fetch(arguments: argparse.Namespace) -> None:
     confirm = announce if arguments.yes else ask
     with tqdm(desc=arguments.name, total=find_model(arguments.name).size, unit="B", unit_scale=True, delay=1) as bar:
         path = fetch_model(arguments.name, confirm, received=lambda count: bar.update(count - bar.n))
-    print("Nothing was fetched." if path is None else f"{arguments.name}: {path}")
+    say("Nothing was fetched." if path is None else f"{arguments.name}: {path}")
 
 
 def announce(question: str) -> bool:
-    print(question)
+    say(question)
     return True
 
 
@@ -68,7 +83,8 @@ def ask(question: str) -> bool:
         ModelError: nobody is there to answer.
     """
     try:
-        return input(f"{question}\nFetch it? [y/N] ").strip().lower() in ("y", "yes")
+        say(question)
+        return input("Fetch it? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError as error:
         raise ModelError("no answer to whether to fetch: y or the option --yes is wanted") from error
 
@@ -83,4 +99,4 @@ def run_add(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         citation=arguments.citation,
     )
-    print(f"{entry.name}: {entry.architecture}, {entry.file}")
+    say(f"{entry.name}: {entry.architecture}, {entry.file}")

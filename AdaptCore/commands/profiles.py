@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands.advising import counted_picks
+from AdaptCore.commands.console import say
 
 if TYPE_CHECKING:
     from AdaptCore.preference.profile import Profile
@@ -51,9 +52,9 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = ProfileStore()
     profiles = store.profiles()
     for info in profiles:
-        print(info.problem or _row(info))
+        say(info.problem or _row(info))
     if not profiles:
-        print(f"No profile in {store.folder}.")
+        say(f"No profile in {store.folder}.")
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -84,27 +85,27 @@ def run_show(arguments: argparse.Namespace) -> None:
         *describe_components(profile),
     ]
     for label, text in facts:
-        print(f"{label:<16}{text}")
+        say(f"{label:<16}{text}")
 
 
 def run_export(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     ProfileStore().export(arguments.user, arguments.task, arguments.path)
-    print(f"{arguments.path}: profile of {arguments.user!r} for {arguments.task!r}")
+    say(f"{arguments.path}: profile of {arguments.user!r} for {arguments.task!r}")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
-    print(_row(ProfileStore().import_(arguments.path, arguments.user, arguments.task)))
+    say(_row(ProfileStore().import_(arguments.path, arguments.user, arguments.task)))
 
 
 def run_reset(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     backup = ProfileStore().reset(arguments.user, arguments.task)
-    print(
+    say(
         f"The profile of {arguments.user!r} for {arguments.task!r} begins anew. "
         f'To undo this: adaptseg profiles import "{backup}"'
     )
@@ -120,7 +121,7 @@ def run_undo(arguments: argparse.Namespace) -> None:
 
     store = ProfileStore()
     after = store.undo(store.read(arguments.user, arguments.task))
-    print(f"The latest pick of {after.user!r} for {after.task!r} is taken back; left: {describe_picks(after)}")
+    say(f"The latest pick of {after.user!r} for {after.task!r} is taken back; left: {describe_picks(after)}")
 
 
 def describe_picks(profile: Profile) -> str:

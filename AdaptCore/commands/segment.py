@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands import advising, teaching
-from AdaptCore.commands.console import progress_bar
+from AdaptCore.commands.console import progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError
@@ -177,9 +177,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.report:
         write_report(make_report(volume, result, prompts, axis, use.model_label + advice.label), arguments.report)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
-    print(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
+    say(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
     for line in (*(folder.write() if folder else ()), *use.saved(), *advice.told()):
-        print(line)
+        say(line)
 
 
 def check_apart(path: Path, image: Path) -> None:

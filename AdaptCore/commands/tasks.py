@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.adapt.guard import Outcome, adapted_answers, latest_gain
+from AdaptCore.commands.console import say
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.tasks import TaskInfo
@@ -46,9 +47,9 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = TaskStore()
     tasks = store.tasks()
     for info in tasks:
-        print(info.problem or _row(info))
+        say(info.problem or _row(info))
     if not tasks:
-        print(f"No task in {store.folder}.")
+        say(f"No task in {store.folder}.")
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -79,7 +80,7 @@ def run_show(arguments: argparse.Namespace) -> None:
         ("Kept", store.kept(info.name)),
     ]
     for label, text in facts:
-        print(f"{label:<16}{text}")
+        say(f"{label:<16}{text}")
 
 
 def run_rename(arguments: argparse.Namespace) -> None:
@@ -87,27 +88,27 @@ def run_rename(arguments: argparse.Namespace) -> None:
 
     store = TaskStore()
     store.rename(arguments.name, arguments.new)
-    print(f"{store.info(arguments.new).name}: {store.path(arguments.new)}")
+    say(f"{store.info(arguments.new).name}: {store.path(arguments.new)}")
 
 
 def run_export(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
     TaskStore().export(arguments.name, arguments.path)
-    print(f"{arguments.path}: task {arguments.name!r} without features of images")
+    say(f"{arguments.path}: task {arguments.name!r} without features of images")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
-    print(_row(TaskStore().import_(arguments.path, arguments.name)))
+    say(_row(TaskStore().import_(arguments.path, arguments.name)))
 
 
 def run_reset(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
     backup = TaskStore().reset(arguments.name)
-    print(f'{arguments.name} begins anew. To undo this: adaptseg tasks import "{backup}"')
+    say(f'{arguments.name} begins anew. To undo this: adaptseg tasks import "{backup}"')
 
 
 def describe_events(history: Sequence[Outcome]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from AdaptCore.commands.console import positive, whole
+from AdaptCore.commands.console import positive, say, whole
 from AdaptCore.errors import AdaptSegError
 
 
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     trainer.run(arguments.log_every)
     weights = arguments.out / "compact.safetensors"
     trainer.export(weights)
-    print(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
+    say(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
 
 
 def _train_preference(arguments: argparse.Namespace) -> None:
@@ -96,4 +96,4 @@ def _train_preference(arguments: argparse.Namespace) -> None:
     config = replace(config, scenes=arguments.scenes or config.scenes)
     with tqdm(total=config.scenes, unit="scene", disable=None) as bar:
         write_latent(path, train_latent(model, config, bar.update))
-    print(f"trained on {config.scenes} scenes: {path}")
+    say(f"trained on {config.scenes} scenes: {path}")

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
+from AdaptCore.json_text import parse
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question, with_parameters, with_parts
 from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
@@ -567,5 +568,5 @@ def config_from_json(text: str) -> CompactConfig:
     Raises:
         AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
     """
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parse(text).items()}
     return CompactConfig(**values)

@@ -18,6 +18,7 @@ import torch
 from AdaptCore.atomic import atomic_target, write_bytes
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.facts import kind_of
+from AdaptCore.json_text import parse, problem_with
 from AdaptCore.models.base import Model
 from AdaptCore.models.checkpoint import detect_architecture, first_bytes, load_tensors, sha256_of
 from AdaptCore.models.devices import choose_device, choose_dtype
@@ -78,7 +79,7 @@ class ModelEntry:
         """Whether the weights are on this machine; they are not checked."""
         try:
             return self.path.is_file()
-        except ModelError:
+        except (ModelError, OSError, ValueError):  # what cannot be a path, or lies where the user may not look
             return False
 
 
@@ -94,7 +95,7 @@ def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
         ModelError: unreadable, no JSON, or not as the schema says.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_bytes())
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); a model manifest is wanted") from error
     except ValueError as error:
@@ -122,13 +123,9 @@ def check_manifest(content: object, path: Path) -> None:
     Raises:
         ModelError: the message names the place in the manifest and what is wrong there.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
-    problem = best_match(Draft202012Validator(schema).iter_errors(content))
+    problem = problem_with(content, SCHEMA)
     if problem is not None:
-        raise ModelError(f"{path}: {problem.json_path}: {problem.message}; a model manifest as in {SCHEMA} is wanted")
+        raise ModelError(f"{path}: {problem}; a model manifest as in {SCHEMA} is wanted")
 
 
 def make_folder(folder: Path) -> None:
@@ -150,6 +147,18 @@ def shipped_models() -> tuple[ModelEntry, ...]:
         ModelError: their manifest is missing or damaged.
     """
     return read_manifest(resource_path(MANIFEST))
+
+
+def known_models() -> tuple[tuple[ModelEntry, ...], str]:
+    """The models that can be chosen, and why those that the user added are not among them, else empty.
+
+    Raises:
+        ModelError: the shipped manifest is missing or damaged.
+    """
+    try:
+        return list_models(), ""
+    except ModelError as error:
+        return shipped_models(), str(error)
 
 
 def list_models() -> tuple[ModelEntry, ...]:

@@ -208,14 +208,12 @@ class ChosenModel:
 
     def refresh(self) -> None:
         """Look which models there are; a damaged list of the user's own is told of, and left out."""
-        from AdaptCore.models.registry import list_models, shipped_models
+        from AdaptCore.models.registry import known_models
 
         self._missing = None
-        try:
-            entries = list_models()
-        except ModelError as error:
-            self._onMessage(str(error))
-            entries = shipped_models()
+        entries, problem = known_models()
+        if problem:
+            self._onMessage(problem)
         self._entries = {entry.name: entry for entry in entries}
 
     def choose(self, name: str) -> None:

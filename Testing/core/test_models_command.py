@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,11 +72,55 @@ def test_verify_looks_at_all_that_is_here(a_checkpoint: Path, capsys: pytest.Cap
     assert "sam_vit_b" not in names
 
 
-def test_verify_stops_at_a_changed_file(a_checkpoint: Path) -> None:
-    adaptseg("models", "add", a_checkpoint, "--name", "mine")
-    a_checkpoint.write_bytes(a_checkpoint.read_bytes() + b"x")
-    with pytest.raises(CheckpointError, match=r"little\.safetensors: SHA256"):
+def test_verify_ends_with_the_problem_of_a_changed_file_when_all_are_checked(
+    a_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = a_checkpoint.with_name("changed.safetensors")
+    shutil.copy(a_checkpoint, changed)
+    adaptseg("models", "add", changed, "--name", "mine")
+    adaptseg("models", "add", a_checkpoint, "--name", "too")
+    changed.write_bytes(changed.read_bytes() + b"x")
+    capsys.readouterr()
+    with pytest.raises(CheckpointError, match=r"changed\.safetensors: SHA256"):
         adaptseg("models", "verify")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["compact", "too"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[[Infinity]]", "no JSON (the number Infinity is not finite); a model manifest is wanted"),
+        ("[" * 100_000, "no JSON (it is nested too deeply); a model manifest is wanted"),
+        ("9" * 5000, "no JSON (a number of 5000 digits); a model manifest is wanted"),
+        ('{"version": 1}', "$: 'models' is a required property; a model manifest as in models.schema.json is wanted"),
+    ],
+)
+def test_a_damaged_list_of_the_users_models_hides_no_shipped_one(
+    content: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user_manifest().parent.mkdir(parents=True)
+    user_manifest().write_text(content, encoding="utf-8")
+    adaptseg("models", "list")
+    *shipped, wrong = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shipped] == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    assert wrong == f"{user_manifest()}: {reason}"
+    with pytest.raises(ModelError, match="a model manifest"):
+        adaptseg("models", "verify")
+    assert capsys.readouterr().out.startswith("compact: checksum and architecture are right")
+
+
+def test_a_model_whose_place_is_impossible_hides_no_other(
+    a_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine")
+    mine = find_model("mine")
+    impossible = [replace(mine, name=name, file=file) for name, file in (("nul", "/a\0b"), ("long", f"/{'x' * 5000}"))]
+    write_manifest(user_manifest(), (*impossible, replace(mine, licence="MIT\nall\x1b[2Jclear \u202e")))
+    capsys.readouterr()
+    adaptseg("models", "list")
+    nul, long, own = capsys.readouterr().out.splitlines()[-3:]
+    assert nul.split()[:2] == ["nul", "missing"] and long.split()[:2] == ["long", "missing"]
+    assert own.split()[:2] == ["mine", "here"] and r"MIT\nall\x1b[2Jclear \u202e" in own
 
 
 @pytest.mark.parametrize("answer", ["y", "Y", " yes "])
