@@ -7,12 +7,13 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands import advising, teaching
-from AdaptCore.commands.console import progress_bar, say
+from AdaptCore.commands.console import all_of, progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError
@@ -173,13 +174,19 @@ def run(arguments: argparse.Namespace) -> None:
             teach=arguments.learn,
             look=look if advice.adviser else None,
         )
-    write_mask(result.mask, volume.geometry, arguments.out)
-    if arguments.report:
+
+    def report() -> None:
         write_report(make_report(volume, result, prompts, axis, use.model_label + advice.label), arguments.report)
+
+    write_mask(result.mask, volume.geometry, arguments.out)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
     say(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
-    for line in (*(folder.write() if folder else ()), *use.saved(), *advice.told()):
-        say(line)
+    others = (report if arguments.report else None, folder and folder.write, use.saved, advice.saved)
+    all_of(partial(_tell, step) for step in others if step)
+
+
+def _tell(step: Callable[[], Sequence[str] | None]) -> None:
+    say(*(step() or ()))
 
 
 def check_apart(path: Path, image: Path) -> None:

@@ -191,7 +191,7 @@ class Adviser:
         """Learn again, just as they were, the picks that `forget` took back by these names; False if some were not."""
         picks = [self._forgotten[name] for name in names if name in self._forgotten]
         for pick in picks:
-            self._profile = self._store.redo(self._profile, pick) if self._store else self._profile.joined(pick)
+            self._profile = self._store.join(self._profile, [pick]) if self._store else self._profile.joined(pick)
             del self._forgotten[pick.name]
         return len(picks) == len(names)
 
