@@ -25,7 +25,7 @@ def run_object(arguments: argparse.Namespace) -> None:
 
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import load_objects
-    from AdaptCore.evaluate.object_clicks import ObjectRules, object_rows, run_objects, summarize_objects
+    from AdaptCore.evaluate.object_clicks import ObjectRules, object_rows, run_objects, summarize_objects, warm_up
     from AdaptCore.evaluate.tables import text_table, write_json
 
     if arguments.json:
@@ -36,6 +36,8 @@ def run_object(arguments: argparse.Namespace) -> None:
     for target in targets:
         if target.empty:
             say(f"{target.name}: {target.empty} volumes without an object of at least 200 voxels left out")
+    for segmenter in segmenters.values():
+        warm_up(segmenter, targets, rules)
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
         with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="object", disable=None) as bar:
