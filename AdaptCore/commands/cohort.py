@@ -42,6 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     following.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="how many (default: %(default)s)")
     following.add_argument("--by", choices=STRATEGIES, default=STRATEGIES[0], help="how to choose")
     following.add_argument("--seed", type=whole, default=0, help="of what is chosen by chance")
+    _add_device(following)
     _add_accept(actions)
     status = _add(actions, "status", run_status, "show where the cohort stands")
     status.add_argument("--cases", action="store_true", help="list every case")
@@ -62,7 +63,8 @@ def run_first(arguments: argparse.Namespace) -> None:
     from AdaptCore.models.registry import load_model
 
     with _watching() as watching:
-        found = candidates(arguments.images, load_model(arguments.model), watching, arguments.seed)
+        model = load_model(arguments.model, arguments.device)
+        found = candidates(arguments.images, model, watching, arguments.seed)
     heading = f"To label first, the most typical of {len(found)} images"
     _print_list(heading, [(str(one.path), f"{one.typicality:.3f}") for one in found[: arguments.count]])
 
@@ -97,7 +99,7 @@ def run_propagate(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.cohort.steps import features_bytes, propagate
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     whole_size, present = features_bytes(cohort, method)
     say(f"Features: {_size(whole_size)}, of which {_size(present)} are there already")
     with _engine(arguments) as engine, _watching() as watching:
@@ -114,7 +116,7 @@ def run_train(arguments: argparse.Namespace) -> None:
     from AdaptCore.cohort.steps import train
     from AdaptCore.cohort.summary import describe_round
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     with _engine(arguments) as engine, _watching() as watching:
         rounds = train(cohort, method, arguments.rounds, engine, watching)
     for one in rounds:
@@ -129,7 +131,7 @@ def run_next(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.cohort.steps import choose_next
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     queries = choose_next(cohort, method, arguments.by, arguments.count, arguments.seed)
     if not queries:
         say("Every case with a proposed label has been reviewed.")
@@ -287,7 +289,7 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
     if arguments.engine == "ray":
         from AdaptCore.cohort.engine_ray import RayEngine
 
-        engine: Engine = RayEngine(arguments.address, arguments.workers)
+        engine: Engine = RayEngine(arguments.address, arguments.workers, arguments.device)
     else:
         engine = LocalEngine()
     try:
@@ -296,12 +298,20 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
         engine.close()
 
 
-def _opened(folder: Path) -> tuple[Cohort, Method]:
+def _opened(arguments: argparse.Namespace) -> tuple[Cohort, Method]:
+    """The cohort and its methods on the device that is asked for.
+
+    Raises:
+        AdaptSegError: there is no cohort, its settings cannot be used, or this machine has no such device.
+    """
     from AdaptCore.cohort import method
     from AdaptCore.cohort.folder import Cohort
+    from AdaptCore.models.devices import choose_device
 
-    cohort = Cohort.open(folder)
-    return cohort, method.load_method(cohort.settings)
+    if arguments.device and getattr(arguments, "engine", "local") == "local":
+        choose_device(arguments.device)
+    cohort = Cohort.open(arguments.folder)
+    return cohort, method.load_method(cohort.settings, arguments.device)
 
 
 def _accept_all(cohort: Cohort, folder: Path) -> None:
@@ -336,6 +346,7 @@ def _add_first(actions: argparse._SubParsersAction) -> None:
     first.add_argument("--count", type=positive, default=3, help="how many are shown (default: %(default)s)")
     first.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
     first.add_argument("--seed", type=whole, default=0, help="of what is drawn from many images")
+    _add_device(first)
     first.set_defaults(run=run_first)
 
 
@@ -367,7 +378,12 @@ def _add_accept(actions: argparse._SubParsersAction) -> None:
     accept.add_argument("--undo", action="store_true", help="take back the latest accepted label of the cases")
 
 
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
+    _add_device(parser)
     parser.add_argument(
         "--engine",
         choices=("local", "ray"),

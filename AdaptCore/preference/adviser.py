@@ -88,7 +88,7 @@ class Adviser:
             return None
         sampler = self._sampler(model, question)
         z = self._profile.belief.on(sampler.prior).heaviest
-        both = sampler.logits(np.stack([0 * z, z])).cpu()
+        both = sampler.logits(np.stack([0 * z, z]))
         plain, preferred = _contradictions(both, question)
         return to_plane(both[1], question.embedding) if preferred <= plain else None
 
@@ -112,7 +112,7 @@ class Adviser:
         if around is not None:
             mixture = narrowed(mixture, around, recipe)
         z = varied(mixture, recipe, np.random.default_rng([self._seed, self._profile.picks]))
-        drawn = sampler.logits(z).cpu()
+        drawn = sampler.logits(z)
         agreeing = np.flatnonzero(_contradictions(drawn, question) == 0)
         if len(agreeing) >= recipe.agreeing:
             drawn, z = drawn[agreeing], z[agreeing]

@@ -13,9 +13,10 @@ import pytest
 from AdaptCore import cli
 from AdaptCore.cohort import method
 from AdaptCore.cohort.folder import Cohort
+from AdaptCore.cohort.records import Settings
 from AdaptCore.commands.console import interruptible
 from AdaptCore.io import read_volume
-from Testing.cohort_toy import a_case, contents, load_toy, trained, write, write_cohort
+from Testing.cohort_toy import ToyMethod, a_case, contents, load_toy, trained, write, write_cohort
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -37,6 +38,24 @@ def adaptseg(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 def a_folder(tmp_path: Path) -> Path:
     """The folder of a trained cohort of five cases."""
     return trained(tmp_path).folder
+
+
+@pytest.mark.parametrize("step", [("propagate",), ("train",), ("next",)], ids=" ".join)
+def test_the_device_reaches_the_methods_of_the_cohort(
+    a_folder: Path, adaptseg: Command, monkeypatch: pytest.MonkeyPatch, step: tuple[str, ...]
+) -> None:
+    asked = []
+
+    def load(settings: Settings, device: str | None = None) -> ToyMethod:
+        asked.append(device)
+        return load_toy(settings)
+
+    monkeypatch.setattr(method, "load_method", load)
+    assert adaptseg(*step, a_folder, "--device", "cpu")[0] == 0
+    assert adaptseg(*step, a_folder)[0] == 0
+    assert asked == ["cpu", None]
+    status, _, err = adaptseg(*step, a_folder, "--device", "cuda:99")
+    assert status == 2 and err.startswith("adaptseg: device 'cuda:99': PyTorch sees ") and len(asked) == 2
 
 
 def test_from_one_label_to_a_labelled_cohort(tmp_path: Path, adaptseg: Command) -> None:
