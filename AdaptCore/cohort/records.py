@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from AdaptCore.json_text import parse, problem_with
 
 VERSION = 1
 SCHEMA = "cohort.schema.json"
+PLACES = ("size", "spacing", "origin", "direction")
+"""What is kept of a geometry."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Settings:
         labels: values of the classes in label files, ascending; class c of a network is `labels[c - 1]`.
         seed: of everything random.
         images: id of a case -> its image, a POSIX path from the cohort folder or an absolute one.
+        names: of segments, by value, where the first label has them.
     """
 
     model: str
@@ -34,6 +37,7 @@ class Settings:
     labels: tuple[int, ...]
     seed: int
     images: Mapping[str, str]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,9 @@ def read_settings(path: Path) -> Settings:
         CohortError: it cannot be read, is no JSON, of a newer version or not as the schema says.
     """
     content = _read(path, "settings")
-    return Settings(content["model"], content["template"], tuple(content["labels"]), content["seed"], content["images"])
+    names = {int(value): name for value, name in content.get("names", {}).items()}
+    fixed = (content["model"], content["template"], tuple(content["labels"]), content["seed"], content["images"])
+    return Settings(*fixed, names)
 
 
 def write_settings(path: Path, settings: Settings) -> None:
@@ -171,7 +177,7 @@ def read_case(path: Path) -> Case:
     found = content["image"]
     image = None
     if found is not None:
-        places: dict[str, Any] = {key: tuple(found[key]) for key in ("size", "spacing", "origin", "direction")}
+        places: dict[str, Any] = {key: tuple(found[key]) for key in PLACES}
         image = Image(found["sha256"], Geometry(**places))
     accepted = tuple(Accepted(**one) for one in content["accepted"])
     return Case(content["id"], image, accepted, content["aside"], content["refused"])
@@ -186,8 +192,7 @@ def write_case(path: Path, case: Case) -> None:
     content = asdict(case)
     if case.image is not None:
         geometry = content["image"].pop("geometry")
-        del geometry["dimensions"]
-        content["image"] |= geometry
+        content["image"] |= {key: geometry[key] for key in PLACES}
     _write(path, "case", content)
 
 

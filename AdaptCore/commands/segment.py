@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from AdaptCore.commands import advising, teaching
 from AdaptCore.commands.console import all_of, progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
-from AdaptCore.errors import OutputError
+from AdaptCore.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,6 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
     prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis, arguments.pick)
+    check_intensities(volume, window, prompts, axis)
     folder = None
     if arguments.candidates:
         folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
@@ -199,8 +201,34 @@ def check_apart(path: Path, image: Path) -> None:
         return
     if path.exists() and path.samefile(image):
         raise OutputError(f"{path}: this is the image itself; another file is wanted")
-    if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents):
+    if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents if folder.exists()):
         raise OutputError(f"{path}: this is in the folder of the image itself; another file is wanted")
+
+
+def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[int, PlanePrompts], axis: int) -> None:
+    """Check that the window shows something, and tell of clicks where nothing was measured.
+
+    Raises:
+        PromptError: no voxel lies in the window.
+    """
+    import numpy as np
+
+    from AdaptCore.predict.intensity import padding_values
+
+    array = volume.array
+    low, high = array.min(), array.max()
+    if window and not ((array >= window.low) & (array <= window.high)).any():
+        raise PromptError(
+            f"--window {window.low:g},{window.high:g}: No voxel lies in this window; the image holds {low:g} to "
+            f"{high:g}. Choose a window that shows the object."
+        )
+    padding = padding_values(array)
+    for click in voxel_clicks(prompts, axis) if padding else ():
+        if click.positive and np.isin(array[click.voxel], padding).all():
+            told = ",".join(map(str, click.voxel))
+            warnings.warn(
+                f"--click {told}: This voxel is padding ({padding[0]:g}), outside of what was measured.", stacklevel=2
+            )
 
 
 def segment(
@@ -284,6 +312,8 @@ def describe(mask: np.ndarray, geometry: Geometry) -> str:
         return "the mask is empty"
     if geometry.is_flat:
         return f"{voxels} pixels"
+    if not geometry.has_millimetres:
+        return f"{voxels} voxels"
     return f"{voxels} voxels, {voxels * geometry.voxel_millilitres:.3g} mL"
 
 
@@ -300,12 +330,13 @@ def make_report(
 
     clicks = voxel_clicks(prompts, axis)
     scene = Scene(volume.array, volume.geometry, result.window, result.mask, clicks)
-    size, spacing = volume.geometry.size, volume.geometry.spacing
+    sides = " x ".join(f"{side:.3g}" for side in volume.geometry.spacing)
+    spacing = f" of {sides} mm" if volume.geometry.has_millimetres else ""
     boxes = sum(plane.box is not None for plane in prompts.values())
     picks = sum(len(plane.picks) for plane in prompts.values())
     picked = f", {_counted(picks, 'pick')}" if picks else ""
     facts = [
-        ("Image", f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.3g}' for s in spacing)} mm"),
+        ("Image", f"{volume.geometry.shape_text} voxels{spacing}"),
         ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
         ("Model", model_name),
         ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}{picked}"),
