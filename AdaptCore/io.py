@@ -136,8 +136,8 @@ def _read_meta_image(path: Path) -> Voxels:
 
 
 def _read_picture(path: Path) -> Voxels:
-    image = read_png(path) if path.name.lower().endswith(".png") else read_jpeg(path)
-    return _without_alpha(path, array_of(image)), replace(geometry_of(image), has_millimetres=False)
+    array, geometry = read_png(path) if path.name.lower().endswith(".png") else read_jpeg(path)
+    return _without_alpha(path, array), geometry
 
 
 def _read_nifti(path: Path) -> Voxels:

@@ -102,6 +102,15 @@ class Geometry:
         return " x ".join(map(str, self.size))
 
     @property
+    def in_the_plane(self) -> Geometry:
+        """What a file of two dimensions can hold of the place: plain axes where the plane is sagittal or coronal."""
+        direction = np.eye(3)
+        stands_upright = abs(np.linalg.det(self.direction_matrix[:2, :2])) < LEAST_VOLUME
+        direction[:2, :2] = np.eye(2) if stands_upright else self.direction_matrix[:2, :2]
+        origin = (self.origin[0], self.origin[1], 0.0)
+        return replace(self, origin=origin, direction=tuple(direction.ravel().tolist()))
+
+    @property
     def voxel_millilitres(self) -> float:
         return abs(float(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.streams import BLOCK_BYTES, Stream, check_length, inflated_bytes
+from AdaptCore.files.geometry import LARGEST
+from AdaptCore.files.streams import BLOCK_BYTES, SURPLUS, Stream, check_length, inflated_bytes
 
 TYPE_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8}
 NUMBER_BYTES = {f"MET_{sign}{name}": size for sign in ("", "U") for name, size in TYPE_BYTES.items()}
@@ -64,8 +65,8 @@ def _check_place(path: Path, fields: dict[str, str]) -> None:
                 number = float(text)
             except ValueError:
                 number = math.nan
-            if not math.isfinite(number) or (name in SPACINGS and number <= 0):
-                wanted = "finite numbers above 0" if name in SPACINGS else "finite numbers"
+            if not abs(number) <= LARGEST or (name in SPACINGS and number <= 0):
+                wanted = "numbers above 0, up to 1e6" if name in SPACINGS else "numbers up to 1e6"
                 raise ImageError(f"{path}: {name} is '{fields[name]}'. Expected {wanted}: correct the header.")
 
 
@@ -86,9 +87,10 @@ def _check_voxels(path: Path, stream: Stream, fields: dict[str, str], expected: 
 
 def _check_count(path: Path, voxels: Stream, there: int, fields: dict[str, str], expected: int) -> None:
     if fields.get("CompressedData", "").lower() == "true":
-        check_length(path, inflated_bytes(path, voxels), expected)
+        check_length(path, inflated_bytes(path, voxels), expected, SURPLUS)
     elif fields.get("BinaryData", "True").lower() == "true":
         before = fields.get("HeaderSize", "0")
-        check_length(path, there - max(int(before) if re.fullmatch(r"-?\d{1,9}", before) else 0, 0), expected)
+        skipped = int(before) if re.fullmatch(r"-?\d{1,9}", before) else 0
+        check_length(path, there - max(skipped, 0), expected, math.inf if skipped < 0 else SURPLUS)
     else:
         raise ImageError(f"{path}: The voxels are written as text. Save the image with binary voxels.")

@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AdaptCore.errors import ImageError, OutputError
-from AdaptCore.files.geometry import Geometry, NiftiPlace, is_same_place, largest_shift
+from AdaptCore.files.geometry import (
+    LARGEST,
+    SMALLEST,
+    Geometry,
+    NiftiPlace,
+    check_geometry,
+    is_same_place,
+    largest_shift,
+)
 from AdaptCore.files.itk import geometry_of, open_image
-from AdaptCore.files.streams import Stream, check_length, opened, read_bytes, skip
+from AdaptCore.files.streams import SURPLUS, Stream, check_length, opened, read_bytes, skip
 
 if TYPE_CHECKING:
     from nibabel import Nifti1Header
@@ -135,8 +143,7 @@ def _stored(path: Path, stream: Stream, header: Nifti1Header, count: int) -> np.
         raise ImageError(f"{path}: The voxels are numbers of {8 * kind.itemsize} bits. Expected at most 64.")
     skip(stream, max(int(start), header.sizeof_hdr))
     content = read_bytes(stream, count * kind.itemsize)
-    check_length(path, len(content), count * kind.itemsize)
-    skip(stream)
+    check_length(path, len(content) + skip(stream), count * kind.itemsize, SURPLUS)
     return np.frombuffer(content, kind)
 
 
@@ -157,10 +164,11 @@ def _geometry(path: Path, header: Nifti1Header, size: tuple[int, int, int], tell
     """The sform's place, else the qform's, else that which ITK takes; what other programs read is told."""
     dimensions = min(3, max(2, int(header["dim"][0])))
     spacing = [float(side) for side in header["pixdim"][1 : 1 + dimensions]]
-    if not all(side > 0 and math.isfinite(side) for side in spacing):
+    if not all(SMALLEST <= side <= LARGEST for side in spacing):
         told = " x ".join(f"{side:g}" for side in spacing)
         raise ImageError(
-            f"{path}: The voxels are {told} mm apart. Expected finite numbers above zero: correct pixdim in the header."
+            f"{path}: The voxels are {told} mm apart. Expected numbers from {SMALLEST:g} to {LARGEST:g}: correct "
+            "pixdim in the header."
         )
     place = _place(header)
     if not np.isfinite([*place.pixdim, *place.quaternion, *place.rows]).all():
@@ -173,6 +181,8 @@ def _geometry(path: Path, header: Nifti1Header, size: tuple[int, int, int], tell
         Geometry.from_affine(size, _in_millimetres(form, unit), dimensions, place)
         for form in (affine, affine if qform is None else qform)
     )
+    check_geometry(path, own)
+    check_geometry(path, other)
     if tell:
         _tell_place(path, own, other)
     return own

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.streams import check_length, opened, skip
+from AdaptCore.files.geometry import LARGEST
+from AdaptCore.files.streams import SURPLUS, check_length, opened, skip
 
 MOST_HEADER_BYTES = 1 << 24
 DOMAINS = {"domain", "space", "???", "none"}
@@ -98,17 +99,17 @@ def _check_place(path: Path, fields: dict[str, str]) -> None:
         is_space = number >= len(kinds) or kinds[number] in DOMAINS
         if not _is_finite(spacing, least=0.0) and (is_space or spacing.lower() != "nan"):
             raise ImageError(
-                f"{path}: The spacing is {spacing} mm. Expected finite numbers above 0: correct the header."
+                f"{path}: The spacing is {spacing} mm. Expected numbers above 0, up to 1e6: correct the header."
             )
     for name, told in (("space directions", "spacedirections"), ("space origin", "spaceorigin")):
         for vector in re.findall(r"\(([^()]*)\)", fields.get(told, "")):
             if not all(_is_finite(number) for number in vector.split(",")):
-                raise ImageError(f"{path}: The {name} are ({vector}). Expected finite numbers: correct the header.")
+                raise ImageError(f"{path}: The {name} are ({vector}). Expected numbers up to 1e6: correct the header.")
 
 
-def _is_finite(text: str, least: float = -math.inf) -> bool:
+def _is_finite(text: str, least: float = -LARGEST) -> bool:
     try:
-        return least < float(text) < math.inf
+        return least < float(text) <= LARGEST
     except ValueError:
         return False
 
@@ -118,14 +119,17 @@ def _check_voxels(path: Path, fields: dict[str, str], sizes: list[int], start: i
     kind, encoding = fields.get("type", "").lower(), fields.get("encoding", "").lower()
     if kind not in NUMBER_BYTES:
         raise ImageError(f"{path}: The voxels are of type '{kind}'. Expected real numbers, such as short or float.")
-    expected = math.prod(sizes) * (NUMBER_BYTES[kind] if encoding in ("raw", "gzip", "gz") else 1)
+    if encoding not in ("raw", "gzip", "gz"):
+        raise ImageError(f"{path}: The voxels are encoded as '{encoding}'. Save the image as raw or gzip.")
+    expected, is_compressed = math.prod(sizes) * NUMBER_BYTES[kind], encoding != "raw"
     named = fields.get("datafile")
-    if named is not None and (named.upper().startswith("LIST") or "%" in named):
-        return
     file = path if named is None else path.parent / named
     if not file.is_file():
-        raise ImageError(f"{path}: The file of its voxels is missing: {named}. Put it beside the header.")
-    with opened(file, encoding in ("gzip", "gz"), start if named is None else 0) as voxels:
-        check_length(
-            path, skip(voxels) if encoding in ("gzip", "gz") else file.stat().st_size - voxels.tell(), expected
+        raise ImageError(
+            f"{path}: The file of its voxels is missing: {named}. Put it beside the header; a list of several files is "
+            "not read, so save the image in one piece (.nrrd)."
         )
+    with opened(file, is_compressed, start if named is None else 0) as voxels:
+        got = skip(voxels) if is_compressed else file.stat().st_size - voxels.tell()
+    is_shifted = any(fields.get(name, "0") != "0" for name in ("lineskip", "byteskip"))
+    check_length(path, got, expected, math.inf if is_shifted else SURPLUS)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
-import SimpleITK as sitk  # noqa: N813
+import numpy as np
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.itk import open_image, quiet_itk
+from AdaptCore.files.geometry import Geometry
+from AdaptCore.files.itk import array_of, geometry_of, open_image, quiet_itk
 from AdaptCore.files.streams import check_length
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER, PNG_SIZE, PNG_FORMAT, PNG_HEADER_CHECKSUM = slice(12, 29), slice(16, 24), slice(24, 26), slice(29, 33)
 """Bytes of a PNG; its format is bits and colour type (PNG specification, 11.2.1)."""
 ALIKE_FORMATS = {bytes((8, 4)): bytes((16, 0)), bytes((16, 4)): bytes((8, 6))}
@@ -30,29 +33,42 @@ FILL_BYTE = 0xFF
 """Any number of them may stand before a JPEG marker (ITU-T T.81, B.1.1.2)."""
 
 
-def read_png(path: Path) -> sitk.Image:
-    """Raises RuntimeError where ITK cannot read it, ImageError where it is damaged or too large."""
+def read_png(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Voxels (I, J, 1) or (I, J, 1, channels), alpha last, of a PNG.
+
+    Raises:
+        ImageError: it is damaged.
+        RuntimeError: ITK cannot read it.
+    """
     with path.open("rb") as stream:
         head = stream.read(PNG_HEADER_CHECKSUM.stop)
+    if not head.startswith(PNG_SIGNATURE) or len(head) < PNG_HEADER_CHECKSUM.stop:
+        raise ImageError(f"{path}: The PNG is damaged (it has no header). Choose a whole picture.")
     columns, rows = (int.from_bytes(head[PNG_SIZE][start : start + 4], "big") for start in (0, 4))
-    bits, colour = head[PNG_FORMAT] if len(head) == PNG_HEADER_CHECKSUM.stop else (0, 0)
+    bits, colour = head[PNG_FORMAT]
     check_length(path, DEFLATED * path.stat().st_size, columns * rows * bits * PNG_SAMPLES.get(colour, 1) // 8)
-    if head[PNG_FORMAT] in ALIKE_FORMATS:
-        return _read_grey_with_alpha(path)
-    reader = open_image(path, "PNGImageIO")
-    with quiet_itk():
-        return reader.Execute()
+    return _read_grey_with_alpha(path) if head[PNG_FORMAT] in ALIKE_FORMATS else _read(path, "PNGImageIO")
 
 
-def read_jpeg(path: Path) -> sitk.Image:
-    """Raises RuntimeError where ITK cannot read it, ImageError where it is cut short."""
+def read_jpeg(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Voxels (I, J, 1) or (I, J, 1, 3) of a JPEG.
+
+    Raises:
+        ImageError: it is cut short.
+        RuntimeError: ITK cannot read it.
+    """
     _check_jpeg(path)
-    reader = open_image(path, "JPEGImageIO")
+    return _read(path, "JPEGImageIO")
+
+
+def _read(path: Path, format_name: str) -> tuple[np.ndarray, Geometry]:
+    reader = open_image(path, format_name)
     with quiet_itk():
-        return reader.Execute()
+        image = reader.Execute()
+    return array_of(image), replace(geometry_of(image), has_millimetres=False)
 
 
-def _read_grey_with_alpha(path: Path) -> sitk.Image:
+def _read_grey_with_alpha(path: Path) -> tuple[np.ndarray, Geometry]:
     """Read a copy of the PNG under its alike format, then pick the bytes of grey and alpha."""
     content = bytearray(path.read_bytes())
     content[PNG_FORMAT] = ALIKE_FORMATS[bytes(content[PNG_FORMAT])]
@@ -60,13 +76,11 @@ def _read_grey_with_alpha(path: Path) -> sitk.Image:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "alike.png"
         copy.write_bytes(content)
-        reader = open_image(copy, "PNGImageIO")
-        with quiet_itk():
-            image = reader.Execute()
-    if image.GetNumberOfComponentsPerPixel() == 1:
-        return sitk.Compose(sitk.Cast(image // 256, sitk.sitkUInt8), sitk.Cast(image % 256, sitk.sitkUInt8))
-    bands = [sitk.VectorIndexSelectionCast(image, band, sitk.sitkUInt16) for band in range(4)]
-    return sitk.Compose(bands[0] * 256 + bands[1], bands[2] * 256 + bands[3])
+        array, geometry = _read(copy, "PNGImageIO")
+    if array.ndim == 3:
+        return np.stack([array >> 8, array & 0xFF], axis=-1).astype(np.uint8), geometry
+    high, low = array[..., ::2].astype(np.uint16), array[..., 1::2]
+    return high << 8 | low, geometry
 
 
 def _check_jpeg(path: Path) -> None:

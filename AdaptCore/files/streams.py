@@ -14,6 +14,8 @@ from typing import BinaryIO
 from AdaptCore.errors import ImageError
 
 BLOCK_BYTES = 1 << 20
+SURPLUS = 512
+"""Bytes that may follow the voxels; more are voxels of which the header does not tell (ours)."""
 
 Stream = BinaryIO | BufferedIOBase
 
@@ -73,9 +75,18 @@ def inflated_bytes(path: Path, stream: Stream) -> int:
     return count
 
 
-def check_length(path: Path, got: int, expected: int) -> None:
-    """Raises ImageError where a file holds fewer bytes of voxels than its header tells."""
+def check_length(path: Path, got: int, expected: int, surplus: float = math.inf) -> None:
+    """Check that a file holds the bytes of voxels of which its header tells, and at most `surplus` more.
+
+    Raises:
+        ImageError: it does not, so file or header is damaged.
+    """
     if got < expected:
         raise ImageError(
             f"{path}: The file is cut short ({got} bytes of image data of {expected}). Choose a whole one."
+        )
+    if got > expected + surplus:
+        raise ImageError(
+            f"{path}: The file holds {got} bytes of image data, its header tells of {expected}. Correct the header, or "
+            "save the image again."
         )

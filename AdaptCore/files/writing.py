@@ -18,8 +18,6 @@ from AdaptCore.files.segments import segment_pairs
 
 MASK_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", ".png")
 EXACT_SUFFIXES = ".nrrd, .mha or .seg.nrrd"
-SMALLEST_DETERMINANT = 1e-6
-"""Below it, a plane's axes in the patient cannot be told in two dimensions (sagittal and coronal planes)."""
 
 
 def check_output(path: str | Path, geometry: Geometry | None = None, suffixes: tuple[str, ...] = MASK_SUFFIXES) -> None:
@@ -112,6 +110,8 @@ def _write_picture(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
 
 
 def _write_nifti(labels: np.ndarray, geometry: Geometry, path: Path) -> None:
+    if geometry.dimensions == 2 and geometry.nifti is None:
+        geometry = geometry.in_the_plane
     if geometry.nifti is None and is_sheared(geometry):
         warnings.warn(
             f"{path}: The axes of the image are sheared (not perpendicular), which 3D Slicer and ITK do not read from "
@@ -159,16 +159,11 @@ def _check_arrived(
 
 
 def _as_image(voxels: np.ndarray, geometry: Geometry, flat: bool) -> sitk.Image:
-    if flat:
-        image = sitk.GetImageFromArray(voxels[:, :, 0].T)
-        image.SetSpacing(geometry.spacing[:2])
-        image.SetOrigin(geometry.origin[:2])
-        direction = geometry.direction_matrix[:2, :2]
-        stands_upright = abs(np.linalg.det(direction)) < SMALLEST_DETERMINANT
-        image.SetDirection((np.eye(2) if stands_upright else direction).ravel().tolist())
-        return image
-    image = sitk.GetImageFromArray(voxels.transpose(2, 1, 0))
-    image.SetSpacing(geometry.spacing)
-    image.SetOrigin(geometry.origin)
-    image.SetDirection(geometry.direction)
+    """An image of ITK of two dimensions, if `flat`, else of three."""
+    axes = 2 if flat else 3
+    place = geometry.in_the_plane if flat else geometry
+    image = sitk.GetImageFromArray(voxels[:, :, 0].T if flat else voxels.transpose(2, 1, 0))
+    image.SetSpacing(place.spacing[:axes])
+    image.SetOrigin(place.origin[:axes])
+    image.SetDirection(place.direction_matrix[:axes, :axes].ravel().tolist())
     return image

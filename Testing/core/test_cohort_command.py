@@ -129,7 +129,10 @@ def test_an_accepted_label_can_be_taken_back(a_folder: Path, adaptseg: Command) 
         (["accept", "{}", "case-9"], "'case-9': no case of "),
         (["train", "{}", "--workers", "2"], "--address or --workers with --engine local; --engine ray is wanted"),
         (["status", "nowhere"], "nowhere: no cohort there; begin one with: adaptseg cohort init nowhere"),
-        (["report", "{}", "report.txt"], "report.txt: unknown file type; a name that ends in one of .html, .htm"),
+        (
+            ["report", "{}", "report.txt"],
+            "report.txt: Unknown file type. Choose a name that ends in one of .html, .htm",
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_line(a_folder: Path, adaptseg: Command, words: list[str], reason: str) -> None:

@@ -205,7 +205,7 @@ def test_slices_lie_across_the_thickest_axis(
 
 
 def test_picture_has_no_other_axis() -> None:
-    with pytest.raises(PromptError, match="--axis 0: a picture has one plane"):
+    with pytest.raises(PromptError, match="--axis 0: The picture has one plane"):
         choose_axis(Geometry((9, 9, 1)), 0)
 
 
