@@ -249,7 +249,7 @@ def test_nifti_voxel_is_found_wherever_the_voxels_start(tmp_path: Path, name: st
 def test_scaled_nifti_voxels_are_replaced_by_the_lowest_scaled_one(tmp_path: Path) -> None:
     write_nifti(tmp_path / "v.nii", np.array([[[4, np.nan, 6]] * 2], np.float32), slope=10)
     with pytest.warns(UserWarning, match="2 NaN or infinite voxels are replaced by 40$"):
-        assert read_volume(tmp_path / "v.nii").array.[:, 0, 0].tolist() == [40, 40, 60]
+        assert read_volume(tmp_path / "v.nii").array[:, 0, 0].tolist() == [40, 40, 60]
 
 
 @pytest.mark.parametrize("name", MASK_TYPES)
@@ -498,7 +498,7 @@ def test_labels_that_a_mask_file_cannot_hold_are_refused(
 
 
 def test_labels_that_are_no_numbers_are_refused(tmp_path: Path, a_geometry: Geometry) -> None:
-    with pytest.raises(OutputError, match="The labels are of type complex128. Expected whole numbers"):
+    with pytest.raises(OutputError, match=r"The labels are of type complex128\. Expected whole numbers"):
         write_mask(np.ones((6, 5, 4), complex), a_geometry, tmp_path / "m.nrrd")
 
 
