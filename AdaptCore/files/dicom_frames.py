@@ -31,6 +31,8 @@ DAMAGED: tuple[type[Exception], ...] = (
 
 OTHER_OBJECTS = ("1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.5.1.4.1.1.88", "1.2.840.10008.5.1.4.1.1.11")
 """Begin of the classes of segmentations and registrations, reports, and presentation states (PS3.4, B.5)."""
+IMAGE = "Image Storage"
+"""In the names of classes of images; one without rows of pixels is cut short."""
 DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 MOST_FRAMES = 100_000
 MOST = 1e6
@@ -215,7 +217,11 @@ class _Group:
 
 
 def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
-    if "Rows" not in dataset or str(dataset.SOPClassUID).startswith(OTHER_OBJECTS):
+    if str(dataset.SOPClassUID).startswith(OTHER_OBJECTS):
+        raise NotAnImage(_kind(dataset))
+    if "Rows" not in dataset:
+        if IMAGE in dataset.SOPClassUID.name:
+            raise EOFError(f"{dataset.SOPClassUID.name} without pixels")
         raise NotAnImage(_kind(dataset))
     count = int(_given(dataset, "NumberOfFrames") or 1)
     told = len(_items(dataset, "PerFrameFunctionalGroupsSequence"))

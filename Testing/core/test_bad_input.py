@@ -113,7 +113,7 @@ def bad_images(tmp_path: Path) -> dict[str, Path]:
         ("empty", "The file is empty. Choose a NRRD"),
         ("text", "The file has no NRRD header. Choose a NRRD"),
         ("note", "no image of a known type. Choose a NRRD"),
-        ("truncated", "truncated.nrrd: The compressed file is damaged or cut short"),
+        ("truncated", "truncated.nrrd: The file is cut short (13"),
         ("four", "4 dimensions (4 x 5 x 6 x 7). Choose one of 2 or 3"),
         ("line", "1 dimensions (5). Choose one of 2 or 3"),
         ("constant", "The image is constant (every voxel is 12). Choose an image with contrast"),

@@ -315,6 +315,17 @@ def test_what_is_no_image_is_left_out_and_told(tmp_path: Path, kind: str, name: 
     ]
 
 
+@pytest.mark.parametrize("kept", [150, 300, 500, 0.999])
+@pytest.mark.parametrize("k", [0, 2, 4])
+def test_a_slice_that_is_cut_short_is_never_left_out(tmp_path: Path, k: int, kept: float) -> None:
+    write_series(tmp_path / "ct", VOXELS)
+    path = tmp_path / "ct" / f"s{k:03}.dcm"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept if kept > 1 else kept * len(content))])
+    with pytest.raises(ImageError, match=rf"s{k:03}\.dcm: The "):
+        read_volume(tmp_path / "ct")
+
+
 def test_a_segmentation_beside_a_series_is_left_out(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", VOXELS)
     other = np.zeros((50, 9, 7), np.uint8)

@@ -160,7 +160,9 @@ def test_damaged_dicom_slice_is_named_instead_of_left_out(tmp_path: Path, kept: 
     damaged = tmp_path / "s1_002.dcm"
     content = damaged.read_bytes()
     damaged.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(ImageError, match=r"s1_002\.dcm: The (DICOM file is damaged|file holds \d+ bytes of pixels)"):
+    with pytest.raises(
+        ImageError, match=r"s1_002\.dcm: The (DICOM (file|header) is damaged|file holds \d+ bytes of pixels)"
+    ):
         read_volume(tmp_path)
 
 
