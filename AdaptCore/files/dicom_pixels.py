@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ ITEM = b"\xfe\xff\x00\xe0"
 """Compressed pixels begin with this tag (PS3.5, A.4)."""
 PIXEL_GROUP = 0x0028
 RESCALES = {"RescaleIntercept", "RescaleSlope", "RescaleType", "ModalityLUTSequence"}
+SHORT = np.iinfo(np.int16)
 WHOLE_TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64)
 
 
@@ -38,23 +40,23 @@ def frame_values(frames: Sequence[Frame]) -> np.ndarray:
         ImageError: a file holds more or fewer pixels than it says, or cannot be decoded.
         OSError: the system could not read.
     """
-    first = frames[0]
-    shape = (first.columns, first.rows, len(frames), *((first.samples,) if first.samples > 1 else ()))
-    files = list(dict.fromkeys(frame.file for frame in frames))
-    values: np.ndarray | None = None
-    for file in files:
-        own = [(k, frame) for k, frame in enumerate(frames) if frame.file == file]
-        stored = _stored(own[0][1])
-        if values is None:
-            values = np.zeros((*shape[:3], *stored.shape[3:]), _value_type(frames, stored.dtype), order="F")
-        for k, frame in own:
-            values[:, :, k] = _rescaled(stored[frame.index], frame, values.dtype)
-    assert values is not None
-    return values
+    places: dict[Path, list[int]] = defaultdict(list)
+    for k, frame in enumerate(frames):
+        places[frame.file.path].append(k)
+    values = np.empty(0)
+    for own in places.values():
+        stored = _stored(frames[own[0]])
+        if not values.size:
+            shape = (frames[0].columns, frames[0].rows, len(frames), *stored.shape[3:])
+            values = np.zeros(shape, _value_type(frames, stored.dtype), order="F")
+        for k in own:
+            values[:, :, k] = _rescaled(stored[frames[k].index], frames[k], values.dtype)
+    is_wide = values.dtype == np.int32 and SHORT.min <= values.min() and values.max() <= SHORT.max
+    return values.astype(np.int16) if is_wide else values
 
 
 def _value_type(frames: Sequence[Frame], stored: np.dtype) -> np.dtype:
-    """The smallest type that holds the values of all frames: whole numbers where every rescale is whole."""
+    """The smallest type that holds all values that there can be: whole numbers where every rescale is whole."""
     rescales = {(frame.slope, frame.intercept, *frame.stored_range) for frame in frames}
     if rescales == {(1.0, 0.0, *frames[0].stored_range)}:
         return stored

@@ -64,7 +64,7 @@ def test_from_one_label_to_a_labelled_cohort(tmp_path: Path, adaptseg: Command) 
     folder = tmp_path / "cohort"
     status, out, err = adaptseg("init", folder, "--images", images, "--template", template, "--label", label)
     assert status == 0 and "1 accepted, 0 proposed, 4 waiting, 1 set aside, 0 not examined" in out
-    assert "adaptseg: warning: case-005: set aside: case-005.nii.gz: the file is empty" in err
+    assert "adaptseg: warning: case-005: set aside: case-005.nii.gz: The file is empty" in err
     status, out, _ = adaptseg("propagate", folder)
     assert status == 0 and "Features: 0.0 MB, of which 0.0 MB are there already" in out and "4 proposed" in out
     status, out, _ = adaptseg("train", folder, "--rounds", 2)

@@ -145,7 +145,7 @@ def test_each_slice_has_its_own_rescale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("intercept", "kind"), [(0, np.int16), (-1024, np.int32), (-1024.5, np.float32)], ids=["none", "whole", "fraction"]
+    ("intercept", "kind"), [(0, np.int16), (-1024, np.int16), (40000, np.int32), (-1024.5, np.float32)]
 )
 def test_whole_rescales_keep_whole_numbers(tmp_path: Path, intercept: float, kind: type) -> None:
     write_series(tmp_path / "ct", VOXELS, RescaleSlope=1, RescaleIntercept=intercept)
