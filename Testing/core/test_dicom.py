@@ -151,7 +151,7 @@ def test_whole_rescales_keep_whole_numbers(tmp_path: Path, intercept: float, kin
     write_series(tmp_path / "ct", VOXELS, RescaleSlope=1, RescaleIntercept=intercept)
     array = read_volume(tmp_path / "ct").array
     assert array.dtype == kind
-    np.testing.assert_array_equal(array, IN_ORDER + intercept)
+    np.testing.assert_array_equal(array, IN_ORDER.astype(float) + intercept)
 
 
 def test_ct_of_12_bits_stays_in_16_and_other_bits_are_left_out(tmp_path: Path) -> None:
