@@ -7,6 +7,7 @@ import math
 from functools import cache
 from typing import Any
 
+from AdaptCore.json_schema import problems
 from AdaptCore.printable import shortened
 from AdaptCore.resources import resource_path
 
@@ -37,18 +38,14 @@ def problem_with(content: object, schema: str, part: str | None = None) -> str |
         schema: name of its file.
         part: name of the definition.
     """
-    from jsonschema.exceptions import best_match
-
-    problem = best_match(_validator(schema, part).iter_errors(content))
-    return problem and shortened(f"{problem.json_path}: {problem.message}")
+    root = _schema(schema)
+    problem = next(problems(content, root["$defs"][part] if part else root, root), None)
+    return problem and shortened(problem)
 
 
 @cache
-def _validator(schema: str, part: str | None) -> Any:
-    from jsonschema import Draft202012Validator
-
-    content = json.loads(resource_path(schema).read_text(encoding="utf-8"))
-    return Draft202012Validator({**content, "$ref": f"#/$defs/{part}"} if part else content)
+def _schema(name: str) -> Any:
+    return json.loads(resource_path(name).read_text(encoding="utf-8"))
 
 
 def _whole(digits: str) -> int:

@@ -136,6 +136,6 @@ def _imported(local: bool) -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise CohortError("Ray is not installed; pip install 'AdaptCore[ray]', or --engine local, is wanted") from error
+        raise CohortError("Ray is not installed; pip install 'adaptseg[ray]', or --engine local, is wanted") from error
     module: ModuleType = ray
     return module

@@ -118,9 +118,7 @@ def check_installed() -> None:
         ModelError: it is not installed.
     """
     if importlib.util.find_spec("monai") is None:
-        raise ModelError(
-            "MONAI is not installed: pip install 'AdaptCore[cohort]' is wanted to train a cohort's network"
-        )
+        raise ModelError("MONAI is not installed: pip install 'adaptseg[cohort]' is wanted to train a cohort's network")
 
 
 def settings_for(

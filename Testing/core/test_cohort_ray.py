@@ -27,9 +27,7 @@ from AdaptCore.cohort.steps import propagate, train
 from AdaptCore.errors import AdaptSegError, CohortError
 from Testing.cohort_toy import ToyMethod, begun, results, unwatched
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'AdaptCore[ray]'"
-)
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'adaptseg[ray]'")
 LOOPBACK = "0100007F"
 """127.0.0.1 in Linux's lists of sockets."""
 
@@ -202,5 +200,5 @@ def test_a_cluster_that_does_not_answer_is_told() -> None:
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(CohortError, match=r"Ray is not installed; pip install 'AdaptCore\[ray\]'"):
+    with pytest.raises(CohortError, match=r"Ray is not installed; pip install 'adaptseg\[ray\]'"):
         engine_ray.RayEngine()
