@@ -30,10 +30,11 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, target, model or result file cannot be used, or MONAI is missing.
     """
-    from tqdm import tqdm
-
     from AdaptCore.atomic import check_folder, write_bytes
     from AdaptCore.cohort.network import check_installed
+    from AdaptCore.evaluate import drawing
+
+    drawing.check_installed()
     from AdaptCore.evaluate import cohort
     from AdaptCore.evaluate.cohort_figures import picture, report
     from AdaptCore.evaluate.tables import write_json
@@ -51,7 +52,7 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     rules = cohort.CohortRules(arguments.unlabelled, arguments.test, arguments.seed)
     model = load_model(arguments.model, arguments.device)
-    bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, tqdm.write)
+    bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, say)
     parts: tuple[Part, ...] = ("full", *(part for part in PARTS if part in arguments.parts))
     counts = {part: cohort.repetitions(part, bench.rules) for part in parts}
     processes = min(os.cpu_count() or 1, sum(counts.values()))

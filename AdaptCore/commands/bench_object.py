@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from AdaptCore.commands.console import say
+from AdaptCore.commands.console import progress_bar, say
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.object_clicks import ObjectSegmenter
@@ -21,8 +21,6 @@ def run_object(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, models or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import load_objects
     from AdaptCore.evaluate.object_clicks import ObjectRules, object_rows, run_objects, summarize_objects, warm_up
@@ -40,7 +38,7 @@ def run_object(arguments: argparse.Namespace) -> None:
         warm_up(segmenter, targets, rules)
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
-        with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="object", disable=None) as bar:
+        with progress_bar(sum(len(target.items) for target in targets), name, "object") as bar:
             curves = run_objects(segmenter, targets, rules, bar.update)
         summary = summarize_objects(curves, rules)
         say("", f"{name}, seed {rules.seed}", *text_table(*object_rows(summary)).splitlines(), "")

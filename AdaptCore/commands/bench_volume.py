@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
-from AdaptCore.commands.console import say
+from AdaptCore.commands.console import progress_bar, say
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.volumes import VolumeRules
@@ -18,8 +18,6 @@ def run_volume(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, model, recipe or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.adapt.recipe import recipe_named
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import load_volumes
@@ -34,7 +32,7 @@ def run_volume(arguments: argparse.Namespace) -> None:
     rules = VolumeRules(arguments.target_dice, arguments.max_clicks, zoom=arguments.zoom, seed=arguments.seed)
     model = cast("AdaptableModel", load_model(arguments.model, arguments.device))
     targets = [load_volumes(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
-    with tqdm(total=sum(len(target.items) for target in targets), unit="volume", disable=None) as bar:
+    with progress_bar(sum(len(target.items) for target in targets), unit="volume") as bar:
         trials = {target.name: run_target(model, target, recipe, rules, growcut, bar.update) for target in targets}
     result = figures(trials, rules)
     say(f"recipe {recipe.name}, seed {rules.seed}", "", *report(result).splitlines())

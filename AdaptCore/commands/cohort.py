@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import interruptible, positive, progress_bar, say, whole
+from AdaptCore.commands.console import add_command, interruptible, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError, CohortError
 
 if TYPE_CHECKING:
@@ -29,28 +29,34 @@ DEFAULT_COUNT, DEFAULT_ROUNDS = 5, 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("cohort", help="label many images from one that is labelled", description=__doc__)
+    parser = add_command(
+        subparsers, "cohort", "label many images from one that is labelled, and review what teaches most"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     _add_first(actions)
     _add_init(actions)
     propagate = _add(actions, "propagate", run_propagate, "propose coarse labels for all cases from the template")
     _add_engine(propagate)
     train = _add(actions, "train", run_train, "train networks from scratch and propose better labels")
-    train.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS, help="how many (default: %(default)s)")
+    train.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS, help="how many rounds (default: %(default)s)")
     _add_engine(train)
     following = _add(actions, "next", run_next, "tell which cases to review next, and why")
-    following.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="how many (default: %(default)s)")
-    following.add_argument("--by", choices=STRATEGIES, default=STRATEGIES[0], help="how to choose")
-    following.add_argument("--seed", type=whole, default=0, help="of what is chosen by chance")
+    following.add_argument(
+        "--count", type=positive, default=DEFAULT_COUNT, help="how many cases (default: %(default)s)"
+    )
+    following.add_argument(
+        "--by", choices=STRATEGIES, default=STRATEGIES[0], help="how to choose (default: %(default)s)"
+    )
+    following.add_argument("--seed", type=whole, default=0, help="seed of what is chosen by chance")
     _add_device(following)
     _add_accept(actions)
     status = _add(actions, "status", run_status, "show where the cohort stands")
     status.add_argument("--cases", action="store_true", help="list every case")
     export = _add(actions, "export", run_export, "copy the final labels to another folder")
-    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("out", type=Path, metavar="OUT", help="the folder to copy them to")
     export.add_argument("--accepted", action="store_true", help="only labels that were accepted, no proposals")
     report = _add(actions, "report", run_report, "write one page with counts, rounds and pictures")
-    report.add_argument("out", type=Path, metavar="FILE.html")
+    report.add_argument("out", type=Path, metavar="FILE.html", help="the page to write")
 
 
 def run_first(arguments: argparse.Namespace) -> None:
@@ -229,6 +235,9 @@ def run_report(arguments: argparse.Namespace) -> None:
         AdaptSegError: the cohort cannot be used, or the file cannot be written.
     """
     from AdaptCore.cohort.folder import Cohort
+    from AdaptCore.evaluate.drawing import check_installed
+
+    check_installed()
     from AdaptCore.evaluate.cohort_report import cohort_report
     from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
     from AdaptCore.io import check_output
@@ -333,21 +342,18 @@ def _accept_all(cohort: Cohort, folder: Path) -> None:
 def _add(
     actions: argparse._SubParsersAction, name: str, run: Callable[[argparse.Namespace], None], text: str
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the cohort")
-    parser.set_defaults(run=run)
+    parser = add_command(actions, name, text, run)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the cohort's folder")
     return parser
 
 
 def _add_first(actions: argparse._SubParsersAction) -> None:
-    text = "tell which image to label first: one that the others resemble"
-    first: argparse.ArgumentParser = actions.add_parser("first", help=text, description=text)
+    first = add_command(actions, "first", "tell which image to label first: one that the others resemble", run_first)
     _add_images(first)
-    first.add_argument("--count", type=positive, default=3, help="how many are shown (default: %(default)s)")
-    first.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
-    first.add_argument("--seed", type=whole, default=0, help="of what is drawn from many images")
+    first.add_argument("--count", type=positive, default=3, help="how many images are shown (default: %(default)s)")
+    _add_model(first)
+    first.add_argument("--seed", type=whole, default=0, help="seed of what is drawn from many images")
     _add_device(first)
-    first.set_defaults(run=run_first)
 
 
 def _add_init(actions: argparse._SubParsersAction) -> None:
@@ -355,8 +361,14 @@ def _add_init(actions: argparse._SubParsersAction) -> None:
     _add_images(init)
     init.add_argument("--template", type=Path, required=True, metavar="IMAGE", help="the image that is labelled")
     init.add_argument("--label", type=Path, required=True, metavar="FILE", help="its label, of one or more classes")
-    init.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
-    init.add_argument("--seed", type=whole, default=0, help="of everything random (default: %(default)s)")
+    _add_model(init)
+    init.add_argument("--seed", type=whole, default=0, help="seed of everything random (default: %(default)s)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="compact", help="model whose features are compared: a name or file (default: %(default)s)"
+    )
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
@@ -372,7 +384,7 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
 
 def _add_accept(actions: argparse._SubParsersAction) -> None:
     accept = _add(actions, "accept", run_accept, "accept labels; what was accepted before is kept")
-    accept.add_argument("cases", nargs="*", metavar="CASE", help="whose proposed label is accepted as it is")
+    accept.add_argument("cases", nargs="*", metavar="CASE", help="a case whose proposed label is accepted as it is")
     accept.add_argument("--label", type=Path, metavar="FILE", help="accept this label for the one case")
     accept.add_argument("--labels", type=Path, metavar="DIR", help="accept all labels here, named as their cases")
     accept.add_argument("--undo", action="store_true", help="take back the latest accepted label of the cases")
@@ -391,9 +403,9 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         help="where to work: here, or on a Ray cluster that reaches the same folders (default: %(default)s)",
     )
     parser.add_argument(
-        "--address", metavar="HOST:PORT", help="of a Ray cluster that runs (default: one on this machine)"
+        "--address", metavar="HOST:PORT", help="address of a Ray cluster that runs (default: one on this machine)"
     )
-    parser.add_argument("--workers", type=positive, help="processes of Ray (default: one a processor)")
+    parser.add_argument("--workers", type=positive, help="processes of Ray (default: one for each processor)")
 
 
 def _print_list(heading: str, lines: list[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""What commands share on the terminal: numbers as they are typed, lines, warnings as one line each, and progress.
+"""What commands share on the terminal: their help, typed numbers, lines, warnings as one line each, and progress.
 
 All that a command tells passes through here: `say`, and `complain` for what went wrong.
 """
@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import TextIO
 
@@ -31,6 +32,23 @@ STDERR = 2
 
 GONE = (errno.EPIPE, errno.EINVAL)
 """What a stream says when its reader has gone away, as `head` does; on Windows the second."""
+
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""Whether the command that runs shows warnings and errors only."""
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], None] | None = None,
+) -> argparse.ArgumentParser:
+    """Add a command; what it does stands in the list of commands and, as a sentence, in its own help."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    if run:
+        parser.set_defaults(run=run)
+    return parser
 
 
 def whole(text: str) -> int:
@@ -51,9 +69,20 @@ def positive(text: str) -> int:
     return _number(text, 1)
 
 
+@contextmanager
+def quietly(is_quiet: bool) -> Iterator[None]:
+    """Show warnings and errors only while the block runs, if `is_quiet`: no results and no progress."""
+    token = _quiet.set(is_quiet)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
 def say(*lines: str) -> None:
     """Print lines for the user; each stays one line, and what cannot be seen in it is shown by its number."""
-    _print(sys.stdout, lines)
+    if not _quiet.get():
+        _print(sys.stdout, lines)
 
 
 def complain(problem: object) -> None:
@@ -133,9 +162,11 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
-def progress_bar(total: int, label: str, unit: str = "plane") -> tqdm:
-    """A bar on the terminal; nothing where the output goes to a file."""
-    return tqdm(total=total, desc=label, unit=unit, disable=None, leave=False)
+def progress_bar(total: int | None, label: str | None = None, unit: str = "plane") -> tqdm:
+    """A bar on the terminal; nothing where the output goes to a file. Bytes ("B") are counted in kilo and mega."""
+    return tqdm(
+        total=total, desc=label, unit=unit, unit_scale=unit == "B", disable=True if _quiet.get() else None, leave=False
+    )
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: image, prompts, model or result files cannot be used.
     """
-    from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
+    from AdaptCore.evaluate.drawing import check_installed
     from AdaptCore.io import check_contrast, check_output, mask_suffix, read_volume, write_mask
     from AdaptCore.models.registry import load_model
     from AdaptCore.predict.geometry import axis_plane
@@ -131,7 +131,11 @@ def run(arguments: argparse.Namespace) -> None:
     window = parse_window(arguments.window)
     check_output(arguments.out)
     check_apart(arguments.out, arguments.volume)
+    if arguments.report or arguments.candidates:
+        check_installed()
     if arguments.report:
+        from AdaptCore.evaluate.report import REPORT_SUFFIXES
+
         check_output(arguments.report, suffixes=REPORT_SUFFIXES)
         check_apart(arguments.report, arguments.volume)
     volume = read_volume(arguments.volume)
@@ -178,6 +182,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
 
     def report() -> None:
+        from AdaptCore.evaluate.report import write_report
+
         write_report(make_report(volume, result, prompts, axis, use.model_label + advice.label), arguments.report)
 
     write_mask(result.mask, volume.geometry, arguments.out)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from AdaptCore.commands.console import positive, say, whole
+from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("train", help="train the built-in model on synthetic images")
+    parser = add_command(subparsers, "train", "train the built-in model on synthetic images", run)
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, log.csv and exported weights")
     parser.add_argument(
         "--stages",
         type=parse_stages,
         help="SIDE:BATCH:STEPS,... one run of steps per image side (default: the shipped model's recipe)",
     )
-    parser.add_argument("--seed", type=whole, default=0)
+    parser.add_argument("--seed", type=whole, default=0, help="seed of everything random (default: %(default)s)")
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
     parser.add_argument(
         "--threads", type=positive, help="processor threads of the network (data has a process of its own)"
@@ -30,7 +30,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train what this model knows of preferences instead, on scenes that several raters draw",
     )
     parser.add_argument("--scenes", type=positive, help="number of these scenes (default: the shipped recipe's)")
-    parser.set_defaults(run=run)
 
 
 def parse_stages(text: str) -> tuple[tuple[int, int, int], ...]:
@@ -77,8 +76,6 @@ def run(arguments: argparse.Namespace) -> None:
 def _train_preference(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from tqdm import tqdm
-
     from AdaptCore.atomic import prepare_folder
     from AdaptCore.models.base import ReadoutModel
     from AdaptCore.models.registry import load_model
@@ -94,6 +91,6 @@ def _train_preference(arguments: argparse.Namespace) -> None:
         raise AdaptSegError(f"{arguments.preference}: no readout to train for; the built-in model is wanted")
     config = LatentTraining(seed=arguments.seed)
     config = replace(config, scenes=arguments.scenes or config.scenes)
-    with tqdm(total=config.scenes, unit="scene", disable=None) as bar:
+    with progress_bar(config.scenes, unit="scene") as bar:
         write_latent(path, train_latent(model, config, bar.update))
     say(f"trained on {config.scenes} scenes: {path}")

@@ -346,6 +346,38 @@ def add_model(
     return entry
 
 
+def remove_model(name: str) -> ModelEntry:
+    """Delete the downloaded weights of a model, or take one that the user added off the list; its file stays.
+
+    Raises:
+        ModelError: an unknown name, a model that comes with the program, or one that is not downloaded.
+        OutputError: the file cannot be deleted, or the user's manifest cannot be written.
+    """
+    entry = find_model(name)
+    if entry.url is None:
+        _forget(entry)
+    elif not entry.path.exists():
+        raise ModelError(f"Model {name!r} is not downloaded: there is nothing to remove.")
+    else:
+        _delete(entry.path)
+    return entry
+
+
+def _forget(entry: ModelEntry) -> None:
+    if entry in shipped_models():
+        raise ModelError(f"Model {entry.name!r} comes with the program and cannot be removed.")
+    write_manifest(user_manifest(), tuple(other for other in read_manifest(user_manifest()) if other != entry))
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path}: The file cannot be deleted ({error.strerror}). Close what uses the model, and try again."
+        ) from error
+
+
 def record_weights(name: str = "compact") -> ModelEntry:
     """Enter checksum and size of shipped weights that have changed into the shipped manifest.
 

@@ -159,3 +159,35 @@ def test_fetch_with_yes_says_what_it_fetches(a_server: list[str], capsys: pytest
 def test_an_action_is_wanted() -> None:
     with pytest.raises(SystemExit):
         adaptseg("models")
+
+
+def test_a_downloaded_model_is_removed_and_can_be_fetched_again(
+    a_server: list[str], a_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptseg("models", "fetch", "little", "--yes")
+    weights = a_home / "models" / "little"
+    assert weights.is_file()
+    capsys.readouterr()
+    adaptseg("models", "remove", "little")
+    assert not weights.exists() and capsys.readouterr().out == "little: 0.5 MB deleted\n"
+    with pytest.raises(ModelError, match="'little' is not downloaded: there is nothing to remove"):
+        adaptseg("models", "remove", "little")
+    adaptseg("models", "fetch", "little", "--yes")
+    assert weights.is_file() and len(a_server) == 2
+
+
+def test_an_added_model_is_forgotten_and_its_file_stays(a_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mine", "too"):
+        adaptseg("models", "add", a_checkpoint, "--name", name)
+    capsys.readouterr()
+    adaptseg("models", "remove", "mine")
+    assert capsys.readouterr().out == f"mine: forgotten; {a_checkpoint} stays where it is\n"
+    assert a_checkpoint.is_file() and find_model("too").file == str(a_checkpoint)
+    with pytest.raises(ModelError, match="unknown model 'mine'"):
+        adaptseg("models", "remove", "mine")
+
+
+def test_the_built_in_model_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match="'compact' comes with the program and cannot be removed"):
+        adaptseg("models", "remove", "compact")
+    assert find_model("compact").is_present
