@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from AdaptCore.commands import advising, teaching
 from AdaptCore.commands.console import all_of, progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
+from AdaptCore.commands.placed_clicks import placed_clicks
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError, PromptError
 
@@ -85,6 +86,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="I,J,K[,-]",
         help="voxel on the object, or with ',-' on the background; I,J[,-] for a picture; may be repeated",
     )
+    parser.add_argument(
+        "--click-mm",
+        action="append",
+        default=[],
+        metavar="R,A,S[,-]",
+        help="the same in millimetres to the right, front and top, as 3D Slicer shows positions (RAS); may be repeated",
+    )
+    parser.add_argument(
+        "--points",
+        action="append",
+        default=[],
+        metavar="FILE[,-]",
+        help="points of a file of 3D Slicer's Markups module (.mrk.json); a point whose label ends in '-' lies on the "
+        "background, and so do all with ',-' after the file's name; may be repeated",
+    )
     parser.add_argument("--box", action="append", default=[], metavar="A0,B0,A1,B1,N", help=BOX_HELP)
     parser.add_argument(
         "--axis",
@@ -142,7 +158,8 @@ def run(arguments: argparse.Namespace) -> None:
     check_contrast(volume, str(arguments.volume))
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
-    prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis, arguments.pick)
+    clicks = [*arguments.click, *placed_clicks(arguments.click_mm, arguments.points, volume.geometry)]
+    prompts = collect_prompts(clicks, arguments.box, volume.geometry.size, axis, arguments.pick)
     check_intensities(volume, window, prompts, axis)
     folder = None
     if arguments.candidates:

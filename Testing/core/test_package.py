@@ -24,6 +24,7 @@ SHIPPED_RESOURCES = {
     "compact.safetensors",
     "models.json",
     "models.schema.json",
+    "points.schema.json",
     "preference.safetensors",
 }
 DRAWING = {
