@@ -66,7 +66,7 @@ $(BIN)/python:
 
 $(VENV)/.run: $(BIN)/python pyproject.toml setup.py constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt setuptools
-	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	$(PIP) install --quiet --constraint constraints.txt --no-build-isolation --editable ".[report]"
 	touch $@
 
 # torchvision without its dependencies: it would replace the pinned torch, and only its ops are used.

@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["AdaptCore", "AdaptCore.*"]), "AdaptCore.Resources"],
     package_dir={"AdaptCore.Resources": "Resources"},
-    package_data={"AdaptCore.Resources": ["*.json", "*.safetensors", "*.md"]},
+    package_data={"AdaptCore": ["py.typed"], "AdaptCore.Resources": ["*.json", "*.safetensors", "*.md"]},
 )

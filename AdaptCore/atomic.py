@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from AdaptCore.claims import claim, is_at
-from AdaptCore.errors import OutputError
+from AdaptCore.errors import FullDiskError, OutputError
 
 BUSY_RETRIES, BUSY_SECONDS = 10, 0.05
 """Windows refuses to replace a file that another process reads at this moment, and to read one just being replaced."""
@@ -24,6 +25,9 @@ TEMPORARY = re.compile(r"\.adaptseg-[0-9a-f]{32}\..+")
 
 RENAME_SECONDS = 60.0
 """On Windows, a temporary file that was written since then may be about to take its place."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No room on the disk, or none for this user."""
 
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of new files: for their user alone, and for all that the user's mask leaves."""
@@ -49,7 +53,7 @@ def atomic_target(path: Path, suffix: str = ".tmp", *, private: bool = False) ->
         remove_leftovers(target.parent)
         temporary, descriptor = _new_file(target.parent, suffix, PRIVATE if private or target.exists() else SHARED)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise output_error(f"{path}: cannot be written", error) from error
     if sys.platform == "win32":  # renames no open file
         os.close(descriptor)
     try:
@@ -59,7 +63,7 @@ def atomic_target(path: Path, suffix: str = ".tmp", *, private: bool = False) ->
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({_reason(error)})") from error
+        raise output_error(f"{path}: cannot be written", error) from error
     finally:
         temporary.unlink(missing_ok=True)
         if sys.platform != "win32":
@@ -130,8 +134,8 @@ def check_folder(path: Path) -> None:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: the folder {folder} cannot be written ({_reason(error)}); another one is wanted"
+        raise output_error(
+            f"{path}: the folder {folder} cannot be written", error, "; another one is wanted"
         ) from error
 
 
@@ -144,7 +148,7 @@ def prepare_folder(folder: Path, names: Iterable[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({_reason(error)}); another one is wanted") from error
+        raise output_error(f"{folder}: the folder cannot be made", error, "; another one is wanted") from error
     for name in names:
         check_folder(folder / name)
 
@@ -155,11 +159,14 @@ def _check_name(path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise OutputError(f"{path}: cannot be written ({_reason(error)}); another file name is wanted") from error
+        raise output_error(f"{path}: cannot be written", error, "; another file name is wanted") from error
 
 
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+def output_error(what: str, error: OSError | ValueError, advice: str = "") -> OutputError:
+    """An error of the system in words of ours."""
+    number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
+    kind = FullDiskError if number in FULL else OutputError
+    return kind(f"{what} ({reason or error}){advice}")
 
 
 def _flush_to_disk(path: Path) -> None:

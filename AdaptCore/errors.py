@@ -17,6 +17,10 @@ class OutputError(AdaptSegError):
     """A result that cannot be written."""
 
 
+class FullDiskError(OutputError):
+    """A result for which its disk has no room."""
+
+
 class CheckpointError(AdaptSegError):
     """Model weights that are missing, damaged, unsafe or of another architecture."""
 

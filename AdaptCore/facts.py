@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,16 @@ from typing import Any, BinaryIO
 
 from AdaptCore.atomic import unless_busy
 from AdaptCore.errors import AdaptSegError, ProfileError, TaskError
+from AdaptCore.json_text import parse
 from AdaptCore.names import file_stem
+from AdaptCore.printable import hidden_in
 from AdaptCore.resources import user_folder
 
 MOST_HEADER_BYTES = 100_000_000
 """As in the safetensors library."""
 
 ZIP_START = b"PK\x03\x04"
+VERSION = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,16 @@ class Shelf:
         """Of the file that belongs to clean names."""
         return f"{file_stem(*clean, otherwise=self.kind.name)}{self.end}"
 
-    def facts(self) -> list[dict[str, str]]:
-        """Facts of all files that tell them; whether the rest of a file is whole is not looked at."""
-        found = []
+    def names(self, fact: str) -> set[str]:
+        """What all files that tell a fact, such as "user", say; whether the rest of a file is whole is not looked at.
+
+        Names with hidden characters are left out: no file of ours has them.
+        """
+        found = set()
         for path in self.folder.glob(f"*{self.end}"):
             with suppress(AdaptSegError):
-                found.append(read_facts(path, self.kind))
-        return found
+                found.add(read_facts(path, self.kind).get(fact, ""))
+        return {name for name in found if name and not hidden_in(name)}
 
 
 TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError, is_private=True))
@@ -90,10 +96,10 @@ def read_facts(path: Path, kind: Kind) -> dict[str, str]:
         raise kind.error(
             f"{path}: a safetensors file, but no {kind.name} file; a {kind.name} file of AdaptSeg is wanted"
         )
-    version = str(metadata.get("version"))
-    if not version.isdecimal():
+    version = metadata.get("version")
+    if not all(isinstance(fact, str) for fact in metadata.values()) or not VERSION.fullmatch(str(version)):
         raise damaged(path, kind)
-    if int(version) > kind.version:
+    if int(str(version)) > kind.version:
         raise kind.error(
             f"{path}: {kind.name} file of version {version}, written by a newer AdaptSeg; "
             f"version {kind.version} is wanted"
@@ -109,8 +115,8 @@ def _header(stream: BinaryIO, path: Path, kind: Kind) -> Any:
     if length > MOST_HEADER_BYTES:
         raise damaged(path, kind)
     try:
-        return json.loads(start[8:] + stream.read(length - 1))
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        return parse(start[8:] + stream.read(length - 1))
+    except ValueError as error:
         raise damaged(path, kind) from error
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from AdaptCore.atomic import check_folder
+from AdaptCore.atomic import check_folder, output_error
 from AdaptCore.claims import claim, is_at
 from AdaptCore.errors import OutputError
 
@@ -62,15 +62,15 @@ class FileLock:
         except PermissionError:  # Windows refuses a name whose file is just being deleted
             return False
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise output_error(f"{self._path}: cannot be written", error) from error
         try:
             if claim(descriptor) and is_at(descriptor, self._path):
                 self._descriptor = descriptor
                 return True
         except OSError as error:
             os.close(descriptor)
-            raise OutputError(
-                f"{self._path}: this disk cannot lock files ({error.strerror}); use a folder on another one"
+            raise output_error(
+                f"{self._path}: this disk cannot lock files", error, "; use a folder on another one"
             ) from error
         os.close(descriptor)
         return False

@@ -7,11 +7,10 @@ import re
 import unicodedata
 
 from AdaptCore.errors import AdaptSegError
+from AdaptCore.printable import hidden_in
 
 MOST_NAME_LENGTH = 200
 SLUG_LENGTH, HASH_LENGTH = 40, 12
-UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode that a name cannot have: control characters, halves of characters, line ends."""
 
 
 def clean_name(name: str, what: str, error: type[AdaptSegError]) -> str:
@@ -20,11 +19,16 @@ def clean_name(name: str, what: str, error: type[AdaptSegError]) -> str:
     Args:
         what: is named, such as "task".
         error: raised when this cannot be a name: it is empty, too long, or has characters that cannot be shown on one
-            line.
+            line, or change how the others are shown.
     """
     clean = unicodedata.normalize("NFC", name).strip()
-    odd = [character for character in clean if unicodedata.category(character) in UNPRINTABLE]
-    if not clean or len(clean) > MOST_NAME_LENGTH or odd:
+    hidden = [character for character in hidden_in(clean) if unicodedata.category(character) == "Cf"]
+    if hidden:
+        raise error(
+            f"{what} name {name!r:.80}: the character U+{ord(hidden[0]):04X} cannot be seen, or changes the order of "
+            "the others; leave it out"
+        )
+    if not clean or len(clean) > MOST_NAME_LENGTH or hidden_in(clean):
         raise error(f"{what} name {name!r:.80}: 1 to {MOST_NAME_LENGTH} characters on one line are wanted")
     return clean
 

@@ -23,6 +23,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 MODULE_FOLDER = Path(__file__).resolve().parent
+HOMEPAGE = "https://example.org/InteractiveAdaptSeg"
 NEWS_INTERVAL, NEWS_PATIENCE = 5, 0.02
 """Milliseconds between two looks at work that is under way, and seconds that each waits to let it go on."""
 
@@ -45,6 +46,9 @@ accepted masks teach a profile of what this user prefers. What they have learnt,
 this computer, where everything is computed.
 Not for clinical use.
 """)
+        self.parent.helpText += _('<p>Tutorial and more: <a href="{address}">{address}</a></p>').format(
+            address=HOMEPAGE
+        )
         self.parent.acknowledgementText = _("""
 The built-in model was trained on synthetic images only.
 """)
@@ -472,7 +476,9 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def showMessage(self, text):
         """Tell the user something that goes beyond the status."""
-        self.ui.messageLabel.text = text
+        from AdaptCore.printable import printable
+
+        self.ui.messageLabel.text = printable(text)
 
     def _connectButtons(self):
         self.ui.segmentSelector.connect("currentSegmentChanged(QString)", self.onSegmentChanged)

@@ -111,7 +111,7 @@ def _probabilities(means: np.ndarray, image: np.ndarray) -> np.ndarray:
     return np.asarray(odds / odds.sum(0), np.float32)
 
 
-def load_toy(settings: Settings) -> ToyMethod:
+def load_toy(settings: Settings, device: str | None = None) -> ToyMethod:
     return ToyMethod()
 
 

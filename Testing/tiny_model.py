@@ -27,5 +27,5 @@ def moved(model: CompactModel, by: float, name: str = "mix_half.conv.0.weight") 
 
 def taught(known: Knowledge, by: float, clicks: int) -> Knowledge:
     """What is known after a made-up lesson: the decoder is moved and an outcome of so many clicks is noted."""
-    outcome = Outcome(clicks, frozen=0.5, adapted=0.5 + clicks / 100, event=Event.LEARNT)
+    outcome = Outcome(clicks, frozen=0.5, adapted=min(1.0, 0.5 + clicks / 100), event=Event.LEARNT)
     return Knowledge(moved(known.model, by), known.good, Memory(known.memory.max_bytes), (*known.history, outcome))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,6 +15,7 @@ from AdaptCore.adapt.pseudo_labels import cell, on_grid
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
+from AdaptCore.models.devices import free_memory, why_device_fails
 from AdaptCore.prompts import Click, Prompts
 
 
@@ -28,16 +30,31 @@ class ClickAdapter:
         self._recipe = recipe
 
     def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
-        """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`."""
+        """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`.
+
+        A step needs more memory than an answer. Where the device cannot take it, the click counts all the same.
+        """
         if not self._recipe.learns_mid:
             return model
-        recipe, learner = self._recipe, cast(AdaptableModel, model)
+        learner = cast(AdaptableModel, model)
+        try:
+            return self._stepped(learner, question, added, logits)
+        except (RuntimeError, TypeError, MemoryError) as error:
+            reason = why_device_fails(error)
+            if reason is None:
+                raise
+        free_memory(learner.device)
+        warnings.warn(f"{learner.device} {reason}: the click is answered, but nothing is learnt from it", stacklevel=2)
+        return model
+
+    def _stepped(self, learner: AdaptableModel, question: Question, added: int, logits: Tensor) -> AdaptableModel:
+        recipe = self._recipe
         clicks = question.prompts.clicks
         before = Question(question.embedding, Prompts(clicks[:-added], question.prompts.box), question.prior)
         device = learner.device
-        target = (to_prior(logits, question.embedding, model.mask_side) > 0).float().to(device)
+        target = (to_prior(logits, question.embedding, learner.mask_side) > 0).float().to(device)
         around = click_weights(clicks[-added:], target, question.embedding, recipe)
-        free = torch.from_numpy(question.embedding.inside(model.mask_side)).to(device)
+        free = torch.from_numpy(question.embedding.inside(learner.mask_side)).to(device)
         around, away = around * free, (1 - around) * free
         anchors: list[Tensor] = []
 

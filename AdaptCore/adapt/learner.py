@@ -161,9 +161,9 @@ class Learner:
         before = self.knowledge
         try:
             after = learnt(before, examples, self.frozen, self.recipe, self._seed)
-        except (RuntimeError, AdaptSegError) as error:
+        except (RuntimeError, MemoryError, AdaptSegError) as error:
             logging.getLogger(__name__).warning("an accepted mask could not be learnt from", exc_info=True)
-            self._problem = str(error)
+            self._problem = str(error) or "out of memory"
             return
         self._problem = ""
         with self._lock:

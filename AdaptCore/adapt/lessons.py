@@ -90,9 +90,10 @@ def lesson_losses(model: AdaptableModel, lessons: Sequence[Lesson], recipe: Reci
 def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
     """Of the mask with the best score."""
     logits = decoding.logits[decoding.best]
-    loss = label_loss(logits, lesson.label)
+    label = lesson.label.to(logits.device)
+    loss = label_loss(logits, label)
     if recipe.post_click_weight and lesson.around is not None:
-        loss = loss + recipe.post_click_weight * click_loss(logits, lesson.around, lesson.label.target)
+        loss = loss + recipe.post_click_weight * click_loss(logits, lesson.around.to(logits.device), label.target)
     return loss
 
 
@@ -108,9 +109,8 @@ def contradicts(example: Example) -> bool:
 
 
 def _lesson(example: Example, model: AdaptableModel, recipe: Recipe) -> Lesson:
-    question, side, device = example.question, model.mask_side, model.device
-    label = pseudo_label(example.mask, question.embedding, example.clicks, side, recipe)
-    label = PseudoLabel(label.target.to(device), label.weight.to(device))
+    question, side = example.question, model.mask_side
+    label = pseudo_label(example.mask, question.embedding, example.clicks, side, recipe).to(model.device)
     around = None
     if recipe.post_click_weight:
         around = click_weights(example.clicks, label.target, question.embedding, recipe) * (label.weight > 0)

@@ -31,6 +31,10 @@ class PseudoLabel:
     def nbytes(self) -> int:
         return self.target.nbytes + self.weight.nbytes
 
+    def to(self, device: torch.device) -> PseudoLabel:
+        """The label on a device: the model may have moved since it was made."""
+        return PseudoLabel(self.target.to(device), self.weight.to(device))
+
 
 def pseudo_label(
     mask: np.ndarray, embedding: Embedding, clicks: Sequence[Click], mask_side: int, recipe: Recipe

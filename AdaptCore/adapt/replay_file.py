@@ -12,6 +12,7 @@ from torch import Tensor
 
 from AdaptCore.adapt.lessons import Lesson, Memory
 from AdaptCore.adapt.pseudo_labels import PseudoLabel
+from AdaptCore.json_text import parse
 from AdaptCore.models.base import Embedding, Question
 from AdaptCore.prompts import Box, Click, Prompts
 
@@ -53,13 +54,13 @@ def unpack_memory(
             (int(fitted[0]), int(fitted[1])),
             int(side),
         )
-        for place, (layers, plane, fitted, side) in enumerate(json.loads(facts["embeddings"]))
+        for place, (layers, plane, fitted, side) in enumerate(parse(facts["embeddings"]))
     ]
     images = tuple(
         tuple(
             _lesson(described, embeddings, placed, f"lesson.{image}.{place}") for place, described in enumerate(lessons)
         )
-        for image, lessons in enumerate(json.loads(facts["images"]))
+        for image, lessons in enumerate(parse(facts["images"]))
     )
     return Memory(max_bytes, images)
 

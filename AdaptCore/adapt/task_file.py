@@ -17,8 +17,11 @@ from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.errors import TaskError
 from AdaptCore.facts import TASKS
+from AdaptCore.json_text import parse
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.models.checkpoint import few
+from AdaptCore.names import clean_name
+from AdaptCore.printable import shortened
 from AdaptCore.sealed import read_sealed, write_sealed
 
 LEARNT, GOOD = "learnt.", "good."
@@ -96,12 +99,9 @@ def read_task(path: Path) -> TaskRecord:
     """
     tensors, facts = read_sealed(path, TASKS.kind)
     try:
-        history = tuple(
-            Outcome(int(clicks), float(frozen), float(adapted), Event(event))
-            for clicks, frozen, adapted, event in json.loads(facts["history"])
-        )
+        history = tuple(_outcome(*of_image) for of_image in parse(facts["history"]))
         return TaskRecord(
-            name=facts["name"],
+            name=clean_name(facts["name"], "task", TaskError),
             model=facts["model"],
             digest=facts["digest"],
             recipe=facts["recipe"],
@@ -112,7 +112,8 @@ def read_task(path: Path) -> TaskRecord:
             revision=facts["revision"],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise TaskError(f"{path}: its facts are not those of a task ({error}); a task file is wanted") from error
+        reason = shortened(str(error))
+        raise TaskError(f"{path}: its facts are not those of a task ({reason}); a task file is wanted") from error
 
 
 def write_task(path: Path, record: TaskRecord) -> None:
@@ -165,6 +166,17 @@ def moved(frozen: AdaptableModel, by: Deltas) -> AdaptableModel:
         return frozen
     base = frozen.decoder_parameters()
     return frozen.with_decoder({name: base[name].detach() + delta.to(base[name].device) for name, delta in by.items()})
+
+
+def _outcome(clicks: int, frozen: float, adapted: float, event: str) -> Outcome:
+    """One image of a stored history.
+
+    Raises:
+        TypeError, ValueError: it cannot be one.
+    """
+    if clicks < 0 or not 0 <= frozen <= 1 or not 0 <= adapted <= 1:
+        raise ValueError(f"{clicks} clicks with IoUs of {frozen} and {adapted}")
+    return Outcome(int(clicks), float(frozen), float(adapted), Event(event))
 
 
 def _merged_history(theirs: Sequence[Outcome], ours: Sequence[Outcome], base: Sequence[Outcome]) -> tuple[Outcome, ...]:

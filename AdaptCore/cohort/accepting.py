@@ -65,7 +65,7 @@ def accept_file(cohort: Cohort, name: str, path: Path) -> Case:
     """
     geometry = geometry_of(cohort.case(name))
     try:
-        label = read_label(path, geometry, cohort.settings.labels)
+        label = read_label(path, geometry, cohort.settings.labels, cohort.settings.names)
         if not label.any():
             raise ImageError(f"{path}: the label is empty; one with at least one voxel of an object is wanted")
     except AdaptSegError as error:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from AdaptCore.errors import CohortError
 from AdaptCore.facts import Kind
+from AdaptCore.json_text import parse
 from AdaptCore.sealed import read_sealed, write_sealed
 
 FEATURES, PROBABILITIES, NETWORK = (
@@ -69,7 +70,7 @@ def read_features(path: Path) -> StoredFeatures:
     """
     tensors, facts = read_sealed(path, FEATURES)
     try:
-        i, j, k = (int(length) for length in json.loads(facts.pop("shape")))
+        i, j, k = (int(length) for length in parse(facts.pop("shape")))
         return StoredFeatures(tensors["values"].numpy(), (i, j, k), facts)
     except (KeyError, TypeError, ValueError) as error:
         raise CohortError(f"{path}: no features of a volume ({error}); they are wanted") from error
@@ -95,7 +96,7 @@ def read_probabilities(path: Path) -> np.ndarray:
     tensors, facts = read_sealed(path, PROBABILITIES)
     try:
         levels = np.frombuffer(zlib.decompress(tensors["packed"].numpy().tobytes()), np.uint8)
-        return levels.reshape(json.loads(facts["shape"])).astype(np.float32) / MOST_LEVEL
+        return levels.reshape(parse(facts["shape"])).astype(np.float32) / MOST_LEVEL
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise CohortError(f"{path}: no probabilities of a volume ({error}); they are wanted") from error
 
@@ -117,6 +118,6 @@ def read_network(path: Path) -> Network:
     """
     tensors, facts = read_sealed(path, NETWORK)
     try:
-        return Network(tensors, dict(json.loads(facts["settings"])))
+        return Network(tensors, dict(parse(facts["settings"])))
     except (KeyError, TypeError, ValueError) as error:
         raise CohortError(f"{path}: no settings of a network ({error}); they are wanted") from error

@@ -14,7 +14,7 @@ from AdaptCore.atomic import prepare_folder
 from AdaptCore.cohort.accepting import accept, found_again
 from AdaptCore.cohort.engine import Watch
 from AdaptCore.cohort.folder import ACCEPTED, CASES, SETTINGS, STATE, STEP, STEP_SECONDS, Cohort, geometry_of, path_from
-from AdaptCore.cohort.images import examine, find_images, named, read_grey, read_label
+from AdaptCore.cohort.images import examine, find_images, named, read_grey, read_template_label
 from AdaptCore.cohort.records import Case, Settings, read_settings, read_state, write_case, write_settings
 from AdaptCore.errors import AdaptSegError, CohortError, ImageError
 from AdaptCore.io import Geometry
@@ -50,7 +50,8 @@ def begin(
         CancelledError: the watch says so.
     """
     geometry = read_grey(template).geometry
-    given = read_label(label, geometry)
+    first = read_template_label(label, geometry)
+    given = first.array
     labels = tuple(value for value in np.unique(given).tolist() if value)
     if not labels:
         raise ImageError(f"{label}: the label is empty; one with at least one voxel of an object is wanted")
@@ -61,7 +62,7 @@ def begin(
     for part in (CASES, ACCEPTED):
         prepare_folder(folder / part, (f"any-{SETTINGS}",))
     with locked(folder / STEP, patience=STEP_SECONDS):
-        cohort = _with_settings(folder, found, template, Settings(model, "", labels, seed, {}))
+        cohort = _with_settings(folder, found, template, Settings(model, "", labels, seed, {}, first.names))
         _check_state(folder / STATE)
         _examine_all(cohort, watch or Watch(), given, geometry)
     return cohort
@@ -84,7 +85,7 @@ def _with_settings(folder: Path, found: tuple[Path, ...], template: Path, asked:
 
 
 def _check_same(folder: Path, stored: Settings, asked: Settings) -> None:
-    for what in ("template", "model", "labels", "seed"):
+    for what in ("template", "model", "labels", "seed", *(("names",) if stored.names else ())):
         there, wanted = getattr(stored, what), getattr(asked, what)
         if there != wanted:
             raise CohortError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -35,13 +35,14 @@ class RayEngine:
 
     Args:
         address: of a cluster that runs, None for one on this machine that ends with the engine.
-        workers: number of processes, None for one a processor.
+        workers: number of processes, None for one a processor or, on GPUs, one a GPU.
+        device: where the work computes, None for GPUs if the cluster has some.
 
     Raises:
-        CohortError: Ray is not installed, or the cluster cannot be reached.
+        CohortError: Ray is not installed, the cluster cannot be reached, or has no such device.
     """
 
-    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+    def __init__(self, address: str | None = None, workers: int | None = None, device: str | None = None) -> None:
         self._ray = _imported(local=address is None)
         try:
             if address is None:
@@ -52,13 +53,17 @@ class RayEngine:
                 self._ray.init(address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise CohortError(f"{address or 'local'}: Ray cannot be reached ({error}); HOST:PORT is wanted") from error
-        self._workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        try:
+            self._gpus, self._workers = shares(self._ray.cluster_resources(), workers, device)
+        except CohortError:
+            self.close()
+            raise
 
     def map(
         self, job: Job[Item, Result], items: Sequence[Item], watch: Watch
     ) -> Iterator[tuple[Item, Result | AdaptSegError]]:
         """See `Engine`; progress counts whole items."""
-        work = self._ray.remote(max_retries=0)(_work)
+        work = self._ray.remote(max_retries=0, num_gpus=self._gpus)(_work)
         shared, threads = self._ray.put(job), torch.get_num_threads()
 
         def give(item: Item) -> Any:
@@ -99,6 +104,25 @@ class RayEngine:
         self._ray.shutdown()
 
 
+def shares(resources: Mapping[str, float], workers: int | None, device: str | None) -> tuple[int, int]:
+    """GPUs of each worker, and the number of workers; Ray hides GPUs from a worker that did not ask for one.
+
+    Args:
+        resources: of the cluster, by Ray's names.
+
+    Raises:
+        CohortError: GPUs are asked for by number, or where there is none.
+    """
+    gpus = int(resources.get("GPU", 0))
+    if device and device.startswith("cuda:"):
+        raise CohortError(f"--device {device} with --engine ray: Ray gives out the GPUs itself; use --device cuda")
+    if device == "cuda" and not gpus:
+        raise CohortError("--device cuda with --engine ray: the cluster has no GPU; use --device cpu")
+    if gpus and device in (None, "cuda"):
+        return 1, min(workers or gpus, gpus)
+    return 0, workers or max(1, int(resources.get("CPU", 1)))
+
+
 def _work(job: Job[Item, Result], item: Item, threads: int) -> Result | AdaptSegError:
     """What a worker does; sums depend on the number of threads, so it is that of the process that asks."""
     torch.set_num_threads(threads)
@@ -112,6 +136,6 @@ def _imported(local: bool) -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise CohortError("Ray is not installed; pip install 'AdaptCore[ray]', or --engine local, is wanted") from error
+        raise CohortError("Ray is not installed; pip install 'adaptseg[ray]', or --engine local, is wanted") from error
     module: ModuleType = ray
     return module

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,16 +13,16 @@ import numpy as np
 
 from AdaptCore.cohort.records import Image
 from AdaptCore.errors import CohortError, ImageError
-from AdaptCore.io import READERS, Geometry, Volume, check_contrast, has_dicom_mark, read_volume
+from AdaptCore.files.dicom import files_in, is_dicom_folder
+from AdaptCore.files.geometry import Geometry, Volume, differs, part_of
+from AdaptCore.files.segments import MOST_LABEL, Labels
+from AdaptCore.io import READERS, check_contrast, read_labels, read_volume
 from AdaptCore.names import file_stem
 
 BLOCK_BYTES = 1 << 20
 SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 """Names that every system takes as a file's name, unless they are those of devices of Windows."""
 DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{number}" for name in ("com", "lpt") for number in range(10))}
-TOLERANCE = 1e-3
-"""Of spacing, direction and, in voxels, origin: formats round them differently."""
-MOST_LABEL = 255
 
 
 def find_images(places: Iterable[Path]) -> tuple[Path, ...]:
@@ -105,7 +107,7 @@ def digest(path: Path) -> str:
     """
     total = hashlib.sha256()
     try:
-        for file in _files_in(path) if path.is_dir() else [path]:
+        for file in files_in(path) if path.is_dir() else [path]:
             with file.open("rb") as stream:
                 while block := stream.read(BLOCK_BYTES):
                     total.update(block)
@@ -114,77 +116,88 @@ def digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def read_label(path: Path, geometry: Geometry, labels: tuple[int, ...] | None = None) -> np.ndarray:
-    """Read a label file as uint8 (I, J, K) of its own values.
+def read_template_label(path: Path, geometry: Geometry) -> Labels:
+    """Read a label file with all values and names that it has, on the voxels of its image.
+
+    A segmentation of 3D Slicer may be cropped: it lies on some of the image's voxels.
+
+    Raises:
+        ImageError: it cannot be read, lies elsewhere than its image, or two segments have the same name.
+    """
+    label = read_labels(path)
+    offset = part_of(label.geometry, geometry) if label.names else None
+    if offset is not None:
+        whole = np.zeros(geometry.size, np.uint8, order="F")
+        whole[tuple(slice(start, start + n) for start, n in zip(offset, label.geometry.size))] = label.array
+        label = Labels(whole, geometry, label.names)
+    difference = differs(label.geometry, geometry)
+    if difference:
+        raise ImageError(f"{path}: the label has {difference} as in its image are wanted")
+    twice = [name for name, count in Counter(map(_plain, label.names.values())).items() if count > 1]
+    if twice:
+        raise ImageError(f"{path}: Two segments are called '{twice[0]}'. Give each a name of its own.")
+    return label
+
+
+def read_label(
+    path: Path, geometry: Geometry, labels: tuple[int, ...], names: Mapping[int, str] | None = None
+) -> np.ndarray:
+    """Read a label file as uint8 (I, J, K) of the cohort's values.
+
+    Segments are found by name where both the file and the cohort have names, else by value.
 
     Args:
         geometry: of its image.
-        labels: values that it may hold besides 0; None for any.
+        labels: values that it may hold besides 0.
+        names: of these values, where the cohort has them.
 
     Raises:
-        ImageError: it cannot be read, lies elsewhere than its image, or holds other values.
+        ImageError: as `read_template_label`, or it holds other values or segments.
     """
-    volume = read_volume(path, mend=False)
-    if volume.array.ndim != 3:
-        raise ImageError(f"{path}: the label has {volume.array.shape[3]} channels; 1 is wanted")
-    difference = differs(volume.geometry, geometry)
-    if difference:
-        raise ImageError(f"{path}: the label has {difference} as in its image are wanted")
-    values = np.unique(volume.array)
-    allowed = range(MOST_LABEL + 1) if labels is None else (0, *labels)
-    odd = [value for value in values.tolist() if value not in allowed]
+    label = read_template_label(path, geometry)
+    values = np.unique(label.array)
+    if names and label.names:
+        return _by_name(path, label, names)
+    odd = [value for value in values.tolist() if value not in (0, *labels)]
     if odd:
-        wanted = f"whole numbers from 0 to {MOST_LABEL}" if labels is None else f"0 and {', '.join(map(str, labels))}"
-        raise ImageError(f"{path}: the label holds the value {odd[0]:g}; {wanted} are wanted")
-    return np.ascontiguousarray(volume.array.astype(np.uint8))
+        raise ImageError(f"{path}: the label holds the value {odd[0]}; 0 and {', '.join(map(str, labels))} are wanted")
+    if len(labels) > 1 and label.names:
+        told = ", ".join(f"{value} '{name}'" for value, name in sorted(label.names.items()))
+        warnings.warn(
+            f"{path}: The cohort has no names of segments, so they are taken by their label values: {told}.",
+            stacklevel=2,
+        )
+    return label.array
 
 
-def differs(one: Geometry, other: Geometry) -> str:
-    """How two geometries differ: what was got and, after a semicolon, what was wanted; empty if they do not."""
-    if one.size != other.size:
-        return f"{one.size} voxels; {other.size}"
-    spacing = np.array(other.spacing)
-    pairs = {
-        "spacing": (np.array(one.spacing) / spacing, np.ones(3)),
-        "direction": (np.array(one.direction), np.array(other.direction)),
-        "origin": (np.array(one.origin) / spacing, np.array(other.origin) / spacing),
-    }
-    for name, (got, wanted) in pairs.items():
-        if not np.allclose(got, wanted, rtol=0, atol=TOLERANCE):
-            return f"{name} {_rounded(getattr(one, name))}; {_rounded(getattr(other, name))}"
-    return ""
+def _by_name(path: Path, label: Labels, names: Mapping[int, str]) -> np.ndarray:
+    wanted = {_plain(name): value for value, name in names.items()}
+    known = " and ".join(f"'{name}'" for name in names.values())
+    table = np.zeros(MOST_LABEL + 1, np.uint8)
+    for value in np.unique(label.array[label.array > 0]).tolist():
+        name = label.names.get(value)
+        if name is None or _plain(name) not in wanted:
+            found = f"the value {value}, which belongs to no segment" if name is None else f"the segment '{name}'"
+            raise ImageError(f"{path}: The label holds {found}. Expected the segments {known}, as in the first label.")
+        table[value] = wanted[_plain(name)]
+    return np.asarray(table[label.array])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 def _images_in(place: Path) -> list[Path]:
-    if not place.is_dir() or _is_dicom_folder(place):
+    if not place.is_dir() or is_dicom_folder(place):
         return [place]
     return sorted(path for path in place.iterdir() if not path.name.startswith(".") and _is_image(path))
 
 
 def _is_image(path: Path) -> bool:
     if path.is_dir():
-        return _is_dicom_folder(path)
+        return is_dicom_folder(path)
     return path.name.lower().endswith(tuple(READERS))
-
-
-def _is_dicom_folder(folder: Path) -> bool:
-    return any(_is_dicom(file) for file in _files_in(folder))
-
-
-def _files_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-
-
-def _is_dicom(file: Path) -> bool:
-    try:
-        return has_dicom_mark(file)
-    except OSError:
-        return False
 
 
 def _suffixes() -> str:
     return ", ".join(READERS)
-
-
-def _rounded(numbers: tuple[float, ...]) -> str:
-    return f"({', '.join(f'{number:.6g}' for number in numbers)})"

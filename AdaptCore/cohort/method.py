@@ -93,8 +93,12 @@ class Method(Protocol):
         ...
 
 
-def load_method(settings: Settings) -> Method:
-    """The methods of a cohort, by its settings; its model is loaded when it is first needed."""
+def load_method(settings: Settings, device: str | None = None) -> Method:
+    """The methods of a cohort, by its settings; its model is loaded when it is first needed.
+
+    Args:
+        device: where model and networks compute, as for `load_model`.
+    """
     from AdaptCore.cohort.model_method import ModelMethod
 
-    return ModelMethod(settings.model)
+    return ModelMethod(settings.model, device)

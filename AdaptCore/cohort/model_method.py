@@ -34,17 +34,19 @@ class ModelMethod:
 
     Attributes:
         model_name: name or file of the model.
+        device: where it and the networks compute, as for `load_model`.
     """
 
     model_name: str
+    device: str | None = None
 
     @cached_property
     def model(self) -> Model:
         """The frozen model."""
-        return load_model(self.model_name)
+        return load_model(self.model_name, self.device)
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"model_name": self.model_name}
+    def __getstate__(self) -> dict[str, str | None]:
+        return {"model_name": self.model_name, "device": self.device}
 
     @property
     def digest(self) -> str:
@@ -83,13 +85,13 @@ class ModelMethod:
         times = max(1, (len(samples) - labelled) // max(1, labelled))
         order = [*range(labelled)] * times + [*range(labelled, len(samples))]
         drawn = Lazy(len(order), lambda index: samples[order[index]])
-        weights = network.train(drawn, settings, watch.progress, watch.cancelled)
+        weights = network.train(drawn, settings, watch.progress, watch.cancelled, self.device)
         return Network(weights, {"settings": json.dumps(asdict(settings))})
 
     def predict(self, trained: Network, image: np.ndarray) -> np.ndarray:
         """See `Method`."""
         network.check_installed()
-        return network.predict(dict(trained.weights), _settings(trained), image)
+        return network.predict(dict(trained.weights), _settings(trained), image, self.device)
 
     def neighbours(self, views: Sequence[CaseView], watch: Watch) -> Sequence[Sequence[int]]:
         """See `Method`."""

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from AdaptCore.errors import ImageError, ModelError
-from AdaptCore.models.devices import computes_bfloat16
+from AdaptCore.models.devices import choose_device, computes_bfloat16, on_device_or_cpu
 from AdaptCore.predict.geometry import check_volume
 from AdaptCore.predict.intensity import apply_window, auto_window
 
@@ -118,9 +118,7 @@ def check_installed() -> None:
         ModelError: it is not installed.
     """
     if importlib.util.find_spec("monai") is None:
-        raise ModelError(
-            "MONAI is not installed: pip install 'AdaptCore[cohort]' is wanted to train a cohort's network"
-        )
+        raise ModelError("MONAI is not installed: pip install 'adaptseg[cohort]' is wanted to train a cohort's network")
 
 
 def settings_for(
@@ -161,6 +159,7 @@ def train(
     settings: NetworkSettings,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    device: str | None = None,
 ) -> Weights:
     """Train from scratch with Dice and cross-entropy; the same seed gives the same weights.
 
@@ -170,6 +169,7 @@ def train(
     Args:
         progress: called after each step with (done, to do).
         cancelled: asked before each step.
+        device: where to compute; by default a CUDA device, else the CPU.
 
     Returns:
         Tensors of the network's state on the CPU, float32.
@@ -180,17 +180,26 @@ def train(
     """
     if not samples:
         raise ImageError("0 samples: at least one is wanted to train on")
-    device = _device()
+    return on_device_or_cpu(lambda place: _trained(samples, settings, place, progress, cancelled), _device(device))
+
+
+def _trained(
+    samples: Sequence[Sample],
+    settings: NetworkSettings,
+    place: torch.device,
+    progress: Progress | None,
+    cancelled: Callable[[], bool] | None,
+) -> Weights:
     generator = torch.Generator().manual_seed(settings.seed)
-    network = _network(settings).to(device).train()
+    network = _network(settings).to(place).train()
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=settings.steps)
     for step in range(settings.steps):
         if cancelled is not None and cancelled():
             raise CancelledError
         chosen = torch.randint(len(samples), (settings.batch,), generator=generator).tolist()
-        patches = torch.cat([_patch(samples[index], settings, generator) for index in chosen]).to(device)
-        with _fast(device):
+        patches = torch.cat([_patch(samples[index], settings, generator) for index in chosen]).to(place)
+        with _fast(place):
             logits = network(patches[:, :1])
         _loss(logits.float(), patches[:, 1:-1], patches[:, -1:]).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -202,24 +211,32 @@ def train(
     return {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
 
 
-def predict(weights: Weights, settings: NetworkSettings, image: np.ndarray) -> np.ndarray:
+def predict(weights: Weights, settings: NetworkSettings, image: np.ndarray, device: str | None = None) -> np.ndarray:
     """Probabilities float32 (classes, I, J, K), background first; large volumes in overlapping windows.
+
+    Args:
+        device: as for `train`.
 
     Raises:
         ImageError: the image is no volume of grey values.
     """
+    volume = standardized(image)[None, None]
+    return on_device_or_cpu(lambda place: _predicted(weights, settings, volume, place), _device(device))
+
+
+def _predicted(weights: Weights, settings: NetworkSettings, volume: torch.Tensor, place: torch.device) -> np.ndarray:
     from monai.inferers import sliding_window_inference
 
-    device = _device()
-    volume = standardized(image)[None, None].to(device)
-    network = _network(settings).to(device).eval()
+    network = _network(settings).to(place).eval()
     network.load_state_dict(weights)
     window = [
         min(-(-side // step) * step, max(patch, WINDOW_SIDE // step * step))
-        for side, step, patch in zip(image.shape, settings.reduction, settings.patch)
+        for side, step, patch in zip(volume.shape[2:], settings.reduction, settings.patch)
     ]
-    with torch.no_grad(), _fast(device):
-        logits = cast(torch.Tensor, sliding_window_inference(volume, window, 1, network, overlap=0.25, mode="gaussian"))
+    with torch.no_grad(), _fast(place):
+        logits = cast(
+            torch.Tensor, sliding_window_inference(volume.to(place), window, 1, network, overlap=0.25, mode="gaussian")
+        )
     return logits[0].float().softmax(0).cpu().numpy()
 
 
@@ -236,8 +253,8 @@ def standardized(image: np.ndarray) -> torch.Tensor:
     return (shown - shown.mean()) / shown.std(correction=0).clamp(min=1e-3)
 
 
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _device(requested: str | None) -> torch.device:
+    return choose_device(requested or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _fast(device: torch.device) -> torch.autocast:

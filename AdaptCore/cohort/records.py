@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from AdaptCore.atomic import unless_busy, write_bytes
 from AdaptCore.errors import CohortError
 from AdaptCore.io import Geometry
-from AdaptCore.resources import resource_path
+from AdaptCore.json_text import parse, problem_with
 
 VERSION = 1
 SCHEMA = "cohort.schema.json"
+PLACES = ("size", "spacing", "origin", "direction")
+"""What is kept of a geometry."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Settings:
         labels: values of the classes in label files, ascending; class c of a network is `labels[c - 1]`.
         seed: of everything random.
         images: id of a case -> its image, a POSIX path from the cohort folder or an absolute one.
+        names: of segments, by value, where the first label has them.
     """
 
     model: str
@@ -35,6 +37,7 @@ class Settings:
     labels: tuple[int, ...]
     seed: int
     images: Mapping[str, str]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,9 @@ def read_settings(path: Path) -> Settings:
         CohortError: it cannot be read, is no JSON, of a newer version or not as the schema says.
     """
     content = _read(path, "settings")
-    return Settings(content["model"], content["template"], tuple(content["labels"]), content["seed"], content["images"])
+    names = {int(value): name for value, name in content.get("names", {}).items()}
+    fixed = (content["model"], content["template"], tuple(content["labels"]), content["seed"], content["images"])
+    return Settings(*fixed, names)
 
 
 def write_settings(path: Path, settings: Settings) -> None:
@@ -172,7 +177,7 @@ def read_case(path: Path) -> Case:
     found = content["image"]
     image = None
     if found is not None:
-        places: dict[str, Any] = {key: tuple(found[key]) for key in ("size", "spacing", "origin", "direction")}
+        places: dict[str, Any] = {key: tuple(found[key]) for key in PLACES}
         image = Image(found["sha256"], Geometry(**places))
     accepted = tuple(Accepted(**one) for one in content["accepted"])
     return Case(content["id"], image, accepted, content["aside"], content["refused"])
@@ -187,8 +192,7 @@ def write_case(path: Path, case: Case) -> None:
     content = asdict(case)
     if case.image is not None:
         geometry = content["image"].pop("geometry")
-        del geometry["dimensions"]
-        content["image"] |= geometry
+        content["image"] |= {key: geometry[key] for key in PLACES}
     _write(path, "case", content)
 
 
@@ -223,10 +227,10 @@ def _round(content: dict[str, Any]) -> Round:
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     try:
-        content = json.loads(unless_busy(lambda: path.read_text(encoding="utf-8")))
+        content = parse(unless_busy(path.read_bytes))
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror}); the {what} of a cohort are wanted") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise CohortError(f"{path}: damaged, no JSON ({error}); the {what} of a cohort are wanted") from error
     version = content.get("version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > VERSION:
@@ -243,18 +247,6 @@ def _write(path: Path, what: str, content: dict[str, Any]) -> None:
 
 
 def _check(path: Path, what: str, content: object) -> None:
-    from jsonschema.exceptions import best_match
-
-    problem = best_match(_validator(what).iter_errors(content))
+    problem = problem_with(content, SCHEMA, what)
     if problem is not None:
-        raise CohortError(
-            f"{path}: {problem.json_path}: {problem.message}; the {what} of a cohort as in {SCHEMA} are wanted"
-        )
-
-
-@cache
-def _validator(what: str) -> Any:
-    from jsonschema import Draft202012Validator
-
-    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
-    return Draft202012Validator({**schema, "$ref": f"#/$defs/{what}"})
+        raise CohortError(f"{path}: {problem}; the {what} of a cohort as in {SCHEMA} are wanted")

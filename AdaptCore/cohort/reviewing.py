@@ -13,7 +13,8 @@ from AdaptCore.cohort.folder import Cohort
 from AdaptCore.cohort.records import Case
 from AdaptCore.cohort.summary import ACCEPTED, ASIDE, NEW, PROPOSED, WAITING, Summary
 from AdaptCore.errors import CohortError
-from AdaptCore.io import SEGMENT_COLOURS, Geometry, Volume
+from AdaptCore.files.segments import SEGMENT_COLOURS
+from AdaptCore.io import Geometry, Volume
 from AdaptCore.predict.intensity import apply_window, auto_window
 
 LIST_ORDER = (PROPOSED, WAITING, NEW, ASIDE, ACCEPTED)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from AdaptCore.errors import FullDiskError, OutputError
 
 if TYPE_CHECKING:
     from AdaptCore.commands.picking import Rounds
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.preference.adviser import Adviser
     from AdaptCore.preference.latent import Latent
+    from AdaptCore.preference.profile import Profile
+
+ALL = 10**9
+"""Picks of one command that are kept apart until they are saved."""
 
 OTHERWISE = "default"
 """Task of a profile where none is named."""
@@ -43,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Check the profile before the image is read.
+    """Check the profile before the image is read; a full disk costs what is learnt, but no mask.
 
     Raises:
         AdaptSegError: this cannot be a name, the profile's file cannot be used, or its folder cannot be written.
@@ -59,7 +66,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if path.exists():
         read_profile(path)
     if arguments.learn:
-        prepare_folder(store.folder, (path.name,))
+        with suppress(FullDiskError):
+            prepare_folder(store.folder, (path.name,))
 
 
 def begin(arguments: argparse.Namespace, model: Model) -> Advice:
@@ -83,9 +91,9 @@ def begin(arguments: argparse.Namespace, model: Model) -> Advice:
     if arguments.user is None:
         return Advice(Adviser(Profile.fresh("", task, space), latent), latent)
     store = ProfileStore()
-    adviser = Adviser(store.load(arguments.user, task, space), latent, store)
-    path = store.path(arguments.user, task)
-    return Advice(adviser, latent, adviser, path, arguments.learn)
+    profile = store.load(arguments.user, task, space)
+    adviser = Adviser(replace(profile, recipe=replace(profile.recipe, undoable=ALL)), latent)
+    return Advice(adviser, latent, adviser, profile, arguments.learn)
 
 
 def task_of(arguments: argparse.Namespace) -> str:
@@ -101,14 +109,14 @@ class Advice:
         adviser: knows candidates; None without --user, --candidates and --pick.
         latent: the adviser's.
         preference: the adviser where it is to answer; None without --user.
-        path: of the profile.
+        stored: the profile before anything was learnt.
         learns: whether the accepted planes and picks teach it.
     """
 
     adviser: Adviser | None = None
     latent: Latent | None = None
     preference: Adviser | None = None
-    path: Path | None = None
+    stored: Profile | None = None
     learns: bool = False
 
     @property
@@ -137,15 +145,26 @@ class Advice:
             self.adviser.picked(shown, candidate)
         return rounds
 
-    def told(self) -> list[str]:
-        """A line about the profile; none without --user."""
-        if not self.preference:
+    def saved(self) -> list[str]:
+        """Save what was learnt; a line about the profile, none without --user.
+
+        Raises:
+            OutputError: the system could not write.
+        """
+        if self.preference is None or self.stored is None:
             return []
-        profile = self.preference.profile
+        from AdaptCore.preference.profiles import ProfileStore
+
+        store, profile = ProfileStore(), self.stored
         known = counted_picks(profile.picks) if profile.picks else "no pick yet, so the model itself has answered"
+        whose = f"Profile of {profile.user!r} for {profile.task!r}"
         if self.learns:
+            try:
+                profile = store.join(profile, self.preference.profile.recent[len(profile.recent) :])
+            except OutputError as error:
+                raise type(error)(f"{whose}: what it has learnt is not saved: {error}") from error
             known = f"the accepted planes are learnt; it holds {counted_picks(profile.picks)}"
-        return [f"Profile of {profile.user!r} for {profile.task!r}: {known}; {self.path}"]
+        return [f"{whose}: {known}; {store.path(profile.user, profile.task)}"]
 
 
 def counted_picks(count: int) -> str:

@@ -12,7 +12,7 @@ from AdaptCore.commands.bench_cohort import PARTS, run_cohort
 from AdaptCore.commands.bench_object import OBJECT_RIVALS, run_object
 from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
-from AdaptCore.commands.console import positive, whole
+from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.clicks import Segmenter
@@ -25,7 +25,9 @@ MEASURES = {"noc85": "NoC85", "noc90": "NoC90", "fr85": "FR85", "fr90": "FR90"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("bench", help="measure accuracy, speed and propagation", description=__doc__)
+    parser = add_command(
+        subparsers, "bench", "measure clicks to a good mask, speed, propagation and learning, with figures"
+    )
     kinds = parser.add_subparsers(dest="kind", required=True)
     _add_clicks(kinds)
     _add_object(kinds)
@@ -43,8 +45,6 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, models or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.evaluate.clicks import run_targets, summarize
     from AdaptCore.evaluate.datasets import load_target
     from AdaptCore.evaluate.intervals import report_rows
@@ -55,17 +55,17 @@ def run_clicks(arguments: argparse.Namespace) -> None:
     targets = [load_target(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
     for target in targets:
         if target.empty:
-            print(f"{target.name}: {target.empty} empty masks left out")
+            say(f"{target.name}: {target.empty} empty masks left out")
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
-        with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="image", disable=None) as bar:
+        with progress_bar(sum(len(target.items) for target in targets), name, "image") as bar:
             curves = run_targets(segmenter, targets, arguments.max_clicks, arguments.seed, bar.update, arguments.jitter)
         summary = summarize(curves, arguments.max_clicks, arguments.seed)
-        print(f"\n{name}, seed {arguments.seed}\n{text_table(*report_rows(summary))}\n")
+        say("", f"{name}, seed {arguments.seed}", *text_table(*report_rows(summary)).splitlines(), "")
         circumstances = {"max_clicks": arguments.max_clicks, "jitter": arguments.jitter}
         results[name] = summary | {"seed": arguments.seed, "model": name} | circumstances
     if len(results) > 1:
-        print(f"Means over the targets, seed {arguments.seed}\n{text_table(*side_by_side(results))}")
+        say(f"Means over the targets, seed {arguments.seed}", *text_table(*side_by_side(results)).splitlines())
     _write(arguments.json, results)
 
 
@@ -92,7 +92,7 @@ def run_latency(arguments: argparse.Namespace) -> None:
 
     _check_result_file(arguments.json)
     result = measure(arguments.model, arguments.device, arguments.rounds)
-    print(report(result))
+    say(*report(result).splitlines())
     if arguments.json:
         write_json(arguments.json, result)
 
@@ -103,8 +103,6 @@ def run_propagate(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, model or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.evaluate.datasets import load_volumes
     from AdaptCore.evaluate.propagate import report_rows, run_volumes, summarize
     from AdaptCore.evaluate.tables import text_table, write_json
@@ -113,18 +111,21 @@ def run_propagate(arguments: argparse.Namespace) -> None:
     _check_result_file(arguments.json)
     model = load_model(arguments.model, arguments.device)
     targets = [load_volumes(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
-    with tqdm(
-        total=sum(len(target.items) for target in targets), desc=arguments.model, unit="volume", disable=None
-    ) as bar:
+    with progress_bar(sum(len(target.items) for target in targets), arguments.model, "volume") as bar:
         scores = run_volumes(model, targets, arguments.zoom, bar.update)
     summary = summarize(scores, arguments.seed)
-    print(text_table(*report_rows(summary)))
+    say(*text_table(*report_rows(summary)).splitlines())
     if arguments.json:
         write_json(arguments.json, summary | {"seed": arguments.seed, "model": arguments.model})
 
 
 def _add_clicks(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("clicks", help="quality after each simulated click", description=run_clicks.__doc__)
+    parser = add_command(
+        kinds,
+        "clicks",
+        "measure the quality of masks after each simulated click on images, for one or more methods",
+        run_clicks,
+    )
     _add_data(parser)
     parser.add_argument(
         "--model",
@@ -133,13 +134,17 @@ def _add_clicks(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="NAME[,NAME]",
         help=f"model name or checkpoint file, or {' or '.join(RIVALS)}; several run one after the other",
     )
-    parser.add_argument("--max-clicks", type=positive, default=20, metavar="N")
+    parser.add_argument("--max-clicks", type=positive, default=20, metavar="N", help="clicks on each image (20)")
     _add_jitter(parser)
-    parser.set_defaults(run=run_clicks)
 
 
 def _add_object(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("object", help="objects of volumes after each click", description=run_object.__doc__)
+    parser = add_command(
+        kinds,
+        "object",
+        "measure the quality of objects in volumes after each simulated click, for one or more methods",
+        run_object,
+    )
     _add_data(parser)
     parser.add_argument(
         "--model",
@@ -156,7 +161,6 @@ def _add_object(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="begin with the correct mask of the slice through the first click, in place of that click",
     )
-    parser.set_defaults(run=run_object)
 
 
 def _add_jitter(parser: argparse.ArgumentParser) -> None:
@@ -168,31 +172,45 @@ def _add_jitter(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_latency(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("latency", help="time and memory, beside SAM", description=run_latency.__doc__)
-    parser.add_argument("--rounds", type=positive, default=20, metavar="N", help="measured planes (default 20)")
+    parser = add_command(kinds, "latency", "measure time and memory of a click, beside Segment Anything", run_latency)
+    parser.add_argument("--rounds", type=positive, default=20, metavar="N", help="number of measured planes (20)")
     _add_model(parser)
     _add_output(parser)
-    parser.set_defaults(run=run_latency)
 
 
 def _add_propagate(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("propagate", help="volumes from one plane", description=run_propagate.__doc__)
+    parser = add_command(
+        kinds, "propagate", "measure how well one accepted plane is carried through its volume", run_propagate
+    )
     _add_data(parser)
     _add_model(parser)
-    parser.set_defaults(run=run_propagate)
 
 
 def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("adapt", help="learning beside the frozen model", description=run_adapt.__doc__)
+    parser = add_command(
+        kinds, "adapt", "compare learning with the frozen model on the same images in the same order", run_adapt
+    )
     _add_data(parser)
     _add_model(parser)
     parser.add_argument(
-        "--recipe", type=_names, default=["default"], metavar="NAME[,NAME]", help="default, schoen, oaims"
+        "--recipe", type=_names, default=["default"], metavar="NAME[,NAME]", help="how to learn: default, schoen, oaims"
     )
-    parser.add_argument("--max-clicks", type=positive, default=20, metavar="N", help="accept at the latest then")
-    parser.add_argument("--stop-iou", type=_share, default=0.85, metavar="IOU", help="accept as soon as it is so good")
     parser.add_argument(
-        "--arms", type=_names, default=list(ARMS), metavar="ARM[,ARM]", help=f"{', '.join(ARMS)} (default: all)"
+        "--max-clicks",
+        type=positive,
+        default=20,
+        metavar="N",
+        help="accept a mask after this many clicks at the latest (20)",
+    )
+    parser.add_argument(
+        "--stop-iou", type=_share, default=0.85, metavar="IOU", help="accept a mask as soon as its IoU is this (0.85)"
+    )
+    parser.add_argument(
+        "--arms",
+        type=_names,
+        default=list(ARMS),
+        metavar="ARM[,ARM]",
+        help=f"what to compare: {', '.join(ARMS)} (default: all)",
     )
     parser.add_argument(
         "--tuned", type=_names, default=[], metavar="T1,T2", help="targets to leave out of the second pooled figures"
@@ -200,45 +218,63 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--noise", choices=NOISES, help="how accepted masks are spoilt for the learner")
     long = parser.add_mutually_exclusive_group()
     long.add_argument(
-        "--sequence", type=positive, nargs="?", const=300, metavar="N", help="N images, the targets in turns (300)"
+        "--sequence", type=positive, nargs="?", const=300, metavar="N", help="show N images, the targets in turns (300)"
     )
-    long.add_argument("--soak", type=positive, metavar="N", help="only teach, N images: memory and time")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="where the learning curves go, as PNG")
-    parser.set_defaults(run=run_adapt)
+    long.add_argument("--soak", type=positive, metavar="N", help="only learn from N images: memory and time")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the learning curves into this PNG file")
 
 
 def _add_volume(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("volume", help="learning on whole volumes", description=run_volume.__doc__)
+    parser = add_command(
+        kinds,
+        "volume",
+        "compare learning with the frozen model and with Slicer's Grow from seeds on whole volumes",
+        run_volume,
+    )
     _add_data(parser)
     _add_model(parser)
-    parser.add_argument("--recipe", default="default", metavar="NAME", help="default, schoen or oaims")
-    parser.add_argument("--target-dice", type=_share, default=0.85, metavar="DICE", help="when a volume is finished")
-    parser.add_argument("--max-clicks", type=positive, default=60, metavar="N", help="most clicks on a volume")
-    parser.set_defaults(run=run_volume)
+    parser.add_argument("--recipe", default="default", metavar="NAME", help="how to learn: default, schoen or oaims")
+    parser.add_argument(
+        "--target-dice", type=_share, default=0.85, metavar="DICE", help="finish a volume at this Dice (0.85)"
+    )
+    parser.add_argument("--max-clicks", type=positive, default=60, metavar="N", help="most clicks on a volume (60)")
 
 
 def _add_preference(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("preference", help="raters as users", description=run_preference.__doc__)
+    parser = add_command(
+        kinds, "preference", "measure what candidates and profiles save, with raters as users", run_preference
+    )
     _add_data(parser)
     _add_model(parser)
     parser.add_argument("--users", type=_names, default=[], metavar="U1,U2", help="only these raters (default: all)")
-    parser.set_defaults(run=run_preference)
 
 
 def _add_cohort(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = kinds.add_parser("cohort", help="one label for a cohort of volumes", description=run_cohort.__doc__)
+    parser = add_command(
+        kinds,
+        "cohort",
+        "measure how well one label serves a cohort of volumes, and which labels to ask for next",
+        run_cohort,
+    )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of benchmark sets")
     parser.add_argument("--targets", type=_names, required=True, metavar="SET", help="one set of volumes")
-    parser.add_argument("--unlabelled", type=positive, default=100, metavar="N", help="volumes of the cohort (100)")
-    parser.add_argument("--test", type=positive, default=60, metavar="N", help="test volumes apart from it (60)")
-    parser.add_argument("--seed", type=whole, default=0, metavar="S")
     parser.add_argument(
-        "--parts", type=_names, default=list(PARTS), metavar="P1,P2", help=f"{', '.join(PARTS)} (default: all)"
+        "--unlabelled", type=positive, default=100, metavar="N", help="number of volumes in the cohort (100)"
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="where Dice against labels goes, as PNG")
+    parser.add_argument(
+        "--test", type=positive, default=60, metavar="N", help="number of test volumes apart from it (60)"
+    )
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="seed of everything random (0)")
+    parser.add_argument(
+        "--parts",
+        type=_names,
+        default=list(PARTS),
+        metavar="P1,P2",
+        help=f"what to measure: {', '.join(PARTS)} (default: all)",
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw Dice against labels into this PNG file")
     _add_model(parser)
     _add_output(parser)
-    parser.set_defaults(run=run_cohort)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -248,11 +284,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=_names,
         required=True,
         metavar="T1,T2",
-        help="SET[:SELECTOR], such as busi, drive:obs1 or a volume set's slices, SET:slices",
+        help="what to segment, as SET[:SELECTOR], such as busi, drive:obs1 or the slices of a volume set, SET:slices",
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="at most N items of each target")
-    parser.add_argument("--seed", type=whole, default=0, metavar="S")
-    parser.add_argument("--no-zoom", dest="zoom", action="store_false", help="without the second look")
+    parser.add_argument("--seed", type=whole, default=0, metavar="S", help="seed of everything random (0)")
+    parser.add_argument(
+        "--no-zoom",
+        dest="zoom",
+        action="store_false",
+        help="predict once, without a refinement in a window around the object",
+    )
     _add_output(parser)
 
 
@@ -262,7 +303,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda or mps (default: the best there is)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures into this file")
 
 
 def _segmenter(name: str, device: str | None, zoom: bool) -> Segmenter:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from AdaptCore.commands.console import progress_bar, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from tqdm import tqdm
 
     from AdaptCore.adapt.recipe import Recipe
     from AdaptCore.evaluate.adapt import Rules
@@ -56,7 +56,7 @@ def _compare_arms(
     from AdaptCore.evaluate.adapt_report import comparison, report
 
     arms = arms_of(recipes, arguments.arms)
-    with _bar(sum(len(target.items) for target in targets)) as bar:
+    with progress_bar(sum(len(target.items) for target in targets), unit="image") as bar:
         trials = {target.name: run_target(model, target, arms, rules, bar.update) for target in targets}
     results: dict[str, dict[str, Any]] = {}
     for recipe in recipes:
@@ -64,10 +64,14 @@ def _compare_arms(
         results[recipe.name] = figures(of_recipe, rules, arguments.tuned)
         if rules.noise:
             results[recipe.name]["noise"] = noise_figures(of_recipe, rules.noise.kind)
-        print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{report(results[recipe.name])}\n")
+        _tell(recipe, rules, report(results[recipe.name]))
     if len(results) > 1:
-        print(f"{comparison(results)}\n")
+        say(*comparison(results).splitlines(), "")
     return results
+
+
+def _tell(recipe: Recipe, rules: Rules, text: str) -> None:
+    say("", f"recipe {recipe.name}, seed {rules.seed}", "", *text.splitlines(), "")
 
 
 def _run_sequence(
@@ -82,10 +86,10 @@ def _run_sequence(
 
     sequence = blocks(targets, arguments.sequence, rules.seed)
     results: dict[str, dict[str, Any]] = {}
-    with _bar(len(recipes) * sum(map(len, sequence))) as bar:
+    with progress_bar(len(recipes) * sum(map(len, sequence)), unit="image") as bar:
         for recipe in recipes:
             part = sequence_figures(sequence, run_sequence(model, sequence, recipe, rules, bar.update), rules)
-            print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{sequence_report(part)}\n")
+            _tell(recipe, rules, sequence_report(part))
             results[recipe.name] = {"sequence": part}
     return results
 
@@ -101,10 +105,10 @@ def _soak(
     from AdaptCore.evaluate.adapt_report import soak_report
 
     results: dict[str, dict[str, Any]] = {}
-    with _bar(len(recipes) * arguments.soak) as bar:
+    with progress_bar(len(recipes) * arguments.soak, unit="image") as bar:
         for recipe in recipes:
             part = soak(model, targets, recipe, arguments.soak, rules, bar.update)
-            print(f"\nrecipe {recipe.name}, seed {rules.seed}\n\n{soak_report(part)}\n")
+            _tell(recipe, rules, soak_report(part))
             results[recipe.name] = {"soak": part}
     return results
 
@@ -153,18 +157,15 @@ def _check(arguments: argparse.Namespace) -> None:
     from AdaptCore.errors import AdaptSegError
     from AdaptCore.evaluate.adapt import FROZEN
     from AdaptCore.evaluate.adapt_figures import check_tuned
+    from AdaptCore.evaluate.drawing import check_installed
 
     for file in (arguments.json, arguments.picture):
         if file is not None:
             check_folder(file)
+    if arguments.picture:
+        check_installed()
     check_tuned(arguments.tuned, arguments.targets)
     if arguments.noise and FROZEN not in arguments.arms:
         raise AdaptSegError(f"arms {', '.join(arguments.arms)}: with --noise {FROZEN} is wanted to compare with")
     if arguments.soak and arguments.picture:
         raise AdaptSegError("--soak draws no learning curve: run it without --picture")
-
-
-def _bar(total: int) -> tqdm[NoReturn]:
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="image", disable=None)

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+from AdaptCore.commands.console import say
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, target, model or result file cannot be used, or MONAI is missing.
     """
-    from tqdm import tqdm
-
     from AdaptCore.atomic import check_folder, write_bytes
     from AdaptCore.cohort.network import check_installed
+    from AdaptCore.evaluate import drawing
+
+    drawing.check_installed()
     from AdaptCore.evaluate import cohort
     from AdaptCore.evaluate.cohort_figures import picture, report
     from AdaptCore.evaluate.tables import write_json
@@ -50,7 +52,7 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     rules = cohort.CohortRules(arguments.unlabelled, arguments.test, arguments.seed)
     model = load_model(arguments.model, arguments.device)
-    bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, tqdm.write)
+    bench = cohort.prepare(arguments.data, arguments.targets[0], model, rules, say)
     parts: tuple[Part, ...] = ("full", *(part for part in PARTS if part in arguments.parts))
     counts = {part: cohort.repetitions(part, bench.rules) for part in parts}
     processes = min(os.cpu_count() or 1, sum(counts.values()))
@@ -66,7 +68,7 @@ def run_cohort(arguments: argparse.Namespace) -> None:
                 write_json(arguments.json, result)
     finally:
         pool.shutdown(cancel_futures=True)
-    print(f"seed {rules.seed}, {result['minutes']:.0f} minutes\n\n{report(result)}")
+    say(f"seed {rules.seed}, {result['minutes']:.0f} minutes", "", *report(result).splitlines())
     if arguments.picture:
         write_bytes(arguments.picture, picture(result))
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from AdaptCore.commands.console import progress_bar, say
+
 if TYPE_CHECKING:
     from AdaptCore.evaluate.object_clicks import ObjectSegmenter
 
@@ -19,11 +21,9 @@ def run_object(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, models or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import load_objects
-    from AdaptCore.evaluate.object_clicks import ObjectRules, object_rows, run_objects, summarize_objects
+    from AdaptCore.evaluate.object_clicks import ObjectRules, object_rows, run_objects, summarize_objects, warm_up
     from AdaptCore.evaluate.tables import text_table, write_json
 
     if arguments.json:
@@ -33,18 +33,20 @@ def run_object(arguments: argparse.Namespace) -> None:
     targets = [load_objects(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
     for target in targets:
         if target.empty:
-            print(f"{target.name}: {target.empty} volumes without an object of at least 200 voxels left out")
+            say(f"{target.name}: {target.empty} volumes without an object of at least 200 voxels left out")
+    for segmenter in segmenters.values():
+        warm_up(segmenter, targets, rules)
     results: dict[str, dict[str, Any]] = {}
     for name, segmenter in segmenters.items():
-        with tqdm(total=sum(len(target.items) for target in targets), desc=name, unit="object", disable=None) as bar:
+        with progress_bar(sum(len(target.items) for target in targets), name, "object") as bar:
             curves = run_objects(segmenter, targets, rules, bar.update)
         summary = summarize_objects(curves, rules)
-        print(f"\n{name}, seed {rules.seed}\n{text_table(*object_rows(summary))}\n", flush=True)
+        say("", f"{name}, seed {rules.seed}", *text_table(*object_rows(summary)).splitlines(), "")
         results[name] = summary | {"model": name, "seed": rules.seed} | _circumstances(arguments)
         if arguments.json:
             write_json(arguments.json, {"models": results})
     if len(results) > 1:
-        print(f"Means over the targets, seed {rules.seed}\n{text_table(*side_by_side(results))}")
+        say(f"Means over the targets, seed {rules.seed}", *text_table(*side_by_side(results)).splitlines())
 
 
 def side_by_side(results: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[object]]]:

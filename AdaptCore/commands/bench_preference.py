@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
+from AdaptCore.commands.console import progress_bar, say
+
 if TYPE_CHECKING:
     from AdaptCore.models.base import AdaptableModel
 
@@ -15,8 +17,6 @@ def run_preference(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, users, model or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import users_of
     from AdaptCore.evaluate.preference import Rules, run_target
@@ -31,13 +31,13 @@ def run_preference(arguments: argparse.Namespace) -> None:
     model = cast("AdaptableModel", load_model(arguments.model, arguments.device))
     latent = latent_of(model.digest)
     users = {name: users_of(arguments.data, name, arguments.users) for name in arguments.targets}
-    with tqdm(unit="image", disable=None) as bar:
+    with progress_bar(None, unit="image") as bar:
         trials = {
             name: run_target(model, latent, arguments.data, name, raters, rules, arguments.limit, bar.update)
             for name, raters in users.items()
         }
     result = figures(trials, rules)
-    print(f"seed {rules.seed}\n\n{report(result, rules)}")
+    say(f"seed {rules.seed}", "", *report(result, rules).splitlines())
     if arguments.json:
         write_json(arguments.json, result | _circumstances(arguments))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
+from AdaptCore.commands.console import progress_bar, say
+
 if TYPE_CHECKING:
     from AdaptCore.evaluate.volumes import VolumeRules
     from AdaptCore.models.base import AdaptableModel
@@ -16,8 +18,6 @@ def run_volume(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: data, targets, model, recipe or result file cannot be used.
     """
-    from tqdm import tqdm
-
     from AdaptCore.adapt.recipe import recipe_named
     from AdaptCore.atomic import check_folder
     from AdaptCore.evaluate.datasets import load_volumes
@@ -32,10 +32,10 @@ def run_volume(arguments: argparse.Namespace) -> None:
     rules = VolumeRules(arguments.target_dice, arguments.max_clicks, zoom=arguments.zoom, seed=arguments.seed)
     model = cast("AdaptableModel", load_model(arguments.model, arguments.device))
     targets = [load_volumes(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
-    with tqdm(total=sum(len(target.items) for target in targets), unit="volume", disable=None) as bar:
+    with progress_bar(sum(len(target.items) for target in targets), unit="volume") as bar:
         trials = {target.name: run_target(model, target, recipe, rules, growcut, bar.update) for target in targets}
     result = figures(trials, rules)
-    print(f"recipe {recipe.name}, seed {rules.seed}\n\n{report(result)}")
+    say(f"recipe {recipe.name}, seed {rules.seed}", "", *report(result).splitlines())
     if arguments.json:
         write_json(arguments.json, result | _circumstances(arguments, rules))
 
@@ -48,7 +48,7 @@ def _has_growcut() -> bool:
     try:
         slicer_filter()
     except ModelError as error:
-        print(f"without growcut: {error}")
+        say(f"without growcut: {error}")
         return False
     return True
 

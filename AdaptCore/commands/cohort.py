@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import interruptible, positive, progress_bar, whole
+from AdaptCore.commands.console import add_command, interruptible, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError, CohortError
 
 if TYPE_CHECKING:
@@ -29,27 +29,34 @@ DEFAULT_COUNT, DEFAULT_ROUNDS = 5, 1
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("cohort", help="label many images from one that is labelled", description=__doc__)
+    parser = add_command(
+        subparsers, "cohort", "label many images from one that is labelled, and review what teaches most"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     _add_first(actions)
     _add_init(actions)
     propagate = _add(actions, "propagate", run_propagate, "propose coarse labels for all cases from the template")
     _add_engine(propagate)
     train = _add(actions, "train", run_train, "train networks from scratch and propose better labels")
-    train.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS, help="how many (default: %(default)s)")
+    train.add_argument("--rounds", type=positive, default=DEFAULT_ROUNDS, help="how many rounds (default: %(default)s)")
     _add_engine(train)
     following = _add(actions, "next", run_next, "tell which cases to review next, and why")
-    following.add_argument("--count", type=positive, default=DEFAULT_COUNT, help="how many (default: %(default)s)")
-    following.add_argument("--by", choices=STRATEGIES, default=STRATEGIES[0], help="how to choose")
-    following.add_argument("--seed", type=whole, default=0, help="of what is chosen by chance")
+    following.add_argument(
+        "--count", type=positive, default=DEFAULT_COUNT, help="how many cases (default: %(default)s)"
+    )
+    following.add_argument(
+        "--by", choices=STRATEGIES, default=STRATEGIES[0], help="how to choose (default: %(default)s)"
+    )
+    following.add_argument("--seed", type=whole, default=0, help="seed of what is chosen by chance")
+    _add_device(following)
     _add_accept(actions)
     status = _add(actions, "status", run_status, "show where the cohort stands")
     status.add_argument("--cases", action="store_true", help="list every case")
     export = _add(actions, "export", run_export, "copy the final labels to another folder")
-    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("out", type=Path, metavar="OUT", help="the folder to copy them to")
     export.add_argument("--accepted", action="store_true", help="only labels that were accepted, no proposals")
     report = _add(actions, "report", run_report, "write one page with counts, rounds and pictures")
-    report.add_argument("out", type=Path, metavar="FILE.html")
+    report.add_argument("out", type=Path, metavar="FILE.html", help="the page to write")
 
 
 def run_first(arguments: argparse.Namespace) -> None:
@@ -62,7 +69,8 @@ def run_first(arguments: argparse.Namespace) -> None:
     from AdaptCore.models.registry import load_model
 
     with _watching() as watching:
-        found = candidates(arguments.images, load_model(arguments.model), watching, arguments.seed)
+        model = load_model(arguments.model, arguments.device)
+        found = candidates(arguments.images, model, watching, arguments.seed)
     heading = f"To label first, the most typical of {len(found)} images"
     _print_list(heading, [(str(one.path), f"{one.typicality:.3f}") for one in found[: arguments.count]])
 
@@ -97,9 +105,9 @@ def run_propagate(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.cohort.steps import features_bytes, propagate
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     whole_size, present = features_bytes(cohort, method)
-    print(f"Features: {_size(whole_size)}, of which {_size(present)} are there already")
+    say(f"Features: {_size(whole_size)}, of which {_size(present)} are there already")
     with _engine(arguments) as engine, _watching() as watching:
         propagate(cohort, method, engine, watching)
     run_status(argparse.Namespace(folder=arguments.folder, cases=False))
@@ -114,11 +122,11 @@ def run_train(arguments: argparse.Namespace) -> None:
     from AdaptCore.cohort.steps import train
     from AdaptCore.cohort.summary import describe_round
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     with _engine(arguments) as engine, _watching() as watching:
         rounds = train(cohort, method, arguments.rounds, engine, watching)
     for one in rounds:
-        print(f"Round {one.number}: {describe_round(one)}")
+        say(f"Round {one.number}: {describe_round(one)}")
 
 
 def run_next(arguments: argparse.Namespace) -> None:
@@ -129,10 +137,10 @@ def run_next(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.cohort.steps import choose_next
 
-    cohort, method = _opened(arguments.folder)
+    cohort, method = _opened(arguments)
     queries = choose_next(cohort, method, arguments.by, arguments.count, arguments.seed)
     if not queries:
-        print("Every case with a proposed label has been reviewed.")
+        say("Every case with a proposed label has been reviewed.")
         return
     current = cohort.state.current
     paths = (cohort.proposal_path(query.case, current) for query in queries)
@@ -161,10 +169,10 @@ def run_accept(arguments: argparse.Namespace) -> None:
     for name in arguments.cases:
         if arguments.undo:
             left = len(undo(cohort, name).accepted)
-            print(f"{name}: the latest accepted label is taken back; {left} left")
+            say(f"{name}: the latest accepted label is taken back; {left} left")
             continue
         case = accept_file(cohort, name, arguments.label) if arguments.label else accept_proposal(cohort, name)
-        print(f"{name}: accepted as {case.accepted[-1].file}")
+        say(f"{name}: accepted as {case.accepted[-1].file}")
 
 
 def run_status(arguments: argparse.Namespace) -> None:
@@ -179,16 +187,16 @@ def run_status(arguments: argparse.Namespace) -> None:
 
     cohort = Cohort.open(arguments.folder)
     summary = summarize(cohort)
-    print(f"Cohort    {cohort.folder}")
-    print(f"Model     {cohort.settings.model}")
-    print(f"Template  {cohort.settings.template}, classes {', '.join(map(str, cohort.settings.labels))}")
-    print(f"Cases     {len(summary.cases)}: {', '.join(f'{n} {status}' for status, n in summary.counts.items())}")
+    say(f"Cohort    {cohort.folder}")
+    say(f"Model     {cohort.settings.model}")
+    say(f"Template  {cohort.settings.template}, classes {', '.join(map(str, cohort.settings.labels))}")
+    say(f"Cases     {len(summary.cases)}: {', '.join(f'{n} {status}' for status, n in summary.counts.items())}")
     if summary.reviewed_dice:
-        print("Reviewed  {}, mean Dice of the proposals {:.3f}".format(*summary.reviewed_dice))
+        say("Reviewed  {}, mean Dice of the proposals {:.3f}".format(*summary.reviewed_dice))
     if summary.counts[NEW]:
-        print("Images are not examined yet: run the same adaptseg cohort init again")
+        say("Images are not examined yet: run the same adaptseg cohort init again")
     if summary.state.plan:
-        print(f"Round {summary.state.plan.number} was interrupted: adaptseg cohort train goes on with it")
+        say(f"Round {summary.state.plan.number} was interrupted: adaptseg cohort train goes on with it")
     rounds: list[list[object]] = [
         [
             one.number,
@@ -200,7 +208,7 @@ def run_status(arguments: argparse.Namespace) -> None:
         for one in summary.state.rounds
     ]
     if rounds:
-        print(f"\n{text_table(['round', 'accepted', 'proposed', 'agreement', 'kept'], rounds)}")
+        say("", *text_table(["round", "accepted", "proposed", "agreement", "kept"], rounds).splitlines())
     _print_list("To review", [(query.case, query.reason) for query in summary.queries])
     shown = [pair for pair in summary.cases if arguments.cases or pair[0].aside or pair[0].refused]
     _print_list("Cases", [(case.id, _told(case, status)) for case, status in shown])
@@ -217,7 +225,7 @@ def run_export(arguments: argparse.Namespace) -> None:
 
     finals = export(Cohort.open(arguments.folder), arguments.out, proposals=not arguments.accepted)
     accepted = sum(final.source == "accepted" for final in finals)
-    print(f"{arguments.out}: {accepted} accepted labels, {len(finals) - accepted} proposed; which is which: {LIST}")
+    say(f"{arguments.out}: {accepted} accepted labels, {len(finals) - accepted} proposed; which is which: {LIST}")
 
 
 def run_report(arguments: argparse.Namespace) -> None:
@@ -227,6 +235,9 @@ def run_report(arguments: argparse.Namespace) -> None:
         AdaptSegError: the cohort cannot be used, or the file cannot be written.
     """
     from AdaptCore.cohort.folder import Cohort
+    from AdaptCore.evaluate.drawing import check_installed
+
+    check_installed()
     from AdaptCore.evaluate.cohort_report import cohort_report
     from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
     from AdaptCore.io import check_output
@@ -234,7 +245,7 @@ def run_report(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, suffixes=REPORT_SUFFIXES)
     report = cohort_report(Cohort.open(arguments.folder))
     write_report(report, arguments.out)
-    print(f"{arguments.out}: {report.summary}")
+    say(f"{arguments.out}: {report.summary}")
 
 
 class Bars:
@@ -287,7 +298,7 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
     if arguments.engine == "ray":
         from AdaptCore.cohort.engine_ray import RayEngine
 
-        engine: Engine = RayEngine(arguments.address, arguments.workers)
+        engine: Engine = RayEngine(arguments.address, arguments.workers, arguments.device)
     else:
         engine = LocalEngine()
     try:
@@ -296,12 +307,20 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
         engine.close()
 
 
-def _opened(folder: Path) -> tuple[Cohort, Method]:
+def _opened(arguments: argparse.Namespace) -> tuple[Cohort, Method]:
+    """The cohort and its methods on the device that is asked for.
+
+    Raises:
+        AdaptSegError: there is no cohort, its settings cannot be used, or this machine has no such device.
+    """
     from AdaptCore.cohort import method
     from AdaptCore.cohort.folder import Cohort
+    from AdaptCore.models.devices import choose_device
 
-    cohort = Cohort.open(folder)
-    return cohort, method.load_method(cohort.settings)
+    if arguments.device and getattr(arguments, "engine", "local") == "local":
+        choose_device(arguments.device)
+    cohort = Cohort.open(arguments.folder)
+    return cohort, method.load_method(cohort.settings, arguments.device)
 
 
 def _accept_all(cohort: Cohort, folder: Path) -> None:
@@ -317,26 +336,24 @@ def _accept_all(cohort: Cohort, folder: Path) -> None:
             accepted += 1
         except AdaptSegError as error:
             warnings.warn(f"not accepted: {error}", stacklevel=2)
-    print(f"{accepted} of {len(paths)} labels accepted")
+    say(f"{accepted} of {len(paths)} labels accepted")
 
 
 def _add(
     actions: argparse._SubParsersAction, name: str, run: Callable[[argparse.Namespace], None], text: str
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of the cohort")
-    parser.set_defaults(run=run)
+    parser = add_command(actions, name, text, run)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the cohort's folder")
     return parser
 
 
 def _add_first(actions: argparse._SubParsersAction) -> None:
-    text = "tell which image to label first: one that the others resemble"
-    first: argparse.ArgumentParser = actions.add_parser("first", help=text, description=text)
+    first = add_command(actions, "first", "tell which image to label first: one that the others resemble", run_first)
     _add_images(first)
-    first.add_argument("--count", type=positive, default=3, help="how many are shown (default: %(default)s)")
-    first.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
-    first.add_argument("--seed", type=whole, default=0, help="of what is drawn from many images")
-    first.set_defaults(run=run_first)
+    first.add_argument("--count", type=positive, default=3, help="how many images are shown (default: %(default)s)")
+    _add_model(first)
+    first.add_argument("--seed", type=whole, default=0, help="seed of what is drawn from many images")
+    _add_device(first)
 
 
 def _add_init(actions: argparse._SubParsersAction) -> None:
@@ -344,8 +361,14 @@ def _add_init(actions: argparse._SubParsersAction) -> None:
     _add_images(init)
     init.add_argument("--template", type=Path, required=True, metavar="IMAGE", help="the image that is labelled")
     init.add_argument("--label", type=Path, required=True, metavar="FILE", help="its label, of one or more classes")
-    init.add_argument("--model", default="compact", help="of the features: a name or file (default: %(default)s)")
-    init.add_argument("--seed", type=whole, default=0, help="of everything random (default: %(default)s)")
+    _add_model(init)
+    init.add_argument("--seed", type=whole, default=0, help="seed of everything random (default: %(default)s)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="compact", help="model whose features are compared: a name or file (default: %(default)s)"
+    )
 
 
 def _add_images(parser: argparse.ArgumentParser) -> None:
@@ -361,13 +384,18 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
 
 def _add_accept(actions: argparse._SubParsersAction) -> None:
     accept = _add(actions, "accept", run_accept, "accept labels; what was accepted before is kept")
-    accept.add_argument("cases", nargs="*", metavar="CASE", help="whose proposed label is accepted as it is")
+    accept.add_argument("cases", nargs="*", metavar="CASE", help="a case whose proposed label is accepted as it is")
     accept.add_argument("--label", type=Path, metavar="FILE", help="accept this label for the one case")
     accept.add_argument("--labels", type=Path, metavar="DIR", help="accept all labels here, named as their cases")
     accept.add_argument("--undo", action="store_true", help="take back the latest accepted label of the cases")
 
 
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
+    _add_device(parser)
     parser.add_argument(
         "--engine",
         choices=("local", "ray"),
@@ -375,16 +403,16 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         help="where to work: here, or on a Ray cluster that reaches the same folders (default: %(default)s)",
     )
     parser.add_argument(
-        "--address", metavar="HOST:PORT", help="of a Ray cluster that runs (default: one on this machine)"
+        "--address", metavar="HOST:PORT", help="address of a Ray cluster that runs (default: one on this machine)"
     )
-    parser.add_argument("--workers", type=positive, help="processes of Ray (default: one a processor)")
+    parser.add_argument("--workers", type=positive, help="processes of Ray (default: one for each processor)")
 
 
 def _print_list(heading: str, lines: list[tuple[str, str]]) -> None:
     """Names and what is told of them, aligned; nothing where there is none."""
     if lines:
         width = max(len(name) for name, _ in lines)
-        print("\n".join([f"\n{heading}", *(f"  {name:<{width}}  {text}" for name, text in lines)]))
+        say("", heading, *(f"  {name:<{width}}  {text}" for name, text in lines))
 
 
 def _told(case: Case, status: str) -> str:

@@ -1,25 +1,54 @@
-"""What commands share on the terminal: numbers as they are typed, warnings as one line each, and progress."""
+"""What commands share on the terminal: their help, typed numbers, lines, warnings as one line each, and progress.
+
+All that a command tells passes through here: `say`, and `complain` for what went wrong.
+"""
 
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import TextIO
 
 from tqdm import tqdm
+
+from AdaptCore.errors import AdaptSegError
+from AdaptCore.printable import printable
 
 MOST_DIGITS = 9
 """A longer number is taken for a slip."""
 
 STDERR = 2
 """Written to without Python's buffers, which a signal may find in use."""
+
+GONE = (errno.EPIPE, errno.EINVAL)
+"""What a stream says when its reader has gone away, as `head` does; on Windows the second."""
+
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+"""Whether the command that runs shows warnings and errors only."""
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], None] | None = None,
+) -> argparse.ArgumentParser:
+    """Add a command; what it does stands in the list of commands and, as a sentence, in its own help."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    if run:
+        parser.set_defaults(run=run)
+    return parser
 
 
 def whole(text: str) -> int:
@@ -41,6 +70,79 @@ def positive(text: str) -> int:
 
 
 @contextmanager
+def quietly(is_quiet: bool) -> Iterator[None]:
+    """Show warnings and errors only while the block runs, if `is_quiet`: no results and no progress."""
+    token = _quiet.set(is_quiet)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def say(*lines: str) -> None:
+    """Print lines for the user; each stays one line, and what cannot be seen in it is shown by its number."""
+    if not _quiet.get():
+        _print(sys.stdout, lines)
+
+
+def complain(problem: object) -> None:
+    """Print what went wrong, as one line beside the results."""
+    _print(sys.stderr, [f"adaptseg: {problem}"])
+
+
+def all_of(steps: Iterable[Callable[[], None]]) -> None:
+    """Take all steps, also after one that fails.
+
+    Raises:
+        AdaptSegError, OSError: of the last step that failed; the others are told.
+    """
+    problem: Exception | None = None
+    for step in steps:
+        try:
+            step()
+        except (AdaptSegError, OSError) as error:
+            if problem:
+                complain(problem)
+            problem = error
+    if problem:
+        raise problem
+
+
+@contextmanager
+def open_streams() -> Iterator[None]:
+    """Let a terminal that lacks a letter show its number, and a reader that goes away end the printing in silence."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream in streams:
+            with _silenced_if_gone(stream):
+                stream.flush()
+
+
+@contextmanager
+def _silenced_if_gone(stream: TextIO) -> Iterator[None]:
+    """Send to nowhere what is written to a stream once its reader has gone away; the command goes on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _print(stream: TextIO, lines: Iterable[str]) -> None:
+    with _silenced_if_gone(stream):
+        for line in lines:
+            tqdm.write(printable(line), file=stream)
+        stream.flush()
+
+
+@contextmanager
 def plain_warnings() -> Iterator[None]:
     """Print warnings as `adaptseg: warning: ...` without the place in the source."""
 
@@ -52,7 +154,7 @@ def plain_warnings() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        tqdm.write(f"adaptseg: warning: {message}", file=sys.stderr)
+        complain(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
@@ -60,9 +162,11 @@ def plain_warnings() -> Iterator[None]:
         yield
 
 
-def progress_bar(total: int, label: str, unit: str = "plane") -> tqdm:
-    """A bar on the terminal; nothing where the output goes to a file."""
-    return tqdm(total=total, desc=label, unit=unit, disable=None, leave=False)
+def progress_bar(total: int | None, label: str | None = None, unit: str = "plane") -> tqdm:
+    """A bar on the terminal; nothing where the output goes to a file. Bytes ("B") are counted in kilo and mega."""
+    return tqdm(
+        total=total, desc=label, unit=unit, unit_scale=unit == "B", disable=True if _quiet.get() else None, leave=False
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import positive, progress_bar, whole
+from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.phantom import Phantom
@@ -29,23 +29,24 @@ class DemoResult:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("demo", help="segment a phantom with a simulated user", description=__doc__)
+    parser = add_command(
+        subparsers, "demo", "let a simulated user segment a phantom; image, mask and report are written", run
+    )
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("out/demo"),
         metavar="FOLDER",
-        help="made where it is missing (default: %(default)s)",
+        help="where the files go; made where it is missing (default: %(default)s)",
     )
     parser.add_argument(
         "--model", default="compact", metavar="NAME", help="model name or checkpoint (default: %(default)s)"
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument(
-        "--max-clicks", type=positive, default=20, metavar="N", help="the user's patience (default: %(default)s)"
+        "--max-clicks", type=positive, default=20, metavar="N", help="most clicks of the user (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=whole, default=0, help="of the phantom and the user (default: %(default)s)")
-    parser.set_defaults(run=run)
+    parser.add_argument("--seed", type=whole, default=0, help="seed of the phantom and the user (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -55,8 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
         AdaptSegError: model or folder cannot be used.
     """
     from AdaptCore.atomic import prepare_folder
+    from AdaptCore.evaluate.drawing import check_installed
     from AdaptCore.models.registry import load_model
 
+    check_installed()
     prepare_folder(arguments.out, (IMAGE_NAME, MASK_NAME, REPORT_NAME, PICTURE_NAME))
     model = load_model(arguments.model, arguments.device)
     with progress_bar(arguments.max_clicks, "clicking", unit="click") as bar:
@@ -66,8 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
             bar.update(clicks - bar.n)
 
         result = run_demo(model, arguments.out, arguments.seed, arguments.max_clicks, show)
-    print(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
-    print(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
+    say(f"Dice {result.dice:.3f} against the phantom's truth, {result.clicks} clicks on {result.planes} planes")
+    say(f"Open {arguments.out / REPORT_NAME} in a browser, {IMAGE_NAME} and {MASK_NAME} in 3D Slicer.")
 
 
 def run_demo(

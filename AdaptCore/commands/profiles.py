@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands.advising import counted_picks
+from AdaptCore.commands.console import add_command, say
 
 if TYPE_CHECKING:
     from AdaptCore.preference.profile import Profile
@@ -20,29 +21,26 @@ UNMOVED = 0.05
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("profiles", help="list, show, export, import, reset and undo users' preferences")
-    parser.description = "What each user prefers on each task: adaptseg segment --user NAME --task NAME --learn"
+    parser = add_command(subparsers, "profiles", "list, show, export, import, reset and undo users' preferences")
+    parser.epilog = "A profile begins with: adaptseg segment ... --user NAME --task NAME --learn"
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="show all profiles").set_defaults(run=run_list)
-    show = actions.add_parser("show", help="show what a user's picks have taught")
+    add_command(actions, "list", "show all profiles", run_list)
+    show = add_command(actions, "show", "show what a user's picks have taught", run_show)
     _add_names(show)
-    show.add_argument("--picture", type=Path, metavar="FILE.png", help="draw what has moved from the prior")
-    show.set_defaults(run=run_show)
-    export = actions.add_parser("export", help="write a profile to a file")
+    show.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="draw what the picks have changed into this file"
+    )
+    export = add_command(actions, "export", "write a profile to a file", run_export)
     _add_names(export)
-    export.add_argument("path", type=Path, metavar="FILE")
-    export.set_defaults(run=run_export)
-    take = actions.add_parser("import", help="take over a profile from a file")
-    take.add_argument("path", type=Path, metavar="FILE")
+    export.add_argument("path", type=Path, metavar="FILE", help="the file to write")
+    take = add_command(actions, "import", "read a profile from a file", run_import)
+    take.add_argument("path", type=Path, metavar="FILE", help="a file that profiles export has written")
     take.add_argument("--user", metavar="NAME", help="another user than the one in the file")
     take.add_argument("--task", metavar="NAME", help="another task than the one in the file")
-    take.set_defaults(run=run_import)
-    reset = actions.add_parser("reset", help="begin a profile anew; what it has learnt is kept aside")
+    reset = add_command(actions, "reset", "begin a profile anew; what it has learnt is kept aside", run_reset)
     _add_names(reset)
-    reset.set_defaults(run=run_reset)
-    undo = actions.add_parser("undo", help="take back the latest pick")
+    undo = add_command(actions, "undo", "take back the latest pick", run_undo)
     _add_names(undo)
-    undo.set_defaults(run=run_undo)
 
 
 def run_list(arguments: argparse.Namespace) -> None:
@@ -51,9 +49,9 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = ProfileStore()
     profiles = store.profiles()
     for info in profiles:
-        print(info.problem or _row(info))
+        say(info.problem or _row(info))
     if not profiles:
-        print(f"No profile in {store.folder}.")
+        say(f"No profile in {store.folder}.")
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -69,6 +67,9 @@ def run_show(arguments: argparse.Namespace) -> None:
     store = ProfileStore()
     profile = store.read(arguments.user, arguments.task)
     if arguments.picture:
+        from AdaptCore.evaluate.drawing import check_installed
+
+        check_installed()
         from AdaptCore.evaluate.profile_picture import profile_picture
 
         check_output(arguments.picture, suffixes=(".png",))
@@ -84,27 +85,27 @@ def run_show(arguments: argparse.Namespace) -> None:
         *describe_components(profile),
     ]
     for label, text in facts:
-        print(f"{label:<16}{text}")
+        say(f"{label:<16}{text}")
 
 
 def run_export(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     ProfileStore().export(arguments.user, arguments.task, arguments.path)
-    print(f"{arguments.path}: profile of {arguments.user!r} for {arguments.task!r}")
+    say(f"{arguments.path}: profile of {arguments.user!r} for {arguments.task!r}")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
-    print(_row(ProfileStore().import_(arguments.path, arguments.user, arguments.task)))
+    say(_row(ProfileStore().import_(arguments.path, arguments.user, arguments.task)))
 
 
 def run_reset(arguments: argparse.Namespace) -> None:
     from AdaptCore.preference.profiles import ProfileStore
 
     backup = ProfileStore().reset(arguments.user, arguments.task)
-    print(
+    say(
         f"The profile of {arguments.user!r} for {arguments.task!r} begins anew. "
         f'To undo this: adaptseg profiles import "{backup}"'
     )
@@ -120,7 +121,7 @@ def run_undo(arguments: argparse.Namespace) -> None:
 
     store = ProfileStore()
     after = store.undo(store.read(arguments.user, arguments.task))
-    print(f"The latest pick of {after.user!r} for {after.task!r} is taken back; left: {describe_picks(after)}")
+    say(f"The latest pick of {after.user!r} for {after.task!r} is taken back; left: {describe_picks(after)}")
 
 
 def describe_picks(profile: Profile) -> str:
@@ -145,8 +146,8 @@ def describe_components(profile: Profile) -> list[tuple[str, str]]:
 
 
 def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("user", metavar="USER")
-    parser.add_argument("task", metavar="TASK")
+    parser.add_argument("user", metavar="USER", help="whose preference, as profiles list shows it")
+    parser.add_argument("task", metavar="TASK", help="for which task, as profiles list shows it")
 
 
 def _row(info: ProfileInfo) -> str:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands import advising, teaching
-from AdaptCore.commands.console import progress_bar
+from AdaptCore.commands.console import all_of, progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
+from AdaptCore.commands.placed_clicks import placed_clicks
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
-from AdaptCore.errors import OutputError
+from AdaptCore.errors import OutputError, PromptError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +86,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="I,J,K[,-]",
         help="voxel on the object, or with ',-' on the background; I,J[,-] for a picture; may be repeated",
     )
+    parser.add_argument(
+        "--click-mm",
+        action="append",
+        default=[],
+        metavar="R,A,S[,-]",
+        help="the same in millimetres to the right, front and top, as 3D Slicer shows positions (RAS); may be repeated",
+    )
+    parser.add_argument(
+        "--points",
+        action="append",
+        default=[],
+        metavar="FILE[,-]",
+        help="points of a file of 3D Slicer's Markups module (.mrk.json); a point whose label ends in '-' lies on the "
+        "background, and so do all with ',-' after the file's name; may be repeated",
+    )
     parser.add_argument("--box", action="append", default=[], metavar="A0,B0,A1,B1,N", help=BOX_HELP)
     parser.add_argument(
         "--axis",
@@ -119,7 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         AdaptSegError: image, prompts, model or result files cannot be used.
     """
-    from AdaptCore.evaluate.report import REPORT_SUFFIXES, write_report
+    from AdaptCore.evaluate.drawing import check_installed
     from AdaptCore.io import check_contrast, check_output, mask_suffix, read_volume, write_mask
     from AdaptCore.models.registry import load_model
     from AdaptCore.predict.geometry import axis_plane
@@ -129,14 +147,20 @@ def run(arguments: argparse.Namespace) -> None:
     window = parse_window(arguments.window)
     check_output(arguments.out)
     check_apart(arguments.out, arguments.volume)
+    if arguments.report or arguments.candidates:
+        check_installed()
     if arguments.report:
+        from AdaptCore.evaluate.report import REPORT_SUFFIXES
+
         check_output(arguments.report, suffixes=REPORT_SUFFIXES)
         check_apart(arguments.report, arguments.volume)
     volume = read_volume(arguments.volume)
     check_contrast(volume, str(arguments.volume))
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
-    prompts = collect_prompts(arguments.click, arguments.box, volume.geometry.size, axis, arguments.pick)
+    clicks = [*arguments.click, *placed_clicks(arguments.click_mm, arguments.points, volume.geometry)]
+    prompts = collect_prompts(clicks, arguments.box, volume.geometry.size, axis, arguments.pick)
+    check_intensities(volume, window, prompts, axis)
     folder = None
     if arguments.candidates:
         folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
@@ -173,13 +197,21 @@ def run(arguments: argparse.Namespace) -> None:
             teach=arguments.learn,
             look=look if advice.adviser else None,
         )
-    write_mask(result.mask, volume.geometry, arguments.out)
-    if arguments.report:
+
+    def report() -> None:
+        from AdaptCore.evaluate.report import write_report
+
         write_report(make_report(volume, result, prompts, axis, use.model_label + advice.label), arguments.report)
+
+    write_mask(result.mask, volume.geometry, arguments.out)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
-    print(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
-    for line in (*(folder.write() if folder else ()), *use.saved(), *advice.told()):
-        print(line)
+    say(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
+    others = (report if arguments.report else None, folder and folder.write, use.saved, advice.saved)
+    all_of(partial(_tell, step) for step in others if step)
+
+
+def _tell(step: Callable[[], Sequence[str] | None]) -> None:
+    say(*(step() or ()))
 
 
 def check_apart(path: Path, image: Path) -> None:
@@ -192,8 +224,34 @@ def check_apart(path: Path, image: Path) -> None:
         return
     if path.exists() and path.samefile(image):
         raise OutputError(f"{path}: this is the image itself; another file is wanted")
-    if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents):
+    if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents if folder.exists()):
         raise OutputError(f"{path}: this is in the folder of the image itself; another file is wanted")
+
+
+def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[int, PlanePrompts], axis: int) -> None:
+    """Check that the window shows something, and tell of clicks where nothing was measured.
+
+    Raises:
+        PromptError: no voxel lies in the window.
+    """
+    import numpy as np
+
+    from AdaptCore.predict.intensity import padding_values
+
+    array = volume.array
+    low, high = array.min(), array.max()
+    if window and not ((array >= window.low) & (array <= window.high)).any():
+        raise PromptError(
+            f"--window {window.low:g},{window.high:g}: No voxel lies in this window; the image holds {low:g} to "
+            f"{high:g}. Choose a window that shows the object."
+        )
+    padding = padding_values(array)
+    for click in voxel_clicks(prompts, axis) if padding else ():
+        if click.positive and np.isin(array[click.voxel], padding).all():
+            told = ",".join(map(str, click.voxel))
+            warnings.warn(
+                f"--click {told}: This voxel is padding ({padding[0]:g}), outside of what was measured.", stacklevel=2
+            )
 
 
 def segment(
@@ -277,6 +335,8 @@ def describe(mask: np.ndarray, geometry: Geometry) -> str:
         return "the mask is empty"
     if geometry.is_flat:
         return f"{voxels} pixels"
+    if not geometry.has_millimetres:
+        return f"{voxels} voxels"
     return f"{voxels} voxels, {voxels * geometry.voxel_millilitres:.3g} mL"
 
 
@@ -293,12 +353,13 @@ def make_report(
 
     clicks = voxel_clicks(prompts, axis)
     scene = Scene(volume.array, volume.geometry, result.window, result.mask, clicks)
-    size, spacing = volume.geometry.size, volume.geometry.spacing
+    sides = " x ".join(f"{side:.3g}" for side in volume.geometry.spacing)
+    spacing = f" of {sides} mm" if volume.geometry.has_millimetres else ""
     boxes = sum(plane.box is not None for plane in prompts.values())
     picks = sum(len(plane.picks) for plane in prompts.values())
     picked = f", {_counted(picks, 'pick')}" if picks else ""
     facts = [
-        ("Image", f"{' x '.join(map(str, size))} voxels of {' x '.join(f'{s:.3g}' for s in spacing)} mm"),
+        ("Image", f"{volume.geometry.shape_text} voxels{spacing}"),
         ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
         ("Model", model_name),
         ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}{picked}"),

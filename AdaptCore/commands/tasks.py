@@ -9,35 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.adapt.guard import Outcome, adapted_answers, latest_gain
+from AdaptCore.commands.console import add_command, say
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.tasks import TaskInfo
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    parser = subparsers.add_parser("tasks", help="list, show, rename, export, import and reset tasks")
-    parser.description = "What was learnt under each name with: adaptseg segment --task NAME --learn"
+    parser = add_command(
+        subparsers, "tasks", "list, show, rename, export, import and reset what was learnt under names"
+    )
+    parser.epilog = "A task begins with: adaptseg segment IMAGE --click I,J,K --out FILE --task NAME --learn"
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="show all tasks").set_defaults(run=run_list)
-    show = actions.add_parser("show", help="show what a task has learnt and what it gained")
-    show.add_argument("name", metavar="NAME")
-    show.add_argument("--picture", type=Path, metavar="FILE.png", help="draw its learning curve")
-    show.set_defaults(run=run_show)
-    rename = actions.add_parser("rename", help="give a task another name")
-    rename.add_argument("name", metavar="OLD")
-    rename.add_argument("new", metavar="NEW")
-    rename.set_defaults(run=run_rename)
-    export = actions.add_parser("export", help="write a task to a file, without features of images")
-    export.add_argument("name", metavar="NAME")
-    export.add_argument("path", type=Path, metavar="FILE")
-    export.set_defaults(run=run_export)
-    take = actions.add_parser("import", help="take over a task from a file")
-    take.add_argument("path", type=Path, metavar="FILE")
+    add_command(actions, "list", "show all tasks", run_list)
+    show = add_command(actions, "show", "show what a task has learnt and what it gained", run_show)
+    _add_name(show)
+    show.add_argument("--picture", type=Path, metavar="FILE.png", help="draw its learning curve into this file")
+    rename = add_command(actions, "rename", "give a task another name", run_rename)
+    rename.add_argument("name", metavar="OLD", help="the task's present name")
+    rename.add_argument("new", metavar="NEW", help="its name from now on")
+    export = add_command(actions, "export", "write a task to a file, without features of images", run_export)
+    _add_name(export)
+    export.add_argument("path", type=Path, metavar="FILE", help="the file to write")
+    take = add_command(actions, "import", "read a task from a file", run_import)
+    take.add_argument("path", type=Path, metavar="FILE", help="a file that tasks export has written")
     take.add_argument("--name", metavar="NAME", help="another name than the one in the file")
-    take.set_defaults(run=run_import)
-    reset = actions.add_parser("reset", help="begin a task anew; what it has learnt is kept aside")
-    reset.add_argument("name", metavar="NAME")
-    reset.set_defaults(run=run_reset)
+    reset = add_command(actions, "reset", "begin a task anew; what it has learnt is kept aside", run_reset)
+    _add_name(reset)
+
+
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the task, as tasks list shows it")
 
 
 def run_list(arguments: argparse.Namespace) -> None:
@@ -46,9 +48,9 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = TaskStore()
     tasks = store.tasks()
     for info in tasks:
-        print(info.problem or _row(info))
+        say(info.problem or _row(info))
     if not tasks:
-        print(f"No task in {store.folder}.")
+        say(f"No task in {store.folder}.")
 
 
 def run_show(arguments: argparse.Namespace) -> None:
@@ -64,6 +66,9 @@ def run_show(arguments: argparse.Namespace) -> None:
     store = TaskStore()
     info = store.info(arguments.name)
     if arguments.picture:
+        from AdaptCore.evaluate.drawing import check_installed
+
+        check_installed()
         from AdaptCore.evaluate.task_curve import task_curve
 
         check_output(arguments.picture, suffixes=(".png",))
@@ -79,7 +84,7 @@ def run_show(arguments: argparse.Namespace) -> None:
         ("Kept", store.kept(info.name)),
     ]
     for label, text in facts:
-        print(f"{label:<16}{text}")
+        say(f"{label:<16}{text}")
 
 
 def run_rename(arguments: argparse.Namespace) -> None:
@@ -87,27 +92,27 @@ def run_rename(arguments: argparse.Namespace) -> None:
 
     store = TaskStore()
     store.rename(arguments.name, arguments.new)
-    print(f"{store.info(arguments.new).name}: {store.path(arguments.new)}")
+    say(f"{store.info(arguments.new).name}: {store.path(arguments.new)}")
 
 
 def run_export(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
     TaskStore().export(arguments.name, arguments.path)
-    print(f"{arguments.path}: task {arguments.name!r} without features of images")
+    say(f"{arguments.path}: task {arguments.name!r} without features of images")
 
 
 def run_import(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
-    print(_row(TaskStore().import_(arguments.path, arguments.name)))
+    say(_row(TaskStore().import_(arguments.path, arguments.name)))
 
 
 def run_reset(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
     backup = TaskStore().reset(arguments.name)
-    print(f'{arguments.name} begins anew. To undo this: adaptseg tasks import "{backup}"')
+    say(f'{arguments.name} begins anew. To undo this: adaptseg tasks import "{backup}"')
 
 
 def describe_events(history: Sequence[Outcome]) -> str:

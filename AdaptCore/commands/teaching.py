@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from AdaptCore.adapt.recipe import RECIPES, recipe_named
-from AdaptCore.errors import TaskError
+from AdaptCore.errors import FullDiskError, OutputError, TaskError
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.learner import Learner
@@ -34,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Check the options and the task before the image is read; with a user, the task may be one of a profile alone.
 
+    A full disk costs what is learnt, but no mask.
+
     Raises:
         AdaptSegError: an option without the one it needs, a task that does not exist or whose file cannot be used, or
             a folder that cannot be written.
@@ -51,7 +54,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         return
     store = TaskStore()
     if arguments.learn:
-        store.prepare(arguments.task)
+        with suppress(FullDiskError):
+            store.prepare(arguments.task)
     may_be_new = arguments.learn or arguments.user is not None
     if not may_be_new or store.path(arguments.task).exists():
         store.info(arguments.task)
@@ -117,7 +121,10 @@ class TaskUse:
         store, task = TaskStore(), self.task
         had_replay = store.replay_path(task.name).exists()
         known = self.learner.knowledge
-        store.save(task, known, keep_replay=self.keep_replay)
+        try:
+            store.save(task, known, keep_replay=self.keep_replay)
+        except OutputError as error:
+            raise type(error)(f"Task {task.name!r}: what it has learnt is not saved: {error}") from error
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"

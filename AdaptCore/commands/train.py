@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import positive, whole
+from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ MODELS = ("compact", "compact3d")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("train", help="train a built-in model on synthetic images")
+    parser = add_command(subparsers, "train", "train a built-in model on synthetic images", run)
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the checkpoint, the table, its picture and the weights"
     )
@@ -44,7 +44,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train what this model knows of preferences instead, on scenes that several raters draw",
     )
     parser.add_argument("--scenes", type=positive, help="number of these scenes (default: the shipped recipe's)")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -72,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     trainer.run(arguments.minutes, arguments.steps, arguments.log_every)
     weights = arguments.out / f"{arguments.model}.safetensors"
     trainer.export(weights)
-    print(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
+    say(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")
 
 
 def _trainer(arguments: argparse.Namespace) -> Trainer:
@@ -97,8 +96,6 @@ def _course(arguments: argparse.Namespace) -> Course:
 def _train_preference(arguments: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from tqdm import tqdm
-
     from AdaptCore.atomic import prepare_folder
     from AdaptCore.models.base import ReadoutModel
     from AdaptCore.models.registry import load_model
@@ -114,6 +111,6 @@ def _train_preference(arguments: argparse.Namespace) -> None:
         raise AdaptSegError(f"{arguments.preference} has no readout to train for: take the built-in model.")
     config = LatentTraining(seed=arguments.seed)
     config = replace(config, scenes=arguments.scenes or config.scenes)
-    with tqdm(total=config.scenes, unit="scene", disable=None) as bar:
+    with progress_bar(config.scenes, unit="scene") as bar:
         write_latent(path, train_latent(model, config, bar.update))
-    print(f"trained on {config.scenes} scenes: {path}")
+    say(f"trained on {config.scenes} scenes: {path}")

@@ -31,15 +31,16 @@ class PlanePrompts:
 
 
 def choose_axis(geometry: Geometry, wanted: int | None) -> int:
-    """The wanted axis, else the one with the thickest slices; K for a picture and where all are alike (ours).
+    """The wanted axis, else the one with the thickest slices; K where all are alike (ours), that of a single plane.
 
     Raises:
-        PromptError: a picture has planes across K only.
+        PromptError: a picture has planes across one axis only.
     """
-    if geometry.is_flat:
-        if wanted not in (None, 2):
-            raise PromptError(f"--axis {wanted}: a picture has one plane; 2 or no --axis is wanted")
-        return 2
+    flat = geometry.flat_axis
+    if flat is not None:
+        if wanted not in (None, flat):
+            raise PromptError(f"--axis {wanted}: The picture has one plane, across axis {flat}. Leave --axis out.")
+        return flat
     if wanted is not None:
         return wanted
     thickest = max(geometry.spacing)
@@ -56,11 +57,19 @@ def collect_prompts(
     """Read clicks, boxes and picks as typed and sort them by plane across `axis`.
 
     Raises:
-        PromptError: one cannot be read or lies outside, a box has no size, or a plane has nothing positive.
+        PromptError: one cannot be read or lies outside, two contradict each other, a box has no size, or a plane has
+            nothing positive.
     """
     planes: dict[int, PlanePrompts] = {}
+    typed: dict[tuple[int, int, int], str] = {}
     for text in clicks:
         voxel, positive = parse_click(text, size)
+        other = typed.setdefault(voxel, text)
+        if parse_click(other, size)[1] != positive:
+            raise PromptError(
+                f"--click {other} and --click {text}: One voxel cannot be on the object and on the background. "
+                "Leave one out."
+            )
         x, y = (voxel[other] for other in range(3) if other != axis)
         plane = planes.setdefault(voxel[axis], PlanePrompts())
         (plane.positive if positive else plane.negative).append((x, y))
@@ -85,21 +94,24 @@ def collect_prompts(
 
 
 def parse_click(text: str, size: tuple[int, int, int]) -> tuple[tuple[int, int, int], bool]:
-    """Read `I,J,K`, with `,-` for the background; `I,J` is enough where there is one plane.
+    """Read `I,J,K`, with `,-` for the background; the two axes of the plane are enough where there is one.
 
     Raises:
         PromptError: it cannot be read or lies outside the volume.
     """
+    from AdaptCore.files.geometry import Geometry
+
     parts = [part.strip() for part in text.split(",")]
     positive = parts[-1] != "-"
     if parts[-1] in ("-", "+"):
         parts.pop()
-    flat = size[2] == 1
+    flat = Geometry(size).flat_axis
     numbers = _whole_numbers(parts)
-    if numbers is not None and len(numbers) == 2 and flat:
-        numbers.append(0)
+    if numbers is not None and len(numbers) == 2 and flat is not None:
+        numbers.insert(flat, 0)
     if numbers is None or len(numbers) != 3:
-        wanted = "I,J or I,J,-" if flat else "I,J,K or I,J,K,-"
+        letters = ",".join(letter for axis, letter in enumerate("IJK") if axis != flat)
+        wanted = f"{letters} or {letters},-"
         raise PromptError(f"--click {text}: {wanted} in whole numbers is wanted")
     if not all(0 <= number < length for number, length in zip(numbers, size)):
         shape, last = " x ".join(map(str, size)), ",".join(str(length - 1) for length in size)

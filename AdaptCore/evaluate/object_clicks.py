@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -105,17 +105,22 @@ def object_curve(segmenter: ObjectSegmenter, item: VolumeItem, rules: ObjectRule
     return notes.curve(item.id, item.group, seconds)
 
 
+def warm_up(segmenter: ObjectSegmenter, targets: Sequence[VolumeTarget], rules: ObjectRules) -> None:
+    """Answer the first object's first click once, so that loading libraries is not timed.
+
+    Raises:
+        AdaptSegError: as `object_curve`.
+    """
+    object_curve(segmenter, targets[0].items[0], replace(rules, max_clicks=1))
+
+
 def run_objects(
     segmenter: ObjectSegmenter,
     targets: Sequence[VolumeTarget],
     rules: ObjectRules,
     advanced: Callable[[], object] | None = None,
 ) -> dict[str, list[Curve]]:
-    """Curves of every object by target name; `advanced` is called after each object.
-
-    The first object's first click is answered once before, so that loading libraries is not timed.
-    """
-    object_curve(segmenter, targets[0].items[0], ObjectRules(1, rules.seed, rules.jitter, rules.known_slice))
+    """Curves of every object by target name; `advanced` is called after each object."""
     curves: dict[str, list[Curve]] = {}
     for target in targets:
         curves[target.name] = []

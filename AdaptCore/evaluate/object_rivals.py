@@ -82,6 +82,8 @@ class SeededSession:
 def walked(grey: np.ndarray, seeds: np.ndarray, spacing: Sequence[float], side: int = WALKER_SIDE) -> np.ndarray:
     """The object bool (I, J, K) that the random walker finds in a window of at most `side` voxels an axis.
 
+    Where nothing is left to find, or all grey values are equal, which the filter cannot work with, it is the seeds.
+
     Args:
         grey, seeds: as in `Grow`; the window is around the middle of the object's seeds.
     """
@@ -93,6 +95,8 @@ def walked(grey: np.ndarray, seeds: np.ndarray, spacing: Sequence[float], side: 
         for face in [0] * (cut.start > 0) + [-1] * (cut.stop < length):
             plane = np.moveaxis(labels, axis, 0)[face]
             plane[plane == 0] = BACKGROUND
+    if labels.all() or np.ptp(grey[window]) == 0:
+        return seeds == OBJECT
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         chances = random_walker(grey[window], labels, mode="cg_j", return_full_prob=True, spacing=spacing)

@@ -91,7 +91,8 @@ def largest_planes(mask: np.ndarray) -> tuple[int, int, int]:
 
 def orthogonal_picture(scene: Scene) -> bytes:
     """PNG of the planes with the largest mask area across each axis; below them close-ups of the mask."""
-    axes = (2,) if scene.geometry.is_flat else (2, 1, 0)
+    flat = scene.geometry.flat_axis
+    axes = (2, 1, 0) if flat is None else (flat,)
     indices = largest_planes(scene.mask)
     figure = Figure(figsize=(PANEL_INCHES * len(axes), 2 * PANEL_INCHES), facecolor=DARK, layout="constrained")
     panels = figure.subplots(2, len(axes), squeeze=False)

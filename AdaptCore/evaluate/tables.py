@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from AdaptCore.atomic import write_bytes
+from AdaptCore.printable import printable
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -28,7 +29,7 @@ def write_json(path: Path, result: dict[str, Any]) -> None:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else printable(str(value))
 
 
 def _joined(line: Sequence[str], widths: Sequence[int]) -> str:

@@ -181,7 +181,7 @@ class ReadoutModel(AdaptableModel, Protocol):
     """A model whose masks are read from features by a vector each."""
 
     def canvas(self, question: Question) -> Canvas:
-        """What the answer to a question is read from; on the model's device, without gradients."""
+        """What the answer to a question is read from; on the CPU, without gradients."""
         ...
 
 

@@ -109,12 +109,22 @@ def load_pytorch(path: Path) -> dict[str, Tensor]:
         CheckpointError: the file is truncated, damaged, would run code, or holds anything but named tensors.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as stream:  # given a name that ends in .safetensors, torch would take it at its word
+            content = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: refused, it is damaged or holds Python objects that would run code on loading; {WANTED}"
         ) from error
-    except (RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        AssertionError,
+    ) as error:
         raise CheckpointError(f"{path}: truncated or damaged PyTorch file ({one_line(error)}); {WANTED}") from error
     return only_tensors(content, path)
 

@@ -8,10 +8,9 @@ hypernetwork vectors give the masks. Only the decoder is run for a click.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -21,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Canvas, Decoding, Embedding, Question, with_parameters, with_parts
+from AdaptCore.json_text import parse
+from AdaptCore.models.base import Canvas, Decoding, Embedding, Question
 from AdaptCore.models.checkpoint import load_into
-from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
+from AdaptCore.models.placement import PlacedModel, device_of
 from AdaptCore.prompts import Prompts
 
 Result = TypeVar("Result")
@@ -383,7 +383,7 @@ def standardize(image: Tensor, sizes: Tensor) -> Tensor:
     return (image - mean) / deviation.clamp(min=0.02) * valid
 
 
-class CompactModel:
+class CompactModel(PlacedModel):
     """The built-in model behind the Model protocol.
 
     Args:
@@ -394,14 +394,14 @@ class CompactModel:
     """
 
     follows_prior = True
+    decoder_name = "decoder"
 
     def __init__(
         self, network: CompactNetwork, name: str, digest: str, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> None:
+        super().__init__(network, device, dtype)
         self.name, self.digest = name, digest
-        self.network = network.eval().requires_grad_(False).to(device)
         self.mask_side = network.config.input_side // 2
-        self._dtype = dtype
 
     @classmethod
     def from_tensors(
@@ -428,11 +428,6 @@ class CompactModel:
             torch.manual_seed(seed)
             network = CompactNetwork(CompactConfig())
         return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.network.parameters()).device
 
     def encode(self, image: np.ndarray) -> Embedding:
         """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1].
@@ -463,11 +458,6 @@ class CompactModel:
         named = self.decoder_parameters().items()
         return {name: weight for name, weight in named if not name.startswith(MIXING_LAYERS)}
 
-    def with_decoder(self, weights: Mapping[str, Tensor]) -> CompactModel:
-        """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
-        decoder = with_parameters(self.network.decoder, weights)
-        return CompactModel(with_parts(self.network, decoder=decoder), self.name, self.digest, self.device, self._dtype)
-
     def answer(self, question: Question) -> Decoding:
         """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
         return self.answers([question])[0]
@@ -481,7 +471,7 @@ class CompactModel:
         return [Decoding(logits[place, masks], quality[place, masks]) for place, masks in enumerate(kept)]
 
     def canvas(self, question: Question) -> Canvas:
-        """What the answer to a question is read from.
+        """What the answer to a question is read from; on the CPU.
 
         Raises:
             ModelError: out of memory, on the CPU too.
@@ -495,41 +485,31 @@ class CompactModel:
             drawn, tokens = decoder.drawn(features, prompts)
             vectors, (_, quality) = decoder.vectors(tokens)[0].float(), decoder.read(drawn, tokens)
         best = int(quality[0].argmax()) if question.is_ambiguous else 0
-        return Canvas(drawn[0].float(), vectors[best], tokens[0, 1 + best].float())
+        return Canvas(drawn[0].float().cpu(), vectors[best].cpu(), tokens[0, 1 + best].float().cpu())
 
     def _batched(self, questions: Sequence[Question]) -> tuple[tuple[Tensor, ...], PromptTensors]:
         """Features and prompts of several questions as one batch."""
         device = self.device
         asked = [self.prompt_tensors(one.embedding, one.prompts, one.prior) for one in questions]
         *skips, coarse = zip(*(one.embedding.features for one in questions), strict=True)
-        features = (*(_together(same, device, self._dtype) for same in skips), _together(coarse, device, torch.float32))
+        features = (*(_together(same, device, self.dtype) for same in skips), _together(coarse, device, torch.float32))
         return features, batched(asked).to(device)
 
     def _encoded(self, image: np.ndarray) -> Embedding:
         network = self.network
-        device = next(network.parameters()).device
+        device = device_of(network)
         side = network.config.input_side
         height, width = image.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)).to(device)
+        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
         planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
         resized = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
         square = F.pad(resized.expand(-1, 3, -1, -1), (0, side - size[1], 0, side - size[0]))
-        standard = standardize(square, torch.tensor([size], device=device))
+        standard = standardize(square, torch.tensor([size])).to(device)
         with self._autocast():
             features = network.encoder(standard.contiguous(memory_format=torch.channels_last))
         return Embedding(tuple(features), (height, width), size, side)
-
-    def _run(self, compute: Callable[[], Result]) -> Result:
-        with torch.no_grad():
-            return run_with_fallback(compute, device=self.device, move_to_cpu=self._move_to_cpu)
-
-    def _move_to_cpu(self) -> None:
-        """Go on with a copy, so that another thread may finish with the network it holds."""
-        self.network = copy.deepcopy(self.network).to("cpu")
-        if not computes_bfloat16(self.device):
-            self._dtype = torch.float32
 
     def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
         """Prompts of one plane as a batch of one in input pixels, on the CPU."""
@@ -547,7 +527,7 @@ class CompactModel:
         return PromptTensors(xy[None], torch.tensor([labels]), prior.cpu()[None], known)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 def _together(features: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -567,5 +547,5 @@ def config_from_json(text: str) -> CompactConfig:
     Raises:
         AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
     """
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parse(text).items()}
     return CompactConfig(**values)

@@ -1,4 +1,4 @@
-"""Where a model computes: device, number format, and the way out when an accelerator's memory is full."""
+"""Where a model computes: device, number format, and the way out when an accelerator cannot go on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ import torch
 from AdaptCore.errors import ModelError
 
 Result = TypeVar("Result")
+
+FULL = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+UNABLE = (
+    "no kernel image",
+    "invalid device function",
+    "CUBLAS_STATUS",
+    "CUDNN_STATUS",
+    "not currently implemented for the MPS device",
+    "MPS framework doesn't support",
+)
+"""What accelerators say that this PyTorch has no code for, or whose libraries do not start."""
 
 CPU_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
@@ -75,7 +86,7 @@ def cpu_capabilities() -> Mapping[str, Any]:
 def run_with_fallback(
     compute: Callable[[], Result], *, device: torch.device, move_to_cpu: Callable[[], None]
 ) -> Result:
-    """Compute; when the accelerator's memory is full, warn, move the model to the CPU and compute again.
+    """Compute; when the accelerator cannot, warn, move the model to the CPU and compute again.
 
     Args:
         compute: does the work wherever the model is at that moment.
@@ -87,21 +98,48 @@ def run_with_fallback(
     """
     try:
         return compute()
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except (RuntimeError, TypeError, MemoryError) as error:
+        reason = why_device_fails(error)
+        if reason is None or (device.type == "cpu" and not is_out_of_memory(error)):
             raise
         if device.type == "cpu":
             raise ModelError("out of memory on cpu: a smaller model or more free memory is wanted") from error
     # Outside the handler, because the traceback keeps the accelerator's tensors alive.
-    warnings.warn(f"{device} is out of memory; going on with the CPU, more slowly", stacklevel=3)
+    warnings.warn(f"{device} {reason}; going on with the CPU, more slowly", stacklevel=3)
     move_to_cpu()
+    free_memory(device)
+    return run_with_fallback(compute, device=torch.device("cpu"), move_to_cpu=move_to_cpu)
+
+
+def on_device_or_cpu(work: Callable[[torch.device], Result], device: torch.device) -> Result:
+    """What the work gives on a device, or from its beginning on the CPU where that device cannot go on.
+
+    Raises:
+        ModelError: memory is full on the CPU too.
+    """
+    places = [device]
+    return run_with_fallback(
+        lambda: work(places[-1]), device=device, move_to_cpu=lambda: places.append(torch.device("cpu"))
+    )
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps of an accelerator's memory without using it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    return run_with_fallback(compute, device=torch.device("cpu"), move_to_cpu=move_to_cpu)
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def why_device_fails(error: Exception) -> str | None:
+    """Why a device cannot compute what another one may, for the user; None if the error is of another kind."""
+    if is_out_of_memory(error):
+        return "is out of memory"
+    if any(sign in str(error) for sign in UNABLE):
+        return f"cannot compute this ({str(error).splitlines()[0]:.120})"
+    return None
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """CUDA raises a type of its own; MPS and the CPU raise RuntimeError and say it in the message."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return any(sign in str(error) for sign in ("out of memory", "can't allocate memory", "not enough memory"))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in str(error) for sign in FULL)

@@ -18,6 +18,7 @@ import torch
 from AdaptCore.atomic import atomic_target, write_bytes
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.facts import kind_of
+from AdaptCore.json_text import parse, problem_with
 from AdaptCore.models.base import Model
 from AdaptCore.models.checkpoint import detect_architecture, first_bytes, load_tensors, sha256_of
 from AdaptCore.models.devices import choose_device, choose_dtype
@@ -89,7 +90,7 @@ class ModelEntry:
         """Whether the weights are on this machine; they are not checked."""
         try:
             return self.path.is_file()
-        except ModelError:
+        except (ModelError, OSError, ValueError):  # what cannot be a path, or lies where the user may not look
             return False
 
 
@@ -105,7 +106,7 @@ def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
         ModelError: unreadable, no JSON, or not as the schema says.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse(path.read_bytes())
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); a model manifest is wanted") from error
     except ValueError as error:
@@ -133,13 +134,9 @@ def check_manifest(content: object, path: Path) -> None:
     Raises:
         ModelError: the message names the place in the manifest and what is wrong there.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    schema = json.loads(resource_path(SCHEMA).read_text(encoding="utf-8"))
-    problem = best_match(Draft202012Validator(schema).iter_errors(content))
+    problem = problem_with(content, SCHEMA)
     if problem is not None:
-        raise ModelError(f"{path}: {problem.json_path}: {problem.message}; a model manifest as in {SCHEMA} is wanted")
+        raise ModelError(f"{path}: {problem}; a model manifest as in {SCHEMA} is wanted")
 
 
 def make_folder(folder: Path) -> None:
@@ -161,6 +158,18 @@ def shipped_models() -> tuple[ModelEntry, ...]:
         ModelError: their manifest is missing or damaged.
     """
     return read_manifest(resource_path(MANIFEST))
+
+
+def known_models() -> tuple[tuple[ModelEntry, ...], str]:
+    """The models that can be chosen, and why those that the user added are not among them, else empty.
+
+    Raises:
+        ModelError: the shipped manifest is missing or damaged.
+    """
+    try:
+        return list_models(), ""
+    except ModelError as error:
+        return shipped_models(), str(error)
 
 
 def list_models() -> tuple[ModelEntry, ...]:
@@ -390,6 +399,38 @@ def add_model(
     added = read_manifest(user_manifest()) if user_manifest().exists() else ()
     write_manifest(user_manifest(), (*added, entry))
     return entry
+
+
+def remove_model(name: str) -> ModelEntry:
+    """Delete the downloaded weights of a model, or take one that the user added off the list; its file stays.
+
+    Raises:
+        ModelError: an unknown name, a model that comes with the program, or one that is not downloaded.
+        OutputError: the file cannot be deleted, or the user's manifest cannot be written.
+    """
+    entry = find_model(name)
+    if entry.url is None:
+        _forget(entry)
+    elif not entry.path.exists():
+        raise ModelError(f"Model {name!r} is not downloaded: there is nothing to remove.")
+    else:
+        _delete(entry.path)
+    return entry
+
+
+def _forget(entry: ModelEntry) -> None:
+    if entry in shipped_models():
+        raise ModelError(f"Model {entry.name!r} comes with the program and cannot be removed.")
+    write_manifest(user_manifest(), tuple(other for other in read_manifest(user_manifest()) if other != entry))
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{path}: The file cannot be deleted ({error.strerror}). Close what uses the model, and try again."
+        ) from error
 
 
 def record_weights(name: str = "compact") -> ModelEntry:

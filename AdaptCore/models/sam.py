@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from AdaptCore.errors import ImageError, ModelError
-from AdaptCore.models.base import Decoding, Embedding, Question, with_parameters, with_parts
+from AdaptCore.models.base import Decoding, Embedding, Question
 from AdaptCore.models.checkpoint import load_into
-from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
+from AdaptCore.models.placement import PlacedModel
 from AdaptCore.prompts import Prompts
 
 INSTALL = (
@@ -46,7 +45,7 @@ MIXING_LAYERS = ("transformer.", "iou_token.", "mask_tokens.")
 """Beginnings of the names of parameters that belong to the mask decoder's transformer."""
 
 
-class SamModel:
+class SamModel(PlacedModel):
     """Encodes as `SamPredictor.set_image` does and decodes as `SamPredictor.predict` does (Kirillov et al. 2023).
 
     The encoder computes in `dtype`; prompts and decoder stay in float32.
@@ -59,13 +58,12 @@ class SamModel:
         dtype: number format of the encoder.
 
     Attributes:
-        network: the `segment_anything` Sam; replaced as a whole when the model moves, so that another thread may go on
-            with the one it holds.
         mask_side: 256.
     """
 
     mask_side = 256
     follows_prior = False
+    decoder_name = "mask_decoder"
 
     def __init__(
         self,
@@ -79,10 +77,9 @@ class SamModel:
     ) -> None:
         from segment_anything.utils.transforms import ResizeLongestSide
 
-        self.architecture, self.name, self.digest, self.dtype = architecture, name, digest, dtype
-        self.network = network.eval().requires_grad_(False)
+        super().__init__(network, device, dtype)
+        self.architecture, self.name, self.digest = architecture, name, digest
         self.resize = ResizeLongestSide(network.image_encoder.img_size)
-        run_with_fallback(lambda: network.to(device), device=device, move_to_cpu=lambda: network.to("cpu"))
 
     @classmethod
     def from_tensors(
@@ -120,19 +117,6 @@ class SamModel:
         digest = hashlib.sha256(name.encode()).hexdigest()
         return cls(network, architecture=architecture, name=name, digest=digest, device=device or torch.device("cpu"))
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return self.network.device
-
-    def move_to(self, device: torch.device) -> None:
-        """Go on with a copy of the network on another device, in float32 where that has no bfloat16."""
-        replica = build_network(self.architecture).requires_grad_(False)
-        replica.load_state_dict(self.network.state_dict())
-        if not computes_bfloat16(device):
-            self.dtype = torch.float32
-        self.network = replica.to(device)
-
     def encode(self, image: np.ndarray) -> Embedding:
         """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1], rounded to 8 bits as SAM was trained.
 
@@ -145,7 +129,7 @@ class SamModel:
         if min(self.resize.get_preprocess_shape(*pixels.shape[:2], side)) < 1:
             raise ImageError(f"plane of {pixels.shape[1]} x {pixels.shape[0]} pixels: too narrow for SAM")
         resized = torch.from_numpy(self.resize.apply_image(pixels)).permute(2, 0, 1)[None]
-        features = self._computed(lambda: self._encoded(resized))
+        features = self._run(lambda: self._encoded(resized))
         return Embedding((features,), image.shape[:2], (resized.shape[2], resized.shape[3]), side)
 
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
@@ -157,7 +141,7 @@ class SamModel:
         Raises:
             ModelError: out of memory, on the CPU too.
         """
-        return self._computed(lambda: self.answer(Question(embedding, prompts, prior_logits)))
+        return self._run(lambda: self.answer(Question(embedding, prompts, prior_logits)))
 
     def decoder_parameters(self) -> dict[str, nn.Parameter]:
         """The mask decoder's parameters by name, float32."""
@@ -167,13 +151,6 @@ class SamModel:
         """Those of `decoder_parameters` behind the transformer."""
         named = self.decoder_parameters().items()
         return {name: weight for name, weight in named if not name.startswith(MIXING_LAYERS)}
-
-    def with_decoder(self, weights: Mapping[str, Tensor]) -> SamModel:
-        """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
-        twin = copy.copy(self)
-        decoder = with_parameters(self.network.mask_decoder, weights)
-        twin.network = with_parts(self.network, mask_decoder=decoder)
-        return twin
 
     def answer(self, question: Question) -> Decoding:
         """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
@@ -194,10 +171,6 @@ class SamModel:
     def answers(self, questions: Sequence[Question]) -> list[Decoding]:
         """As `answer` for each of several questions, one after the other: SAM's decoder takes one image."""
         return [self.answer(question) for question in questions]
-
-    def _computed(self, compute: Any) -> Any:
-        with torch.no_grad():
-            return run_with_fallback(compute, device=self.device, move_to_cpu=lambda: self.move_to(torch.device("cpu")))
 
     def _encoded(self, resized: Tensor) -> Tensor:
         network = self.network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,11 @@ from AdaptCore.errors import ImageError
 LOW_PERCENTILE = 0.5
 HIGH_PERCENTILE = 99.5
 SAMPLE_SIZE = 1_000_000
+FAR_OUTSIDE = 0.3
+"""Of the range of the other voxels: padding lies at least as far below or above them (ours)."""
+LEAST_BORDER, LEAST_REST = 0.01, 0.05
+"""Shares of the border that padding fills, and of the image that it leaves; else it is ground or an object (ours)."""
+MOST_PADDINGS, SHORT_AXIS = 4, 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Window:
 
 
 def auto_window(image: np.ndarray) -> Window:
-    """Robust percentiles of the finite voxels, over all channels (ours).
+    """Robust percentiles of the finite voxels besides padding, over all channels (ours).
 
     An image that is flat between the percentiles gets its whole range, a constant one a window around its value.
     Percentiles of large images are those of a sample with a fixed seed, so the same image always gets the same window.
@@ -55,14 +61,23 @@ def auto_window(image: np.ndarray) -> Window:
         values = _finite(image)
     if not values.size:
         raise ImageError(f"image of shape {image.shape} has no finite voxel: at least one is wanted")
-    low, high = (float(value) for value in np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE)))
+    padding = _padding(image, values)
+    low, high = _range(_without(values, padding))
     if low == high:
-        values = _finite(image)
+        values = _without(_finite(image), padding)
         low, high = float(values.min()), float(values.max())
     if low == high:
         half = max(0.5, abs(low) * 1e-6)
         low, high = low - half, high + half
     return Window(low, high)
+
+
+def padding_values(image: np.ndarray) -> tuple[float, ...]:
+    """What fills voxels that were never measured: constants at the border, far outside of the other values (ours).
+
+    Such as -3024 outside of the circle that a CT scanner reconstructs, or 65535 where a volume was resampled.
+    """
+    return _padding(image, _finite(_sample(_numeric(image))))
 
 
 def apply_window(image: np.ndarray, window: Window) -> np.ndarray:
@@ -78,6 +93,44 @@ def apply_window(image: np.ndarray, window: Window) -> np.ndarray:
         values[~finite] = values[finite].min() if finite.any() else window.low
     shown = np.clip((values - window.low) / (window.high - window.low), 0.0, 1.0)
     return shown.astype(np.float32, copy=False)
+
+
+def _padding(image: np.ndarray, values: np.ndarray) -> tuple[float, ...]:
+    border = _border(image).astype(np.float64)
+    found: list[float] = []
+    while len(found) < MOST_PADDINGS:
+        rest = _without(values, found)
+        ends = (rest.min(), rest.max()) if rest.size else ()
+        new = next((float(end) for end in ends if _is_padding(end, border, rest, values.size)), None)
+        if new is None:
+            break
+        found.append(new)
+    return tuple(found)
+
+
+def _is_padding(end: float, border: np.ndarray, rest: np.ndarray, count: int) -> bool:
+    if np.count_nonzero(border == end) < LEAST_BORDER * border.size:
+        return False
+    others = rest[rest != end]
+    if others.size < LEAST_REST * count:
+        return False
+    low, high = _range(others)
+    return low < high and max(low - end, end - high) > FAR_OUTSIDE * (high - low)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
+    return float(low), float(high)
+
+
+def _without(values: np.ndarray, padding: Sequence[float]) -> np.ndarray:
+    return values[~np.isin(values, padding)] if padding else values
+
+
+def _border(image: np.ndarray) -> np.ndarray:
+    """Voxels of the first and last plane along each axis; a short one is that of colours, or nearly all border."""
+    planes = [image.take((0, -1), axis).ravel() for axis in range(image.ndim) if image.shape[axis] > SHORT_AXIS]
+    return np.concatenate(planes) if planes else image.ravel()
 
 
 def _numeric(image: np.ndarray) -> np.ndarray:

@@ -88,7 +88,7 @@ class Adviser:
             return None
         sampler = self._sampler(model, question)
         z = self._profile.belief.on(sampler.prior).heaviest
-        both = sampler.logits(np.stack([0 * z, z])).cpu()
+        both = sampler.logits(np.stack([0 * z, z]))
         plain, preferred = _contradictions(both, question)
         return to_plane(both[1], question.embedding) if preferred <= plain else None
 
@@ -112,7 +112,7 @@ class Adviser:
         if around is not None:
             mixture = narrowed(mixture, around, recipe)
         z = varied(mixture, recipe, np.random.default_rng([self._seed, self._profile.picks]))
-        drawn = sampler.logits(z).cpu()
+        drawn = sampler.logits(z)
         agreeing = np.flatnonzero(_contradictions(drawn, question) == 0)
         if len(agreeing) >= recipe.agreeing:
             drawn, z = drawn[agreeing], z[agreeing]
@@ -191,7 +191,7 @@ class Adviser:
         """Learn again, just as they were, the picks that `forget` took back by these names; False if some were not."""
         picks = [self._forgotten[name] for name in names if name in self._forgotten]
         for pick in picks:
-            self._profile = self._store.redo(self._profile, pick) if self._store else self._profile.joined(pick)
+            self._profile = self._store.join(self._profile, [pick]) if self._store else self._profile.joined(pick)
             del self._forgotten[pick.name]
         return len(picks) == len(names)
 

@@ -51,7 +51,7 @@ class Latent:
 
         Components of the other half have next to no weight.
         """
-        weights = gated(self.gate, token[None].cpu(), torch.tensor([opening]))[0].double().clamp(min=LEAST_WEIGHT)
+        weights = gated(self.gate, token[None], torch.tensor([opening]))[0].double().clamp(min=LEAST_WEIGHT)
         return Mixture((weights / weights.sum()).numpy(), self.means.numpy(), self.variances.numpy())
 
     @property

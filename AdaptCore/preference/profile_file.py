@@ -12,10 +12,13 @@ from torch import Tensor
 
 from AdaptCore.errors import ProfileError
 from AdaptCore.facts import PROFILES
+from AdaptCore.json_text import parse
+from AdaptCore.names import clean_name
 from AdaptCore.preference.belief import Statistics
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.recipe import DEFAULT, Recipe
+from AdaptCore.printable import shortened
 from AdaptCore.sealed import read_sealed, write_sealed
 
 PRIOR, SETTLED, RECENT = ("weights", "means", "variances"), "settled.", "recent."
@@ -34,11 +37,11 @@ def read_profile(path: Path, recipe: Recipe = DEFAULT) -> Profile:
     tensors, facts = read_sealed(path, PROFILES.kind)
     try:
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        names, settled = json.loads(facts["recent"]), Statistics(*(arrays[SETTLED + part] for part in PARTS))
+        names, settled = parse(facts["recent"]), Statistics(*(arrays[SETTLED + part] for part in PARTS))
         recent = zip(*(arrays[RECENT + part] for part in PARTS), names, strict=True)
         profile = Profile(
-            user=facts["user"],
-            task=facts["task"],
+            user=clean_name(facts["user"], "user", ProfileError),
+            task=clean_name(facts["task"], "task", ProfileError),
             space=LatentSpace(facts["model"], facts["digest"], Mixture(*(arrays[f"prior.{part}"] for part in PRIOR))),
             settled=settled,
             recent=tuple(Pick(Statistics(*parts), str(name)) for *parts, name in recent),
@@ -47,8 +50,9 @@ def read_profile(path: Path, recipe: Recipe = DEFAULT) -> Profile:
         )
         _ = profile.belief.mixture
     except (KeyError, TypeError, ValueError) as error:
+        reason = shortened(str(error))
         raise ProfileError(
-            f"{path}: its content is not that of a profile ({error}); a profile file is wanted"
+            f"{path}: its content is not that of a profile ({reason}); a profile file is wanted"
         ) from error
     return profile
 

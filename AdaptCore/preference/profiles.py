@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -122,9 +123,9 @@ class ProfileStore:
             write_profile(path, after)
         return after
 
-    def redo(self, profile: Profile, pick: Pick) -> Profile:
-        """Add a pick that was taken back to what is stored; all else as `pick`."""
-        return self._follow(profile, lambda stored: stored.joined(pick))
+    def join(self, profile: Profile, picks: Iterable[Pick]) -> Profile:
+        """Add picks that were made without the store, or taken back from it, to what is stored; all else as `pick`."""
+        return self._follow(profile, lambda stored: reduce(Profile.joined, picks, stored))
 
     def reset(self, user: str, task: str) -> Path:
         """Begin a profile anew: its file is kept aside and can be imported again.

@@ -27,7 +27,7 @@ LEAST_SCALE = 0.2
 
 
 class Sampler(Protocol):
-    """Answers one question for any z.
+    """Answers one question for any z, on the CPU.
 
     Attributes:
         prior: the z that are likely for this question before any pick.
@@ -50,23 +50,23 @@ class ReadoutSampler:
 
     def __init__(self, model: ReadoutModel, latent: Latent, question: Question) -> None:
         self._canvas = model.canvas(question)
-        self._basis = latent.basis.to(self._canvas.vector.device)
+        self._basis = latent.basis
         self.prior = latent.prior(self._canvas.token, question.is_opening)
 
     def logits(self, z: np.ndarray) -> Tensor:
         """See `Sampler`."""
-        moved = torch.tensor(z, dtype=torch.float32, device=self._basis.device) @ self._basis.T
+        moved = torch.tensor(z, dtype=torch.float32) @ self._basis.T
         return self._canvas.logits(self._canvas.vector + moved)
 
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
         """See `Sampler`: logistic regression with a ridge, by Newton's method."""
         canvas = self._canvas
-        wanted = target[inside].to(self._basis.device)
+        wanted = target[inside]
         seen = canvas.features[:, inside]
         plain = canvas.vector[:-1] @ seen + canvas.vector[-1]
         known = self._basis[:-1].T @ seen + self._basis[-1][:, None]
         own = torch.linalg.pinv(self._basis) @ canvas.vector
-        return balanced(newton(known, plain, wanted), own).double().cpu().numpy()
+        return balanced(newton(known, plain, wanted), own).double().numpy()
 
 
 def newton(known: Tensor, plain: Tensor, wanted: Tensor) -> Tensor:
@@ -131,9 +131,8 @@ class FreeSampler:
     def __init__(self, model: Model, question: Question) -> None:
         maps = _masks_of(model, question)
         self._opening = question.is_opening
-        self._device = maps[0].device
         self._maps = torch.stack(maps)
-        self._distances = torch.stack([_signed_distance(logits > 0) for logits in maps]).to(self._device)
+        self._distances = torch.stack([_signed_distance(logits > 0) for logits in maps])
         radius = (float((maps[0] > 0).sum()) / np.pi) ** 0.5
         self._shift = OFFSET_UNIT * max(1.0, radius)
 
@@ -145,7 +144,7 @@ class FreeSampler:
     def logits(self, z: np.ndarray) -> Tensor:
         """See `Sampler`; z is (N, 4)."""
         which = ((z[:, None, 2:] - PLACES[: len(self._maps)]) ** 2).sum(2).argmin(1)
-        moves = torch.tensor(z[:, :2], dtype=torch.float32, device=self._device)
+        moves = torch.tensor(z[:, :2], dtype=torch.float32)
         moved = self._maps[which] + THRESHOLD_UNIT * moves[:, 1, None, None]
         shift = self._shift * moves[:, 0, None, None]
         outline = self._distances[which] + shift
@@ -155,8 +154,8 @@ class FreeSampler:
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
         """See `Sampler`: the best of a grid of places and outward shifts."""
         z = FREE_GRID
-        masks = (self.logits(z) > 0) & inside.to(self._device)
-        wanted = (target.to(self._device) > 0.5) & inside.to(self._device)
+        masks = (self.logits(z) > 0) & inside
+        wanted = (target > 0.5) & inside
         common = (masks & wanted).flatten(1).sum(1)
         agreement = 2 * common / (masks.flatten(1).sum(1) + wanted.sum()).clamp(min=1)
         return np.asarray(z[int(agreement.argmax())])
@@ -182,20 +181,20 @@ def free_prior(opening: bool | None = None) -> Mixture:
 
 
 def _masks_of(model: Model, question: Question) -> list[Tensor]:
-    """Logits (m, m): the answer, then other alternatives for the first click, none empty but perhaps the answer."""
+    """Logits (m, m): the answer, then other alternatives for the first click; on the CPU, none empty but the first."""
     prompts, embedding = question.prompts, question.embedding
     with torch.no_grad():
         answer = model.decode(embedding, prompts, question.prior)
-        maps = [answer.logits[answer.best].float()]
+        maps = [answer.logits[answer.best].float().cpu()]
         if prompts.clicks and prompts.clicks[0].positive:
-            alternatives = model.decode(embedding, Prompts(prompts.clicks[:1])).logits.float()
+            alternatives = model.decode(embedding, Prompts(prompts.clicks[:1])).logits.float().cpu()
             maps += [each for each in alternatives if (each > 0).any() and not torch.equal(each > 0, maps[0] > 0)]
     return maps[:MAPS]
 
 
 def _signed_distance(mask: Tensor) -> Tensor:
     """Pixels to the outline between pixels, float32, positive inside; far where there is no outline."""
-    inside = mask.cpu().numpy()
+    inside = mask.numpy()
     if inside.all() or not inside.any():
         return torch.full(mask.shape, float(max(mask.shape)) * (1 if inside.all() else -1))
     away = distance_transform_edt(inside) - distance_transform_edt(~inside)

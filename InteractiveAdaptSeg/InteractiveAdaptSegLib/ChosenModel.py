@@ -83,7 +83,7 @@ class ChosenModel:
         self._startedOn = ""
         self._coming: tuple[Place, Future[Model]] | None = None
         self._problems: dict[str, Exception] = {}
-        self._isFullTold = False
+        self._isLeavingTold = False
         self._entries: dict[str, ModelEntry] = {}
         self._download: ModelDownload | None = None
         self._shownPercent = -1
@@ -208,14 +208,12 @@ class ChosenModel:
 
     def refresh(self) -> None:
         """Look which models there are; a damaged list of the user's own is told of, and left out."""
-        from AdaptCore.models.registry import list_models, shipped_models
+        from AdaptCore.models.registry import known_models
 
         self._missing = None
-        try:
-            entries = list_models()
-        except ModelError as error:
-            self._onMessage(str(error))
-            entries = shipped_models()
+        entries, problem = known_models()
+        if problem:
+            self._onMessage(problem)
         self._entries = {entry.name: entry for entry in entries if entry.answers_planes}
 
     def choose(self, name: str) -> None:
@@ -239,7 +237,7 @@ class ChosenModel:
             self._inUse = None if self._inUse is None else Place(self._inUse.name, "cpu")
         self._device = device
         self._problems.clear()
-        self._isFullTold = False
+        self._isLeavingTold = False
         self._follow()
 
     def install(self, confirm: Callable[[list[Requirement]], bool]) -> None:
@@ -329,13 +327,14 @@ class ChosenModel:
         """Take the news of downloads and added files; whether there are some."""
         return any([self._updateDownload(), self._updateAdding()])
 
-    def tellOfFullMemory(self) -> None:
+    def tellOfLeftDevice(self) -> None:
         """Tell once that the model has gone to the CPU."""
-        if not self._isFullTold and self.isOnCpuInstead:
-            self._isFullTold = True
+        if not self._isLeavingTold and self.isOnCpuInstead:
+            self._isLeavingTold = True
             self._onMessage(
-                "The memory of the device is full: the processor goes on, slowly. Choose a smaller model; or close "
-                "what else uses the device, and choose it again under Model."
+                "The device cannot go on, because its memory is full or PyTorch has no code for it: the processor goes "
+                "on, slowly. Choose a smaller model; or close what else uses the device, and choose it again under "
+                "Model."
             )
 
     def close(self) -> None:

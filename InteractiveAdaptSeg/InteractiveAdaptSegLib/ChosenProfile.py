@@ -118,8 +118,7 @@ class ChosenProfile:
         from AdaptCore.facts import PROFILES
 
         chosen = () if self.user is None else (self.user,)
-        stored = (facts["user"] for facts in PROFILES.facts() if "user" in facts)
-        return tuple(sorted({*stored, *chosen}, key=str.casefold))
+        return tuple(sorted({*PROFILES.names("user"), *chosen}, key=str.casefold))
 
     def prepared(self, user: str | None, task: str | None) -> Choice:
         """A choice that `use` can make.

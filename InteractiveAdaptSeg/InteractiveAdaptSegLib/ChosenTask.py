@@ -69,10 +69,9 @@ class ChosenTask:
         """The user's tasks, with those that have nothing to save yet."""
         from AdaptCore.facts import TASKS
 
-        stored = (facts["name"] for facts in TASKS.facts() if "name" in facts)
         chosen = () if self._name is None else (self._name,)
         inUse = (name for name, _ in self._inUse)
-        return tuple(sorted({*stored, *inUse, *chosen}, key=str.casefold))
+        return tuple(sorted({*TASKS.names("name"), *inUse, *chosen}, key=str.casefold))
 
     def choose(self, name: str | None) -> None:
         """Let a task answer and learn, a new one if there is none of the name; None for the frozen model.

@@ -812,7 +812,7 @@ class SegmentationLogic:
 
     def _showAnswer(self, target: Target, geometry: PlaneGeometry) -> None:
         self._active, self._mask = geometry, target.mask(geometry)
-        self._model.tellOfFullMemory()
+        self._model.tellOfLeftDevice()
         self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
         self._showMask()
         if self._mask is None or self._isAccepted:

@@ -12,6 +12,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from AdaptCore.printable import printable
+
 DEVICE_SETTING = "InteractiveAdaptSeg/Device"
 MEMORY_SETTING = "InteractiveAdaptSeg/EmbeddingMemory"
 ADD_MODEL = Path(__file__).resolve().parents[1] / "Resources" / "UI" / "AddModel.ui"
@@ -169,7 +171,7 @@ class ModelChooser:
 
 def modelText(state: Any) -> str:
     """The words for what is told of a model."""
-    facts = [text for text in (state.licence, sizeText(state.size)) if text]
+    facts = [text for text in (printable(state.licence), sizeText(state.size)) if text]
     text = {
         "READY": _("ready"),
         "LOADING": _("is being loaded"),
@@ -212,12 +214,12 @@ def _confirmDownload(entry: Any) -> bool:
         "Size: {size}\nFrom: {url}\nTo: {path}\nLicence: {licence}\n\n{notes}"
     ).format(
         name=entry.name,
-        description=entry.description,
+        description=printable(entry.description),
         size=sizeText(entry.size) or _("not known"),
-        url=entry.url,
+        url=printable(entry.url),
         path=entry.path,
-        licence=entry.licence,
-        notes=entry.modality_notes,
+        licence=printable(entry.licence),
+        notes=printable(entry.modality_notes),
     )
     return slicer.util.confirmOkCancelDisplay(text, _("Download a model"))
 

@@ -110,16 +110,16 @@ def bad_images(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("empty", "the file is empty; an image is wanted"),
-        ("text", "a NRRD, NIfTI, MHA, MHD, PNG or JPG image or a DICOM folder is wanted"),
-        ("note", "not an image of a known type"),
-        ("truncated", "truncated.nrrd: cannot be read ("),
-        ("four", "4 dimensions (4 x 5 x 6 x 7); 2 or 3 are wanted"),
-        ("line", "1 dimensions (5); 2 or 3 are wanted"),
-        ("constant", "the image is constant (every voxel is 12); an image with contrast is wanted"),
-        ("nan", "every voxel is NaN or infinite; finite voxels are wanted"),
-        ("missing", "no such file or folder"),
-        ("folder", "the folder holds no DICOM image"),
+        ("empty", "The file is empty. Choose a NRRD"),
+        ("text", "The file has no NRRD header. Choose a NRRD"),
+        ("note", "no image of a known type. Choose a NRRD"),
+        ("truncated", "truncated.nrrd: The file is cut short (13"),
+        ("four", "4 dimensions (4 x 5 x 6 x 7). Choose one of 2 or 3"),
+        ("line", "1 dimensions (5). Choose one of 2 or 3"),
+        ("constant", "The image is constant (every voxel is 12). Choose an image with contrast"),
+        ("nan", "Every voxel is NaN or infinite. Choose an image"),
+        ("missing", "No such file or folder"),
+        ("folder", "The folder holds no DICOM image"),
     ],
 )
 @pytest.mark.usefixtures("a_toy_model")
@@ -136,9 +136,9 @@ def test_image_that_cannot_be_used(
     ("out", "wanted"),
     [
         ("absent/m.nii.gz", "does not exist; an existing folder is wanted"),
-        ("m.doc", "unknown file type; a name that ends in one of .seg.nrrd"),
-        ("m.png", "m.png: a PNG holds one plane and the image has 7"),
-        ("in", "unknown file type"),
+        ("m.doc", "Unknown file type. Choose a name that ends in one of .seg.nrrd"),
+        ("m.png", "m.png: A PNG holds one plane and the image has 7"),
+        ("in", "Unknown file type"),
         ("m" * 300 + ".nii.gz", "(File name too long); another file name is wanted"),
     ],
 )
@@ -158,7 +158,7 @@ def test_output_is_checked_before_the_model_is_loaded(
     monkeypatch.setattr("AdaptCore.models.registry.load_model", too_late)
     if option == "--report":
         other = ("--out", tmp_path / "m.nrrd")
-        wanted = wanted if "folder" in wanted or "too long" in wanted else "unknown file type"
+        wanted = wanted if "folder" in wanted or "too long" in wanted else "Unknown file type"
         out = out.replace(".nii.gz", ".html")
     else:
         other = ()
@@ -190,7 +190,11 @@ def test_image_is_never_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture
     (tmp_path / f"link{suffix}").symlink_to(image)
     path = tmp_path / f"{name}{suffix}"
     line = refusal(capfd, image, *CENTRE, option, path, *other)
-    assert line == f"adaptseg: {path}: this is the image itself; another file is wanted\n"
+    reason = f"This is a link to {image}, which would be replaced. Choose another file."
+    assert (
+        line
+        == f"adaptseg: {path}: {reason if name == 'link' else 'this is the image itself; another file is wanted'}\n"
+    )
     assert image.read_text() == "the patient"
 
 
@@ -217,11 +221,10 @@ def test_mask_may_lie_beside_its_image(a_volume: Path) -> None:
 def test_full_disk_leaves_the_old_file_whole(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path
 ) -> None:
-    def no_space(image: sitk.Image, path: str, **options: bool) -> None:
-        Path(path).write_bytes(b"half")
-        raise RuntimeError("sitk::ERROR: No space left on device")
+    def no_space(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(sitk, "WriteImage", no_space)
+    monkeypatch.setattr(Path, "write_bytes", no_space)
     line = refusal(capfd, a_volume, *CENTRE, "--out", an_old_mask)
     assert "m.nii.gz: cannot be written (No space left on device)" in line
     assert_untouched(an_old_mask)
@@ -317,6 +320,5 @@ def test_no_traceback_from_a_fresh_process(tmp_path: Path, repository: Path, an_
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert (
-        done.stderr == f"adaptseg: {tmp_path / 'v.nii'}: the file is cut short (100 bytes of image data, 348 wanted)\n"
-    )
+    reason = "The file is cut short (100 bytes of image data of 348). Choose a whole one."
+    assert done.stderr == f"adaptseg: {tmp_path / 'v.nii'}: {reason}\n"

@@ -14,7 +14,14 @@ from AdaptCore.errors import AdaptSegError, ImageError
 from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.clicks import Curve
 from AdaptCore.evaluate.datasets import VolumeItem, VolumeTarget
-from AdaptCore.evaluate.object_clicks import ObjectRules, object_curve, object_rows, run_objects, summarize_objects
+from AdaptCore.evaluate.object_clicks import (
+    ObjectRules,
+    object_curve,
+    object_rows,
+    run_objects,
+    summarize_objects,
+    warm_up,
+)
 from AdaptCore.evaluate.object_rivals import Ball, GrowCut, Planes, RandomWalker, SeededSession, walked
 from AdaptCore.evaluate.rivals import BACKGROUND, OBJECT
 from AdaptCore.evaluate.volume_user import stretch
@@ -126,6 +133,8 @@ def test_each_object_is_announced_and_the_first_one_warms_up() -> None:
     truth = a_ball(9)
     target = VolumeTarget("balls", (an_item(truth, "a"), an_item(truth, "b")), 0)
     answerer, calls = ToyAnswerer(truth), []
+    warm_up(answerer, [target], ObjectRules(2))
+    assert len(answerer.started) == len(answerer.told) == 1
     curves = run_objects(answerer, [target], ObjectRules(2), lambda: calls.append(1))
     assert (len(answerer.started), len(calls)) == (3, 2)
     assert [curve.id for curve in curves["balls"]] == ["a", "b"]
@@ -190,7 +199,7 @@ def test_the_walkers_window_has_a_rim_of_background_only_where_it_cuts(monkeypat
     monkeypatch.setattr("skimage.segmentation.random_walker", walker)
     seeds = np.zeros(SHAPE, np.uint8)
     seeds[4, 16, 5] = OBJECT
-    found = walked(np.zeros(SHAPE, np.float32), seeds, SPACING, side=10)
+    found = walked(a_volume(a_ball(9)).array, seeds, SPACING, side=10)
     (seen,) = labels
     assert seen.shape == (10, 10, 10)
     assert np.argwhere(found).tolist() == [[4, 16, 5]]
@@ -198,6 +207,14 @@ def test_the_walkers_window_has_a_rim_of_background_only_where_it_cuts(monkeypat
     assert (seen[:, [0, -1]] == BACKGROUND).all()
     assert (seen[:, :, -1] == BACKGROUND).all()
     assert not seen[0, 1:-1, 0:-1].any()
+
+
+def test_the_walker_keeps_the_seeds_where_nothing_is_left_to_find_or_all_is_grey() -> None:
+    truth = a_ball(9)
+    known = np.where(truth, OBJECT, BACKGROUND).astype(np.uint8)
+    assert np.array_equal(walked(a_volume(truth).array, known, SPACING), truth)
+    known[:, :, 4:] = 0
+    assert np.array_equal(walked(np.zeros(SHAPE, np.float32), known, SPACING), known == OBJECT)
 
 
 def test_planes_carry_a_click_through_the_volume_and_corrections_halfway() -> None:
@@ -334,5 +351,7 @@ def test_options_reach_the_user(a_data_folder: Path) -> None:
 
 @pytest.mark.usefixtures("a_toy_registry")
 def test_ball_and_known_slice_do_not_go_together(a_data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench(a_data_folder, "--model", "ball", "--known-slice") == 2
+    file = a_data_folder / "result.json"
+    assert bench(a_data_folder, "--model", "planes,ball", "--known-slice", "--json", str(file)) == 2
     assert "cannot begin with a known slice" in capsys.readouterr().err
+    assert not file.exists()

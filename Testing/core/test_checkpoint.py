@@ -66,6 +66,32 @@ def test_formats_are_told_apart_by_content(a_safetensors_file: Path) -> None:
     assert_same(load_tensors(a_safetensors_file.rename(a_safetensors_file.with_suffix(".pth")))[0])
 
 
+def test_a_pytorch_file_may_bear_the_other_formats_name(a_pytorch_file: Path) -> None:
+    assert_same(load_tensors(a_pytorch_file.rename(a_pytorch_file.with_suffix(".safetensors")))[0])
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "reason"),
+    [
+        ("word/document.xml", b"<w/>", "truncated or damaged PyTorch file"),
+        ("archive/data.pkl", b"\x80\x02K\x01Q.", "truncated or damaged PyTorch file"),
+        (
+            "archive/data.pkl",
+            b"\x80\x02X\x03\x00\x00\x00abcq\x00.",
+            "holds str, a dictionary of named tensors is wanted",
+        ),
+    ],
+    ids=["document", "number for a tensor", "text"],
+)
+def test_another_zip_is_refused_whatever_its_name(tmp_path: Path, member: str, content: bytes, reason: str) -> None:
+    path = tmp_path / "weights.safetensors"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, content)
+        archive.writestr("archive/version", "3\n")
+    with pytest.raises(CheckpointError, match=rf"weights\.safetensors: {reason}"):
+        load_tensors(path)
+
+
 def test_tensors_survive_a_replaced_file(a_safetensors_file: Path) -> None:
     tensors, _ = load_tensors(a_safetensors_file)
     a_safetensors_file.write_bytes(b"")

@@ -13,9 +13,10 @@ import pytest
 from AdaptCore import cli
 from AdaptCore.cohort import method
 from AdaptCore.cohort.folder import Cohort
+from AdaptCore.cohort.records import Settings
 from AdaptCore.commands.console import interruptible
 from AdaptCore.io import read_volume
-from Testing.cohort_toy import a_case, contents, load_toy, trained, write, write_cohort
+from Testing.cohort_toy import ToyMethod, a_case, contents, load_toy, trained, write, write_cohort
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -39,13 +40,31 @@ def a_folder(tmp_path: Path) -> Path:
     return trained(tmp_path).folder
 
 
+@pytest.mark.parametrize("step", [("propagate",), ("train",), ("next",)], ids=" ".join)
+def test_the_device_reaches_the_methods_of_the_cohort(
+    a_folder: Path, adaptseg: Command, monkeypatch: pytest.MonkeyPatch, step: tuple[str, ...]
+) -> None:
+    asked = []
+
+    def load(settings: Settings, device: str | None = None) -> ToyMethod:
+        asked.append(device)
+        return load_toy(settings)
+
+    monkeypatch.setattr(method, "load_method", load)
+    assert adaptseg(*step, a_folder, "--device", "cpu")[0] == 0
+    assert adaptseg(*step, a_folder)[0] == 0
+    assert asked == ["cpu", None]
+    status, _, err = adaptseg(*step, a_folder, "--device", "cuda:99")
+    assert status == 2 and err.startswith("adaptseg: device 'cuda:99': PyTorch sees ") and len(asked) == 2
+
+
 def test_from_one_label_to_a_labelled_cohort(tmp_path: Path, adaptseg: Command) -> None:
     images, template, label = write_cohort(tmp_path, 6)
     (images / "case-005.nii.gz").write_bytes(b"")
     folder = tmp_path / "cohort"
     status, out, err = adaptseg("init", folder, "--images", images, "--template", template, "--label", label)
     assert status == 0 and "1 accepted, 0 proposed, 4 waiting, 1 set aside, 0 not examined" in out
-    assert "adaptseg: warning: case-005: set aside: case-005.nii.gz: the file is empty" in err
+    assert "adaptseg: warning: case-005: set aside: case-005.nii.gz: The file is empty" in err
     status, out, _ = adaptseg("propagate", folder)
     assert status == 0 and "Features: 0.0 MB, of which 0.0 MB are there already" in out and "4 proposed" in out
     status, out, _ = adaptseg("train", folder, "--rounds", 2)
@@ -110,7 +129,10 @@ def test_an_accepted_label_can_be_taken_back(a_folder: Path, adaptseg: Command) 
         (["accept", "{}", "case-9"], "'case-9': no case of "),
         (["train", "{}", "--workers", "2"], "--address or --workers with --engine local; --engine ray is wanted"),
         (["status", "nowhere"], "nowhere: no cohort there; begin one with: adaptseg cohort init nowhere"),
-        (["report", "{}", "report.txt"], "report.txt: unknown file type; a name that ends in one of .html, .htm"),
+        (
+            ["report", "{}", "report.txt"],
+            "report.txt: Unknown file type. Choose a name that ends in one of .html, .htm",
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_line(a_folder: Path, adaptseg: Command, words: list[str], reason: str) -> None:

@@ -89,8 +89,8 @@ def test_broken_images_are_set_aside_with_the_reason_and_the_others_go_on(tmp_pa
         cohort = again(tmp_path)
     reasons = asides(cohort)
     assert [case.id for case in cohort.cases() if case.is_usable] == ["case-000", "case-005"]
-    assert "damaged or cut short" in reasons["case-001"] and "the file is empty" in reasons["case-002"]
-    assert "has 3 channels; 1 (grey) is wanted" in reasons["case-003"] and "case-004" in reasons["case-004"]
+    assert "damaged or cut short" in reasons["case-001"] and "The file is empty" in reasons["case-002"]
+    assert "Each voxel holds 3 numbers" in reasons["case-003"] and "case-004" in reasons["case-004"]
     assert len(warned) == 4 and not any(str(tmp_path) in reason for reason in reasons.values())
 
 

@@ -25,7 +25,7 @@ MOMENTS, CASES = 20, 6
 PREFERRED = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT = multiprocessing.get_context(PREFERRED)
 if PREFERRED == "forkserver":
-    CONTEXT.set_forkserver_preload(["Testing.cohort_toy", "AdaptCore.cohort.steps", "jsonschema"])
+    CONTEXT.set_forkserver_preload(["Testing.cohort_toy", "AdaptCore.cohort.steps"])
 
 Step = Callable[[Path], object]
 

@@ -98,3 +98,11 @@ def test_relabelling_and_describing_can_be_cancelled_between_two_cases() -> None
 
 def test_the_methods_travel_without_their_model() -> None:
     assert pickle.loads(pickle.dumps(METHOD)) == METHOD
+
+
+def test_the_device_travels_with_the_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str | None]] = []
+    monkeypatch.setattr("AdaptCore.cohort.model_method.load_model", lambda name, device: asked.append((name, device)))
+    sent = pickle.loads(pickle.dumps(ModelMethod("compact", "cuda")))
+    _ = sent.model
+    assert sent == ModelMethod("compact", "cuda") and asked == [("compact", "cuda")]

@@ -27,9 +27,7 @@ from AdaptCore.cohort.steps import propagate, train
 from AdaptCore.errors import AdaptSegError, CohortError
 from Testing.cohort_toy import ToyMethod, begun, results, unwatched
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'AdaptCore[ray]'"
-)
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'adaptseg[ray]'")
 LOOPBACK = "0100007F"
 """127.0.0.1 in Linux's lists of sockets."""
 
@@ -47,6 +45,35 @@ class Mortal(ToyMethod):
             self.grave.touch(exist_ok=False)
             os.kill(os.getpid(), KILL)
         return super().features(image, watch)
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "device", "wanted"),
+    [
+        ({"CPU": 8.0}, None, None, (0, 8)),
+        ({"CPU": 8.0, "GPU": 2.0}, None, None, (1, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, 6, "cuda", (1, 2)),
+        ({"CPU": 8.0, "GPU": 2.0}, 1, "cuda", (1, 1)),
+        ({"CPU": 8.0, "GPU": 2.0}, 6, "cpu", (0, 6)),
+        ({}, None, "cpu", (0, 1)),
+    ],
+)
+def test_a_worker_gets_a_gpu_where_it_computes_on_one(
+    resources: dict[str, float], workers: int | None, device: str | None, wanted: tuple[int, int]
+) -> None:
+    assert engine_ray.shares(resources, workers, device) == wanted
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda", "--device cuda with --engine ray: the cluster has no GPU; use --device cpu"),
+        ("cuda:1", "--device cuda:1 with --engine ray: Ray gives out the GPUs itself; use --device cuda"),
+    ],
+)
+def test_gpus_that_ray_cannot_give_are_refused(device: str, message: str) -> None:
+    with pytest.raises(CohortError, match=f"^{message}$"):
+        engine_ray.shares({"CPU": 4.0}, None, device)
 
 
 def number_and_process(item: int, watch: Watch) -> tuple[int, int]:
@@ -173,5 +200,5 @@ def test_a_cluster_that_does_not_answer_is_told() -> None:
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(CohortError, match=r"Ray is not installed; pip install 'AdaptCore\[ray\]'"):
+    with pytest.raises(CohortError, match=r"Ray is not installed; pip install 'adaptseg\[ray\]'"):
         engine_ray.RayEngine()

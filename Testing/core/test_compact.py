@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.base import Decoding, Question, to_plane, to_prior
+from AdaptCore.models.base import Question, to_plane, to_prior
 from AdaptCore.models.compact import (
     BOX_FIRST,
     BOX_SECOND,
@@ -150,27 +150,6 @@ def test_wrong_sizes_are_refused(text: str | None) -> None:
     metadata = {} if text is None else {"config": text}
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: sizes"):
         CompactNetwork.from_tensors({}, metadata, "weights.safetensors")
-
-
-def test_full_accelerator_moves_the_model_and_old_embeddings_to_the_cpu(
-    a_model: CompactModel, a_plane: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedding, prompts = a_model.encode(a_plane), Prompts((Click(50, 40),))
-    expected = a_model.decode(embedding, prompts).logits
-    model = CompactModel.random(seed=3)
-    monkeypatch.setattr(CompactModel, "device", property(lambda _: torch.device("meta")))
-    moved: list[bool] = []
-
-    def full_once(*_: object) -> Decoding:
-        if not moved:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return Decoding(expected[None], torch.ones(1))
-
-    monkeypatch.setattr(model, "answer", full_once)
-    monkeypatch.setattr(model, "_move_to_cpu", lambda: moved.append(True))
-    with pytest.warns(UserWarning, match="out of memory"):
-        torch.testing.assert_close(model.decode(embedding, prompts).logits[0], expected)
-    assert moved == [True]
 
 
 def test_sizes_survive_their_text_form() -> None:

@@ -66,7 +66,7 @@ def test_truncated_meta_image_that_does_not_tell_its_size_is_refused(tmp_path: P
     path.write_bytes(header + rest.partition(b"\n")[2])
     assert read_volume(path).array.shape == (21, 20, 9)
     path.write_bytes(path.read_bytes()[:-400])
-    with pytest.raises(ImageError, match="the compressed voxels are cut short"):
+    with pytest.raises(ImageError, match="The compressed voxels are cut short"):
         read_volume(path)
 
 
@@ -92,18 +92,18 @@ def test_file_that_is_no_image_is_refused_quietly(
     with pytest.raises(ImageError) as caught:
         read_volume(path)
     assert str(path) in str(caught.value)
-    assert "wanted" in str(caught.value) or "damaged" in str(caught.value)
+    assert "Choose a" in str(caught.value)
     assert capfd.readouterr().err == ""
 
 
 def test_empty_file_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "v.nrrd").touch()
-    with pytest.raises(ImageError, match="the file is empty"):
+    with pytest.raises(ImageError, match="The file is empty"):
         read_volume(tmp_path / "v.nrrd")
 
 
 def test_missing_file_is_called_missing(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"absent\.nrrd: no such file or folder; a NRRD"):
+    with pytest.raises(ImageError, match=r"absent\.nrrd: No such file or folder\. Choose a NRRD"):
         read_volume(tmp_path / "absent.nrrd")
 
 
@@ -111,7 +111,7 @@ def test_missing_file_is_called_missing(tmp_path: Path) -> None:
 def test_folder_without_dicom_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str], with_file: bool) -> None:
     if with_file:
         (tmp_path / "note.txt").write_text("no image")
-    with pytest.raises(ImageError, match="the folder holds no DICOM image"):
+    with pytest.raises(ImageError, match="The folder holds no DICOM image"):
         read_volume(tmp_path)
     assert capfd.readouterr().err == ""
 
@@ -119,33 +119,33 @@ def test_folder_without_dicom_is_refused(tmp_path: Path, capfd: pytest.CaptureFi
 @pytest.mark.parametrize("name", ["v.nrrd", "v.nii.gz", "v.mha"])
 def test_four_dimensions_are_refused(tmp_path: Path, name: str) -> None:
     sitk.WriteImage(sitk.Image([4, 5, 6, 7], sitk.sitkInt16), str(tmp_path / name))
-    with pytest.raises(ImageError, match=r"4 dimensions \(4 x 5 x 6 x 7\); 2 or 3 are wanted"):
+    with pytest.raises(ImageError, match=r"4 dimensions \(4 x 5 x 6 x 7\)\. Choose one of 2 or 3"):
         read_volume(tmp_path / name)
 
 
 def test_one_dimension_is_refused(tmp_path: Path) -> None:
     for path in write_one_dimensional(tmp_path):
-        with pytest.raises(ImageError, match=r"1 dimensions \(5\); 2 or 3 are wanted"):
+        with pytest.raises(ImageError, match=r"1 dimensions \(5\)\. Choose one of 2 or 3"):
             read_volume(path)
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_other_numbers_of_channels_are_refused(tmp_path: Path, channels: int) -> None:
     sitk.WriteImage(sitk.Image([4, 5, 6], sitk.sitkVectorUInt8, channels), str(tmp_path / "v.nrrd"))
-    with pytest.raises(ImageError, match=rf"{channels} channels; 1 \(grey\) or 3 \(colour\) are wanted"):
+    with pytest.raises(ImageError, match=rf"{channels} channels\. Expected 1 \(grey\) or 3 \(colour\)"):
         read_volume(tmp_path / "v.nrrd")
 
 
 def test_complex_voxels_are_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.Image([4, 5, 6], sitk.sitkComplexFloat32), str(tmp_path / "v.nii"))
-    with pytest.raises(ImageError, match="complex numbers; real ones are wanted"):
+    with pytest.raises(ImageError, match=r"of type complex64\. Expected real numbers"):
         read_volume(tmp_path / "v.nii")
 
 
 @pytest.mark.parametrize("name", ["v.nrrd", "v.mha", "v.nii", "v.nii.gz"])
 def test_image_of_nothing_but_nan_is_refused(tmp_path: Path, name: str) -> None:
     sitk.WriteImage(make_image(np.full((2, 3, 4), np.nan, np.float32)), str(tmp_path / name))
-    with pytest.raises(ImageError, match="every voxel is NaN or infinite"):
+    with pytest.raises(ImageError, match="Every voxel is NaN or infinite"):
         read_volume(tmp_path / name)
 
 
@@ -156,7 +156,7 @@ def test_truncated_nifti_of_real_numbers_is_refused(tmp_path: Path, name: str, l
     sitk.WriteImage(make_image(voxels), str(tmp_path / "whole.nii"))
     content = (tmp_path / "whole.nii").read_bytes()[:-lost]
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    with pytest.raises(ImageError, match=rf"cut short \({15120 - lost} bytes of image data, 15120 wanted\)"):
+    with pytest.raises(ImageError, match=rf"cut short \({15120 - lost} bytes of image data of 15120\)"):
         read_volume(tmp_path / name)
 
 
@@ -170,7 +170,7 @@ def test_nifti_whose_voxels_start_nowhere_is_refused(tmp_path: Path, name: str, 
     struct.pack_into("<f", content, 108, start)
     with opener(path, "wb") as stream:
         stream.write(content)
-    with pytest.raises(ImageError, match=f"the header puts the voxels at byte {start}; a finite number is wanted"):
+    with pytest.raises(ImageError, match=f"The NIfTI header puts the voxels at byte {start}. Expected a finite number"):
         read_volume(path)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from AdaptCore.errors import ImageError
-from AdaptCore.predict.intensity import Window, apply_window, auto_window
+from AdaptCore.predict.intensity import Window, apply_window, auto_window, padding_values
 
 
 def test_window_maps_low_to_zero_high_to_one_and_clips_beyond():
@@ -106,3 +106,63 @@ def test_few_finite_voxels_among_many_are_found():
     volume = np.full((200, 200, 200), np.nan, np.float32)
     volume[17, 120, 44:46] = (20, 70)
     assert auto_window(volume) == Window(20.25, 69.75)
+
+
+def scan(padding=None, kind=np.float32):
+    """Noise about 40 in (60, 60, 8), 1040 in unsigned types, and outside of the scanner's circle the padding."""
+    values = np.random.default_rng(0).normal(1040 if np.dtype(kind).kind == "u" else 40, 20, (60, 60, 8))
+    if padding is not None:
+        i, j = np.indices((60, 60))
+        values[(i - 29.5) ** 2 + (j - 29.5) ** 2 > 29**2] = padding
+    return values.astype(kind)
+
+
+@pytest.mark.parametrize(
+    ("padding", "kind"),
+    [
+        (-3024, np.int16),
+        (-32768, np.int16),
+        (65535, np.uint16),
+        (0, np.uint16),
+        (-3.4e38, np.float32),
+        (-2000, np.int16),
+    ],
+)
+@pytest.mark.parametrize("index", [slice(None), 3], ids=["volume", "plane"])
+def test_padding_does_not_set_the_window(padding, kind, index):
+    image, plain = scan(padding, kind)[:, :, index], scan(None, kind)[:, :, index]
+    window, wanted = auto_window(image), auto_window(plain)
+    assert padding_values(image) == (pytest.approx(padding),)
+    assert (window.low, window.high) == pytest.approx((wanted.low, wanted.high), abs=6)
+
+
+def test_two_paddings_are_both_left_out():
+    image = scan(-3024, np.int16)
+    image[:, :, 0] = 30000
+    assert sorted(padding_values(image)) == [-3024, 30000]
+    assert auto_window(image).high < 110
+
+
+@pytest.mark.parametrize(
+    "ground",
+    [
+        pytest.param(-30, id="near"),
+        pytest.param(-1000, id="inside"),
+        pytest.param(-1001, id="small"),
+    ],
+)
+def test_ground_and_objects_are_no_padding(ground):
+    image = scan(None, np.int16)
+    if ground == -30:  # air of a scan, next to its tissue
+        image[:8] = ground
+    elif ground == -1000:  # a hole in the object
+        image[20:40, 20:40, 2:6] = ground
+    else:  # a small object on plain ground
+        image[:] = ground
+        image[29:31, 29:31, 3:5] = np.arange(8).reshape(2, 2, 2) + 500
+    assert padding_values(image) == ()
+
+
+def test_colours_have_a_window_of_their_own_too():
+    image = np.repeat(scan(None, np.uint8)[:, :, :1], 3, axis=2)
+    assert padding_values(image) == ()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,11 +72,55 @@ def test_verify_looks_at_all_that_is_here(a_checkpoint: Path, capsys: pytest.Cap
     assert "sam_vit_b" not in names
 
 
-def test_verify_stops_at_a_changed_file(a_checkpoint: Path) -> None:
-    adaptseg("models", "add", a_checkpoint, "--name", "mine")
-    a_checkpoint.write_bytes(a_checkpoint.read_bytes() + b"x")
-    with pytest.raises(CheckpointError, match=r"little\.safetensors: SHA256"):
+def test_verify_ends_with_the_problem_of_a_changed_file_when_all_are_checked(
+    a_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = a_checkpoint.with_name("changed.safetensors")
+    shutil.copy(a_checkpoint, changed)
+    adaptseg("models", "add", changed, "--name", "mine")
+    adaptseg("models", "add", a_checkpoint, "--name", "too")
+    changed.write_bytes(changed.read_bytes() + b"x")
+    capsys.readouterr()
+    with pytest.raises(CheckpointError, match=r"changed\.safetensors: SHA256"):
         adaptseg("models", "verify")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["compact", "too"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[[Infinity]]", "no JSON (the number Infinity is not finite); a model manifest is wanted"),
+        ("[" * 100_000, "no JSON (it is nested too deeply); a model manifest is wanted"),
+        ("9" * 5000, "no JSON (a number of 5000 digits); a model manifest is wanted"),
+        ('{"version": 1}', "$: 'models' is a required property; a model manifest as in models.schema.json is wanted"),
+    ],
+)
+def test_a_damaged_list_of_the_users_models_hides_no_shipped_one(
+    content: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user_manifest().parent.mkdir(parents=True)
+    user_manifest().write_text(content, encoding="utf-8")
+    adaptseg("models", "list")
+    *shipped, wrong = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in shipped] == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    assert wrong == f"{user_manifest()}: {reason}"
+    with pytest.raises(ModelError, match="a model manifest"):
+        adaptseg("models", "verify")
+    assert capsys.readouterr().out.startswith("compact: checksum and architecture are right")
+
+
+def test_a_model_whose_place_is_impossible_hides_no_other(
+    a_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptseg("models", "add", a_checkpoint, "--name", "mine")
+    mine = find_model("mine")
+    impossible = [replace(mine, name=name, file=file) for name, file in (("nul", "/a\0b"), ("long", f"/{'x' * 5000}"))]
+    write_manifest(user_manifest(), (*impossible, replace(mine, licence="MIT\nall\x1b[2Jclear \u202e")))
+    capsys.readouterr()
+    adaptseg("models", "list")
+    nul, long, own = capsys.readouterr().out.splitlines()[-3:]
+    assert nul.split()[:2] == ["nul", "missing"] and long.split()[:2] == ["long", "missing"]
+    assert own.split()[:2] == ["mine", "here"] and r"MIT\nall\x1b[2Jclear \u202e" in own
 
 
 @pytest.mark.parametrize("answer", ["y", "Y", " yes "])
@@ -113,3 +159,35 @@ def test_fetch_with_yes_says_what_it_fetches(a_server: list[str], capsys: pytest
 def test_an_action_is_wanted() -> None:
     with pytest.raises(SystemExit):
         adaptseg("models")
+
+
+def test_a_downloaded_model_is_removed_and_can_be_fetched_again(
+    a_server: list[str], a_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptseg("models", "fetch", "little", "--yes")
+    weights = a_home / "models" / "little"
+    assert weights.is_file()
+    capsys.readouterr()
+    adaptseg("models", "remove", "little")
+    assert not weights.exists() and capsys.readouterr().out == "little: 0.5 MB deleted\n"
+    with pytest.raises(ModelError, match="'little' is not downloaded: there is nothing to remove"):
+        adaptseg("models", "remove", "little")
+    adaptseg("models", "fetch", "little", "--yes")
+    assert weights.is_file() and len(a_server) == 2
+
+
+def test_an_added_model_is_forgotten_and_its_file_stays(a_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("mine", "too"):
+        adaptseg("models", "add", a_checkpoint, "--name", name)
+    capsys.readouterr()
+    adaptseg("models", "remove", "mine")
+    assert capsys.readouterr().out == f"mine: forgotten; {a_checkpoint} stays where it is\n"
+    assert a_checkpoint.is_file() and find_model("too").file == str(a_checkpoint)
+    with pytest.raises(ModelError, match="unknown model 'mine'"):
+        adaptseg("models", "remove", "mine")
+
+
+def test_the_built_in_model_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelError, match="'compact' comes with the program and cannot be removed"):
+        adaptseg("models", "remove", "compact")
+    assert find_model("compact").is_present

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from AdaptCore.evaluate.profile_picture import leading_axes, profile_picture
 from AdaptCore.preference.mixture import Mixture
 from AdaptCore.preference.profile import LatentSpace
 from AdaptCore.preference.profiles import ProfileStore
+from Testing.core.test_profiles import rewritten
 
 GREY, BLUE = (154, 154, 154), (0, 114, 178)
 
@@ -59,6 +61,28 @@ def test_list_shows_each_profile_and_what_is_wrong_with_a_file(
     anna, bo, empty = capsys.readouterr().out.splitlines()
     assert anna.split() == ["Anna", "cup", "8", "picks", "tiny"] and bo.split() == ["Bo", "cup", "1", "pick", "tiny"]
     assert empty.endswith("z.profile.safetensors: the file is empty; a profile file of AdaptSeg is wanted")
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"recent": "[Infinity]"}, "the number Infinity is not finite"),
+        ({"picks": "9" * 5000}, None),
+        ({"recent": "[" * 100_000}, "it is nested too deeply"),
+        ({"user": "A\u202enna"}, r"user name 'A\u202enna': the character U+202E cannot be seen, or changes the order "),
+    ],
+)
+def test_a_hostile_file_hides_no_other(
+    a_store: ProfileStore, facts: dict[str, str], reason: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = a_store.folder / "a.profile.safetensors"
+    shutil.copy(a_store.path("Anna", "cup"), path)
+    rewritten(path, **facts)
+    assert profiles("list") == 0
+    wrong, good = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)
+    assert wrong.startswith(f"{path}: its content is not that of a profile ({reason or ''}") and len(wrong) < 600
+    assert wrong.endswith("; a profile file is wanted")
+    assert good.split() == ["Anna", "cup", "8", "picks", "tiny"]
 
 
 def test_list_without_profiles_says_where_it_looked(

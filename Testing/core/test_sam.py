@@ -191,38 +191,22 @@ def a_short_network(architecture: str) -> Any:
     return network
 
 
-def no_memory(pixels: torch.Tensor) -> torch.Tensor:
-    raise torch.OutOfMemoryError("CUDA out of memory.")
+def test_all_copies_of_a_sam_leave_a_full_device_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    from Testing.stand_in_device import ACCELERATOR, ACCELERATOR_DEVICE
 
-
-def test_with_full_accelerator_memory_the_model_goes_on_with_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("AdaptCore.models.sam.build_network", a_short_network)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     image, prompts = an_image(SQUARE), PROMPTS["box and click"]
-    model = SamModel.random(seed=3)
-    embedding = model.encode(image)
-    expected = model.decode(embedding, prompts).logits
-
-    full = model.network
-    full.image_encoder.forward = no_memory
-    monkeypatch.setattr(
-        SamModel, "device", property(lambda self: torch.device("cuda" if self.network is full else "cpu"))
-    )
-    with pytest.warns(UserWarning, match="cuda is out of memory; going on with the CPU"):
-        again = model.encode(image)
-    assert str(model.device) == "cpu"
-    assert torch.equal(again.features[0], embedding.features[0])
-    assert torch.equal(model.decode(embedding, prompts).logits, expected)
-
-
-def test_a_moved_model_gives_the_same_answer_from_another_network(a_model: SamModel) -> None:
-    model = SamModel.random("sam_vit_b", seed=0)
-    before = model.network
-    model.move_to(torch.device("cpu"))
-    assert model.network is not before
-    for name, tensor in before.state_dict().items():
-        assert torch.equal(model.network.state_dict()[name], tensor)
-    assert not model.network.training
+    expected = SamModel.random(seed=3)
+    model = SamModel.random(seed=3, device=ACCELERATOR_DEVICE)
+    taught = model.with_decoder({})
+    full = ACCELERATOR.failing(torch.OutOfMemoryError("CUDA out of memory."))
+    with pytest.warns(UserWarning, match="^standin:0 is out of memory; going on with the CPU") as told, full:
+        embedding = taught.encode(image)
+        logits = model.decode(embedding, prompts).logits
+    assert len(told) == 1 and str(model.device) == str(taught.device) == "cpu"
+    assert taught.network.image_encoder is model.network.image_encoder
+    assert torch.equal(embedding.features[0], expected.encode(image).features[0])
+    assert torch.equal(logits, expected.decode(embedding, prompts).logits)
 
 
 def test_a_checkpoint_file_is_recognised_and_loaded(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from AdaptCore.errors import PromptError
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.io import Geometry, read_volume
 from AdaptCore.prompts import Box
-from Testing.image_files import write_disc_volume
+from Testing.image_files import write_dicom_series, write_disc_volume
 from Testing.toy_model import ToyModel
 
 CENTRE = "24,20,3"
@@ -205,8 +205,27 @@ def test_slices_lie_across_the_thickest_axis(
 
 
 def test_picture_has_no_other_axis() -> None:
-    with pytest.raises(PromptError, match="--axis 0: a picture has one plane"):
+    with pytest.raises(PromptError, match="--axis 0: The picture has one plane"):
         choose_axis(Geometry((9, 9, 1)), 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "axis", "text"), [((1, 9, 9), 0, "J,K"), ((9, 1, 9), 1, "I,K"), ((9, 9, 1), 2, "I,J")]
+)
+def test_one_slice_along_any_axis_is_a_picture(size: tuple[int, int, int], axis: int, text: str) -> None:
+    assert choose_axis(Geometry(size, (1.0, 1.0, 9.0)), None) == axis
+    prompts = collect_prompts(["4,7", "2,3,-"], ["1,1,5,5"], size, axis)
+    assert (prompts[0].positive, prompts[0].negative) == ([(4, 7)], [(2, 3)])
+    with pytest.raises(PromptError, match=f"{text} or {text},- in whole numbers"):
+        collect_prompts(["4"], [], size, axis)
+
+
+def test_one_voxel_is_not_on_object_and_background() -> None:
+    with pytest.raises(
+        PromptError, match="--click 1,2,3 and --click 1,2,3,-: One voxel cannot be on the object and on"
+    ):
+        collect_prompts(["1,2,3", "4,4,3", "1,2,3,-"], [], (9, 9, 9), 2)
+    assert len(collect_prompts(["1,2,3", "1,2,3"], [], (9, 9, 9), 2)[3].positive) == 2
 
 
 def test_prompts_are_sorted_by_plane() -> None:
@@ -228,3 +247,47 @@ def test_corner_voxels_lie_in_the_box_whole() -> None:
 def test_box_without_width_or_height_is_refused(box: str) -> None:
     with pytest.raises(PromptError, match="a width and height above zero are wanted"):
         parse_box(box, (9, 7, 5), axis=2)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_one_slice_of_a_volume_gives_its_plane(
+    tmp_path: Path, a_volume: Path, a_truth: np.ndarray, axis: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = sitk.ReadImage(str(a_volume))
+    index = (24, 20)[axis]
+    part = image[index : index + 1, :, :] if axis == 0 else image[:, index : index + 1, :]
+    sitk.WriteImage(part, str(tmp_path / "plane.nrrd"))
+    click = "20,3" if axis == 0 else "24,3"
+    for name in ("m.png", "m.nrrd"):
+        assert (
+            run(tmp_path / "plane.nrrd", "--click", click, "--out", tmp_path / name, "--report", tmp_path / "r.html")
+            == 0
+        )
+    truth = a_truth.take(index, axis)
+    assert dice(truth, mask_of(tmp_path / "m.nrrd").take(0, axis)) > 0.85
+    assert dice(truth, mask_of(tmp_path / "m.png")[:, :, 0]) > 0.85
+    assert "pixels" in capfd.readouterr().out
+
+
+def test_a_window_without_a_voxel_is_refused(tmp_path: Path, a_volume: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(a_volume, "--click", CENTRE, "--window", "5000,6000", "--out", tmp_path / "m.nrrd") == 2
+    assert "--window 5000,6000: No voxel lies in this window; the image holds " in capfd.readouterr().err
+    assert not (tmp_path / "m.nrrd").exists()
+
+
+def test_a_click_in_padding_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_disc_volume(tmp_path / "v.nrrd")
+    image = sitk.ReadImage(str(tmp_path / "v.nrrd"))
+    image[:6, :, :] = -3024
+    sitk.WriteImage(image, str(tmp_path / "v.nrrd"))
+    for click, told in (("2,20,3", True), (CENTRE, False)):
+        assert run(tmp_path / "v.nrrd", "--click", click, "--out", tmp_path / "m.nrrd") == 0
+        message = f"--click {click}: This voxel is padding (-3024), outside of what was measured."
+        assert (message in capfd.readouterr().err) == told
+
+
+def test_candidates_of_a_dicom_folder_go_to_a_new_one(tmp_path: Path) -> None:
+    write_dicom_series(tmp_path / "scan")
+    arguments = ("--click", "6,6,2", "--out", tmp_path / "m.nrrd", "--candidates", tmp_path / "new" / "deep")
+    assert run(tmp_path / "scan", *arguments) == 0
+    assert (tmp_path / "new" / "deep").is_dir()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.recipe import DEFAULT
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.evaluate.task_curve import task_curve
+from Testing.core.test_tasks import rewritten
 from Testing.tiny_model import taught, tiny_model
 
 
@@ -44,6 +47,43 @@ def test_list_shows_each_task_and_what_is_wrong_with_a_file(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("optic cup") and "3 images" in lines[0] and "tiny" in lines[0]
     assert lines[1].endswith("z.task.safetensors: the file is empty; a task file of AdaptSeg is wanted")
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"history": "[[Infinity]]"}, "the number Infinity is not finite"),
+        ({"history": '[[1, 1e999, 0.5, "learnt"]]'}, "the number 1e999 is not finite"),
+        ({"history": f'[[{"9" * 5000}, 0.5, 0.5, "learnt"]]'}, "a number of 5000 digits"),
+        ({"history": "[" * 100_000}, "it is nested too deeply"),
+        ({"history": '[[-1, 0.5, 0.5, "learnt"]]'}, "-1 clicks with IoUs of 0.5 and 0.5"),
+        ({"history": f'[[1, 0.5, 0.5, "{"x" * 9000}"]]'}, f"'{'x' * 296}..."),
+        (
+            {"name": "gpj.\u202ecup"},
+            r"task name 'gpj.\u202ecup': the character U+202E cannot be seen, or changes the order of the others; "
+            "leave it out",
+        ),
+    ],
+)
+def test_a_hostile_file_hides_no_other(
+    a_store: TaskStore, facts: dict[str, str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = a_store.folder / "a.task.safetensors"
+    shutil.copy(a_store.path("optic cup"), path)
+    rewritten(path, **facts)
+    assert tasks("list") == 0
+    wrong, good = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)
+    assert wrong == f"{path}: its facts are not those of a task ({reason}); a task file is wanted"
+    assert good.startswith("optic cup") and "3 images" in good
+
+
+def test_a_zip_under_the_name_of_a_task_hides_no_other(a_store: TaskStore, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(a_store.folder / "a.task.safetensors", "w") as archive:
+        archive.writestr("word/document.xml", "<w/>")
+    assert tasks("list") == 0
+    wrong, good = capsys.readouterr().out.splitlines()
+    assert wrong.endswith("a.task.safetensors: a PyTorch file; a task file of AdaptSeg is wanted")
+    assert good.startswith("optic cup")
 
 
 def test_list_without_tasks_says_where_it_looked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from AdaptCore import cli
 from AdaptCore.adapt.guard import Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.tasks import TaskStore
+from AdaptCore.errors import FullDiskError
 from AdaptCore.io import read_volume
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.predict.volume import VolumeSession
@@ -23,9 +25,8 @@ BIAS = "hypernetworks.0.2.bias"
 
 
 @pytest.fixture(autouse=True)
-def a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskStore:
+def a_store(a_home: Path, monkeypatch: pytest.MonkeyPatch) -> TaskStore:
     """The user's tasks, none yet; every model's name stands for the tiny one."""
-    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: tiny_model())
     return TaskStore()
 
@@ -198,3 +199,54 @@ def test_a_task_of_another_model_is_refused_and_stays(
     assert "take that model, or another task name" in capsys.readouterr().err
     assert a_store.path("ball").read_bytes() == before
     assert not (a_volume.parent / "other.nrrd").exists()
+
+
+# Full disks
+
+
+@pytest.fixture
+def a_full_home(a_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's folder on a disk without room; all other disks have some."""
+
+    def no_room(path: Path) -> None:
+        if a_home in path.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    touch = Path.touch
+    monkeypatch.setattr("AdaptCore.atomic._flush_to_disk", no_room)
+    monkeypatch.setattr(Path, "touch", lambda path, *rest: (no_room(path), touch(path, *rest)))
+    return a_home
+
+
+@pytest.mark.parametrize("report", [(), ("--report",)])
+def test_a_full_home_disk_does_not_cost_the_mask(
+    a_full_home: Path, a_volume: Path, report: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = [a_volume.parent / "page.html" for _ in report]
+    words = (*report, *map(str, pages))
+    assert run(a_volume, "--click", CENTRE, "--task", "ball", "--user", "Anna", "--learn", *words) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"{a_volume.parent / 'mask.nrrd'}: ") and printed.out.count("\n") == 1
+    task, profile = printed.err.splitlines()
+    assert task.startswith(f"adaptseg: Task 'ball': what it has learnt is not saved: {a_full_home / 'tasks'}")
+    assert profile.startswith(
+        f"adaptseg: Profile of 'Anna' for 'ball': what it has learnt is not saved: {a_full_home / 'profiles'}"
+    )
+    assert "(No space left on device)" in task and "(No space left on device)" in profile
+    assert read_volume(a_volume.parent / "mask.nrrd").array.any()
+    assert all(page.exists() for page in pages)
+    assert not [path for path in a_full_home.rglob("*") if path.is_file()]
+
+
+def test_a_report_without_room_does_not_cost_what_was_learnt(
+    a_store: TaskStore, a_volume: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(path: Path, content: bytes) -> None:
+        raise FullDiskError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("AdaptCore.evaluate.report.write_bytes", no_room)
+    page = a_volume.parent / "page.html"
+    assert run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--report", str(page)) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"adaptseg: {page}: cannot be written (No space left on device)\n"
+    assert "it knows 1 accepted image; " in printed.out and a_store.info("ball").accepted == 1

@@ -471,7 +471,10 @@ def test_model_that_has_gone_to_the_processor_is_told_of_once(a_session: Panel, 
     for voxel in (BESIDE, ABOVE):
         a_session.click(voxel)
     (message,) = a_session.messages
-    assert message.startswith("The memory of the device is full") and "Choose a smaller model" in message
+    assert (
+        message.startswith("The device cannot go on, because its memory is full or PyTorch ")
+        and "Choose a smaller model" in message
+    )
     assert a_session.logic.model.isOnCpuInstead
     a_session.logic.setDevice(None)
     a_session.wait()
