@@ -15,7 +15,7 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
 from AdaptCore.predict.masks import depth
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
-from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, paste, resample, sample, weights
+from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample, weights
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
@@ -294,7 +294,7 @@ class BlockSession:
             prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
             look = self._look(window, prompts, prior)
         for _ in range(self._policy.looks):
-            better = self._fitting(look)
+            better = self._fitting(look, prompts)
             if better is None:
                 break
             look = self._look(better, prompts, resample(look.logits, look.window, better, OUTSIDE_LOGIT))
@@ -343,8 +343,11 @@ class BlockSession:
         return self._sized((centre[0], centre[1], centre[2]), width)
 
     def _holding(self, window: VolumeWindow, prompts: ObjectPrompts) -> VolumeWindow:
-        """The window, or a larger one where a positive click or a slice lies outside of it."""
+        """The window, or a larger one where a positive click, the box or a slice reaches out of it."""
         places = [click.position for click in prompts.clicks if click.positive]
+        places += prompts.box or ()
+        for known in (one for one in prompts.slices if one.mask.any()):
+            places += [(float(i), float(j), float(k)) for i, j, k in _bounds(known)]
         if all(window.contains(place, 2.0) for place in places):
             return window
         ends = [(a, a + window.side * step) for a, step in zip(window.low, window.step)]
@@ -366,8 +369,8 @@ class BlockSession:
                 return True
         return False
 
-    def _fitting(self, look: _Look) -> VolumeWindow | None:
-        """A window that fits the object better, None where the present one is right."""
+    def _fitting(self, look: _Look, prompts: ObjectPrompts) -> VolumeWindow | None:
+        """A window that fits object and prompts better, None where the present one is right."""
         extent = _extent(look)
         if extent is None:
             return None
@@ -378,11 +381,11 @@ class BlockSession:
             if width < held * 1.1:
                 return None
             centre = tuple((a + b) / 2 for a, b in zip(*extent))
-            return self._sized((centre[0], centre[1], centre[2]), width)
+            return self._holding(self._sized((centre[0], centre[1], centre[2]), width), prompts)
         longest = max((b - a) * space for a, b, space in zip(*extent, self._spacing))
         if longest >= policy.least_fill * held:
             return None
-        window = self._window(*extent)
+        window = self._holding(self._window(*extent), prompts)
         return window if window.millimetres(self._spacing) < 0.85 * held else None
 
     def _look(self, window: VolumeWindow, prompts: ObjectPrompts, prior: Tensor | None) -> _Look:
@@ -542,16 +545,25 @@ def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma:
     """Logits that agree with every click in the window, changed around the clicks alone."""
     axis = torch.arange(window.side, dtype=torch.float32)
     for click in prompts.clicks:
-        at = [round(value) for value in window.to_samples(click.position)]
-        if not all(0 <= value < window.side for value in at):
+        # The mask is read at the centres of voxels, so that is where a click must hold.
+        i, j, k = (round(value) for value in click.position)
+        at = window.to_samples((i, j, k))
+        if not all(-0.5 <= value <= window.side - 0.5 for value in at):
             continue
-        value, sign = float(logits[at[0], at[1], at[2]]), 1.0 if click.positive else -1.0
+        value, sign = _at(logits, at), 1.0 if click.positive else -1.0
         if value * sign > 0:
             continue
         lines = [(-((axis - centre) ** 2) / (2 * sigma**2)).exp() for centre in at]
         bump = lines[0][:, None, None] * lines[1][None, :, None] * lines[2][None, None, :]
-        logits = logits + sign * (abs(value) + 1) * bump
+        logits = logits + sign * (abs(value) + 1) / _at(bump, at) * bump
     return logits
+
+
+def _at(values: Tensor, position: Triple) -> float:
+    """Values S x S x S read linearly at sample coordinates."""
+    for axis, place in enumerate(position):
+        values = interpolated(values, np.array([place]), axis)
+    return float(values)
 
 
 def predict_object(

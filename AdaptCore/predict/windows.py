@@ -92,9 +92,10 @@ def sample(volume: np.ndarray, window: VolumeWindow) -> tuple[Tensor, Tensor]:
     """
     lines = [_line(window, axis, length) for axis, length in enumerate(volume.shape)]
     cut = volume[tuple(line.taken for line in lines)]
-    values = torch.from_numpy(np.ascontiguousarray(cut, dtype=np.float32))
-    if not bool(values.isfinite().all()):
-        values = values.nan_to_num(*(float(np.nanmin(np.where(np.isfinite(cut), cut, np.nan))),) * 3)
+    values = torch.from_numpy(np.array(cut, dtype=np.float32, order="C"))
+    finite = values.isfinite()
+    if not bool(finite.all()):
+        values = torch.where(finite, values, values[finite].min() if bool(finite.any()) else 0.0)
     inside = [torch.from_numpy(line.inside) for line in lines]
     there = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
     if not bool(there.any()):
@@ -186,5 +187,7 @@ def _line(window: VolumeWindow, axis: int, length: int) -> _Line:
     last = max(min(length, int(np.ceil(positions[-1] + margin)) + 1), first + 1)
     taken = slice(first, last, stride)
     count = len(range(first, last, stride))
-    inside = (positions >= -0.5) & (positions <= length - 0.5)
+    # A sample is as thick as its distance to the next: one slice may lie between the centres of two.
+    reach = max(1.0, window.step[axis]) / 2
+    inside = (positions >= -reach) & (positions <= length - 1 + reach)
     return _Line(taken, weights((positions - first) / stride, count, window.step[axis] / stride), inside)

@@ -160,12 +160,16 @@ def first_prompts(draw: Draw, targets: Targets, grid: Grid, slice_share: float =
     pointed = ~boxed | chance(draw, 0.4, count)
     pointed &= ~sliced_too | chance(draw, 0.75, count)
     pointed &= ~earlier | chance(draw, 0.7, count)
+    # What a rater has left nothing of, or what lies outside of the volume, cannot be clicked on.
+    there = truth.flatten(1).any(1).cpu()
+    pointed, several = pointed & there, several & there
     positive = torch.full((count,), POSITIVE, device=device)
     prompts = with_click(prompts, clicked, positive, pointed.to(device))
     if several.any():
         around = click_weights(near(truth) & ~truth & (targets.valid > 0))
+        filled = ~(around > 0).flatten(1).any(1)
         for _ in range(int(torch.randint(1, 6, (), generator=draw))):
-            inward = chance(draw, 0.5, count).to(device)
+            inward = chance(draw, 0.5, count).to(device) | filled
             positions = pick(draw, torch.where(wide(inward), weights, around), chance(draw, 0.2, count))
             prompts = with_click(prompts, positions, torch.where(inward, POSITIVE, NEGATIVE), several.to(device))
     if boxed.any():

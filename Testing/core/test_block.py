@@ -1,0 +1,351 @@
+"""One object of a volume: prompts become its mask in windows that fit, with undo and redo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.models.volumetric import VolumePrompts
+from AdaptCore.predict.block import BlockSession, KnownSlice, VolumeClick, WindowPolicy, predict_object
+from Testing.tiny_volume_model import tiny_volume_model
+
+EVEN = (1.0, 1.0, 1.0)
+POLICY = WindowPolicy(side=32)
+
+
+class BrightModel:
+    """Finds whatever is brighter than a half, whichever the prompts; keeps what it was asked."""
+
+    name = "bright"
+    score = 0.8
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.asked: list[VolumePrompts] = []
+
+    def encode(self, windows: Tensor, inside: Tensor) -> list[SimpleNamespace]:
+        self.encoded += len(windows)
+        return [SimpleNamespace(logits=torch.where(i, 16 * w - 8, -8.0)) for w, i in zip(windows, inside)]
+
+    def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+        self.asked.append(prompts)
+        logits = torch.stack([embedding.logits for embedding in embeddings])[:, None].expand(-1, 2, -1, -1, -1)
+        return logits, torch.full((len(embeddings), 2), self.score)
+
+
+def a_ball(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    """Ones in a ball whose edge is a voxel wide, zeros around it."""
+    away = np.sqrt(sum((axis - at) ** 2 for axis, at in zip(np.indices(shape), centre)))
+    return np.clip(radius + 0.5 - away, 0, 1).astype(np.float32)
+
+
+def a_session(
+    volume: np.ndarray, spacing: tuple[float, float, float] = EVEN, policy: WindowPolicy = POLICY
+) -> tuple[BlockSession, BrightModel]:
+    model = BrightModel()
+    return BlockSession(model, volume, spacing, policy), model  # type: ignore[arg-type]
+
+
+def dice(mask: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+
+
+@pytest.fixture(scope="module")
+def a_volume() -> np.ndarray:
+    return a_ball((60, 50, 40), (30, 25, 20), 9)
+
+
+def test_a_click_finds_the_object_and_its_box(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    prediction = session.click(30, 25, 20)
+    truth = a_volume > 0.5
+    assert dice(prediction.on(session.shape), truth) > 0.98
+    assert prediction.mask.sum() == prediction.on(session.shape).sum()
+    assert all(part.stop - part.start <= 21 for part in prediction.box)
+    assert prediction.score == pytest.approx(0.8) and not prediction.mask.flags.writeable
+
+
+def test_the_same_object_is_found_in_thick_slices() -> None:
+    spacing = (0.8, 0.8, 4.0)
+    i, j, k = np.indices((60, 60, 20))
+    truth = ((i - 30) * 0.8) ** 2 + ((j - 30) * 0.8) ** 2 + ((k - 9) * 4.0) ** 2 < 12**2
+    session, _ = a_session(truth.astype(np.uint8), spacing)
+    assert dice(session.click(30, 30, 9).on(session.shape), truth) > 0.9
+
+
+def test_the_volume_is_only_read(a_volume: np.ndarray) -> None:
+    volume = (a_volume * 1.0).copy()
+    volume.flags.writeable = False
+    session, _ = a_session(volume)
+    session.click(30, 25, 20)
+    session.click(20, 20, 20, positive=False)
+    assert np.array_equal(volume, a_volume)
+
+
+def test_a_negative_click_with_nothing_to_remove_is_refused(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    with pytest.raises(PromptError, match="There is nothing to remove yet: click on the object first"):
+        session.click(30, 25, 20, positive=False)
+    assert not session.can_undo and session.prediction is None and not model.asked
+
+
+@pytest.mark.parametrize("position", [(-1, 5, 5), (5, 50, 5), (5, 5, 39.6), (1e9, 5, 5)])
+def test_a_click_outside_of_the_volume_is_refused(a_volume: np.ndarray, position: tuple[float, float, float]) -> None:
+    session, _ = a_session(a_volume)
+    before = session.click(30, 25, 20)
+    with pytest.raises(PromptError, match=r"outside the volume of \(60, 50, 40\) voxels: nothing has changed"):
+        session.click(*position)
+    assert session.prediction is before and len(session.prompts.clicks) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_click_without_a_place_is_refused(a_volume: np.ndarray, bad: float) -> None:
+    with pytest.raises(PromptError, match="three finite coordinates"):
+        a_session(a_volume)[0].click(3, bad, 3)
+
+
+def test_clicks_are_obeyed_where_the_model_disagrees(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    first = session.click(30, 25, 20).on(session.shape)
+    removed = session.click(30, 25, 14, positive=False).on(session.shape)
+    added = session.click(30, 38, 20).on(session.shape)
+    assert first[30, 25, 14] and not removed[30, 25, 14] and not first[30, 38, 20] and added[30, 38, 20]
+    changed = np.argwhere(first != removed)
+    assert np.abs(changed - (30, 25, 14)).max() <= 5
+
+
+def test_undo_and_redo_bring_answers_back_as_they_were(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    one = session.click(30, 25, 20)
+    two = session.click(30, 36, 20)
+    asked = len(model.asked)
+    assert session.undo() is one and session.prompts.clicks == (VolumeClick((30.0, 25.0, 20.0)),)
+    assert session.undo() is None and not session.can_undo and session.undo() is None
+    assert session.redo() is one and session.redo() is two and session.redo() is two and not session.can_redo
+    assert len(model.asked) == asked
+    session.undo()
+    three = session.click(30, 14, 20)
+    assert not session.can_redo and session.undo() is one and session.redo() is three
+
+
+def test_a_known_slice_is_kept_voxel_by_voxel(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    session.click(30, 25, 20)
+    told = np.random.default_rng(0).random((60, 50)) > 0.7
+    answer = session.known_slice(2, 18, told).on(session.shape)
+    assert np.array_equal(answer[:, :, 18], told)
+    other = session.known_slice(0, 30, np.zeros((50, 40), bool)).on(session.shape)
+    assert not other[30].any() and np.array_equal(other[31:, :, 18], told[31:])
+    again = session.known_slice(2, 18, ~told).on(session.shape)
+    assert len(session.prompts.slices) == 2 and np.array_equal(again[:30, :, 18], ~told[:30])
+
+
+def test_a_known_slice_alone_tells_object_and_window(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    truth = a_volume > 0.5
+    prediction = session.known_slice(1, 25, truth[:, 25])
+    assert dice(prediction.on(session.shape), truth) > 0.98
+    assert prediction.window.millimetres(EVEN) == pytest.approx(1.7 * 17)
+    prompts = model.asked[0]
+    plane = int(prompts.known[0].any(2).any(0).nonzero().item())
+    at = prediction.window.positions(1)[plane]
+    assert abs(at - 25) <= 0.5 * prediction.window.step[1] + 1e-6
+    assert float(prompts.slices.sum()) * prediction.window.step[0] ** 2 == pytest.approx(truth[:, 25].sum(), rel=0.1)
+
+
+def test_a_guessed_slice_opens_the_session_but_does_not_bind_it(a_volume: np.ndarray) -> None:
+    guessed = np.zeros((60, 50, 1), bool)
+    guessed[24:30, 20:31] = True
+    model, asked = BrightModel(), []
+
+    def guess(position: tuple[float, float, float]) -> KnownSlice:
+        asked.append(position)
+        return KnownSlice(2, 20, guessed, is_certain=False)
+
+    session = BlockSession(model, a_volume, EVEN, POLICY, guess)  # type: ignore[arg-type]
+    prediction = session.click(30, 25, 20)
+    assert asked == [(30.0, 25.0, 20.0)] and bool(model.asked[0].known.any())
+    assert dice(prediction.on(session.shape), a_volume > 0.5) > 0.98
+    assert session.prompts.slices == ()
+    session.click(30, 30, 20)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("axis", "index", "shape", "message"),
+    [
+        (2, 40, (60, 50), r"Axis 2 of a volume of \(60, 50, 40\) voxels has no slice 40"),
+        (3, 0, (60, 50), "Axis 3"),
+        (0, -1, (50, 40), "no slice -1"),
+        (2, 0, (50, 60), r"A slice along axis 2 has \(60, 50\) voxels, got \(50, 60\)"),
+        (1, 0, (60, 40), "The known slice is empty: mark the object on it"),
+    ],
+)
+def test_slices_that_make_no_sense_are_refused(
+    a_volume: np.ndarray, axis: int, index: int, shape: tuple[int, int], message: str
+) -> None:
+    session, _ = a_session(a_volume)
+    with pytest.raises(PromptError, match=message):
+        session.known_slice(axis, index, np.zeros(shape, bool))
+    assert not session.can_undo
+
+
+def test_a_box_tells_the_window(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    prediction = session.box((40, 15, 10), (20, 35, 30))
+    assert dice(prediction.on(session.shape), a_volume > 0.5) > 0.98
+    window = prediction.window
+    assert window.millimetres(EVEN) == pytest.approx(34) and window.contains((30, 25, 20), 15)
+    drawn = model.asked[0].box[0].tolist()
+    assert drawn == pytest.approx([*window.to_samples((20, 15, 10)), *window.to_samples((40, 35, 30))], abs=1e-4)
+    session.box((25, 20, 15), (35, 30, 25))
+    assert session.prompts.box == ((25.0, 20.0, 15.0), (35.0, 30.0, 25.0))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((5, 5, 5), (5, 9, 9)), ((-9, 0, 0), (-1, 9, 9)), ((0, 0, 40), (9, 9, 50)), ((np.nan,) * 3,) * 2]
+)
+def test_boxes_without_size_or_outside_are_refused(
+    a_volume: np.ndarray, first: tuple[float, float, float], second: tuple[float, float, float]
+) -> None:
+    session, _ = a_session(a_volume)
+    with pytest.raises(PromptError, match="has no size or lies outside the volume"):
+        session.box(first, second)
+    assert not session.can_undo
+
+
+def test_a_window_grows_while_the_object_touches_its_faces() -> None:
+    volume = a_ball((100, 100, 100), (50, 50, 50), 30)
+    session, model = a_session(volume, policy=replace(POLICY, sizes=(24.0,)))
+    prediction = session.click(50, 50, 50)
+    assert prediction.window.millimetres(EVEN) == pytest.approx(24 * 1.5**3)
+    assert dice(prediction.on(session.shape), volume > 0.5) > 0.98
+    assert [bool(prompts.has_prior.any()) for prompts in model.asked] == [False, True, True, True]
+
+
+def test_a_window_does_not_grow_beyond_the_volume() -> None:
+    session, model = a_session(np.ones((20, 20, 20)))
+    prediction = session.click(10, 10, 10)
+    assert prediction.on(session.shape).all() and prediction.window.millimetres(EVEN) <= 1.7 * 20
+    assert len(model.asked) <= 2
+
+
+def test_an_object_small_in_its_window_is_asked_for_again_in_a_closer_one() -> None:
+    volume = a_ball((120, 120, 120), (60, 60, 60), 8)
+    session, _ = a_session(volume, policy=replace(POLICY, sizes=(110.0,)))
+    prediction = session.click(60, 60, 60)
+    assert 1.7 * 13 <= prediction.window.millimetres(EVEN) <= 1.7 * 20
+    assert dice(prediction.on(session.shape), volume > 0.5) > 0.97
+
+
+def test_of_several_windows_the_best_rated_is_taken(a_volume: np.ndarray) -> None:
+    class Preferring(BrightModel):
+        def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+            logits, _ = super().decode(embeddings, prompts)
+            return logits, torch.tensor([[0.2, 0.3], [0.6, 0.9], [0.5, 0.4]])[: len(embeddings)]
+
+    policy = replace(POLICY, sizes=(30.0, 40.0, 50.0), looks=0)
+    prediction = BlockSession(Preferring(), a_volume, EVEN, policy).click(30, 25, 20)  # type: ignore[arg-type]
+    assert prediction.window.millimetres(EVEN) == pytest.approx(40) and prediction.score == pytest.approx(0.9)
+
+
+def test_a_far_click_enlarges_the_window_and_keeps_the_mask() -> None:
+    volume = a_ball((120, 60, 60), (30, 30, 30), 9)
+    session, model = a_session(volume)
+    first = session.click(30, 30, 30).on(session.shape)
+    prediction = session.click(85, 30, 30)
+    both = prediction.on(session.shape)
+    assert prediction.window.contains((85, 30, 30)) and prediction.window.contains((30, 30, 30))
+    assert both[85, 30, 30] and dice(both[:60], first[:60]) > 0.85
+    assert bool(model.asked[-1].has_prior.all()) and bool((model.asked[-1].prior > 0).any())
+
+
+def test_a_slice_outside_of_the_window_enlarges_it_too() -> None:
+    volume = a_ball((200, 60, 60), (30, 30, 30), 9)
+    session, model = a_session(volume)
+    session.click(30, 30, 30)
+    told = np.zeros((60, 60), bool)
+    told[20:40, 20:40] = True
+    prediction = session.known_slice(0, 150, told)
+    assert prediction.window.contains((150, 30, 30)) and prediction.window.contains((30, 30, 30))
+    assert bool(model.asked[-1].known.any())
+
+
+def test_a_click_in_the_window_is_answered_without_encoding_anew(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    session.click(30, 25, 20)
+    encoded = model.encoded
+    session.click(31, 25, 20)
+    session.click(30, 25, 21)
+    assert model.encoded == encoded
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "least"),
+    [
+        ((3, 4, 5), EVEN, 0.9),
+        ((40, 40, 1), EVEN, 0.9),
+        ((1, 300, 300), EVEN, 0.9),
+        ((30, 2, 30), EVEN, 0.9),
+        ((1, 1, 1), EVEN, 1.0),
+        ((80, 80, 1), (0.3, 0.3, 20.0), 0.9),
+        ((80, 80, 3), (0.3, 0.3, 20.0), 0.7),
+        ((3, 4, 5), (0.3, 0.3, 20.0), 0.0),
+    ],
+)
+def test_volumes_smaller_than_a_window_and_single_slices_are_answered(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], least: float
+) -> None:
+    volume = np.zeros(shape, np.int16)
+    middle = tuple(length // 2 for length in shape)
+    block = tuple(slice(at - length // 4, at + length // 4 + 1) for at, length in zip(middle, shape))
+    volume[block] = 1
+    session, _ = a_session(volume, spacing)
+    answer = session.click(*middle).on(shape)
+    assert answer.shape == shape and answer[middle]
+    assert dice(answer, volume > 0) >= least
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+def test_corners_of_a_constant_volume_can_be_clicked(value: float) -> None:
+    volume = np.full((30, 20, 10), value)
+    for corner in np.ndindex(2, 2, 2):
+        at = tuple((length - 1) * end for length, end in zip(volume.shape, corner))
+        session, _ = a_session(volume)
+        assert session.click(*at).on(volume.shape)[at]
+        assert not session.click(*at, positive=False).on(volume.shape)[at]
+
+
+def test_the_network_answers_every_kind_of_prompt_on_a_constant_volume() -> None:
+    session = BlockSession(tiny_volume_model(), np.zeros((20, 20, 3), np.int16), (0.5, 0.5, 5.0), WindowPolicy(side=16))
+    told = np.zeros((20, 20), bool)
+    told[5:9, 5:9] = True
+    for answer in (session.click(0, 0, 0), session.box((2, 2, 0), (9, 9, 2)), session.known_slice(2, 1, told)):
+        assert bool(answer.logits.isfinite().all()) and 0 < answer.score < 1
+    assert np.array_equal(session.prediction.on(session.shape)[:, :, 1], told)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4, 3), (0, 4, 4)])
+def test_other_arrays_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ImageError, match="three axes and one channel, got an array of"):
+        a_session(np.zeros(shape))
+
+
+@pytest.mark.parametrize("spacing", [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0), (1.0, 1.0, float("nan"))])
+def test_a_spacing_that_is_not_above_zero_is_refused(spacing: tuple[float, float, float]) -> None:
+    with pytest.raises(ImageError, match="Voxel spacing must be above zero"):
+        a_session(np.zeros((4, 4, 4)), spacing)
+
+
+def test_an_object_is_predicted_from_its_clicks_alone(a_volume: np.ndarray) -> None:
+    clicks = [VolumeClick((30, 25, 20)), VolumeClick((30, 25, 12), positive=False)]
+    mask = predict_object(BrightModel(), a_volume, EVEN, clicks)  # type: ignore[arg-type]
+    assert mask.shape == a_volume.shape and mask[30, 25, 20] and not mask[30, 25, 12]
+    with pytest.raises(PromptError, match="at least one click"):
+        predict_object(BrightModel(), a_volume, EVEN, [])  # type: ignore[arg-type]
