@@ -54,7 +54,8 @@ class VolumeRecipe:
         learning_rate: peak of AdamW's; after `level` steps it falls with the square root of the step, so that a
             training can end at any time. The averaged weights are the ones that are kept.
         weight_decay, warmup, ema: as usual.
-        rounds: most rounds of prompts of an interaction.
+        rounds: most rounds of prompts of an interaction that are learnt from.
+        late, late_rounds: share of interactions with rounds before these, and most of them.
         keep_prior: share of rounds that see the logits of the round before.
         times: multiplies the windows of a step, for devices that have room.
         seed: of scenes, weights and prompts.
@@ -70,7 +71,9 @@ class VolumeRecipe:
     weight_decay: float = 0.02
     warmup: int = 100
     ema: float = 0.998
-    rounds: int = 3
+    rounds: int = 2
+    late: float = 0.4
+    late_rounds: int = 5
     keep_prior: float = 0.85
     times: int = 1
     seed: int = 0
@@ -116,18 +119,53 @@ class VolumeCourse:
             prompts, lone = first_prompts(draw, targets, grid)
         latest, losses = None, []
         iou = torch.zeros(1)
+        for _ in range(self._rounds_before(draw)):
+            with torch.no_grad():
+                prompts, latest = self._next(draw, network, features, prompts, lone, targets)
+                lone = torch.zeros_like(lone)
         for _ in range(int(torch.randint(1, self.recipe.rounds + 1, (), generator=draw))):
             logits, quality = answer(network, features, prompts, bool(lone.any()))
             weights = targets.valid if latest is None else targets.valid * emphasis(latest, targets.mask.shape)
             each, iou = flat_loss(logits, targets.mask, weights), flat_iou(logits, targets)
             losses.append((choice_loss(each, lone) + ((quality - iou) ** 2).mean(1)).mean())
             with torch.no_grad():
-                shown = chosen(draw, logits.detach(), quality, lone)
-                prompts, latest = corrected(draw, prompts, shown > 0, targets)
-                kept = chance(draw, self.recipe.keep_prior, len(shown)).float().to(shown.device)
-                prompts = replace(prompts, prior=shown * kept[:, None, None, None], has_prior=kept)
-                lone = torch.zeros_like(lone)
+                prompts, latest = self._answered(draw, prompts, logits.detach(), quality, lone, targets)
+            lone = torch.zeros_like(lone)
         return torch.stack(losses).mean(), float(iou[:, 0].mean())
+
+    def _rounds_before(self, draw: Draw) -> int:
+        """Rounds that are only asked: what a user corrects late is learnt from without the cost of all before."""
+        if torch.rand((), generator=draw) >= self.recipe.late:
+            return 0
+        return int(torch.randint(1, self.recipe.late_rounds + 1, (), generator=draw))
+
+    def _next(
+        self,
+        draw: Draw,
+        network: VolumetricNetwork,
+        features: tuple[Tensor, ...],
+        prompts: VolumePrompts,
+        lone: Tensor,
+        targets: Targets,
+    ) -> tuple[VolumePrompts, Tensor]:
+        """The prompts after one more round, and where its correction was clicked."""
+        logits, quality = answer(network, features, prompts, bool(lone.any()))
+        return self._answered(draw, prompts, logits, quality, lone, targets)
+
+    def _answered(
+        self,
+        draw: Draw,
+        prompts: VolumePrompts,
+        logits: Tensor,
+        quality: Tensor,
+        lone: Tensor,
+        targets: Targets,
+    ) -> tuple[VolumePrompts, Tensor]:
+        """The prompts once the user has seen an answer: with it as the earlier mask, and with a correction."""
+        shown = chosen(draw, logits, quality, lone)
+        prompts, latest = corrected(draw, prompts, shown > 0, targets)
+        kept = chance(draw, self.recipe.keep_prior, len(shown)).float().to(shown.device)
+        return replace(prompts, prior=shown * kept[:, None, None, None], has_prior=kept), latest
 
     @torch.no_grad()
     def validate(self, network: VolumetricNetwork, device: torch.device) -> dict[str, float]:

@@ -209,7 +209,8 @@ def test_a_box_tells_the_window(a_volume: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [((5, 5, 5), (5, 9, 9)), ((-9, 0, 0), (-1, 9, 9)), ((0, 0, 40), (9, 9, 50)), ((np.nan,) * 3,) * 2]
+    ("first", "second"),
+    [((5, 5, 5), (5, 9, 9)), ((-9, 0, 0), (-1, 9, 9)), ((0, 0, 40), (9, 9, 50)), ((np.nan,) * 3,) * 2],
 )
 def test_boxes_without_size_or_outside_are_refused(
     a_volume: np.ndarray, first: tuple[float, float, float], second: tuple[float, float, float]

@@ -240,9 +240,7 @@ def test_weights_without_their_sizes_are_refused(config: str | None) -> None:
 def test_weights_of_another_configuration_are_refused() -> None:
     other = replace(TINY_VOLUMETRIC, channels=(8, 8, 16, 32))
     with pytest.raises(CheckpointError):
-        VolumetricNetwork.from_tensors(
-            tiny_volume_model().network.state_dict(), {"config": config_to_json(other)}, "w"
-        )
+        VolumetricNetwork.from_tensors(tiny_volume_model().network.state_dict(), {"config": config_to_json(other)}, "w")
 
 
 def test_heads_must_divide_the_channels() -> None:
