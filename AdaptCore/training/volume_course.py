@@ -119,15 +119,14 @@ class VolumeCourse:
             prompts, lone = first_prompts(draw, targets, grid)
         latest, losses = None, []
         iou = torch.zeros(1)
-        for _ in range(self._rounds_before(draw)):
-            with torch.no_grad():
-                prompts, latest = self._next(draw, network, features, prompts, lone, targets)
-                lone = torch.zeros_like(lone)
-        for _ in range(int(torch.randint(1, self.recipe.rounds + 1, (), generator=draw))):
-            logits, quality = answer(network, features, prompts, bool(lone.any()))
-            weights = targets.valid if latest is None else targets.valid * emphasis(latest, targets.mask.shape)
-            each, iou = flat_loss(logits, targets.mask, weights), flat_iou(logits, targets)
-            losses.append((choice_loss(each, lone) + ((quality - iou) ** 2).mean(1)).mean())
+        silent = self._rounds_before(draw)
+        for number in range(silent + int(torch.randint(1, self.recipe.rounds + 1, (), generator=draw))):
+            with torch.set_grad_enabled(number >= silent):
+                logits, quality = answer(network, features, prompts, bool(lone.any()))
+            if number >= silent:
+                weights = targets.valid if latest is None else targets.valid * emphasis(latest, targets.mask.shape)
+                each, iou = flat_loss(logits, targets.mask, weights), flat_iou(logits, targets)
+                losses.append((choice_loss(each, lone) + ((quality - iou) ** 2).mean(1)).mean())
             with torch.no_grad():
                 prompts, latest = self._answered(draw, prompts, logits.detach(), quality, lone, targets)
             lone = torch.zeros_like(lone)
@@ -138,19 +137,6 @@ class VolumeCourse:
         if torch.rand((), generator=draw) >= self.recipe.late:
             return 0
         return int(torch.randint(1, self.recipe.late_rounds + 1, (), generator=draw))
-
-    def _next(
-        self,
-        draw: Draw,
-        network: VolumetricNetwork,
-        features: tuple[Tensor, ...],
-        prompts: VolumePrompts,
-        lone: Tensor,
-        targets: Targets,
-    ) -> tuple[VolumePrompts, Tensor]:
-        """The prompts after one more round, and where its correction was clicked."""
-        logits, quality = answer(network, features, prompts, bool(lone.any()))
-        return self._answered(draw, prompts, logits, quality, lone, targets)
 
     def _answered(
         self,
