@@ -1,0 +1,77 @@
+"""`adaptseg segment --object`: clicks in a volume become the mask of the whole object."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from AdaptCore.commands.typed_prompts import parse_click
+from AdaptCore.errors import PromptError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from AdaptCore.files.volume import Volume
+    from AdaptCore.predict.block import ObjectPrediction, VolumeClick
+
+ONLY_PLANES = ("box", "axis", "propagate", "task", "learn", "user", "candidates", "pick")
+"""Arguments that speak of planes, which an object in three dimensions does not know yet."""
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Check that nothing is asked for that goes with planes alone.
+
+    Raises:
+        PromptError: it is.
+    """
+    given = [name for name in ONLY_PLANES if getattr(arguments, name, None) not in (None, False, [], ())]
+    if given:
+        raise PromptError(f"--object goes with clicks alone: leave out --{', --'.join(given)}.")
+
+
+def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[VolumeClick]:
+    """Clicks as typed, those on the object first.
+
+    Raises:
+        PromptError: one cannot be read, lies outside, or contradicts another; none is on the object; or the volume is
+            a picture.
+    """
+    from AdaptCore.predict.block import VolumeClick
+
+    if min(size) < 2:
+        raise PromptError(f"--object needs a volume of several slices, and this one has {' x '.join(map(str, size))}.")
+    found: dict[tuple[int, int, int], bool] = {}
+    for text in clicks:
+        voxel, positive = parse_click(text, size)
+        if found.setdefault(voxel, positive) != positive:
+            place = ",".join(map(str, voxel))
+            raise PromptError(f"Voxel {place} is clicked as object and as background: leave one of the clicks out.")
+    if True not in found.values():
+        raise PromptError("--object needs at least one click on the object.")
+    ordered = sorted(found.items(), key=lambda item: not item[1])
+    return [VolumeClick((float(i), float(j), float(k)), positive) for (i, j, k), positive in ordered]
+
+
+def segment_object(
+    volume: Volume, clicks: Sequence[VolumeClick], plane_model: str, device: str | None
+) -> tuple[np.ndarray, ObjectPrediction]:
+    """The mask, uint8 (I, J, K), of the object that clicks point at, and the answer that it is from.
+
+    Args:
+        plane_model: what guesses the slices through the first click.
+
+    Raises:
+        ImageError: a volume in colour.
+        ModelError, CheckpointError: a model cannot be loaded.
+    """
+    from AdaptCore.models.registry import load_model, load_volume_model
+    from AdaptCore.predict.block import BlockSession
+    from AdaptCore.predict.guess import SliceGuess
+
+    i, j, k = (float(space) for space in volume.geometry.spacing)
+    guess = SliceGuess(load_model(plane_model, device), volume.array, (i, j, k))
+    session = BlockSession(load_volume_model(device=device), volume.array, (i, j, k), guess=guess)
+    for click in clicks:
+        answer = session.click(*click.position, positive=click.positive)
+    return answer.on(session.shape).astype("uint8"), answer
