@@ -77,7 +77,7 @@ def _segmenter(name: str, device: str | None, zoom: bool) -> ObjectSegmenter:
     if name == Ball.name:
         return Ball()
     if name != Planes.name and not answers_planes(name):
-        return ObjectModel(load_volume_model(name, device))
+        return ObjectModel(load_volume_model(name, device), load_model(PLANE_MODEL, device) if zoom else None)
     return Planes(load_model(PLANE_MODEL if name == Planes.name else name, device), zoom)
 
 

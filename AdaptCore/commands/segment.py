@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands import advising, teaching
+from AdaptCore.commands import advising, teaching, whole_object
 from AdaptCore.commands.console import all_of, progress_bar, say
 from AdaptCore.commands.offering import CandidateFolder
 from AdaptCore.commands.placed_clicks import placed_clicks
@@ -110,6 +110,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--propagate", action="store_true", help="carry the masks to the other planes")
     parser.add_argument(
+        "--object", action="store_true", help="segment the whole object in three dimensions, from clicks anywhere in it"
+    )
+    parser.add_argument(
         "--window",
         metavar="LOW,HIGH",
         help="intensities that the model sees (default: 0.5 to 99.5 percent of the voxels)",
@@ -142,6 +145,8 @@ def run(arguments: argparse.Namespace) -> None:
     from AdaptCore.models.registry import load_model
     from AdaptCore.predict.geometry import axis_plane
 
+    if arguments.object:
+        whole_object.check_arguments(arguments)
     teaching.check_arguments(arguments)
     advising.check_arguments(arguments)
     window = parse_window(arguments.window)
@@ -159,6 +164,11 @@ def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
     clicks = [*arguments.click, *placed_clicks(arguments.click_mm, arguments.points, volume.geometry)]
+    if arguments.object:
+        mask = whole_object.segment_object(volume, clicks, arguments.model, arguments.device)
+        write_mask(mask, volume.geometry, arguments.out)
+        say(f"{arguments.out}: {describe(mask, volume.geometry)}")
+        return
     prompts = collect_prompts(clicks, arguments.box, volume.geometry.size, axis, arguments.pick)
     check_intensities(volume, window, prompts, axis)
     folder = None

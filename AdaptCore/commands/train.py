@@ -25,6 +25,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model", choices=MODELS, default="compact", help="compact: planes; compact3d: volumes (default: compact)"
     )
     parser.add_argument("--minutes", type=float, help="stop after this many minutes")
+    parser.add_argument(
+        "--cool",
+        type=float,
+        default=0.0,
+        metavar="MINUTES",
+        help="let the learning rate fall over this many of the minutes, at the end (default: 0)",
+    )
     parser.add_argument("--steps", type=positive, help="stop at this step, counted from the beginning of the training")
     parser.add_argument("--seed", type=whole, default=0, help="of scenes, prompts and first weights (default: 0)")
     parser.add_argument("--device", help="cpu, cuda, cuda:N or mps (default: the fastest there is)")
@@ -74,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise AdaptSegError(f"{arguments.out} holds a training already: add --resume, or choose another folder.")
     elif arguments.start:
         trainer.start_from(arguments.start)
-    trainer.run(arguments.minutes, arguments.steps, arguments.log_every)
+    trainer.run(arguments.minutes, arguments.steps, arguments.log_every, arguments.cool)
     weights = arguments.out / f"{arguments.model}.safetensors"
     trainer.export(weights)
     say(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")

@@ -12,10 +12,10 @@ from AdaptCore.errors import PromptError
 if TYPE_CHECKING:
     import numpy as np
 
-    from AdaptCore.files.volume import Volume
-    from AdaptCore.predict.block import ObjectPrediction, VolumeClick
+    from AdaptCore.files.geometry import Volume
+    from AdaptCore.predict.block import VolumeClick
 
-ONLY_PLANES = ("box", "axis", "propagate", "task", "learn", "user", "candidates", "pick")
+ONLY_PLANES = ("box", "axis", "propagate", "window", "task", "learn", "user", "candidates", "pick", "report")
 """Arguments that speak of planes, which an object in three dimensions does not know yet."""
 
 
@@ -53,15 +53,14 @@ def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[Volu
     return [VolumeClick((float(i), float(j), float(k)), positive) for (i, j, k), positive in ordered]
 
 
-def segment_object(
-    volume: Volume, clicks: Sequence[VolumeClick], plane_model: str, device: str | None
-) -> tuple[np.ndarray, ObjectPrediction]:
-    """The mask, uint8 (I, J, K), of the object that clicks point at, and the answer that it is from.
+def segment_object(volume: Volume, clicks: Sequence[str], plane_model: str, device: str | None) -> np.ndarray:
+    """The mask, uint8 (I, J, K), of the object that typed clicks point at.
 
     Args:
         plane_model: what guesses the slices through the first click.
 
     Raises:
+        PromptError: as `typed_clicks`.
         ImageError: a volume in colour.
         ModelError, CheckpointError: a model cannot be loaded.
     """
@@ -69,9 +68,10 @@ def segment_object(
     from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.guess import SliceGuess
 
+    typed = typed_clicks(clicks, volume.geometry.size)
     i, j, k = (float(space) for space in volume.geometry.spacing)
     guess = SliceGuess(load_model(plane_model, device), volume.array, (i, j, k))
     session = BlockSession(load_volume_model(device=device), volume.array, (i, j, k), guess=guess)
-    for click in clicks:
+    for click in typed:
         answer = session.click(*click.position, positive=click.positive)
-    return answer.on(session.shape).astype("uint8"), answer
+    return answer.on(session.shape).astype("uint8")

@@ -5,21 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from AdaptCore.io import Volume
+from AdaptCore.models.base import Model
 from AdaptCore.models.volumetric import VolumetricModel
 from AdaptCore.predict.block import BlockSession
+from AdaptCore.predict.guess import SliceGuess
 
 
 class ObjectModel:
-    """A model of volumes: every click asks it; a colour volume is shown in grey."""
+    """A model of volumes: every click asks it; a colour volume is shown in grey.
 
-    def __init__(self, model: VolumetricModel) -> None:
+    Args:
+        model: of volumes.
+        planes: a model of planes that guesses the slices through the first click, None for none.
+    """
+
+    def __init__(self, model: VolumetricModel, planes: Model | None) -> None:
         self.name = model.name
-        self._model = model
+        self._model, self._planes = model, planes
 
     def start(self, volume: Volume, voxels: int) -> ObjectModelSession:
         array = volume.array if volume.array.ndim == 3 else volume.array.mean(3)
         i, j, k = volume.geometry.spacing
-        return ObjectModelSession(BlockSession(self._model, array, (float(i), float(j), float(k))))
+        spacing = (float(i), float(j), float(k))
+        guess = None if self._planes is None else SliceGuess(self._planes, array, spacing)
+        return ObjectModelSession(BlockSession(self._model, array, spacing, guess=guess))
 
 
 class ObjectModelSession:

@@ -155,8 +155,14 @@ class Trainer:
                 f"{self.checkpoint} is no whole training state: start again in another folder"
             ) from error
 
-    def run(self, minutes: float | None = None, steps: int | None = None, log_every: int = 250) -> None:
+    def run(
+        self, minutes: float | None = None, steps: int | None = None, log_every: int = 250, cool: float = 0.0
+    ) -> None:
         """Train for some minutes, or up to a step, or until interrupted; always ends with a checkpoint.
+
+        Args:
+            cool: over this many minutes at the end the learning rate falls to a twentieth, which is when weights get
+                good; a training that goes on later begins with the full rate again.
 
         Raises:
             OutputError: checkpoint or table cannot be written.
@@ -167,7 +173,8 @@ class Trainer:
         progress = tqdm(total=steps, initial=self.step, unit="step")
         try:
             while not self._is_over(began, minutes, steps):
-                loss, iou = self.advance()
+                left = math.inf if minutes is None else minutes - (time.monotonic() - began) / 60
+                loss, iou = self.advance(max(0.05, min(1.0, left / cool)) if cool else 1.0)
                 losses.append(loss)
                 ious.append(iou)
                 self.seconds = spent + time.monotonic() - began
@@ -193,11 +200,11 @@ class Trainer:
         dtype = choose_dtype(self.device)
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
-    def advance(self) -> tuple[float, float]:
-        """One optimizer step; returns loss and IoU."""
+    def advance(self, warmth: float = 1.0) -> tuple[float, float]:
+        """One optimizer step at this share of the learning rate; returns loss and IoU."""
         recipe = self.course.recipe
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(recipe, self.step)
+            group["lr"] = warmth * rate_at(recipe, self.step)
         with self.precision():
             loss, iou = self.course.loss(self.network, self.step, self.device)
         self.optimizer.zero_grad(set_to_none=True)
