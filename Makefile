@@ -7,6 +7,8 @@ OUT = out
 DATA = ../shared/data
 TARGETS = bu_bil_2,bu_bil_3,drishti_gs:od_min2of4,drishti_gs:cup_min2of4,busi,ph2,cxr_lungs,lung_ct_2d,polyp_mini,msd_hippocampus:any
 LIMIT = 64
+MODEL = compact
+MINUTES = 480
 CLICKS = --data $(DATA) --targets $(TARGETS) --limit $(LIMIT)
 VOLUMES = vertebra_t2_mr,lidc_nodule_ct,lung_proton_mr,fetal_brain_mr,ms_lesion_flair,totalseg_ct,msd_hippocampus,ct_lesion3d,mixed3d
 COMMA = ,
@@ -38,9 +40,10 @@ format: $(VENV)/.dev ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
 
 # glibc would give memory back to the system after every step and ask for it again at the next.
-train: $(VENV)/.run ## train the built-in model on synthetic images; goes on where it stopped
+train: $(VENV)/.run ## train a built-in model on synthetic volumes; goes on where it stopped: make train MODEL=compact3d MINUTES=60
 	MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_MMAP_MAX_=0 \
-	$(BIN)/adaptseg train --out $(OUT)/train $$(test ! -f $(OUT)/train/training.pt || echo --resume)
+	$(BIN)/adaptseg train --model $(MODEL) --minutes $(MINUTES) --out $(OUT)/train-$(MODEL) \
+	  $$(test ! -f $(OUT)/train-$(MODEL)/training.pt || echo --resume)
 
 bench: $(VENV)/.dev ## measure the built-in model and its rivals: make bench DATA=FOLDER
 	mkdir -p $(OUT)/bench

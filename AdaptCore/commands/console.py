@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import math
 import os
 import signal
 import sys
@@ -67,6 +68,21 @@ def positive(text: str) -> int:
         ArgumentTypeError: it is none, or too long.
     """
     return _number(text, 1)
+
+
+def above_zero(text: str) -> float:
+    """Type of an argument: a number above zero.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 is needed, such as 60 or 0.5")
+    return value
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
+from AdaptCore.commands.console import above_zero, add_command, positive, progress_bar, say, whole
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--model", choices=MODELS, default="compact", help="compact: planes; compact3d: volumes (default: compact)"
     )
-    parser.add_argument("--minutes", type=float, help="stop after this many minutes")
+    parser.add_argument("--minutes", type=above_zero, help="stop after this many minutes")
     parser.add_argument(
         "--cool",
         type=float,

@@ -8,24 +8,6 @@ from torch import Tensor
 
 FOCAL_WEIGHT = 20.0
 FOCAL_GAMMA = 2.0
-CLICK_WEIGHT = 4.0
-CLICK_SIGMA = 16.0
-"""Standard deviation of the emphasis around the latest click, in pixels of the input."""
-
-
-def click_emphasis(latest: Tensor, side: int) -> Tensor:
-    """Weights that stress the surroundings of the latest click (after OAIMS, click-centred Gaussian loss).
-
-    Args:
-        latest: float32 B x 2, (x, y) in input pixels; NaN where there is no correction to stress.
-        side: of the input; the weights are at half of it.
-
-    Returns:
-        float32 B x side/2 x side/2, 1 far away and 1 + CLICK_WEIGHT at the click.
-    """
-    grid = torch.arange(0, side, 2, device=latest.device) + 0.5
-    away = (grid[None, None, :] - latest[:, :1, None]) ** 2 + (grid[None, :, None] - latest[:, 1:, None]) ** 2
-    return 1 + CLICK_WEIGHT * torch.nan_to_num((-away / (2 * CLICK_SIGMA**2)).exp(), nan=0.0)
 
 
 def mask_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:

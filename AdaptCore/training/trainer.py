@@ -105,6 +105,9 @@ class Trainer:
         if metadata.get("architecture") != self.course.architecture:
             found = metadata.get("architecture", "no architecture")
             raise CheckpointError(f"{path} holds weights of {found}: choose some of {self.course.architecture}.")
+        if metadata.get("config") != self.course.sizes():
+            found, own = metadata.get("config"), self.course.sizes()
+            raise CheckpointError(f"{path} holds weights of the sizes {found}: choose some of {own}.")
         for network in (self.network, self.average):
             load_into(network, {name: value.float() for name, value in tensors.items()}, str(path))
         training = json.loads(metadata.get("training", "{}"))
@@ -150,7 +153,7 @@ class Trainer:
             self.step, self.seconds = state["step"], state["seconds"]
         except CheckpointError:
             raise
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
+        except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
             raise CheckpointError(
                 f"{self.checkpoint} is no whole training state: start again in another folder"
             ) from error

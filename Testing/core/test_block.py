@@ -164,9 +164,9 @@ def test_a_guessed_slice_opens_the_session_but_does_not_bind_it(a_volume: np.nda
     guessed[24:30, 20:31] = True
     model, asked = BrightModel(), []
 
-    def guess(position: tuple[float, float, float]) -> KnownSlice:
+    def guess(position: tuple[float, float, float]) -> list[KnownSlice]:
         asked.append(position)
-        return KnownSlice(2, 20, guessed, is_certain=False)
+        return [KnownSlice(2, 20, guessed, is_certain=False)]
 
     session = BlockSession(model, a_volume, EVEN, POLICY, guess)  # type: ignore[arg-type]
     prediction = session.click(30, 25, 20)
@@ -330,6 +330,33 @@ def test_the_network_answers_every_kind_of_prompt_on_a_constant_volume() -> None
     for answer in (session.click(0, 0, 0), session.box((2, 2, 0), (9, 9, 2)), session.known_slice(2, 1, told)):
         assert bool(answer.logits.isfinite().all()) and 0 < answer.score < 1
     assert np.array_equal(session.prediction.on(session.shape)[:, :, 1], told)  # type: ignore[union-attr]
+
+
+def test_refinement_comes_closer_to_the_voxels_and_is_no_step_of_its_own() -> None:
+    volume = a_ball((120, 120, 120), (60, 60, 60), 36)
+    truth = volume > 0.5
+    session, _ = a_session(volume, policy=replace(POLICY, sizes=(110.0,), looks=0))
+    coarse = session.click(60, 60, 60)
+    session.click(60, 60, 30, positive=False)
+    answers = list(session.refine())
+    assert session.prediction is answers[-1] and len(session.prompts.clicks) == 2
+    finest = answers[-1].on(session.shape)
+    assert dice(finest, truth) > dice(coarse.on(session.shape), truth) and dice(finest, truth) > 0.99
+    assert finest[60, 60, 60] and not finest[60, 60, 30]
+    assert session.undo() is coarse and session.redo() is answers[-1]
+
+
+def test_refinement_ends_with_the_next_prompt_and_gains_nothing_at_the_voxels(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume, policy=replace(POLICY, sizes=(30.0,)))
+    assert list(session.refine()) == []
+    session.click(30, 25, 20)
+    assert list(session.refine()) == []
+    large, _ = a_session(a_ball((120, 120, 120), (60, 60, 60), 36), policy=replace(POLICY, sizes=(110.0,), looks=0))
+    large.click(60, 60, 60)
+    under_way = large.refine()
+    next(under_way)
+    latest = large.click(61, 60, 60)
+    assert list(under_way) == [] and large.prediction is latest
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4, 3), (0, 4, 4)])

@@ -50,7 +50,7 @@ def test_scenes_are_finite_with_labels_within_their_range() -> None:
         assert scene.labels.dtype == torch.int64 and 0 <= int(scene.labels.min()) <= int(scene.labels.max()) < LABELS
         assert scene.image.shape == scene.labels.shape == scene.inside.shape == (2, 16, 16, 16)
         assert scene.inside.flatten(1).any(1).all()
-        assert 0 <= int(scene.parent.min()) and int(scene.parent.max()) < LABELS
+        assert int(scene.parent.min()) >= 0 and int(scene.parent.max()) < LABELS
 
 
 @pytest.mark.parametrize("paint", [paint for _, paint in KINDS], ids=lambda paint: paint.__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -41,9 +42,12 @@ BOX = DIFFERENCE + 2 * GUIDES
 PRIOR, SLICES = BOX + 1, BOX + 10
 
 
-def prompts_of(side: int, points: list[tuple[float, float, float]] = [], labels: list[int] = []) -> VolumePrompts:
+def prompts_of(
+    side: int, points: Sequence[tuple[float, float, float]] = (), labels: Sequence[int] = ()
+) -> VolumePrompts:
     empty = VolumePrompts.empty((1, side, side, side), CPU)
-    return replace(empty, points=torch.tensor([points]).reshape(1, -1, 3), labels=torch.tensor([labels]).long())
+    places = torch.tensor(list(points), dtype=torch.float32).reshape(1, -1, 3)
+    return replace(empty, points=places, labels=torch.tensor([list(labels)], dtype=torch.long))
 
 
 def maps_of(prompts: VolumePrompts, guide: Tensor | None = None) -> Tensor:
