@@ -42,8 +42,8 @@ Click on a structure in a slice view, or draw a box or a lasso around it: the mo
 and scribbles on the object (+) or beside it (-) correct the mask, or one of the candidates beside it is picked. Accept
 writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and overwriting are those of
 the Segment Editor. Under the name of a task, every accepted mask teaches the model; under the name of a user, picks and
-accepted masks teach a profile of what this user prefers. What they have learnt, and nothing of the images, is kept on
-this computer, where everything is computed.
+accepted masks teach a profile of what this user prefers. What they have learnt is kept on this computer, where
+everything is computed; so are features of the images that were accepted under a task, but not the images.
 Not for clinical use.
 """)
         self.parent.helpText += _('<p>Tutorial and more: <a href="{address}">{address}</a></p>').format(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,22 +43,39 @@ class Memory:
 
     Attributes:
         images: lessons by accepted image, oldest first.
+        names: random name of each image, which tells it apart in the memories of other programs.
     """
 
     max_bytes: int
     images: tuple[tuple[Lesson, ...], ...] = ()
+    names: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
         return sum(_bytes_of(lessons) for lessons in self.images)
 
-    def with_image(self, lessons: Sequence[Lesson], rng: np.random.Generator) -> Memory:
-        """The memory with one more image; images drawn at random make room, the new one always stays."""
-        kept = list(self.images)
+    def with_image(self, lessons: Sequence[Lesson], rng: np.random.Generator, name: str = "") -> Memory:
+        """The memory with one more image; images drawn at random make room, the new one always stays.
+
+        Args:
+            name: of the image in another memory; a new one by default.
+        """
+        kept = list(zip(self.images, self.names, strict=True))
         room = self.max_bytes - _bytes_of(lessons)
-        while kept and sum(_bytes_of(others) for others in kept) > room:
+        while kept and sum(_bytes_of(others) for others, _ in kept) > room:
             del kept[int(rng.integers(len(kept)))]
-        return Memory(self.max_bytes, (*kept, tuple(lessons)))
+        return Memory.of(self.max_bytes, [*kept, (tuple(lessons), name or uuid.uuid4().hex)])
+
+    @classmethod
+    def of(cls, max_bytes: int, named: Iterable[tuple[tuple[Lesson, ...], str]]) -> Memory:
+        """The memory of images with their names."""
+        images, names = tuple(zip(*named)) or ((), ())
+        return cls(max_bytes, images, names)
+
+    def without(self, names: Collection[str]) -> Memory:
+        """The memory without some images, which it may not hold."""
+        named = zip(self.images, self.names, strict=True)
+        return Memory.of(self.max_bytes, [each for each in named if each[1] not in names])
 
     def drawn(self, count: int, rng: np.random.Generator) -> list[Lesson]:
         """A random lesson of each of `count` different images, fewer if there are not so many."""

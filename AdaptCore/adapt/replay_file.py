@@ -1,4 +1,7 @@
-"""The replay memory as tensors and facts; an embedding that several lessons share is written once."""
+"""The replay memory as tensors and facts: embeddings, prompts and labels, but no image.
+
+An embedding that several lessons share is written once. Numbers are kept in half precision, features in memory too.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from AdaptCore.json_text import parse
 from AdaptCore.models.base import Embedding, Question
 from AdaptCore.prompts import Box, Click, Prompts
 
+PARTS = ("target", "weight", "prior", "around")
+"""Maps of a lesson; not every lesson has the last two."""
+
 
 def pack_memory(memory: Memory) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and facts that `unpack_memory` makes a memory of; the fact "count" is its number of images."""
@@ -24,17 +30,18 @@ def pack_memory(memory: Memory) -> tuple[dict[str, Tensor], dict[str, str]]:
     places = {id(embedding): place for place, embedding in enumerate(embeddings)}
     tensors: dict[str, Tensor] = {}
     for place, embedding in enumerate(embeddings):
-        tensors |= {f"embedding.{place}.{layer}": tensor for layer, tensor in enumerate(embedding.features)}
+        tensors |= {f"embedding.{place}.{layer}": tensor.half() for layer, tensor in enumerate(embedding.features)}
     images = []
     for image, lessons in enumerate(memory.images):
         for place, lesson in enumerate(lessons):
-            tensors |= {f"lesson.{image}.{place}.{part}": tensor for part, tensor in _parts(lesson).items()}
+            tensors |= {f"lesson.{image}.{place}.{part}": tensor.half() for part, tensor in _parts(lesson).items()}
         images.append([_described(lesson, places[id(lesson.question.embedding)]) for lesson in lessons])
     shapes = [[len(one.features), one.plane_shape, one.input_shape, one.input_side] for one in embeddings]
     return tensors, {
         "count": str(len(images)),
         "embeddings": json.dumps(shapes),
         "images": json.dumps(images),
+        "names": json.dumps(memory.names),
     }
 
 
@@ -56,23 +63,20 @@ def unpack_memory(
         )
         for place, (layers, plane, fitted, side) in enumerate(parse(facts["embeddings"]))
     ]
-    images = tuple(
+    images = [
         tuple(
             _lesson(described, embeddings, placed, f"lesson.{image}.{place}") for place, described in enumerate(lessons)
         )
         for image, lessons in enumerate(parse(facts["images"]))
-    )
-    return Memory(max_bytes, images)
+    ]
+    if not all(images):
+        raise ValueError("an image without a lesson")
+    return Memory.of(max_bytes, zip(images, map(str, parse(facts["names"])), strict=True))
 
 
 def _parts(lesson: Lesson) -> dict[str, Tensor]:
-    parts = {
-        "target": lesson.label.target,
-        "weight": lesson.label.weight,
-        "prior": lesson.question.prior,
-        "around": lesson.around,
-    }
-    return {name: tensor for name, tensor in parts.items() if tensor is not None}
+    parts = (lesson.label.target, lesson.label.weight, lesson.question.prior, lesson.around)
+    return {name: tensor for name, tensor in zip(PARTS, parts, strict=True) if tensor is not None}
 
 
 def _described(lesson: Lesson, embedding: int) -> dict[str, Any]:
@@ -89,6 +93,6 @@ def _lesson(
 ) -> Lesson:
     clicks = tuple(Click(float(x), float(y), bool(positive)) for x, y, positive in described["clicks"])
     prompts = Prompts(clicks, Box(*described["box"]) if described["box"] else None)
-    question = Question(embeddings[described["embedding"]], prompts, tensors.get(f"{place}.prior"))
-    label = PseudoLabel(tensors[f"{place}.target"], tensors[f"{place}.weight"])
-    return Lesson(question, label, tensors.get(f"{place}.around"))
+    maps = {part: tensors[f"{place}.{part}"].float() for part in PARTS if f"{place}.{part}" in tensors}
+    question = Question(embeddings[described["embedding"]], prompts, maps.get("prior"))
+    return Lesson(question, PseudoLabel(maps["target"], maps["weight"]), maps.get("around"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from AdaptCore.errors import OutputError, TaskError
 from AdaptCore.facts import TASKS, Kind, read_facts
 from AdaptCore.locks import locked
 from AdaptCore.models.base import AdaptableModel
+from AdaptCore.printable import shortened
 from AdaptCore.sealed import read_sealed, write_sealed
 
 REPLAY_END = ".replay.safetensors"
@@ -146,10 +149,11 @@ class TaskStore:
         """
         prepare_folder(self.folder, (self.path(name).name, self.replay_path(name).name))
 
-    def save(self, task: Task, known: Knowledge, *, keep_replay: bool = False) -> Task:
+    def save(self, task: Task, known: Knowledge, *, keep_replay: bool = True) -> Task:
         """Store what is known now, together with what another program has stored since the task was loaded.
 
-        A file in its place that cannot be used is kept aside, with a warning.
+        A file in its place that cannot be used is kept aside, with a warning. So is told where the replay memory, which
+        is far larger, has no room: then the task is stored without it.
 
         Args:
             task: as it was loaded, or as the latest `save` gave it.
@@ -170,12 +174,12 @@ class TaskStore:
             record = task.record(known)
             if theirs is not None and joins:
                 record = merged(theirs, record, task.record(task.known))
-            with told(replay):
-                if keep_replay:
-                    _write_memory(replay, self._joined_memory(task, known) if joins else known.memory, task.frozen)
-                else:
-                    replay.unlink(missing_ok=True)
             write_task(path, record)
+            memory = self._joined_memory(task, known) if joins else known.memory
+            try:
+                _store_memory(replay, memory if keep_replay else Memory(0), task.frozen)
+            except OutputError as error:
+                warnings.warn(f"{error}; the task itself is saved, but later lessons cannot repeat it", stacklevel=2)
         return replace(task, known=known, revision=None if joins else record.revision)
 
     def rename(self, old: str, new: str) -> None:
@@ -323,12 +327,12 @@ class TaskStore:
         return Memory(recipe.memory_bytes)
 
     def _joined_memory(self, task: Task, known: Knowledge) -> Memory:
-        """The stored replay memory with the images that we have added."""
-        memory, rng = self._memory(task.name, task.frozen, task.recipe), np.random.default_rng(len(known.history))
-        old = {id(lessons) for lessons in task.known.memory.images}
-        for lessons in known.memory.images:
-            if id(lessons) not in old:
-                memory = memory.with_image(lessons, rng)
+        """The stored replay memory with the images that we have added, and without those that we have taken back."""
+        before, now, rng = task.known.memory, known.memory, np.random.default_rng(len(known.history))
+        memory = self._memory(task.name, task.frozen, task.recipe).without({*before.names} - {*now.names})
+        for lessons, name in zip(now.images, now.names, strict=True):
+            if name not in before.names:
+                memory = memory.with_image(lessons, rng, name)
         return memory
 
 
@@ -355,12 +359,45 @@ def _read_memory(path: Path, frozen: AdaptableModel, max_bytes: int) -> Memory:
     if facts.get("digest") != frozen.digest:
         raise TaskError(f"{path}: features of another model; those of {frozen.name} ({frozen.digest[:12]}) are wanted")
     try:
-        return unpack_memory(tensors, facts, max_bytes, frozen.device)
-    except (LookupError, TypeError, ValueError) as error:
-        raise TaskError(f"{path}: its facts are not those of a replay memory ({error})") from error
+        memory = unpack_memory(tensors, facts, max_bytes, frozen.device)
+        _check_fits(memory, frozen)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        reason = shortened(str(error).partition("\n")[0])
+        raise TaskError(f"{path}: its facts are not those of a replay memory ({reason})") from error
+    return memory
 
 
-def _write_memory(path: Path, memory: Memory, frozen: AdaptableModel) -> None:
+def _check_fits(memory: Memory, frozen: AdaptableModel) -> None:
+    """Check that a model can learn from a memory that was read.
+
+    Raises:
+        LookupError, TypeError, ValueError, RuntimeError: it cannot.
+    """
+    lessons = [lesson for lessons in memory.images for lesson in lessons]
+    side = frozen.mask_side
+    maps = [(each.label.target, each.label.weight, each.around, each.question.prior) for each in lessons]
+    if any(each.shape != (side, side) for each in itertools.chain(*maps) if each is not None):
+        raise ValueError(f"maps that are not {side} x {side}")
+    features = [each.question.embedding.features for each in lessons]
+    if not all(each.isfinite().all() for each in itertools.chain(*features, *maps) if each is not None):
+        raise ValueError("numbers that are not finite")
+    if len({tuple(each.shape for each in of_one) for of_one in features}) > 1:
+        raise ValueError("embeddings of several shapes")
+    for lesson in lessons[:1]:
+        question = lesson.question
+        frozen.decode(question.embedding, question.prompts, question.prior)
+
+
+def _store_memory(path: Path, memory: Memory, frozen: AdaptableModel) -> None:
+    """Write a replay memory; one without an image leaves no file.
+
+    Raises:
+        OutputError: the system could not write or remove the file.
+    """
+    if not memory.images:
+        with told(path):
+            path.unlink(missing_ok=True)
+        return
     tensors, facts = pack_memory(memory)
     write_sealed(path, REPLAY_KIND, tensors, {**facts, "digest": frozen.digest})
 

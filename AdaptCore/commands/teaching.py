@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--keep-replay",
-        action="store_true",
-        help="keep features of the accepted images, which may show anatomy, so that later lessons repeat them",
+        action=argparse.BooleanOptionalAction,
+        help="keep features of the accepted images, which may show anatomy, but no image, so that later lessons repeat "
+        "them and one that spoils what was learnt is noticed (default: yes)",
     )
     group.add_argument("--recipe", choices=RECIPES, help="how to learn (default: as before; a new task: default)")
 
@@ -47,7 +48,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise TaskError(
             "--learn without a task: --task NAME is wanted, the name to learn under, or --user NAME for a preference"
         )
-    for option, given in (("--keep-replay", arguments.keep_replay), ("--recipe", arguments.recipe)):
+    replay = "--no-keep-replay" if arguments.keep_replay is False else "--keep-replay"
+    for option, given in ((replay, arguments.keep_replay is not None), ("--recipe", arguments.recipe)):
         if given and not (arguments.learn and arguments.task is not None):
             raise TaskError(f"{option} without learning: --task NAME --learn is wanted")
     if arguments.task is None:
@@ -79,7 +81,7 @@ def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
     label = f"{model.name}, task {task.name}"
     if answering is frozen and not learner:
         label = f"{label} (which leaves the answers to the frozen model)"
-    return TaskUse(answering, label, task, learner, arguments.keep_replay)
+    return TaskUse(answering, label, task, learner, arguments.keep_replay is not False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ class TaskUse:
     model_label: str
     task: Task | None = None
     learner: Learner | None = None
-    keep_replay: bool = False
+    keep_replay: bool = True
 
     def __enter__(self) -> TaskUse:
         return self
@@ -129,10 +131,10 @@ class TaskUse:
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
         lines = [f"Task {task.name!r}: accepted planes: {learnt}; it knows {_images(info.accepted)}; {info.path}"]
-        if self.keep_replay:
+        if info.replay:
             lines.append(f"Kept with the task: {store.kept(task.name)}")
         elif had_replay:
-            lines.append("The features of images that were kept with the task have been removed (no --keep-replay).")
+            lines.append("The features of images that were kept with the task have been removed (--no-keep-replay).")
         return lines
 
 

@@ -21,7 +21,7 @@ class Embedding:
     """What the frozen encoder knows of one plane.
 
     Attributes:
-        features: tensors of the model's own shapes (batch of one), on the model's device.
+        features: tensors of the model's own shapes (batch of one), on the model's device; a stored one is float16.
         plane_shape: (H, W) of the plane that was encoded.
         input_shape: (h, w) of the plane after resizing its longest side to `input_side`; the rest is padding.
         input_side: side S of the model's square input.

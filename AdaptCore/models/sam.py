@@ -160,7 +160,7 @@ class SamModel(PlacedModel):
         prior = None if question.prior is None else question.prior[None, None].float().to(device)
         sparse, dense = network.prompt_encoder(points=points, boxes=box, masks=prior)
         logits, scores = network.mask_decoder(
-            image_embeddings=question.embedding.features[0].to(device),
+            image_embeddings=question.embedding.features[0].to(device).float(),
             image_pe=network.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LearningTask:
-    """What was learnt under a name, and what is being learnt; of the images themselves nothing is stored.
+    """What was learnt under a name, and what is being learnt; of the images, features are stored with it.
 
     Args:
         name: a task of the user's; one that there is not yet knows nothing.
@@ -33,6 +33,7 @@ class LearningTask:
         self._saver = ThreadPoolExecutor(1, "InteractiveAdaptSeg-task")
         self._saving: list[Future[str]] = []
         self._told = {"lesson": "", "file": ""}
+        self._isKeptTold = self._store.replay_path(self._task.name).exists()
 
     @property
     def learner(self) -> Learner:
@@ -84,13 +85,20 @@ class LearningTask:
         known = self._learner.knowledge
         if known is self._task.known:
             return ""
-        hadReplay = self._store.replay_path(self._task.name).exists()
         try:
             self._task = self._store.save(self._task, known)
         except AdaptSegError as error:
             return self._once("file", f"What task '{self._task.name}' has learnt is not saved yet: {error}")
         self._once("file", "")
-        return f"The features of images that were kept with task '{self._task.name}' were removed." if hadReplay else ""
+        return self._keptOnce()
+
+    def _keptOnce(self) -> str:
+        """What is kept of the images, the first time that there is something."""
+        if self._isKeptTold or not self._store.replay_path(self._task.name).exists():
+            return ""
+        self._isKeptTold = True
+        kept = self._store.kept(self._task.name)
+        return f"Kept with task '{self._task.name}' from now on, so that later lessons repeat them: {kept}."
 
     def _once(self, about: str, problem: str) -> str:
         """The problem, unless it was the last one told about this; "" means that there is none any more."""

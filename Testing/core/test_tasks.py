@@ -1,4 +1,4 @@
-"""Tasks outlive the program: names, files, refusals, two writers at once, and replay only where it is wanted."""
+"""Tasks outlive the program: names, files, refusals, two writers at once, and replay."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_each_outcome_comes_back_as_it_was(a_store: TaskStore, a_model: CompactM
 
 
 def test_list_tells_what_each_task_is(a_store: TaskStore, a_task: Task, a_model: CompactModel) -> None:
-    a_store.save(a_store.load("Aorta", a_model), taught(Knowledge.none(a_model, DEFAULT), 0.1, 4), keep_replay=True)
+    a_store.save(a_store.load("Aorta", a_model), learnt_from_discs(a_model, 1))
     aorta, cup = a_store.tasks()
     assert (aorta.name, aorta.accepted, aorta.model, aorta.recipe) == ("Aorta", 1, "tiny", "default")
     assert (cup.name, cup.accepted, cup.digest) == ("cup", 3, a_model.digest)
@@ -351,7 +351,7 @@ def test_two_processes_that_write_at_once_lose_nothing(
 
 
 def test_renamed_task_keeps_what_it_knows(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    a_store.save(a_store.load("cup", a_model), two_discs)
     a_store.rename("cup", "Cup")
     assert a_store.names() == ("Cup",)
     back = a_store.load("Cup", a_model)
@@ -406,10 +406,10 @@ def test_two_resets_in_one_second_keep_both(a_store: TaskStore, a_task: Task, a_
     assert first != second and first.exists() and second.exists()
 
 
-def test_nothing_of_the_images_is_stored_unless_it_is_wanted(
+def test_nothing_of_the_images_is_stored_where_the_user_says_so(
     a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
 ) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs)
+    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=False)
     assert [path.name for path in a_store.folder.iterdir()] == [a_store.path("cup").name]
     tensors, facts = sealed.read_sealed(a_store.path("cup"), TASKS.kind)
     assert {name.split(".", 1)[1] for name in tensors} <= set(a_model.decoder_parameters())
@@ -419,55 +419,123 @@ def test_nothing_of_the_images_is_stored_unless_it_is_wanted(
     assert a_store.kept("cup") == "nothing of the images"
 
 
-def test_replay_memory_comes_back_where_it_is_wanted(
-    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
-) -> None:
-    task = a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+def test_replay_memory_comes_back(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
+    task = a_store.save(a_store.load("cup", a_model), two_discs)
     assert "derived image features of 2 accepted images, which may show anatomy, in " in a_store.kept("cup")
     assert str(a_store.replay_path("cup")) in a_store.kept("cup")
     memory = a_store.load("cup", a_model).known.memory
-    assert memory.nbytes == two_discs.memory.nbytes and memory.max_bytes == two_discs.memory.max_bytes
+    assert memory.nbytes < two_discs.memory.nbytes and memory.max_bytes == two_discs.memory.max_bytes
     for images, others in zip(memory.images, two_discs.memory.images, strict=True):
         for lesson, other in zip(images, others, strict=True):
             assert lesson.question.prompts == other.question.prompts
             assert lesson.question.embedding.plane_shape == other.question.embedding.plane_shape
-            torch.testing.assert_close(lesson.question.embedding.features, other.question.embedding.features)
+            close = {"atol": 1e-3, "rtol": 1e-3}
+            stored = [feature.float() for feature in lesson.question.embedding.features]
+            torch.testing.assert_close(stored, list(other.question.embedding.features), **close)
             torch.testing.assert_close(lesson.label.target, other.label.target)
-            torch.testing.assert_close(lesson.label.weight, other.label.weight)
+            torch.testing.assert_close(lesson.label.weight, other.label.weight, **close)
             assert (lesson.question.prior is None) == (other.question.prior is None)
-    a_store.save(task, two_discs)
+    assert memory.names == two_discs.memory.names
+    assert a_store.replay_path("cup").stat().st_size < 0.6 * two_discs.memory.nbytes
+    a_store.save(task, two_discs, keep_replay=False)
     assert not a_store.replay_path("cup").exists()
+
+
+@pytest.mark.parametrize(("keep", "event"), [(True, Event.ROLLED_BACK), (False, Event.LEARNT)])
+def test_a_lesson_that_loses_on_stored_images_is_rolled_back_in_the_next_process(
+    a_store: TaskStore,
+    a_model: CompactModel,
+    two_discs: Knowledge,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: bool,
+    event: Event,
+) -> None:
+    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=keep)
+    monkeypatch.setattr("AdaptCore.adapt.guard.REPLAY_MARGIN", -10.0)
+    known = a_store.load("cup", tiny_model()).known
+    assert learnt_from_discs(a_model, 1, known).history[-1].event is event
+
+
+def test_an_image_that_is_taken_back_is_forgotten_after_others_wrote(
+    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
+) -> None:
+    before = a_store.save(a_store.load("cup", a_model), two_discs)
+    ours = a_store.save(before, learnt_from_discs(a_model, 1, two_discs))
+    (taken_back,) = {*ours.known.memory.names} - {*two_discs.memory.names}
+    theirs = a_store.load("cup", a_model)
+    a_store.save(theirs, learnt_from_discs(a_model, 1, theirs.known))
+    a_store.save(ours, two_discs)
+    names = a_store.load("cup", a_model).known.memory.names
+    assert len(names) == 3 and {*two_discs.memory.names} < {*names} and taken_back not in names
+
+
+def test_a_replay_memory_without_room_costs_no_task(
+    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(path: Path, *rest: object) -> None:
+        raise OutputError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
+    told = r"replay\.safetensors: cannot be written \(No space left on device\); the task itself is saved, but later "
+    with pytest.warns(UserWarning, match=told):
+        saved = a_store.save(a_store.load("cup", a_model), two_discs)
+    assert a_store.load("cup", a_model).known.history == two_discs.history
+    with pytest.warns(UserWarning, match=told):
+        a_store.save(saved, learnt_from_discs(a_model, 1, two_discs))
+    assert len(a_store.load("cup", a_model).known.history) == 3, "no lesson is counted twice"
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "reason"),
+    [
+        ("lesson.1.0.target", torch.zeros(7, 7), "maps that are not 32 x 32"),
+        ("lesson.1.0.weight", torch.full((32, 32), torch.nan), "numbers that are not finite"),
+        ("embedding.0.0", torch.zeros(3), "embeddings of several shapes"),
+        ("embedding.1.0", torch.full((1, 16, 32, 32), torch.inf), "numbers that are not finite"),
+    ],
+)
+def test_a_replay_memory_that_the_model_cannot_learn_from_is_kept_aside(
+    a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge, name: str, tensor: torch.Tensor, reason: str
+) -> None:
+    a_store.save(a_store.load("cup", a_model), two_discs)
+    rewritten(a_store.replay_path("cup"), REPLAY_KIND, {name: tensor})
+    with pytest.warns(UserWarning, match=rf"its facts are not those of a replay memory \({reason}\); it is kept as "):
+        known = a_store.load("cup", a_model).known
+    assert known.memory.images == () and known.history == two_discs.history
+    again = learnt_from_discs(a_model, 1, known)
+    assert len(again.history) == 3
 
 
 def test_tensors_in_a_replay_file_that_are_no_part_of_a_lesson_are_left_out(
     a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge
 ) -> None:
-    task = a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    task = a_store.save(a_store.load("cup", a_model), two_discs)
+    before = a_store.load("cup", a_model).known.memory.nbytes
     rewritten(a_store.replay_path("cup"), REPLAY_KIND, {"lesson.0.1.frozen": torch.zeros(32, 32)})
     memory = a_store.load("cup", a_model).known.memory
-    assert len(memory.images) == 2 and memory.nbytes == two_discs.memory.nbytes
-    a_store.save(task, learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known), keep_replay=True)
+    assert len(memory.images) == 2 and memory.nbytes == before
+    a_store.save(task, learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known))
     tensors, _ = sealed.read_sealed(a_store.replay_path("cup"), REPLAY_KIND)
     assert "lesson.0.1.target" in tensors and "lesson.0.1.frozen" not in tensors
 
 
 def test_learning_goes_on_from_a_stored_memory(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    a_store.save(a_store.load("cup", a_model), two_discs)
     known = learnt_from_discs(a_model, 1, a_store.load("cup", a_model).known)
     assert len(known.history) == len(known.memory.images) == 3
 
 
 def test_replay_memories_of_two_programs_join(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    a_store.save(a_store.load("cup", a_model), two_discs)
     ours, theirs = a_store.load("cup", a_model), a_store.load("cup", a_model)
-    a_store.save(theirs, learnt_from_discs(a_model, 1, theirs.known), keep_replay=True)
-    a_store.save(ours, learnt_from_discs(a_model, 2, ours.known), keep_replay=True)
+    a_store.save(theirs, learnt_from_discs(a_model, 1, theirs.known))
+    a_store.save(ours, learnt_from_discs(a_model, 2, ours.known))
     known = a_store.load("cup", a_model).known
     assert len(known.history) == len(known.memory.images) == 5
 
 
 def test_damaged_replay_memory_is_kept_aside(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    a_store.save(a_store.load("cup", a_model), two_discs)
     content = a_store.replay_path("cup").read_bytes()[:-1]
     a_store.replay_path("cup").write_bytes(content)
     with pytest.warns(UserWarning, match="cut short or damaged"):
@@ -478,7 +546,7 @@ def test_damaged_replay_memory_is_kept_aside(a_store: TaskStore, a_model: Compac
 
 
 def test_reset_removes_the_replay_memory(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
-    a_store.save(a_store.load("cup", a_model), two_discs, keep_replay=True)
+    a_store.save(a_store.load("cup", a_model), two_discs)
     a_store.reset("cup")
     assert len(list(a_store.folder.iterdir())) == 1
 

@@ -48,7 +48,7 @@ def everything(model: CompactModel) -> CompactModel:
 
 def test_accepted_planes_teach_the_task(a_store: TaskStore, a_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(a_volume, "--click", CENTRE, "--click", BESIDE, "--task", "ball", "--learn") == 0
-    line = capsys.readouterr().out.splitlines()[-1]
+    line = capsys.readouterr().out.splitlines()[-2]
     assert line.startswith("Task 'ball': accepted planes: 2 learnt; it knows 2 accepted images; ")
     assert line.endswith(str(a_store.path("ball")))
     model = tiny_model()
@@ -118,17 +118,19 @@ def test_same_prompts_teach_the_same(a_store: TaskStore, a_volume: Path) -> None
     np.testing.assert_array_equal(*masks)
 
 
-def test_features_of_images_are_kept_only_where_it_is_asked_for(
+def test_features_of_images_are_kept_unless_the_user_says_no(
     a_store: TaskStore, a_volume: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--keep-replay")
+    run(a_volume, "--click", CENTRE, "--task", "ball", "--learn")
     told = capsys.readouterr().out.splitlines()[-1]
     assert told.startswith(
         "Kept with the task: derived image features of 1 accepted image, which may show anatomy, in "
     )
     assert str(a_store.replay_path("ball")) in told and a_store.replay_path("ball").exists()
-    run(a_volume, "--click", CENTRE, "--task", "ball", "--learn")
-    assert "have been removed" in capsys.readouterr().out and not a_store.replay_path("ball").exists()
+    run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--no-keep-replay")
+    assert (
+        "have been removed (--no-keep-replay)" in capsys.readouterr().out and not a_store.replay_path("ball").exists()
+    )
 
 
 def test_a_recipe_is_kept_with_the_task(a_store: TaskStore, a_volume: Path) -> None:
@@ -164,6 +166,7 @@ def test_report_tells_when_the_frozen_model_answered(
     [
         (("--learn",), "--learn without a task: --task NAME is wanted"),
         (("--keep-replay", "--task", "ball"), "--keep-replay without learning: --task NAME --learn is wanted"),
+        (("--no-keep-replay", "--task", "ball"), "--no-keep-replay without learning: --task NAME --learn is wanted"),
         (("--recipe", "oaims"), "--recipe without learning: --task NAME --learn is wanted"),
         (("--task", "bal"), "no task 'bal'; none in "),
         (("--task", " ", "--learn"), "characters on one line are wanted"),

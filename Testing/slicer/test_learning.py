@@ -305,6 +305,11 @@ def test_candidates_are_asked_of_the_task_that_is_chosen(
     assert len(asked) == 2 and asked[0] is not asked[1] is a_session.logic._task.model
 
 
+def told(session: Panel) -> list[str]:
+    """What the user was told, without that features are kept; see the test of that."""
+    return [message for message in session.messages if not message.startswith("Kept with task 'tube' from now on")]
+
+
 def test_pick_is_no_second_lesson(a_session: Panel, a_store: TaskStore) -> None:
     a_session.logic.candidates.setWanted(True)
     a_session.click(CENTRE)
@@ -313,7 +318,7 @@ def test_pick_is_no_second_lesson(a_session: Panel, a_store: TaskStore) -> None:
     a_session.logic.accept()
     a_session.wait()
     assert len(a_session.logic.taskHistory) == stored(a_store) == 1
-    assert a_session.messages == []
+    assert told(a_session) == []
 
 
 def test_volumes_share_a_task(a_session: Panel, a_store: TaskStore, make_volume: Callable[..., Any]) -> None:
@@ -446,15 +451,29 @@ def test_saving_that_breaks_down_is_raised_where_the_news_are_taken(
     assert stored(a_store) == 1
 
 
-def test_nothing_of_the_images_is_stored(a_session: Panel, a_store: TaskStore) -> None:
+def test_features_of_the_images_are_kept_with_the_task_and_told_once(a_session: Panel, a_store: TaskStore) -> None:
     a_session.volume.SetName("Doe^Jane")
-    task = a_store.load("tube", LearningToy())
-    a_store.save(task, Knowledge.none(LearningToy(), task.recipe), keep_replay=True)
+    for _ in range(2):
+        accept(a_session)
+        a_session.wait()
+    task, replay = a_store.path("tube"), a_store.replay_path("tube")
+    assert {file.name for file in a_store.folder.iterdir()} == {task.name, replay.name}
+    assert b"Jane" not in task.read_bytes() + replay.read_bytes()
+    (message,) = a_session.messages
+    assert message.startswith(
+        "Kept with task 'tube' from now on, so that later lessons repeat them: derived image features of 1 accepted "
+        f"image, which may show anatomy, in {replay} ("
+    )
+    assert len(a_store.load("tube", LearningToy()).known.memory.images) == 2
+
+
+def test_an_accepted_mask_that_is_taken_back_leaves_no_features(a_session: Panel, a_store: TaskStore) -> None:
     accept(a_session)
     a_session.wait()
-    assert [file.name for file in a_store.folder.iterdir() if "lock" not in file.name] == [a_store.path("tube").name]
-    assert b"Jane" not in a_store.path("tube").read_bytes()
-    assert a_session.messages == ["The features of images that were kept with task 'tube' were removed."]
+    a_session.logic.undo()
+    a_session.wait()
+    assert a_store.load("tube", LearningToy()).known.memory.images == ()
+    assert not a_store.replay_path("tube").exists()
 
 
 def test_tasks_are_listed_with_those_that_are_not_saved_yet(a_session: Panel, a_store: TaskStore) -> None:
@@ -557,7 +576,7 @@ def test_reset_task_begins_as_the_original_model_and_its_file_is_kept(a_session:
     assert taskActions(a_session.logic) == TaskActions() and a_session.logic.taskName == "tube"
     (kept,) = a_store.folder.glob("*.bak")
     assert kept.read_bytes() == learnt and not a_store.path("tube").exists()
-    assert a_session.messages == [f"Task 'tube' begins anew; its old file is {kept}"]
+    assert told(a_session) == [f"Task 'tube' begins anew; its old file is {kept}"]
     np.testing.assert_array_equal(a_session.segment("lesion"), segment)
     a_session.logic.undo()
     a_session.logic.redo()
@@ -642,7 +661,7 @@ def test_last_lesson_is_taken_back_and_undo_learns_it_again(a_session: Panel, a_
     a_session.wait()
     assert bias(a_session) == original and stored(a_store) == 0
     np.testing.assert_array_equal(a_session.segment("lesion"), segment)
-    assert a_session.messages == []
+    assert told(a_session) == []
 
 
 def test_only_the_latest_lesson_is_taken_back(a_session: Panel, a_store: TaskStore) -> None:
@@ -683,7 +702,7 @@ def test_lesson_that_another_one_has_followed_is_not_learnt_again(a_session: Pan
     for _ in range(4):
         a_session.logic.undo()
     a_session.wait()
-    assert a_session.messages == [
+    assert told(a_session) == [
         "The task cannot learn this image again: it has learnt another one, or begun anew, since."
     ]
     assert a_session.logic.taskHistory == ()
