@@ -72,6 +72,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.preference or arguments.sizes:
         (_train_preference if arguments.preference else _calibrate_sizes)(arguments)
         return
+    from AdaptCore.evaluate.drawing import check_installed
+
+    check_installed()
     if arguments.minutes is None and arguments.steps is None:
         raise AdaptSegError("Say how long to train: --minutes 60, or --steps 10000.")
     trainer = _trainer(arguments)

@@ -106,8 +106,8 @@ class Trainer:
             found = metadata.get("architecture", "no architecture")
             raise CheckpointError(f"{path} holds weights of {found}: choose some of {self.course.architecture}.")
         if metadata.get("config") != self.course.sizes():
-            found, own = metadata.get("config"), self.course.sizes()
-            raise CheckpointError(f"{path} holds weights of the sizes {found}: choose some of {own}.")
+            sizes, own = metadata.get("config"), self.course.sizes()
+            raise CheckpointError(f"{path} holds weights of the sizes {sizes}: choose some of {own}.")
         for network in (self.network, self.average):
             load_into(network, {name: value.float() for name, value in tensors.items()}, str(path))
         training = json.loads(metadata.get("training", "{}"))
@@ -254,27 +254,6 @@ class Trainer:
         lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else [head]
         lines.append(",".join(row))
         write_bytes(table, "".join(f"{line}\n" for line in lines).encode())
+        from AdaptCore.training.table_picture import draw_table
+
         draw_table(lines, self.folder / PICTURE_NAME)
-
-
-def draw_table(lines: list[str], path: Path) -> None:
-    """Draw the table's loss and IoUs over the minutes.
-
-    Raises:
-        OutputError: the picture cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    head, *rows = (line.split(",") for line in lines)
-    columns = {name: [float(row[place]) for row in rows] for place, name in enumerate(head)}
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(columns["minutes"], columns["loss"])
-    for name in (name for name in head if name.startswith("iou")):
-        right.plot(columns["minutes"], columns[name], label=name)
-    right.legend()
-    for axes, title in ((left, "loss of training prompts"), (right, "IoU")):
-        axes.set(xlabel="minutes", title=title)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    write_bytes(path, content.getvalue())

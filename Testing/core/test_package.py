@@ -28,14 +28,15 @@ SHIPPED_RESOURCES = {
     "preference.safetensors",
 }
 DRAWING = {
-    f"AdaptCore/evaluate/{name}.py"
+    f"AdaptCore/{name}.py"
     for name in (
-        "cohort_figures",
-        "contact_sheet",
-        "learning_curve",
-        "pictures",
-        "profile_picture",
-        "task_curve",
+        "evaluate/cohort_figures",
+        "evaluate/contact_sheet",
+        "evaluate/learning_curve",
+        "evaluate/pictures",
+        "evaluate/profile_picture",
+        "evaluate/task_curve",
+        "training/table_picture",
     )
 }
 """What draws imports matplotlib at once; a command looks whether it is there before it imports one of these."""

@@ -91,7 +91,7 @@ def a_full_disk(size: int) -> Iterator[None]:
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than all the rest."""
-    monkeypatch.setattr(module, "draw_table", lambda lines, path: None)
+    monkeypatch.setattr("AdaptCore.training.table_picture.draw_table", lambda lines, path: None)
 
 
 without_picture = pytest.mark.usefixtures("no_picture")
