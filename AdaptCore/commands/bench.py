@@ -161,6 +161,12 @@ def _add_object(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         action="store_true",
         help="begin with the correct mask of the slice through the first click, in place of that click",
     )
+    parser.add_argument(
+        "--no-guess",
+        dest="guess",
+        action="store_false",
+        help="a model of volumes is not told what the built-in model of planes makes of the slices through the click",
+    )
 
 
 def _add_jitter(parser: argparse.ArgumentParser) -> None:

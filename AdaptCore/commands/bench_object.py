@@ -29,7 +29,7 @@ def run_object(arguments: argparse.Namespace) -> None:
     if arguments.json:
         check_folder(arguments.json)
     rules = ObjectRules(arguments.max_clicks, arguments.seed, arguments.jitter, arguments.known_slice)
-    segmenters = {name: _segmenter(name, arguments.device, arguments.zoom) for name in arguments.model}
+    segmenters = {name: _segmenter(name, arguments) for name in arguments.model}
     targets = [load_objects(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
     for target in targets:
         if target.empty:
@@ -64,7 +64,7 @@ def side_by_side(results: Mapping[str, dict[str, Any]]) -> tuple[list[str], list
     ]
 
 
-def _segmenter(name: str, device: str | None, zoom: bool) -> ObjectSegmenter:
+def _segmenter(name: str, arguments: argparse.Namespace) -> ObjectSegmenter:
     """A rival by its name, else a model of volumes, or one of planes that propagates."""
     from AdaptCore.evaluate.object_model import ObjectModel
     from AdaptCore.evaluate.object_rivals import Ball, GrowCut, Planes, RandomWalker
@@ -77,8 +77,9 @@ def _segmenter(name: str, device: str | None, zoom: bool) -> ObjectSegmenter:
     if name == Ball.name:
         return Ball()
     if name != Planes.name and not answers_planes(name):
-        return ObjectModel(load_volume_model(name, device), load_model(PLANE_MODEL, device) if zoom else None)
-    return Planes(load_model(PLANE_MODEL if name == Planes.name else name, device), zoom)
+        planes = load_model(PLANE_MODEL, arguments.device) if arguments.guess else None
+        return ObjectModel(load_volume_model(name, arguments.device), planes)
+    return Planes(load_model(PLANE_MODEL if name == Planes.name else name, arguments.device), arguments.zoom)
 
 
 def _circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -88,5 +89,6 @@ def _circumstances(arguments: argparse.Namespace) -> dict[str, Any]:
         "max_clicks": arguments.max_clicks,
         "jitter": arguments.jitter,
         "known_slice": arguments.known_slice,
+        "guess": arguments.guess,
         "threads": torch.get_num_threads(),
     }

@@ -277,7 +277,7 @@ def test_what_the_system_refuses_is_told_in_one_line(capfd: pytest.CaptureFixtur
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["demo", "train"])
+@pytest.mark.parametrize("command", [("demo",), ("train", "--steps", "1")])
 @pytest.mark.parametrize(
     ("folder", "wanted"),
     [
@@ -288,24 +288,24 @@ def test_what_the_system_refuses_is_told_in_one_line(capfd: pytest.CaptureFixtur
     ],
 )
 def test_folder_that_cannot_be_made_is_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, folder: str, wanted: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], command: tuple[str, ...], folder: str, wanted: str
 ) -> None:
     (tmp_path / "file").touch()
-    assert cli.main([command, "--out", str(tmp_path / folder)]) == 2
+    assert cli.main([*command, "--out", str(tmp_path / folder)]) == 2
     error = capfd.readouterr().err
     assert wanted in error
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["demo", "train"])
+@pytest.mark.parametrize("command", [("demo",), ("train", "--steps", "1")])
 def test_folder_that_cannot_be_written_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: tuple[str, ...]
 ) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "touch", refuse)
-    assert cli.main([command, "--out", str(tmp_path)]) == 2
+    assert cli.main([*command, "--out", str(tmp_path)]) == 2
     assert f"the folder {tmp_path} cannot be written (Permission denied)" in capfd.readouterr().err
 
 

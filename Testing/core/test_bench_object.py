@@ -305,6 +305,7 @@ def bench(folder: Path, *options: str) -> int:
 @pytest.fixture
 def a_toy_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+    monkeypatch.setattr("AdaptCore.models.registry.answers_planes", lambda name: True)
 
 
 @pytest.mark.usefixtures("a_toy_registry")
