@@ -13,30 +13,11 @@ from torch import Tensor
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volumetric import VolumePrompts
 from AdaptCore.predict.block import BlockSession, KnownSlice, VolumeClick, WindowPolicy, predict_object
+from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model
 
 EVEN = (1.0, 1.0, 1.0)
 POLICY = WindowPolicy(side=32)
-
-
-class BrightModel:
-    """Finds whatever is brighter than a half, whichever the prompts; keeps what it was asked."""
-
-    name = "bright"
-    score = 0.8
-
-    def __init__(self) -> None:
-        self.encoded = 0
-        self.asked: list[VolumePrompts] = []
-
-    def encode(self, windows: Tensor, inside: Tensor) -> list[SimpleNamespace]:
-        self.encoded += len(windows)
-        return [SimpleNamespace(logits=torch.where(i, 16 * w - 8, -8.0)) for w, i in zip(windows, inside)]
-
-    def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
-        self.asked.append(prompts)
-        logits = torch.stack([embedding.logits for embedding in embeddings])[:, None].expand(-1, 2, -1, -1, -1)
-        return logits, torch.full((len(embeddings), 2), self.score)
 
 
 def a_ball(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float) -> np.ndarray:

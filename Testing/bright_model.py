@@ -1,0 +1,30 @@
+"""A model of volumes without weights: it finds what is bright."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from AdaptCore.models.volumetric import VolumePrompts
+
+
+class BrightModel:
+    """Finds whatever is brighter than a half, whichever the prompts; keeps what it was asked."""
+
+    name = "bright"
+    score = 0.8
+
+    def __init__(self) -> None:
+        self.encoded = 0
+        self.asked: list[VolumePrompts] = []
+
+    def encode(self, windows: Tensor, inside: Tensor) -> list[SimpleNamespace]:
+        self.encoded += len(windows)
+        return [SimpleNamespace(logits=torch.where(i, 16 * w - 8, -8.0)) for w, i in zip(windows, inside)]
+
+    def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+        self.asked.append(prompts)
+        logits = torch.stack([embedding.logits for embedding in embeddings])[:, None].expand(-1, 2, -1, -1, -1)
+        return logits, torch.full((len(embeddings), 2), self.score)

@@ -1,0 +1,103 @@
+"""`adaptseg segment --object`: clicks anywhere in a volume become the mask of the whole object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from AdaptCore import cli
+from AdaptCore.commands.whole_object import typed_clicks
+from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.object_model import ObjectModel
+from AdaptCore.files.geometry import Geometry, Volume
+from AdaptCore.io import read_volume
+from AdaptCore.predict.block import BlockSession
+from AdaptCore.predict.guess import SliceGuess
+from Testing.bright_model import BrightModel
+from Testing.toy_model import ToyModel
+
+SPACING = (1.0, 1.0, 2.0)
+CENTRE = (14, 20, 9)
+
+
+def a_ball() -> np.ndarray:
+    """A bright ball of 8 mm in a volume whose slices are twice as far apart as its pixels."""
+    places = np.indices((36, 40, 20)).astype(float)
+    away = np.sqrt(sum(((axis - at) * step) ** 2 for axis, at, step in zip(places, CENTRE, SPACING)))
+    return np.clip(8.5 - away, 0, 1).astype(np.float32)
+
+
+@pytest.fixture
+def a_file(tmp_path: Path) -> Path:
+    image = sitk.GetImageFromArray(a_ball().transpose(2, 1, 0))
+    image.SetSpacing(SPACING)
+    sitk.WriteImage(image, str(tmp_path / "ball.nrrd"))
+    return tmp_path / "ball.nrrd"
+
+
+@pytest.fixture(autouse=True)
+def toy_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+    monkeypatch.setattr("AdaptCore.models.registry.load_volume_model", lambda device=None: BrightModel())
+
+
+def run(*arguments: object) -> int:
+    return cli.main(["segment", *map(str, arguments)])
+
+
+def test_one_click_gives_the_object_on_all_slices(tmp_path: Path, a_file: Path) -> None:
+    out = tmp_path / "m.seg.nrrd"
+    assert run(a_file, "--object", "--click", "16,22,11", "--out", out) == 0
+    mask = read_volume(out).array > 0
+    assert dice(a_ball() > 0.5, mask) > 0.93
+    assert [k for k in range(20) if mask[:, :, k].any()] == list(range(6, 13))
+
+
+def test_what_speaks_of_planes_is_refused(tmp_path: Path, a_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "m.nrrd"
+    assert run(a_file, "--object", "--click", "14,20,9", "--propagate", "--axis", 2, "--out", out) == 2
+    assert "--object goes with clicks alone: leave out --axis, --propagate." in capsys.readouterr().err
+    assert run(a_file, "--object", "--click", "14,20,9,-", "--out", out) == 2
+    assert "--object needs at least one click on the object." in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_clicks_on_the_object_come_first_and_none_twice() -> None:
+    clicks = typed_clicks(["1,2,3,-", "4,5,6", "4,5,6"], (9, 9, 9))
+    assert [(click.position, click.positive) for click in clicks] == [((4, 5, 6), True), ((1, 2, 3), False)]
+
+
+def test_a_guess_lies_on_the_three_slices_through_the_click() -> None:
+    guess = SliceGuess(ToyModel(), a_ball(), SPACING)
+    slices = guess((14.0, 20.0, 9.0))
+    assert [(one.axis, one.index, one.is_certain) for one in slices] == [(0, 14, False), (1, 20, False), (2, 9, False)]
+    truth = a_ball() > 0.5
+    for one in slices:
+        assert one.mask.shape == tuple(1 if axis == one.axis else side for axis, side in enumerate(truth.shape))
+        assert dice(np.take(truth, one.index, one.axis), one.mask.squeeze(one.axis)) > 0.85
+
+
+def test_slices_that_are_too_flat_or_small_are_not_guessed() -> None:
+    assert [one.axis for one in SliceGuess(ToyModel(), a_ball(), (1.0, 1.0, 4.0))((14, 20, 9))] == [2]
+    assert [one.axis for one in SliceGuess(ToyModel(), a_ball()[:, :, 6:12], (1.0, 1.0, 1.0))((14, 20, 3))] == [2]
+
+
+def test_guesses_open_the_session_and_the_told_slice_is_not_guessed() -> None:
+    model = BrightModel()
+    session = BlockSession(model, a_ball(), SPACING, guess=SliceGuess(ToyModel(), a_ball(), SPACING))  # type: ignore[arg-type]
+    session.known_slice(2, 9, a_ball()[:, :, 9] > 0.5)
+    known = model.asked[0].known[0]
+    assert [axis for axis in range(3) if known.movedim(axis, 0).flatten(1).all(1).any()] == [0, 1, 2]
+    assert session.prompts.slices[0].is_certain and len(session.prompts.slices) == 1
+
+
+def test_the_benchmark_hands_slices_over_as_they_lie() -> None:
+    volume = Volume(a_ball()[:, :, :], Geometry((36, 40, 20), spacing=SPACING))
+    answers = ObjectModel(BrightModel(), None).start(volume, 1)  # type: ignore[arg-type]
+    told = a_ball()[:, :, 9].T > 0.5
+    told[5, 2] = True
+    mask = answers.slice_mask(2, 9, told)
+    assert (mask[:, :, 9] == told.T).all()
