@@ -175,6 +175,12 @@ class ChosenModel:
         return ModelStatus.LOADING if self._coming and self._coming[0].name == entry.name else ModelStatus.READY
 
     @property
+    def isDownloaded(self) -> bool:
+        """Whether the model that is asked for is one that was downloaded to this computer."""
+        entry = self.entry
+        return entry is not None and entry.url is not None and entry.is_present
+
+    @property
     def cache(self) -> EmbeddingCache:
         """The embeddings of all sessions."""
         if self._cache is None:
@@ -271,6 +277,23 @@ class ChosenModel:
         """Stop the download under way; nothing of it is kept."""
         if self._download is not None:
             self._download.cancel()
+
+    def remove(self, confirm: Callable[[ModelEntry], bool]) -> None:
+        """Delete the downloaded file of the model that is asked for, if the user says yes; the built-in one answers.
+
+        Raises:
+            ModelError: it is none that was downloaded.
+            OutputError: the file cannot be deleted.
+        """
+        from AdaptCore.models.registry import remove_model
+
+        entry = self.entry
+        if entry is None or not self.isDownloaded:
+            raise ModelError(f"Model '{self._wanted}' was not downloaded: there is nothing to remove.")
+        if confirm(entry):
+            remove_model(entry.name)
+            self._problems.pop(entry.name, None)
+            self._follow()
 
     def addFile(self, path: Path, name: str, licence: str) -> None:
         """Make a checkpoint file known by a name, after a check in the background; it stays where it is.

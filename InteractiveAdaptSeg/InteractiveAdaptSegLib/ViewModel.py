@@ -212,6 +212,7 @@ class ModelState:
     canChoose: bool = False
     canDownload: bool = False
     canCancelDownload: bool = False
+    canRemove: bool = False
     canAdd: bool = False
     canInstall: bool = False
 
@@ -235,7 +236,9 @@ def modelState(logic: SegmentationLogic) -> ModelState | None:
     )
     if entry is not None:
         canDownload = entry.url is not None and status in (ModelStatus.NOT_DOWNLOADED, ModelStatus.DAMAGED)
-        state = replace(state, licence=entry.licence, size=entry.size, canDownload=canDownload and download is None)
+        canRemove = logic.isIdle and model.isDownloaded and status is not ModelStatus.LOADING
+        state = replace(state, licence=entry.licence, size=entry.size)
+        state = replace(state, canDownload=canDownload and download is None, canRemove=canRemove)
     if download is not None:
         name, received, total = download.entry.name, download.received, download.entry.size or 0
         state = replace(state, downloading=name, received=received, total=total)

@@ -52,6 +52,7 @@ class ModelChooser:
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
         ui.downloadModelButton.connect("clicked()", self.onDownload)
         ui.cancelDownloadButton.connect("clicked()", self.onCancelDownload)
+        ui.removeModelButton.connect("clicked()", self.onRemove)
         ui.addModelButton.connect("clicked()", self.onAdd)
         ui.installModelButton.connect("clicked()", self.onInstall)
         ui.deviceSelector.connect("activated(int)", self.onDeviceChosen)
@@ -79,6 +80,7 @@ class ModelChooser:
         for widget, enabled in (
             (ui.modelSelector, isListed and state.canChoose),
             (ui.downloadModelButton, isListed and state.canDownload),
+            (ui.removeModelButton, isListed and state.canRemove),
             (ui.addModelButton, isListed and state.canAdd),
             (ui.installModelButton, isListed and state.canChoose),
             (ui.deviceSelector, isListed and state.canChoose),
@@ -120,6 +122,10 @@ class ModelChooser:
     def onCancelDownload(self) -> None:
         with self._reported():
             self._session.model.cancelDownload()
+
+    def onRemove(self) -> None:
+        with self._reported():
+            self._session.model.remove(_confirmRemoval)
 
     def onAdd(self) -> None:
         path = qt.QFileDialog.getOpenFileName(self.ui.modelSection, _("Add a model"), "", _filter())
@@ -222,6 +228,13 @@ def _confirmDownload(entry: Any) -> bool:
         notes=printable(entry.modality_notes),
     )
     return slicer.util.confirmOkCancelDisplay(text, _("Download a model"))
+
+
+def _confirmRemoval(entry: Any) -> bool:
+    text = _("{path} ({size}) will be deleted from this computer. {name} can be downloaded again.").format(
+        path=entry.path, size=sizeText(entry.size) or _("size not known"), name=entry.name
+    )
+    return slicer.util.confirmOkCancelDisplay(text, _("Remove a downloaded model"))
 
 
 def _confirmInstallation(requirements: Sequence[Any]) -> bool:

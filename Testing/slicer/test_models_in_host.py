@@ -217,6 +217,30 @@ def test_model_is_downloaded_after_a_yes_that_knows_all(
     assert not user.ui.downloadModelButton.enabled and not user.ui.downloadProgressBar.isVisible()
 
 
+def test_downloaded_model_is_removed_after_a_question(
+    a_server: Server, an_open_section: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slicer
+
+    user, questions, ask = an_open_section, [], slicer.util.confirmOkCancelDisplay
+    monkeypatch.setattr(
+        slicer.util, "confirmOkCancelDisplay", lambda text, *given, **named: questions.append(text) or ask(text, *given)
+    )
+    choose_model(user, "little")
+    assert not user.ui.removeModelButton.enabled
+    user.host.answer_next_dialog("OK")
+    user.press("downloadModel")
+    user.wait()
+    user.host.answer_next_dialog("Cancel")
+    user.press("removeModel")
+    assert a_server.entry.path.is_file() and f"{a_server.entry.path} (1 MB) will be deleted" in questions[-1]
+    user.host.answer_next_dialog("OK")
+    user.press("removeModel")
+    user.wait()
+    assert not a_server.entry.path.exists() and not user.ui.removeModelButton.enabled
+    assert user.ui.modelLabel.text.startswith("not downloaded") and user.ui.downloadModelButton.enabled
+
+
 def test_download_shows_its_progress_and_is_cancelled_half_way(a_server: Server, an_open_section: User) -> None:
     user = an_open_section
     a_server.sends = 4

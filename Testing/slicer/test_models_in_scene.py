@@ -566,6 +566,29 @@ def test_damaged_download_can_be_fetched_again(a_panel: Panel, a_server: Server)
     assert status(a_panel) == "READY" and not modelState(a_panel.logic).canDownload
 
 
+def test_downloaded_model_is_removed_and_the_built_in_one_answers(a_session: Panel, a_server: Server) -> None:
+    from InteractiveAdaptSegLib.ViewModel import modelState
+
+    model = a_session.logic.model
+    model.startDownload(agree)
+    assert not modelState(a_session.logic).canRemove
+    a_session.wait()
+    assert model.answering == "little" and modelState(a_session.logic).canRemove
+    model.remove(lambda entry: False)
+    assert a_server.entry.path.is_file() and status(a_session) == "READY"
+    model.remove(agree)
+    a_session.wait()
+    assert not a_server.entry.path.exists() and status(a_session) == "NOT_DOWNLOADED"
+    assert model.answering == "compact"
+    state = modelState(a_session.logic)
+    assert state.canDownload and not state.canRemove
+    with pytest.raises(ModelError, match="Model 'little' was not downloaded: there is nothing to remove"):
+        model.remove(agree)
+    for name in ("compact", "mine"):
+        a_session.logic.setModel(name)
+        assert not modelState(a_session.logic).canRemove
+
+
 def test_own_model_has_nothing_to_download(a_panel: Panel) -> None:
     a_panel.logic.setModel("mine")
     with pytest.raises(ModelError, match="'mine' cannot be downloaded"):
