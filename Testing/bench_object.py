@@ -1,4 +1,4 @@
-"""Seconds and memory of clicks on objects of volumes: `python Testing/bench_object.py [--json FILE] [--sizes IxJxK,...]`.
+"""Seconds and memory of clicks in volumes: `python Testing/bench_object.py [--json FILE] [--sizes IxJxK,...]`.
 
 The time of a click is that of windows, networks and mask together. It should be the same on a small and a large volume,
 and a later click should cost less than half of the first one.
