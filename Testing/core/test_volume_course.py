@@ -25,9 +25,9 @@ def a_course(recipe: VolumeRecipe = QUICK) -> VolumeCourse:
 
 def test_a_step_depends_on_its_number_and_the_seed_alone() -> None:
     course, network = a_course(), a_course().network()
-    one, again, other = (float(course.loss(network, step, CPU)[0]) for step in (3, 3, 4))
+    one, again, other = (course.loss(network, step, CPU)[0].item() for step in (3, 3, 4))
     assert one == again != other
-    assert float(a_course(replace(QUICK, seed=6)).loss(network, 3, CPU)[0]) != one
+    assert a_course(replace(QUICK, seed=6)).loss(network, 3, CPU)[0].item() != one
     weights = [a_course(replace(QUICK, seed=seed)).network().decoder.full.weight for seed in (5, 5, 6)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
@@ -37,7 +37,7 @@ def test_windows_grow_with_the_stages() -> None:
     assert [course.side(step) for step in (0, 9, 10, 5000)] == [16, 16, 32, 32]
 
 
-def test_a_few_steps_on_one_batch_lower_the_loss_and_reach_every_weight() -> None:
+def test_a_few_steps_on_one_batch_lower_the_loss() -> None:
     course = a_course(replace(QUICK, rounds=1))
     network = course.network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
@@ -55,10 +55,11 @@ def test_a_few_steps_on_one_batch_lower_the_loss_and_reach_every_weight() -> Non
 def test_every_weight_is_taught() -> None:
     course = a_course()
     network = course.network()
-    for step in range(4):
+    for step in range(10, 14):  # one cell at 1/16, as in the first windows, would leave attention nothing to choose
         course.loss(network, step, CPU)[0].backward()
     untaught = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
-    assert untaught == []
+    # Of the alternatives only the best one learns at each step.
+    assert [name for name in untaught if not name.startswith("decoder.hypernetworks")] == []
 
 
 def test_the_best_alternative_of_a_lone_click_counts_and_the_single_answer_of_others() -> None:
