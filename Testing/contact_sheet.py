@@ -1,4 +1,4 @@
-"""Draws synthetic volumes, kind by kind, to be looked at: the middle slice of each, with its labels beside it.
+"""Draws synthetic volumes, kind by kind, to be looked at: the fullest slice of each, with its labels beside it.
 
 `python Testing/contact_sheet.py OUT.png [--count 100] [--side 64] [--seed 0]`.
 """
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from AdaptCore.training.fields import Draw, Grid
+from AdaptCore.training.interaction import BACKGROUND_LABELS
 from AdaptCore.training.scene3d import KINDS, Painting, SceneBatch, background, scenes, through_device
 
 COLUMNS = 10
@@ -41,12 +42,13 @@ def families() -> dict[str, Scene]:
     return {paint.__name__.removeprefix("paint_"): of_kind(paint) for _, paint in KINDS} | {"all kinds": scenes}
 
 
-def tile(scene: SceneBatch, side: int) -> np.ndarray:
-    """Grey and coloured labels of the middle slice side by side, (H, 2W, 3) in [0, 1]."""
-    image, labels = scene.image[0, side // 2].numpy(), scene.labels[0, side // 2].numpy()
+def tile(scene: SceneBatch) -> np.ndarray:
+    """Grey and coloured labels of the slice with most of objects, side by side, (H, 2W, 3) in [0, 1]."""
+    fullest = int((scene.labels[0] >= BACKGROUND_LABELS).sum((1, 2)).argmax())
+    image, labels = scene.image[0, fullest].numpy(), scene.labels[0, fullest].numpy()
     low, high = np.quantile(image, (0.005, 0.995))
     grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)[..., None].repeat(3, 2)
-    colours = np.where(labels[..., None] < 8, grey * 0.5, colormaps["tab20"](labels % 20)[..., :3])
+    colours = np.where(labels[..., None] < BACKGROUND_LABELS, grey * 0.5, colormaps["tab20"](labels % 20)[..., :3])
     return np.concatenate([grey, colours], 1)
 
 
@@ -63,7 +65,7 @@ def draw_sheet(count: int, side: int, seed: int) -> Figure:
             axes.set_axis_off()
             if number < each:
                 draw = torch.Generator().manual_seed(seed + number)
-                axes.imshow(tile(kinds[name](draw, Grid.cube(1, side, torch.device("cpu"))), side))
+                axes.imshow(tile(kinds[name](draw, Grid.cube(1, side, torch.device("cpu")))))
     return figure
 
 

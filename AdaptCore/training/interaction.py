@@ -14,7 +14,7 @@ from torch import Tensor
 
 from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumePrompts
 from AdaptCore.training.fields import Draw, Grid, chance, uniform, wide
-from AdaptCore.training.scene3d import LABELS, SceneBatch, blurred, sliced
+from AdaptCore.training.scene3d import LABELS, NOTHING, SceneBatch, blurred, sliced
 
 BACKGROUND_LABELS = 8
 CLICK_WEIGHT, CLICK_SIGMA = 4.0, 0.08
@@ -55,7 +55,7 @@ def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = sli
     weights = sizes.clamp(1, 0.1 * seen.shape[1]) ** 0.5
     weights = torch.where(sizes > 0.4 * seen.shape[1], 0.3 * weights, weights)
     weights[:, :BACKGROUND_LABELS] *= 0.06
-    weights[:, BACKGROUND_LABELS - 1] = 0
+    weights[:, NOTHING] = 0
     weights = torch.where(sizes >= seen.shape[1] / 1000, weights, 0.0) + 1e-6 * (sizes > 0)
     chosen = torch.multinomial(weights, count, replacement=True, generator=draw)
     row = torch.arange(batch).repeat_interleave(count)

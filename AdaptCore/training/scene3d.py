@@ -38,6 +38,9 @@ from AdaptCore.training.fields import (
 LABELS = 96
 """Most labels of a scene; 0 to 7 are regions of the background."""
 
+NOTHING = 7
+"""Label of the air around a body and of padding, which nobody asks for."""
+
 COPIES = 6
 """Members of a chain of alike neighbours."""
 
@@ -164,7 +167,7 @@ def background(draw: Draw, grid: Grid) -> Painting:
             radii,
             torch.full((batch,), 2.5),
         )
-        painting.paint(-body, uniform(draw, -0.6, 0.1, batch), 7, chance(draw, 0.8, batch))
+        painting.paint(-body, uniform(draw, -0.6, 0.1, batch), NOTHING, chance(draw, 0.8, batch))
     return painting
 
 
@@ -396,8 +399,9 @@ def through_device(painting: Painting) -> SceneBatch:
     inside = field_of_view(draw, painting.grid.points)
     shown = chance(draw, 0.5, batch).to(device)
     image = torch.where(inside, image, wide(image.amin((1, 2, 3))))
-    inside = inside | wide(shown)
-    return SceneBatch(image, painting.labels, inside, painting.parent, thickness)
+    # Nobody draws an object into padding, where it cannot be seen.
+    labels = torch.where(inside, painting.labels, NOTHING)
+    return SceneBatch(image, labels, inside | wide(shown), painting.parent, thickness)
 
 
 def thick_slices(draw: Draw, shape: torch.Size) -> Tensor:

@@ -11,6 +11,7 @@ from AdaptCore.training.fields import Grid, random_rotations
 from AdaptCore.training.scene3d import (
     KINDS,
     LABELS,
+    NOTHING,
     Painting,
     SceneBatch,
     background,
@@ -130,15 +131,20 @@ def test_a_field_of_view_ends_at_planes_and_always_holds_the_middle() -> None:
 
 
 def test_what_the_volume_does_not_hold_is_marked_or_shown_as_padding() -> None:
-    marked = padded = 0
+    marked = padded = hidden = 0
     for seed in range(20):
         painting = background(a_draw(seed), Grid.cube(4, 16, CPU))
         scene = through_device(painting)
         marked += int((~scene.inside).flatten(1).any(1).sum())
         for image, inside in zip(scene.image, scene.inside):
             assert bool((image[~inside] == image.min()).all())
+        assert bool((scene.labels[~scene.inside] == NOTHING).all())
+        unseen = scene.labels != painting.labels
+        hidden += int((unseen & scene.inside).sum())
+        assert bool((scene.labels[unseen] == NOTHING).all())
+        assert bool((scene.image == scene.image.amin((1, 2, 3), keepdim=True))[unseen].all())
         padded += int(((scene.image == scene.image.amin((1, 2, 3), keepdim=True)).flatten(1).sum(1) > 64).sum())
-    assert 0 < marked < padded
+    assert 0 < marked < padded and hidden > 0
 
 
 def test_blur_keeps_the_sum_and_has_the_deviation_that_is_asked_for() -> None:
