@@ -345,6 +345,25 @@ def test_propagation_is_taught_by_what_was_painted_by_hand(a_session: Panel) -> 
     assert len(a_session.logic.taskHistory) == 1
 
 
+def test_click_on_a_further_part_is_taught_that_part_alone(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from AdaptCore.adapt.learner import Learner
+
+    taught: list[Any] = []
+    monkeypatch.setattr(Learner, "learn", lambda self, examples: taught.append(examples) or len(taught))
+    a_session.click(CENTRE)
+    first = a_session.logic.mask
+    a_session.logic.accept()
+    a_session.logic.clearPrompts()
+    a_session.click((2, 2, CENTRE[2]))
+    both = a_session.logic.mask
+    assert (first & both).sum() == first.sum() < both.sum()
+    a_session.logic.accept()
+    examples = taught[1]
+    prediction = a_session.logic._requireTarget().plane(a_session.logic.activePlane).prediction
+    np.testing.assert_array_equal(examples[0].mask, prediction.mask)
+    assert not (examples[0].mask & first).all()
+
+
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_damaged_task_is_refused_and_its_file_stays(a_session: Panel, a_store: TaskStore, is_loaded: bool) -> None:
     if is_loaded:
