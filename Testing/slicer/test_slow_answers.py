@@ -416,6 +416,7 @@ def test_task_learns_from_slow_answers_as_from_fast_ones(
         panel = Panel(a_scene, a_slice_view, LearningToy())
         panel.logic.setTask("tube")
         panel.choose(a_volume, a_segmentation, segment_id)
+        panel.logic.editorNode.SetOverwriteMode(panel.logic.editorNode.OverwriteNone)  # both may hold the same voxels
         for voxel, positive in ((CENTRE, True), (BESIDE, False), (BESIDE, True)):
             panel.click(voxel, positive)
             panel.wait()
