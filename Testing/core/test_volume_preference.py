@@ -131,7 +131,7 @@ def test_a_pick_carries_over_to_the_propagated_planes(volume: np.ndarray, candid
             if picks:
                 shown = adviser.ask(plane)
                 picked = shown.proposal.candidates[candidate]
-                plane.choose(shown.logits(picked))
+                plane.take(shown.look(picked))
                 adviser.picked(shown, picked)
             session.accept(start)
             session.propagate(2, 2, extent=(1, 3))
