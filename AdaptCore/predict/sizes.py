@@ -94,7 +94,7 @@ SCAN = Evidence(
 )
 """Weights for planes whose spacing is known: the object may be of any size.
 
-Source: `python -m AdaptCore.training.sizes`, which calibrates them on synthetic planes alone.
+Source: `adaptseg train --sizes compact`, which calibrates them on synthetic planes alone.
 """
 
 PICTURE = Evidence(

@@ -1,4 +1,4 @@
-"""Calibration of the choice between windows of several sizes, on synthetic planes alone: `python -m ...training.sizes`.
+"""Calibration of the choice between windows of several sizes, on synthetic planes alone: `adaptseg train --sizes`.
 
 The weights of `AdaptCore.predict.sizes` are those that make the IoU which a choice by their odds can expect highest.
 Those for planes of known spacing are learnt from wide scenes, those for pictures from scenes that fill their plane. Run
@@ -7,8 +7,7 @@ it again when the model's weights change.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
@@ -16,8 +15,6 @@ import torch
 from torch import Tensor
 
 from AdaptCore.models.base import BatchModel
-from AdaptCore.models.compact import CompactModel
-from AdaptCore.models.registry import load_model
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.masks import depth, iou
 from AdaptCore.predict.plane import PlaneEncoder, binarize, looks_at_sizes
@@ -32,6 +29,7 @@ class Recipe:
     """How the weights are calibrated (ours).
 
     Attributes:
+        wide_scenes, filled_scenes: how many there are of each family.
         textures: random fields that scenes are painted with.
         wide_sides: of the wide planes in pixels, one of them by chance.
         filled_side: of the scenes that fill their plane.
@@ -43,6 +41,8 @@ class Recipe:
         ridge: weight of the squared weights, of evidence of unit deviation, against the IoU.
     """
 
+    wide_scenes: int = 360
+    filled_scenes: int = 250
     textures: int = 48
     wide_sides: tuple[int, ...] = (256, 384, 512)
     filled_side: int = 256
@@ -64,10 +64,16 @@ class Sample:
     iou: np.ndarray
 
 
-def samples(model: BatchModel, wide: bool, scenes: int, seed: int, recipe: Recipe) -> Iterator[Sample]:
-    """Clicks on the objects of seeded scenes, wide ones or those that fill their plane."""
+def samples(
+    model: BatchModel, wide: bool, seed: int, recipe: Recipe, advanced: Callable[[], object] | None = None
+) -> Iterator[Sample]:
+    """Clicks on the objects of seeded scenes, wide ones or those that fill their plane.
+
+    Args:
+        advanced: called after each scene.
+    """
     textures = TextureBank(seed, recipe.textures)
-    for number in range(scenes):
+    for number in range(recipe.wide_scenes if wide else recipe.filled_scenes):
         rng = np.random.default_rng([seed + (1 if wide else 2), number])
         side = int(rng.choice(recipe.wide_sides)) if wide else recipe.filled_side
         scene = (WideGenerator if wide else SceneGenerator)(side, textures).scene(rng)
@@ -78,6 +84,8 @@ def samples(model: BatchModel, wide: bool, scenes: int, seed: int, recipe: Recip
         encoder = PlaneEncoder(model, image, EmbeddingCache())
         for place in rng.permutation(len(masks))[: recipe.wide_targets if wide else recipe.filled_targets]:
             yield _sample(model, encoder, masks[place], number, rng, recipe)
+        if advanced:
+            advanced()
 
 
 def _sample(
@@ -177,23 +185,10 @@ def report(name: str, samples: list[Sample], present: Evidence, ridge: float) ->
     )
 
 
-def main() -> None:
-    """Print the calibrated weights, beside how well the present ones choose."""
-    parser = argparse.ArgumentParser(prog="python -m AdaptCore.training.sizes", description=__doc__)
-    parser.add_argument("--model", default="compact", metavar="NAME")
-    parser.add_argument("--wide", type=int, default=360, metavar="N", help="wide scenes (default: %(default)s)")
-    parser.add_argument("--filled", type=int, default=250, metavar="N", help="others (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    model, recipe = load_model(arguments.model), Recipe()
-    assert isinstance(model, CompactModel)
-    for name, wide, scenes, present in (
-        ("SCAN", True, arguments.wide, SCAN),
-        ("PICTURE", False, arguments.filled, PICTURE),
-    ):
-        clicked = list(samples(model, wide, scenes, arguments.seed, recipe))
-        print(report(name, clicked, present, recipe.ridge), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def calibrate(model: BatchModel, recipe: Recipe, seed: int, advanced: Callable[[], object]) -> str:
+    """Both sets of weights as code, with how well they choose; `advanced` is called after each scene."""
+    reports = []
+    for name, wide, present in (("SCAN", True, SCAN), ("PICTURE", False, PICTURE)):
+        clicked = list(samples(model, wide, seed, recipe, advanced))
+        reports.append(report(name, clicked, present, recipe.ridge))
+    return "\n".join(reports) + "\n"

@@ -9,11 +9,20 @@ import pytest
 import torch
 
 from AdaptCore.predict.sizes import SCAN, Evidence
-from AdaptCore.training.sizes import Recipe, Sample, Table, calibrated, held_out, report, samples
+from AdaptCore.training.sizes import Recipe, Sample, Table, calibrate, calibrated, held_out, report, samples
 from Testing.tiny_model import tiny_model
 
 FEATURES = [part.name for part in fields(Evidence)]
-SMALL = replace(Recipe(), textures=3, wide_sides=(96,), filled_side=64, least_side=16, wide_targets=2)
+SMALL = replace(
+    Recipe(),
+    wide_scenes=2,
+    filled_scenes=2,
+    textures=3,
+    wide_sides=(96,),
+    filled_side=64,
+    least_side=16,
+    wide_targets=2,
+)
 
 
 def made_up(count: int, seed: int = 0) -> list[Sample]:
@@ -29,7 +38,7 @@ def made_up(count: int, seed: int = 0) -> list[Sample]:
 
 @pytest.mark.parametrize("wide", [True, False])
 def test_clicks_are_seeded_and_each_size_has_its_evidence(wide: bool) -> None:
-    one, other = (list(samples(tiny_model(), wide, 2, 5, SMALL)) for _ in range(2))
+    one, other = (list(samples(tiny_model(), wide, 5, SMALL)) for _ in range(2))
     assert len(one) >= 2
     for first, second in zip(one, other, strict=True):
         np.testing.assert_array_equal(first.evidence, second.evidence)
@@ -61,3 +70,10 @@ def test_report_is_code_that_can_be_pasted() -> None:
     pasted = eval(code, {"Evidence": Evidence})
     assert name == "SCAN" and isinstance(pasted, Evidence) and pasted.score > 1
     assert second.startswith("IoU of 60 clicks: whole plane 0.")
+
+
+def test_both_sets_of_weights_are_calibrated_scene_by_scene() -> None:
+    done: list[int] = []
+    found = calibrate(tiny_model(), SMALL, 5, lambda: done.append(1))
+    assert len(done) == 4
+    assert [line.split(" ")[0] for line in found.splitlines()] == ["SCAN", "IoU", "PICTURE", "IoU"]
