@@ -168,7 +168,7 @@ def evidence_of(
     step = math.ceil(max(logits.shape) / MOST_PIXELS)
     logits = logits[::step, ::step]
     mask = logits > 0
-    area = int(np.count_nonzero(mask))
+    area = _count(mask)
     fill = 0.5 * math.log(max(area / mask.size, LEAST_FILL))
     likely = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     sureness = np.abs(logits[binary_dilation(mask, iterations=RIM)]).clip(max=MOST_LOGIT)
@@ -176,7 +176,7 @@ def evidence_of(
         score=math.log(likely / (1 - likely)),
         fill=fill,
         fill_squared=fill**2,
-        stable=np.count_nonzero(logits > STABLE_LOGIT) / max(1, np.count_nonzero(logits > -STABLE_LOGIT)),
+        stable=_count(logits > STABLE_LOGIT) / max(1, _count(logits > -STABLE_LOGIT)),
         sure=float(sureness.mean()) if area else 0.0,
         one_part=_clicked(mask, prompts, step) / max(1, area),
         agreement=agreement,
@@ -200,4 +200,8 @@ def _clicked(mask: np.ndarray, prompts: Prompts, step: int) -> int:
         for click in prompts.clicks
         if click.positive
     }
-    return int(np.count_nonzero(np.isin(parts, list(held - {0}))))
+    return _count(np.isin(parts, list(held - {0})))
+
+
+def _count(mask: np.ndarray) -> int:
+    return int(np.count_nonzero(mask))

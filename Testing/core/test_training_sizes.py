@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -13,8 +13,7 @@ from AdaptCore.training.sizes import Recipe, Sample, Table, calibrate, calibrate
 from Testing.tiny_model import tiny_model
 
 FEATURES = [part.name for part in fields(Evidence)]
-SMALL = replace(
-    Recipe(),
+SMALL = Recipe(
     wide_scenes=2,
     filled_scenes=2,
     textures=3,
