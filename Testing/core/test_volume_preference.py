@@ -125,9 +125,7 @@ def test_a_pick_carries_over_to_the_propagated_planes(volume: np.ndarray, candid
     maps = []
     for picks in (False, True):
         adviser = Adviser(Profile.fresh("Anna", "ball", space_of(model, latent)), latent)
-        with VolumeSession(
-            model, volume, window=Window(0, 1), zoom=False, precompute=0, preference=adviser
-        ) as session:
+        with VolumeSession(model, volume, window=Window(0, 1), zoom=False, precompute=0, preference=adviser) as session:
             plane = session.plane(start)
             plane.click(middle, middle)
             if picks:
