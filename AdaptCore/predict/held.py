@@ -69,9 +69,7 @@ class HeldLook:
             asked = self._asked
             question = None if asked is None else asked.question(self._embedding_of(self._bare.window))
             others = tuple(held.look for held in self._others)
-            look = replace(
-                self._bare, logits=torch.from_numpy(self._packed_logits()), question=question, others=others
-            )
+            look = replace(self._bare, logits=torch.from_numpy(self._packed_logits()), question=question, others=others)
             self._look = look
         return look
 
