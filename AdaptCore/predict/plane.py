@@ -638,11 +638,17 @@ class PlaneSession:
         return self._push(model, prompts, self._preferred(model, look))
 
     def _preferred(self, model: Model, look: Look) -> Look:
-        """The look with the mask that the user prefers."""
+        """The look with the mask that the user prefers, at the next larger size where the window would cut that off."""
         if self._preference is None or look.question is None:
             return look
         logits = self._preference.preferred(model, look.question)
-        return look if logits is None else look.with_answer(logits)
+        if logits is None:
+            return look
+        preferred = look.with_answer(logits)
+        if look.window is None or not touches_border(_mask(preferred), look.window):
+            return preferred
+        larger = [other for other in look.sizes[1:] if other.seen.numel() > look.seen.numel()]
+        return self._preferred(model, min(larger, key=lambda other: other.seen.numel())) if larger else preferred
 
     def _adapted(self, look: Look, added: tuple[Click, ...]) -> Model:
         """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet.
