@@ -9,13 +9,14 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.dicom_frames import Frame, NotAnImage, frames_of, has_dicom_mark
+from AdaptCore.files.dicom_frames import MARKED_BYTES, Frame, NotAnImage, frames_of, has_dicom_mark
 from AdaptCore.files.dicom_pixels import frame_values
 from AdaptCore.files.geometry import Geometry
 
@@ -59,7 +60,7 @@ def read_dicom_folder(folder: Path) -> tuple[np.ndarray, Geometry]:
     if not frames:
         raise ImageError(f"{folder}: The folder holds no DICOM image{_told(left_out)}. {_hint(folder)}")
     if left_out:
-        warnings.warn(f"{folder}: left out, as they hold no image{_told(left_out)}", stacklevel=2)
+        warnings.warn(f"{folder}: left out{_told(left_out)}", stacklevel=2)
     series: dict[str, list[Frame]] = defaultdict(list)
     for frame in frames:
         series[frame.file.series].append(frame)
@@ -86,27 +87,37 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _frames_in(folder: Path) -> tuple[list[Frame], dict[str, str]]:
-    """The frames of all images, and what the other DICOM files are, by name."""
-    frames, left_out = [], {}
+    """The frames of all images, and what files that one may take for images are, by name."""
+    frames: list[Frame] = []
+    left_out: dict[str, str] = {}
     seen: dict[str, Path] = {}
-    for file in sorted(file for file in folder.iterdir() if file.is_file()):
-        if file.name.startswith(MAC_COPY) and not has_dicom_mark(file):
-            left_out[file.name] = "macOS metadata"
-            continue
-        if file.suffix.lower() != ".dcm" and not has_dicom_mark(file, or_header=True):
-            continue
+    for file in sorted(file for file in folder.iterdir() if file.is_file() and file.name != "DICOMDIR"):
         try:
-            found = frames_of(file)
+            frames += _slices(file, seen)
         except NotAnImage as error:
-            if file.name != "DICOMDIR":
-                left_out[file.name] = str(error)
-            continue
-        twin = seen.setdefault(found[0].file.instance or str(file), file)
-        if twin != file and twin.read_bytes() == file.read_bytes():
-            left_out[file.name] = f"a copy of {twin.name}"
-            continue
-        frames += found
-    return frames, left_out
+            left_out[file.name] = str(error)
+    return frames, {name: kind for name, kind in left_out.items() if kind}
+
+
+def _slices(file: Path, seen: dict[str, Path]) -> list[Frame]:
+    """The frames of a file.
+
+    Args:
+        seen: the files before it by the identifiers of their images.
+
+    Raises:
+        NotAnImage: with what it is; empty where nobody would take it for an image.
+    """
+    is_named, is_short = file.suffix.lower() == ".dcm", file.stat().st_size < MARKED_BYTES
+    if file.name.startswith(MAC_COPY) and not has_dicom_mark(file):
+        raise NotAnImage("macOS metadata")
+    if not (is_named if is_short else has_dicom_mark(file, or_header=True)):
+        raise NotAnImage("no DICOM" if is_named else "")
+    found = frames_of(file)
+    twin = seen.setdefault(found[0].file.instance or str(file), file)
+    if twin != file and twin.read_bytes() == file.read_bytes():
+        raise NotAnImage(f"a copy of {twin.name}")
+    return found
 
 
 def _told(left_out: dict[str, str]) -> str:
@@ -163,67 +174,81 @@ def _placed(path: Path, frames: Sequence[Frame]) -> tuple[list[Frame], Geometry]
         raise ImageError(f"{path}: {lacking} tells no position or orientation, others do. Choose slices that all do.")
     if not all(places):
         return _unplaced(path, frames, size)
-    spacing, axes = _in_plane(path, frames)
-    normal = np.cross(axes[0], axes[1])
+    axes = _axes(path, frames)
+    _check_alike(path, frames, "pixel spacing", lambda frame: str(frame.spacing))
+    spacing = frames[0].spacing
+    if spacing is None:
+        raise ImageError(f"{path}: {frames[0].name} tells no pixel spacing. Choose slices that do.")
+    normal = np.cross(*axes)
     positions = np.array([frame.position for frame in frames])
     order = np.argsort(positions @ normal, kind="stable")
     frames, positions = [frames[index] for index in order], positions[order]
     step = _step(path, frames, positions, normal)
-    affine = np.eye(4)
-    affine[:3, :3] = np.column_stack([axes[0] * spacing[0], axes[1] * spacing[1], step])
-    affine[:3, 3] = positions[0]
-    return frames, Geometry.from_affine(size, affine)
+    return frames, _stack(size, axes, spacing, step, positions[0])
 
 
 def _unplaced(path: Path, frames: Sequence[Frame], size: tuple[int, int, int]) -> tuple[list[Frame], Geometry]:
     """Slices without positions lie as far apart as the files say, in the order of their numbers."""
-    first = frames[0]
+    ordered = sorted(frames, key=lambda frame: (frame.file.number, frame.index))
+    first = ordered[0]
     _check_alike(path, frames, "pixel spacing", lambda frame: str(frame.spacing))
-    if len(frames) == 1:
-        x, y = first.spacing or (1.0, 1.0)
-        geometry = Geometry(size, (x, y, first.thickness or 1.0), has_millimetres=first.spacing is not None)
-        return list(frames), geometry
-    if first.file.is_film or first.thickness is None or first.spacing is None:
-        raise ImageError(
-            f"{path}: The {len(frames)} {'frames are pictures over time' if first.file.is_film else 'slices'} "
-            "tell neither where they lie nor how far apart. Choose a single one, or a volume with positions."
-        )
     _check_alike(path, frames, "thickness", lambda frame: str(frame.thickness))
+    is_turned = all(frame.orientation is not None for frame in frames)
+    if len(frames) > 1:
+        _check_stack(path, first, len(frames), is_turned)
+    axes = _axes(path, ordered) if is_turned else np.eye(3)[:2]
+    step = np.cross(*axes) * (first.thickness or 1.0)
+    geometry = _stack(size, axes, first.spacing or (1.0, 1.0), step, np.array(first.file.corner or (0.0, 0.0, 0.0)))
+    return ordered, replace(geometry, has_millimetres=first.spacing is not None)
+
+
+def _check_stack(path: Path, first: Frame, count: int, is_turned: bool) -> None:
+    """Check that slices without positions have a distance, and tell what is taken for their place."""
+    if first.file.is_film:
+        raise ImageError(f"{path}: The {count} frames are pictures over time. Choose a single one, or a volume.")
+    if first.thickness is None or first.spacing is None:
+        raise ImageError(
+            f"{path}: The {count} slices tell neither where they lie nor how far apart. Choose a volume with positions."
+        )
+    place = "; the first one lies where the file says" if is_turned and first.file.corner else ""
+    unknown = "" if place else " Their place in the patient is unknown."
     warnings.warn(
         f"{path}: The slices tell no positions; they are taken to lie {first.thickness:g} mm apart, as their thickness "
-        "says, in the order of their numbers. Their place in the patient is unknown.",
+        f"says, in the order of their numbers{place}.{unknown}",
         stacklevel=2,
     )
-    ordered = sorted(frames, key=lambda frame: (frame.file.number, frame.index))
-    return ordered, Geometry(size, (*first.spacing, first.thickness))
 
 
-def _in_plane(path: Path, frames: Sequence[Frame]) -> tuple[tuple[float, float], np.ndarray]:
-    """Spacing along and across the rows, and the direction of each (2, 3)."""
+def _stack(
+    size: tuple[int, int, int], axes: np.ndarray, spacing: tuple[float, float], step: np.ndarray, corner: np.ndarray
+) -> Geometry:
+    """The geometry of slices with `axes` (2, 3) along rows and columns, the first of which begins at `corner`."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([axes[0] * spacing[0], axes[1] * spacing[1], step])
+    affine[:3, 3] = corner
+    return Geometry.from_affine(size, affine)
+
+
+def _axes(path: Path, frames: Sequence[Frame]) -> np.ndarray:
+    """Directions along rows and columns (2, 3), the same for all slices."""
     orientations = np.array([frame.orientation for frame in frames], float).reshape(-1, 2, 3)
     first = orientations[0]
-    if not np.isfinite(orientations).all() or np.abs(first @ first.T - np.eye(2)).max() > SAME_DIRECTION:
+    if np.abs(first @ first.T - np.eye(2)).max() > SAME_DIRECTION:
         told = ", ".join(f"{number:g}" for number in first.ravel())
         raise ImageError(
             f"{path}: Rows and columns point along {told}. Expected two directions of length 1 that are perpendicular."
         )
-    others = np.abs(orientations - first).max((1, 2)) > SAME_DIRECTION
-    if others.any():
-        number = int(min(others.sum(), (~others).sum()))
+    others = np.flatnonzero(np.abs(orientations - first).max((1, 2)) > SAME_DIRECTION)
+    if others.size:
         raise ImageError(
-            f"{path}: {number} of {len(frames)} slices {'lies' if number == 1 else 'lie'} in another orientation, "
-            f"such as {frames[int(others.argmax())].name}. Choose slices of one orientation, in a folder of their own."
+            f"{path}: {others.size} of {len(frames)} slices have another orientation than {frames[0].name}, such as "
+            f"{frames[int(others[0])].name}. Choose slices of one orientation, in a folder of their own."
         )
-    _check_alike(path, frames, "pixel spacing", lambda frame: str(frame.spacing))
-    if frames[0].spacing is None:
-        raise ImageError(f"{path}: {frames[0].name} tells no pixel spacing. Choose slices that do.")
-    return frames[0].spacing, first / np.linalg.norm(first, axis=1, keepdims=True)
+    return np.asarray(first / np.linalg.norm(first, axis=1, keepdims=True))
 
 
 def _step(path: Path, frames: Sequence[Frame], positions: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """The way from a slice to the next, along the normal where there is one slice."""
-    if not np.isfinite(positions).all():
-        raise ImageError(f"{path}: {frames[0].name} lies at no finite position. Correct or leave it out.")
     if len(positions) == 1:
         return normal * (frames[0].thickness or 1.0)
     gaps = np.diff(positions @ normal)

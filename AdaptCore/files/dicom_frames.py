@@ -35,6 +35,8 @@ IMAGE = "Image Storage"
 """In the names of classes of images; one without rows of pixels is cut short."""
 DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 MOST_FRAMES = 100_000
+MARKED_BYTES = 132
+"""Length of the preamble and the mark after it; of a shorter file it cannot be told whether it was DICOM."""
 MOST = 1e6
 """Of any number here, such as mm of a position; more is damage."""
 FACTS = {
@@ -66,6 +68,7 @@ class File:
         frames: how many there are.
         is_anatomy: False for a dose, which lies beside the series that it was planned on.
         is_film: whether its frames are points in time.
+        corner: LPS of the first pixel in mm where the file gives it for all its frames at once.
     """
 
     path: Path
@@ -76,6 +79,7 @@ class File:
     frames: int
     is_anatomy: bool
     is_film: bool
+    corner: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +127,7 @@ def has_dicom_mark(path: Path, or_header: bool = False) -> bool:
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:
-        head = stream.read(132)
+        head = stream.read(MARKED_BYTES)
     return head[128:] == b"DICM" or (or_header and head[:2] in (b"\x02\0", b"\x08\0") and head[3:4] == b"\0")
 
 
@@ -227,6 +231,7 @@ def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
     told = len(_items(dataset, "PerFrameFunctionalGroupsSequence"))
     if not 1 <= count <= MOST_FRAMES or told not in (0, count):
         raise ValueError(f"{count} frames, {told} of them described")
+    corner = None if count == 1 else _Group(dataset, 0).numbers("ImagePositionPatient", 3)
     file = File(
         path,
         str(_given(dataset, "SeriesInstanceUID") or ""),
@@ -236,6 +241,7 @@ def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
         count,
         dataset.SOPClassUID != DOSE,
         count > 1 and any(_given(dataset, name) is not None for name in ("FrameTime", "FrameTimeVector")),
+        None if corner is None else tuple(corner.tolist()),
     )
     positions = _old_positions(dataset, count)
     for index in range(count):

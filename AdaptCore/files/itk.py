@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore.files.geometry import Geometry
 
-STDERR = 2
-_STDERR_LOCK = threading.Lock()
+STDOUT, STDERR = 1, 2
+_STREAMS_LOCK = threading.Lock()
 
 
 def open_image(path: Path, format_name: str) -> sitk.ImageFileReader:
@@ -66,21 +66,26 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """ITK and the C libraries under it print on the standard error stream besides raising; keep that from the user."""
-    with _STDERR_LOCK:
-        warned = sitk.ProcessObject.GetGlobalWarningDisplay()
+    """ITK and the C libraries under it print on both standard streams besides raising; keep that from the user."""
+    with _STREAMS_LOCK, ExitStack() as stack:
+        stack.callback(sitk.ProcessObject.SetGlobalWarningDisplay, sitk.ProcessObject.GetGlobalWarningDisplay())
         sitk.ProcessObject.GlobalWarningDisplayOff()
-        try:
-            kept = os.dup(STDERR)
-        except OSError:
-            kept = None
-        if kept is not None:
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), STDERR)
-        try:
-            yield
-        finally:
-            if kept is not None:
-                os.dup2(kept, STDERR)
-                os.close(kept)
-            sitk.ProcessObject.SetGlobalWarningDisplay(warned)
+        for stream in (STDOUT, STDERR):
+            stack.enter_context(_silent(stream))
+        yield
+
+
+@contextmanager
+def _silent(stream: int) -> Iterator[None]:
+    try:
+        kept = os.dup(stream)
+    except OSError:  # a program without a terminal may have none
+        yield
+        return
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream)
+    try:
+        yield
+    finally:
+        os.dup2(kept, stream)
+        os.close(kept)

@@ -235,18 +235,26 @@ def dense_maps(prompts: PromptTensors, side: int, config: CompactConfig) -> Tens
     """
     points, labels = prompts.points.float(), prompts.labels
     grid = torch.arange(0, side, 2, device=points.device, dtype=torch.float32) + 0.5
-    squared = (grid[None, None, :, None] - points[:, :, 1, None, None]) ** 2 + (
-        grid[None, None, None, :] - points[:, :, 0, None, None]
-    ) ** 2
     maps = []
     for label in (POSITIVE, NEGATIVE):
-        away = squared.masked_fill((labels != label)[:, :, None, None], torch.inf)
-        nearest = away.amin(1).sqrt() if points.shape[1] else away.new_full((len(points), *away.shape[2:]), torch.inf)
+        nearest = _nearest(torch.where((labels == label)[..., None], points, torch.inf), grid)
         maps += [((config.disk_radius + 1 - nearest) / 2).clamp(0, 1), (-nearest / config.reach).exp()]
     maps.append(filled_box(points, labels, grid))
     known = prompts.has_prior[:, None, None]
     maps += [torch.tanh(prompts.prior.float() / 4) * known, known.expand_as(maps[0])]
     return torch.stack(maps, 1)
+
+
+def _nearest(points: Tensor, grid: Tensor) -> Tensor:
+    """Distance from each place of the grid to the nearest of each sample's points, B x h x w; infinite without any.
+
+    Points that do not count are infinitely far: to mask their distances instead takes most of a click's time after a
+    hundred of them.
+    """
+    if not points.shape[1]:
+        return points.new_full((len(points), len(grid), len(grid)), torch.inf)
+    along, across = ((grid - points[:, :, axis, None]) ** 2 for axis in (1, 0))
+    return (along[:, :, :, None] + across[:, :, None, :]).amin(1).sqrt()
 
 
 def filled_box(points: Tensor, labels: Tensor, grid: Tensor) -> Tensor:

@@ -71,6 +71,11 @@ class EmbeddingCache:
             self._make_room()
 
     @property
+    def nbytes(self) -> int:
+        """Memory that the kept tensors take."""
+        return self._nbytes
+
+    @property
     def seconds(self) -> float | None:
         """How long the latest embedding has taken to compute; None if there was none since the cache was cleared."""
         return self._seconds

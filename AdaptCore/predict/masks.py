@@ -8,6 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 
+def binarize(logits: np.ndarray) -> np.ndarray:
+    """The only place where logits become a mask."""
+    return logits > 0
+
+
 def depth(mask: np.ndarray, spacing: Sequence[float] | None = None) -> np.ndarray:
     """Distance from each pixel of a mask to the nearest one outside of it, float64 of the mask's shape; 0 outside.
 
@@ -42,6 +47,14 @@ def dice(truth: np.ndarray, prediction: np.ndarray) -> float:
     """2 |A and B| / (|A| + |B|) of two bool masks of one shape; two empty masks agree (1)."""
     total = int(truth.sum()) + int(prediction.sum())
     return 2.0 * int((truth & prediction).sum()) / total if total else 1.0
+
+
+def parts_at(mask: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The connected parts of a mask, bool (H, W), that any of some points (x, y) lies in; corners connect."""
+    parts, _ = parts_of(mask)
+    height, width = mask.shape
+    met = {parts[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)] for x, y in points} - {0}
+    return np.isin(parts, list(met))
 
 
 def iou(truth: np.ndarray, prediction: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from AdaptCore.prompts import Click, Prompts
+from AdaptCore.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,21 @@ class ObediencePolicy:
 def obey(logits: np.ndarray, prompts: Prompts, policy: ObediencePolicy) -> np.ndarray:
     """Logits float32 (H, W) that have the wanted sign at every click; the given array is not changed."""
     obeyed = logits.copy()
-    for click in prompts.clicks:
-        _enforce(obeyed, click, policy)
+    height, width = logits.shape
+    rows = np.array([min(max(round(click.y), 0), height - 1) for click in prompts.clicks], np.intp)
+    columns = np.array([min(max(round(click.x), 0), width - 1) for click in prompts.clicks], np.intp)
+    signs = np.array([1.0 if click.positive else -1.0 for click in prompts.clicks])
+    place = 0
+    while (disobeyed := np.flatnonzero(policy.logit - signs[place:] * obeyed[rows[place:], columns[place:]] > 0)).size:
+        place += int(disobeyed[0])
+        _enforce(obeyed, int(rows[place]), int(columns[place]), float(signs[place]), policy)
+        place += 1
     return obeyed
 
 
-def _enforce(logits: np.ndarray, click: Click, policy: ObediencePolicy) -> None:
-    height, width = logits.shape
-    row, column = min(max(round(click.y), 0), height - 1), min(max(round(click.x), 0), width - 1)
-    sign = 1.0 if click.positive else -1.0
+def _enforce(logits: np.ndarray, row: int, column: int, sign: float, policy: ObediencePolicy) -> None:
+    """Give a pixel the wanted sign, as far as `policy.logit`, and move the logits around it."""
     lacking = policy.logit - sign * float(logits[row, column])
-    if lacking <= 0:
-        return
     radius = math.sqrt(max(1, int(np.count_nonzero(logits > 0))) / math.pi)
     longest = max(policy.min_reach, policy.max_reach * radius)
     margin = math.ceil(4 * longest)

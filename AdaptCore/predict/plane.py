@@ -13,8 +13,9 @@ from scipy.special import expit, softmax
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import BatchModel, Decoding, Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
+from AdaptCore.predict.held import HeldLook
 from AdaptCore.predict.learning import Adapter, Example, Preference
-from AdaptCore.predict.masks import dice, filled
+from AdaptCore.predict.masks import binarize, dice, filled
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.sizes import (
     Evidence,
@@ -56,30 +57,33 @@ LASSO_CORNERS = 24
 
 PRIVATE_CACHE_BYTES = 64 * 2**20
 
+MODELS_KEPT = 8
+"""So many undone clicks still ask the model that they had taught; each is a copy of the decoder, of some megabytes."""
+
 EmbeddingSource = Callable[[CropWindow | None], Embedding]
 """Gives the embedding of a window of the plane, or of the whole plane for None."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The answer to a set of prompts.
+    """The answer to a set of prompts, which its plane's history may have packed (see `HeldLook`).
 
     Attributes:
-        mask: bool (H, W), read-only.
-        logits: float32 (H, W), read-only; the mask is where they are above zero.
         score: predicted IoU, or 1.0 for a prior that was taken over as it is.
     """
 
-    mask: np.ndarray
-    logits: np.ndarray
+    held: HeldLook
     score: float
 
-    @classmethod
-    def of(cls, logits: np.ndarray, score: float) -> Prediction:
-        """Freeze logits (H, W) into an answer; the array becomes read-only."""
-        mask = binarize(logits)
-        mask.flags.writeable = logits.flags.writeable = False
-        return cls(mask, logits, score)
+    @property
+    def mask(self) -> np.ndarray:
+        """bool (H, W), read-only; where the logits are above zero."""
+        return self.held.mask
+
+    @property
+    def logits(self) -> np.ndarray:
+        """float32 (H, W), read-only."""
+        return self.held.logits
 
     @property
     def probability(self) -> np.ndarray:
@@ -127,11 +131,6 @@ class Look:
         assert self.question is not None
         obeyed = torch.from_numpy(obey(logits.numpy(), self.question.prompts, ObediencePolicy()))
         return replace(self, logits=obeyed if self.window is None else paste(self.logits, self.window, obeyed))
-
-
-def binarize(logits: np.ndarray) -> np.ndarray:
-    """The only place where logits become a mask."""
-    return logits > 0
 
 
 def mask_logits(mask: np.ndarray) -> np.ndarray:
@@ -299,7 +298,9 @@ class PlaneEncoder:
         whole: Embedding | None = None,
     ) -> None:
         self._model = model
-        self._image = check_image(image01)
+        self._image: np.ndarray | None = check_image(image01)
+        self._image_again: Callable[[], np.ndarray] | None = None
+        self._shape = self._image.shape[0], self._image.shape[1]
         self.cache = cache
         self._source = source
         self._whole = whole
@@ -308,13 +309,20 @@ class PlaneEncoder:
 
     @property
     def shape(self) -> tuple[int, int]:
-        height, width = self._image.shape[:2]
-        return height, width
+        return self._shape
 
     @property
     def image(self) -> np.ndarray:
         """float32 (H, W) or (H, W, 3) in [0, 1]."""
-        return self._image
+        image = self._image
+        if image is None:
+            assert self._image_again is not None
+            image = self._image = check_image(self._image_again())
+        return image
+
+    def rest(self, image_again: Callable[[], np.ndarray]) -> None:
+        """Let go of the image, as `image` gives it, until it is needed again."""
+        self._image, self._image_again = None, image_again
 
     def __call__(self, window: CropWindow | None = None) -> Embedding:
         if window is None and self._whole is not None:
@@ -341,7 +349,7 @@ class PlaneEncoder:
     @property
     def _key(self) -> EmbeddingKey:
         if self._source is None:
-            self._source = key(self._model.digest, self._image)
+            self._source = key(self._model.digest, self.image)
         return self._source
 
     def _encode(self, window: CropWindow | None) -> Embedding:
@@ -349,7 +357,7 @@ class PlaneEncoder:
             return self._model.encode(self._seen(window))
 
     def _seen(self, window: CropWindow | None) -> np.ndarray:
-        return self._image if window is None else np.ascontiguousarray(self._image[window.slices])
+        return self.image if window is None else np.ascontiguousarray(self.image[window.slices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,8 +366,16 @@ class _State:
 
     model: Model
     prompts: Prompts = field(default_factory=Prompts)
-    look: Look | None = None
     prediction: Prediction | None = None
+
+    @property
+    def look(self) -> Look | None:
+        return None if self.prediction is None else self.prediction.held.look
+
+    def pack(self) -> None:
+        """Keep little of the look; see `HeldLook`."""
+        if self.prediction is not None:
+            self.prediction.held.pack()
 
 
 class PlaneSession:
@@ -404,8 +420,7 @@ class PlaneSession:
         self._history = [_State(model)]
         self._position = 0
         if prior is not None:
-            look = self._look_of(prior)
-            self._history = [_State(model, look=look, prediction=Prediction.of(look.logits.numpy(), look.score))]
+            self._history = [_State(model, prediction=self._held(self._look_of(prior)))]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -444,6 +459,15 @@ class PlaneSession:
     def look(self) -> Look | None:
         """The current answer as it was asked for, with the answers at other sizes; None at the start."""
         return self._state.look
+
+    @property
+    def was_inside(self) -> np.ndarray:
+        """Pixels in any answer since the start or the latest reset, the present one included, bool (H, W)."""
+        inside = np.zeros(self.shape, bool)
+        for state in self._asked():
+            if state.prediction is not None:
+                inside |= state.prediction.mask
+        return inside
 
     @property
     def can_undo(self) -> bool:
@@ -530,13 +554,11 @@ class PlaneSession:
 
     def undo(self) -> Prediction | None:
         """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
-        self._position = max(0, self._position - 1)
-        return self.prediction
+        return self._go_to(max(0, self._position - 1))
 
     def redo(self) -> Prediction | None:
         """Go forward one step that was undone. Does nothing at the end."""
-        self._position = min(len(self._history) - 1, self._position + 1)
-        return self.prediction
+        return self._go_to(min(len(self._history) - 1, self._position + 1))
 
     def reset(self) -> None:
         """Return to the start without prompts, as a step that can be undone."""
@@ -567,26 +589,39 @@ class PlaneSession:
         """Go on from where another session of the plane is, such as a copy that was asked on another thread."""
         self._history, self._position = list(other._history), other._position
 
+    def rest(self, image_again: Callable[[], np.ndarray]) -> None:
+        """Keep little while other planes are worked on; `image_again` gives the image when it is needed."""
+        for state in self._history:
+            state.pack()
+        self._encoder.rest(image_again)
+
     def go_on_with(self, model: Model) -> None:
         """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
         self._history = [replace(state, model=model) for state in self._history]
 
     def forget_questions(self) -> None:
         """Drop what was asked until now, with the memory it takes; answers and prompts stay."""
-        self._history = [
-            replace(state, look=state.look and replace(state.look, question=None, others=())) for state in self._history
-        ]
+        for state in self._history:
+            if state.prediction is not None:
+                state.prediction.held.forget_question()
 
     def examples(self, mask: np.ndarray) -> list[Example]:
         """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order.
 
         What was asked before a reset led nowhere. A window that cuts the mask off tells nothing of its outline.
         """
+        asked = self._asked()
+        looks = [look for state in asked if (look := state.look) and look.question]
+        for state in asked[:-2]:
+            state.pack()
+        looks = [look for look in looks if look.part_of(mask).sum() == mask.sum()] or looks
+        return [_example(look, look.question, mask, self.prompts) for look in looks if look.question]
+
+    def _asked(self) -> list[_State]:
+        """What led to the present answer, from the start or the latest reset on."""
         past = self._history[: self._position + 1]
         start = max(place for place, state in enumerate(past) if state.prompts == Prompts())
-        asked = [state.look for state in past[start:] if state.look and state.look.question]
-        asked = [look for look in asked if look.part_of(mask).sum() == mask.sum()] or asked
-        return [_example(look, look.question, mask, self.prompts) for look in asked if look.question]
+        return past[start:]
 
     @property
     def _state(self) -> _State:
@@ -603,11 +638,17 @@ class PlaneSession:
         return self._push(model, prompts, self._preferred(model, look))
 
     def _preferred(self, model: Model, look: Look) -> Look:
-        """The look with the mask that the user prefers."""
+        """The look with the mask that the user prefers, at the next larger size where the window would cut that off."""
         if self._preference is None or look.question is None:
             return look
         logits = self._preference.preferred(model, look.question)
-        return look if logits is None else look.with_answer(logits)
+        if logits is None:
+            return look
+        preferred = look.with_answer(logits)
+        if look.window is None or not touches_border(_mask(preferred), look.window):
+            return preferred
+        larger = [other for other in look.sizes[1:] if other.seen.numel() > look.seen.numel()]
+        return self._preferred(model, min(larger, key=lambda other: other.seen.numel())) if larger else preferred
 
     def _adapted(self, look: Look, added: tuple[Click, ...]) -> Model:
         """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet.
@@ -661,14 +702,29 @@ class PlaneSession:
         return window if suffices else None
 
     def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
-        look = _in_lasso(look, prompts)
-        prediction = Prediction.of(look.logits.numpy(), look.score)
-        self._append(_State(model, prompts, look, prediction))
+        prediction = self._held(_in_lasso(look, prompts))
+        self._append(_State(model, prompts, prediction))
         return prediction
 
+    def _held(self, look: Look) -> Prediction:
+        return Prediction(HeldLook(look, self._encoder), look.score)
+
     def _append(self, state: _State) -> None:
-        self._history = [*self._history[: self._position + 1], state]
-        self._position += 1
+        kept = self._history[: self._position + 1]
+        kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
+        self._history = [*kept, state]
+        self._go_to(self._position + 1)
+
+    def _go_to(self, position: int) -> Prediction | None:
+        """Make an entry beside the present one the present one; those further away are packed.
+
+        The entries next to it are not: a copy of the session that is asked once leaves this one's answer as it was.
+        """
+        self._position = position
+        for place in (position - 2, position + 2):
+            if 0 <= place < len(self._history):
+                self._history[place].pack()
+        return self.prediction
 
     def _look_of(self, prior: np.ndarray) -> Look:
         values = np.asarray(prior)

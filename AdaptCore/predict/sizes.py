@@ -12,9 +12,9 @@ from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import binary_dilation, label
+from scipy.ndimage import binary_dilation
 
-from AdaptCore.predict.masks import iou
+from AdaptCore.predict.masks import iou, parts_at
 from AdaptCore.predict.zoom import CropWindow, holds_clicks, rectangle_around
 from AdaptCore.prompts import Prompts
 
@@ -169,6 +169,7 @@ def evidence_of(
     logits = logits[::step, ::step]
     mask = logits > 0
     area = _count(mask)
+    clicked = [(click.x / step, click.y / step) for click in prompts.clicks if click.positive]
     fill = 0.5 * math.log(max(area / mask.size, LEAST_FILL))
     likely = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     sureness = np.abs(logits[binary_dilation(mask, iterations=RIM)]).clip(max=MOST_LOGIT)
@@ -178,7 +179,7 @@ def evidence_of(
         fill_squared=fill**2,
         stable=_count(logits > STABLE_LOGIT) / max(1, _count(logits > -STABLE_LOGIT)),
         sure=float(sureness.mean()) if area else 0.0,
-        one_part=_clicked(mask, prompts, step) / max(1, area),
+        one_part=_count(parts_at(mask, clicked)) / max(1, area),
         agreement=agreement,
         share=math.log(max(window.shape if window else shape) / max(shape)),
         whole=float(window is None),
@@ -189,18 +190,6 @@ def agreements(masks: Sequence[np.ndarray]) -> list[float]:
     """IoU of each mask (H, W), from the largest size to the smallest, with the more alike of its neighbours."""
     pairs = [iou(larger, smaller) for larger, smaller in pairwise(masks)]
     return [max(near) for near in zip([0.0, *pairs], [*pairs, 0.0])]
-
-
-def _clicked(mask: np.ndarray, prompts: Prompts, step: int) -> int:
-    """Pixels of the mask, each `step`-th of the window, in its parts that hold a positive click."""
-    parts, _ = label(mask)
-    height, width = mask.shape
-    held = {
-        int(parts[min(max(round(click.y), 0) // step, height - 1), min(max(round(click.x), 0) // step, width - 1)])
-        for click in prompts.clicks
-        if click.positive
-    }
-    return _count(np.isin(parts, list(held - {0})))
 
 
 def _count(mask: np.ndarray) -> int:

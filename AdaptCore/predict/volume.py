@@ -27,6 +27,7 @@ from AdaptCore.predict.geometry import (
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.learning import Example, Learning, Preference
+from AdaptCore.predict.packed import PackedArray
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
 from AdaptCore.predict.propagate import (
     Progress,
@@ -50,8 +51,33 @@ class _Origin(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
+class _Part:
+    """Voxels (flat indices) with the labels and the origin that a step gives them."""
+
+    voxels: np.ndarray
+    labels: np.ndarray
+    origin: _Origin
+
+
+@dataclass(frozen=True, eq=False)
+class _PackedPart:
+    """Voxels (flat indices) that a step changes, with their labels and origins before and after it."""
+
+    voxels: PackedArray
+    labels: tuple[PackedArray, PackedArray]
+    origins: tuple[PackedArray, PackedArray]
+
+    @classmethod
+    def of(cls, part: _Part, labels: np.ndarray, origins: np.ndarray) -> _PackedPart:
+        """Pack a part whose voxels have these labels and origins before."""
+        after = np.full(part.voxels.size, part.origin, np.uint8)
+        pack = PackedArray.of
+        return cls(pack(part.voxels), (pack(labels), pack(part.labels)), (pack(origins), pack(after)))
+
+
+@dataclass(frozen=True, eq=False)
 class _Change:
-    """Labels and origins of the voxels (flat indices) that one step changes, before and after it; what it taught.
+    """What one step changes, and what it taught.
 
     Attributes:
         ticket: of the learner's lesson.
@@ -59,20 +85,9 @@ class _Change:
     """
 
     revision: int
-    voxels: np.ndarray
-    labels: tuple[np.ndarray, np.ndarray]
-    origins: tuple[np.ndarray, np.ndarray]
+    parts: tuple[_PackedPart, ...]
     ticket: int | None = None
     names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Voxels (flat indices) with the labels and the origin that a step gives them."""
-
-    voxels: np.ndarray
-    labels: np.ndarray
-    origin: _Origin
 
 
 class VolumeSession:
@@ -196,6 +211,8 @@ class VolumeSession:
         for geometry, session in self._sessions.items():
             image, source = self._image(geometry)
             self._sessions[geometry] = session.seen_as(image, source)
+            if geometry != self._current:
+                self._let_rest(geometry)
 
     def is_confirmed(self, axis: int, index: int) -> bool:
         """Whether every voxel of a slice was accepted.
@@ -205,14 +222,15 @@ class VolumeSession:
         """
         return bool((extract(self._origins, axis_plane(self.shape, axis, index)) == _Origin.CONFIRMED).all())
 
-    def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None, *, teach: bool = True) -> None:
+    def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None, *, teach: bool = True) -> bool:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
 
-        A learner learns from it in the background; undo takes its lesson back, unless another one came after it. A
-        preference learns from it at once; undo takes that back as long as the preference can.
-
         Args:
-            teach: False for a plane that is to teach nothing, such as one of a session that is taken up again.
+            teach: False for a plane that is to teach nothing, such as one of a session that is taken up again, or
+                something else than the mask: see `teach`.
+
+        Returns:
+            Whether that has changed anything; what was accepted before teaches nothing.
 
         Raises:
             PromptError: there is neither a mask nor a prediction.
@@ -222,8 +240,52 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = self._flat(voxels)
-        if self._apply([self._changed(_Part(flat, accepted[rows, columns], _Origin.CONFIRMED))]) and teach:
-            self._teach(geometry, accepted)
+        is_changed = self._apply([_Part(flat, accepted[rows, columns], _Origin.CONFIRMED)])
+        if is_changed and teach:
+            self.teach(geometry, accepted)
+        return is_changed
+
+    def teach(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
+        """Let a mask (H, W) be learnt as the answer to a plane's prompts, as part of the latest step.
+
+        A learner learns from it in the background; undo takes its lesson back, unless another one came after it. A
+        preference learns from it at once; undo takes that back as long as the preference can. Without prompts a click
+        in the mask's middle stands for them, and the plane is embedded now; see `embed`. An empty mask says nothing.
+        """
+        if self._learner is None and self._preference is None:
+            return
+        session = self._sessions.get(geometry)
+        examples = session.examples(mask) if session and mask.any() else []
+        if not examples and mask.any():
+            click = innermost(mask)
+            examples = [Example(Question(self.embed(geometry), Prompts((click,))), mask, (click,))]
+        if examples:
+            names = self._preference.learn(self._answering, examples) if self._preference else ()
+            ticket = self._learner.learn(examples) if self._learner else None
+            latest = self._changes[self._position - 1]
+            self._changes[self._position - 1] = replace(latest, ticket=ticket, names=names)
+        if session:
+            session.go_on_with(self._answering)
+            session.forget_questions()
+
+    def embed(self, geometry: PlaneGeometry) -> Embedding:
+        """The embedding of a plane; computed now, on the thread that asks, unless it is kept."""
+        return self._encoder(geometry)(None)
+
+    def give_up(self, voxels: np.ndarray, *, is_step: bool = True) -> None:
+        """Let voxels N x 3 (i, j, k) not be the object's; accepted planes stay accepted.
+
+        Args:
+            is_step: whether undo brings them back.
+        """
+        if not is_step:
+            self._labels[tuple(voxels.T)] = 0
+            self._times_followed += 1
+            return
+        flat = self._flat((voxels[:, 0], voxels[:, 1], voxels[:, 2]))
+        origins = _linear(self._origins)[flat]
+        parts = [(flat[origins == origin], origin) for origin in _Origin]
+        self._apply(_Part(part, np.zeros(len(part), np.uint8), origin) for part, origin in parts)
 
     def propagate(
         self,
@@ -302,7 +364,8 @@ class VolumeSession:
         if self.can_undo:
             self._position -= 1
             change = self._changes[self._position]
-            self._restore(change, 0)
+            for part in reversed(change.parts):
+                self._restore(part, 0)
             if self._learner and change.ticket is not None:
                 self._learner.forget(change.ticket)
             if self._preference and change.names:
@@ -312,7 +375,8 @@ class VolumeSession:
         """Apply again what was taken back last, with what it had taught. Does nothing at the end."""
         if self.can_redo:
             change = self._changes[self._position]
-            self._restore(change, 1)
+            for part in change.parts:
+                self._restore(part, 1)
             self._position += 1
             if self._learner and change.ticket is not None:
                 self._learner.recall(change.ticket)
@@ -358,9 +422,6 @@ class VolumeSession:
         image, source = self._image(geometry)
         return PlaneEncoder(self._model, image, self._cache, source)
 
-    def _embed(self, geometry: PlaneGeometry) -> Embedding:
-        return self._encoder(geometry)(None)
-
     def _new_session(self, geometry: PlaneGeometry) -> PlaneSession:
         image, source = self._image(geometry)
         prior = plane_labels(self._labels, geometry) if self._is_written(geometry) else None
@@ -382,28 +443,14 @@ class VolumeSession:
             for plane in (self._current, geometry):
                 if plane in self._sessions:
                     self._sessions[plane].go_on_with(self._answering)
+        if self._current is not None and geometry != self._current:
+            self._let_rest(self._current)
         self._current = geometry
 
-    def _teach(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
-        """Let an accepted plane's mask (H, W) be learnt, with its questions or else with a click in its middle.
-
-        An empty one says nothing of the object.
-        """
-        if self._learner is None and self._preference is None:
-            return
-        session = self._sessions.get(geometry)
-        examples = session.examples(mask) if session and mask.any() else []
-        if not examples and mask.any():
-            click = innermost(mask)
-            examples = [Example(Question(self._encoder(geometry)(None), Prompts((click,))), mask, (click,))]
-        if examples:
-            names = self._preference.learn(self._answering, examples) if self._preference else ()
-            ticket = self._learner.learn(examples) if self._learner else None
-            latest = self._changes[self._position - 1]
-            self._changes[self._position - 1] = replace(latest, ticket=ticket, names=names)
-        if session:
-            session.go_on_with(self._answering)
-            session.forget_questions()
+    def _let_rest(self, geometry: PlaneGeometry) -> None:
+        session, window = self._sessions.get(geometry), self._window
+        if session is not None:
+            session.rest(lambda: apply_window(extract(self._volume, geometry), window))
 
     def _forget_unused(self, wanted: PlaneGeometry) -> None:
         """Drop the sessions of other planes that were never prompted: each holds an image, and is soon made again."""
@@ -431,7 +478,7 @@ class VolumeSession:
             for index in near
             if 0 <= index < self.shape[axis]
         ]
-        self._worker.request([partial(self._embed, plane) for plane in planes])
+        self._worker.request([partial(self.embed, plane) for plane in planes])
 
     def _drop_precomputing(self) -> None:
         self._worker.cancel()
@@ -474,43 +521,57 @@ class VolumeSession:
 
     def _write(self, result: Propagation, passed: Iterable[int]) -> None:
         masks: dict[int, np.ndarray | None] = {**dict.fromkeys(passed), **result.masks}
-        parts = []
-        for index, mask in masks.items():
-            voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, result.axis, index))
-            flat = self._flat(voxels)
-            origins = _linear(self._origins)[flat]
-            if mask is None:
-                carried = flat[origins == _Origin.CARRIED]
-                parts.append(_Part(carried, np.zeros(len(carried), np.uint8), _Origin.NONE))
-            else:
-                free = origins != _Origin.CONFIRMED
-                parts.append(_Part(flat[free], mask[rows, columns][free], _Origin.CARRIED))
-        self._apply([self._changed(part) for part in parts])
+        self._apply(self._carried(result.axis, index, mask) for index, mask in masks.items())
 
-    def _changed(self, part: _Part) -> _Part:
-        """What of a part differs from the present labels and origins."""
-        labels, origins = _linear(self._labels)[part.voxels], _linear(self._origins)[part.voxels]
-        differs = (labels != part.labels) | (origins != part.origin)
-        return _Part(part.voxels[differs], part.labels[differs].astype(np.uint8), part.origin)
+    def _carried(self, axis: int, index: int, mask: np.ndarray | None) -> _Part:
+        """What a propagation gives a slice, None for nothing; confirmed voxels stay."""
+        voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, axis, index))
+        flat = self._flat(voxels)
+        origins = _linear(self._origins)[flat]
+        if mask is None:
+            carried = flat[origins == _Origin.CARRIED]
+            return _Part(carried, np.zeros(len(carried), np.uint8), _Origin.NONE)
+        free = origins != _Origin.CONFIRMED
+        return _Part(flat[free], mask[rows, columns][free], _Origin.CARRIED)
 
-    def _apply(self, parts: Sequence[_Part]) -> bool:
-        """Make changed parts one step of the history; False and none if nothing changes."""
-        if not any(part.voxels.size for part in parts):
+    def _apply(self, parts: Iterable[_Part]) -> bool:
+        """Write parts one after the other, as one step of the history; False and none if nothing changes."""
+        packed = [each for each in map(self._written, parts) if each is not None]
+        if not packed:
             return False
-        voxels = np.concatenate([part.voxels for part in parts])
-        old = _linear(self._labels)[voxels], _linear(self._origins)[voxels]
-        labels = np.concatenate([part.labels for part in parts])
-        origins = np.concatenate([np.full(part.voxels.size, part.origin, np.uint8) for part in parts])
         self._last_revision += 1
-        change = _Change(self._last_revision, voxels, (old[0], labels), (old[1], origins))
-        self._changes = [*self._changes[: self._position], change]
+        self._changes = [*self._changes[: self._position], _Change(self._last_revision, tuple(packed))]
         self._position += 1
-        self._restore(change, 1)
         return True
 
-    def _restore(self, change: _Change, side: int) -> None:
-        _linear(self._labels)[change.voxels] = change.labels[side]
-        _linear(self._origins)[change.voxels] = change.origins[side]
+    def _written(self, part: _Part) -> _PackedPart | None:
+        """Write what of a part differs from the present labels and origins; None if nothing does."""
+        labels, origins = _linear(self._labels)[part.voxels], _linear(self._origins)[part.voxels]
+        differs = (labels != part.labels) | (origins != part.origin)
+        if not differs.any():
+            return None
+        changed = _Part(part.voxels[differs], part.labels[differs].astype(np.uint8), part.origin)
+        packed = _PackedPart.of(changed, labels[differs], origins[differs])
+        self._restore(packed, 1)
+        return packed
+
+    def _restore(self, part: _PackedPart, side: int) -> None:
+        """Bring back the state before (0) or after (1) a step; memory of a slice without a label stays untouched."""
+        voxels, labels = part.voxels.values(), part.labels[side].values()
+        differs = labels != part.labels[1 - side].values()
+        _linear(self._labels)[voxels[differs]] = labels[differs]
+        _linear(self._origins)[voxels] = part.origins[side].values()
+
+    def lost_since(self, step: int) -> np.ndarray:
+        """Voxels N x 3 (i, j, k) that the steps from `step` on (see `steps`) have taken from the object."""
+        lost = [np.zeros(0, np.int64)]
+        for change in self._changes[step : self._position]:
+            for part in change.parts:
+                before, after = (labels.values() for labels in part.labels)
+                lost.append(part.voxels.values()[(before > 0) & (after == 0)])
+        gone = np.concatenate(lost)
+        gone = np.unique(gone[_linear(self._labels)[gone] == 0])
+        return np.column_stack(np.unravel_index(gone, self.shape, order="F"))
 
     def _flat(self, voxels: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """Indices of voxels (i, j, k) in `_linear` labels and origins, int32 where that is enough."""

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile, PickLesson
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.Target import StoredMasks, Target
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -67,52 +65,89 @@ class PickCommand(PromptCommand):
 
 @dataclass(eq=False)
 class ClearCommand:
-    """The prompts of a plane were cleared; its mask is kept for the parts of the object to come."""
+    """The prompts of a plane were cleared; its mask is kept for the parts of the object to come.
+
+    Attributes:
+        keptBefore, keptAfter: the masks that are kept, as the scene stores them.
+    """
 
     target: Target
     geometry: PlaneGeometry
     actions: list[PromptStep]
-    keptBefore: np.ndarray | None
-    keptAfter: np.ndarray
+    keptBefore: dict[str, str]
+    keptAfter: dict[str, str]
 
     def undo(self) -> None:
         self.target.plane(self.geometry).undo()
         for action in self.actions:
             self.target.prompts.addStep(self.geometry, action)
-        self.target.prompts.setMask(PlaneMask.KEPT, self.geometry, self.keptBefore)
+        self.target.prompts.setPackedMasks(PlaneMask.KEPT, self.keptBefore)
 
     def redo(self) -> None:
         self.target.plane(self.geometry).redo()
         self.target.prompts.removePlane(self.geometry)
-        self.target.prompts.setMask(PlaneMask.KEPT, self.geometry, self.keptAfter)
+        self.target.prompts.setPackedMasks(PlaneMask.KEPT, self.keptAfter)
 
 
 @dataclass(eq=False)
 class WriteCommand:
-    """Masks were written into the segment, as one step of Slicer's undo and some steps of the session's."""
+    """Masks were written into the segment, as one step of Slicer's undo and some steps of sessions.
+
+    Attributes:
+        steps: of the session of each segment that the write has changed.
+        storedBefore, storedAfter: the masks that the scene holds beside the prompts, by their kind.
+    """
 
     target: Target
     geometry: PlaneGeometry
     writer: SegmentWriter
-    sessionSteps: int
-    acceptedBefore: dict[str, str]
-    acceptedAfter: dict[str, str]
+    steps: Mapping[Target, int]
+    storedBefore: StoredMasks
+    storedAfter: StoredMasks
     confidencesBefore: Mapping[PlaneGeometry, float]
     confidencesAfter: Mapping[PlaneGeometry, float]
 
     def undo(self) -> None:
         self.writer.undo()
-        for _ in range(self.sessionSteps):
-            self.target.session.undo()
-        self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedBefore)
-        self.target.confidences = self.confidencesBefore
+        for target, steps in self.steps.items():
+            for _ in range(steps):
+                target.session.undo()
+        self._store(self.storedBefore, self.confidencesBefore)
 
     def redo(self) -> None:
         self.writer.redo()
-        for _ in range(self.sessionSteps):
-            self.target.session.redo()
-        self.target.prompts.setPackedMasks(PlaneMask.ACCEPTED, self.acceptedAfter)
-        self.target.confidences = self.confidencesAfter
+        for target, steps in self.steps.items():
+            for _ in range(steps):
+                target.session.redo()
+        self._store(self.storedAfter, self.confidencesAfter)
+
+    def _store(self, stored: StoredMasks, confidences: Mapping[PlaneGeometry, float]) -> None:
+        for kind, packed in stored.items():
+            self.target.prompts.setPackedMasks(kind, packed)
+        self.target.confidences = confidences
+        for target in self.steps:
+            target.noteWrite()
+
+
+@dataclass(eq=False)
+class NewSegmentCommand:
+    """An empty segment was added, as one step of Slicer's undo.
+
+    Attributes:
+        before: what was worked on.
+        target: the new segment, once it was chosen.
+    """
+
+    writer: SegmentWriter
+    segmentID: str
+    before: Target
+    target: Target | None = None
+
+    def undo(self) -> None:
+        self.writer.undo()
+
+    def redo(self) -> None:
+        self.writer.redo()
 
 
 @dataclass(eq=False)
@@ -140,8 +175,9 @@ def targetOf(command: Command) -> Target | None:
     return command.target if isinstance(command, ON_PLANE) else None
 
 
-def isWrite(command: Command) -> bool:
-    return isinstance(command, WriteCommand)
+def isStepOfSlicer(command: Command) -> bool:
+    """Whether a command is undone and redone by Slicer's own undo of the segmentation."""
+    return isinstance(command, (WriteCommand, NewSegmentCommand))
 
 
 def isPromptOn(command: Command, target: Target, geometry: PlaneGeometry) -> bool:

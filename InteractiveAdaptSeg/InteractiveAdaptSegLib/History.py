@@ -64,15 +64,23 @@ class History:
 
     def drop(self, isGone: Callable[[Command], bool]) -> None:
         """Forget the actions that can be neither undone nor redone any more."""
-        self.dropDone(isGone)
-        self.dropUndone(isGone)
-
-    def dropDone(self, isGone: Callable[[Command], bool]) -> None:
         self._done = [command for command in self._done if not isGone(command)]
-
-    def dropUndone(self, isGone: Callable[[Command], bool]) -> None:
         self._undone = [command for command in self._undone if not isGone(command)]
+
+    def cutDone(self, isLost: Callable[[Command], bool]) -> None:
+        """Forget the actions that can no longer be undone, with all before them, which were done on other ground."""
+        self._done = _after(isLost, self._done)
+
+    def cutUndone(self, isLost: Callable[[Command], bool]) -> None:
+        """Forget the actions that can no longer be done again, with all that would follow them."""
+        self._undone = _after(isLost, self._undone)
 
     def clear(self) -> None:
         self._done.clear()
         self._undone.clear()
+
+
+def _after(isLost: Callable[[Command], bool], commands: list[Command]) -> list[Command]:
+    """The commands after the last lost one; those that come first are the last in either list."""
+    first = max((place + 1 for place, command in enumerate(commands) if isLost(command)), default=0)
+    return commands[first:]

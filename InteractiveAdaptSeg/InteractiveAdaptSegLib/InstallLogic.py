@@ -152,14 +152,22 @@ def installTorchWithPyTorchUtils(requirement: Requirement) -> None:
 
 
 def installPackagesWithSlicer(requirements: Sequence[Requirement]) -> None:
-    """Install packages with pip: with Slicer's progress window where there is one (5.11 and later)."""
+    """Install packages as Slicer does: with its progress window and its offer to restart where it has them (5.11).
+
+    Raises:
+        InstallError: another extension is installing packages; two installations at once could damage each other.
+    """
     names = [str(requirement) for requirement in requirements]
     try:
         from slicer import packaging
     except ImportError:
         slicer.util.pip_install(names)
         return
-    packaging.pip_install(names, requester=REQUESTER)
+    if packaging.isPipInstallInProgress():
+        raise InstallError(
+            "Another extension is installing Python packages. Wait until it is done, and press Install again."
+        )
+    packaging.pip_ensure(names, prompt_install=False, requester=REQUESTER)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

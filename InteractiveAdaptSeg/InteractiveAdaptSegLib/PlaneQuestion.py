@@ -31,6 +31,7 @@ class PlaneQuestion:
         prompt: the user's new one, None for no such one.
         finish: called, with the answer in the session.
         takeBack: called where there is no answer.
+        prepare: called before, on the thread that asks.
     """
 
     target: Target
@@ -40,6 +41,7 @@ class PlaneQuestion:
     prompt: PromptStep | None
     finish: Callable[[], None]
     takeBack: Callable[[], None] = lambda: None
+    prepare: Callable[[], object] = lambda: None
 
     def answer(self) -> PlaneSession:
         """Ask the model; nothing else is touched.
@@ -47,6 +49,7 @@ class PlaneQuestion:
         Raises:
             AdaptSegError: the prompt does not fit the plane, or the model cannot answer.
         """
+        self.prepare()
         for step in self.stored:
             with suppress(PromptError):
                 giveStep(self.plane, step)

@@ -9,7 +9,7 @@ The hidden node also holds the masks that belong to a plane beside its prompts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -68,11 +68,13 @@ class PlaneMask(Enum):
         START: the labels that the plane's first prompt was given on.
         KEPT: the labels at the time when earlier prompts were cleared; masks to come are added to them.
         ACCEPTED: the mask that was accepted last.
+        LEFT_OUT: what of that mask was not written, such as voxels of another segment.
     """
 
     START = "start"
     KEPT = "kept"
     ACCEPTED = "accepted"
+    LEFT_OUT = "leftOut"
 
 
 class PromptNodes:
@@ -106,15 +108,25 @@ class PromptNodes:
         return [prompts for prompts in found if prompts.isComplete or not complete]
 
     @classmethod
-    def find(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> PromptNodes | None:
-        for prompts in cls.all(scene):
-            if (prompts.volumeNode, prompts.segmentationNode, prompts.segmentID) == (
-                volumeNode,
-                segmentationNode,
-                segmentID,
-            ):
-                return prompts
-        return None
+    def find(
+        cls,
+        scene: Any,
+        volumeNode: Any,
+        segmentationNode: Any,
+        segmentID: str,
+        digest: Callable[[Any], str] = lambda volumeNode: "",
+    ) -> PromptNodes | None:
+        """The prompts of a segment on the image that the volume holds now, or such as belong to no image yet.
+
+        Args:
+            digest: tells images apart, called where there is something to tell apart; see `Frames`.
+        """
+        sought = (volumeNode, segmentationNode, segmentID)
+        found = [each for each in cls.all(scene) if (each.volumeNode, each.segmentationNode, each.segmentID) == sought]
+        if any(prompts.frame for prompts in found):
+            present = digest(volumeNode)
+            found = [each for each in found if each.frame == present] or [each for each in found if not each.frame]
+        return found[0] if found else None
 
     @property
     def volumeNode(self) -> Any:
@@ -127,6 +139,25 @@ class PromptNodes:
     @property
     def segmentID(self) -> str:
         return self.node.GetParameter("segmentID")
+
+    @property
+    def frame(self) -> str:
+        """Digest of the image that they were given on; "" before the first one, and for scenes of earlier versions."""
+        return self.node.GetParameter("frame") or ""
+
+    def setFrame(self, digest: str) -> None:
+        """Bind them to an image, once: on another one in the same node, they are not those of the segment."""
+        if not self.frame:
+            self.node.SetParameter("frame", digest)
+
+    @property
+    def placement(self) -> np.ndarray | None:
+        """4 x 4 matrix from the volume's voxels to the segmentation when a mask was written last; None before."""
+        stored = self._read("placement")
+        return np.array(stored) if stored else None
+
+    def setPlacement(self, matrix: np.ndarray | None) -> None:
+        self._write("placement", [] if matrix is None else matrix.tolist())
 
     @property
     def isComplete(self) -> bool:

@@ -13,6 +13,15 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.Masking import (
+    WriteReport,
+    editable,
+    heldByOthers,
+    isProtecting,
+    maskingApplied,
+    reportOf,
+    settleMasking,
+)
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, requireLinearTransforms, toWorldMatrix
 
@@ -56,6 +65,11 @@ class VoxelBlock:
         mask = np.zeros(voxels.max(axis=0) - low + 1, bool)
         mask[tuple((voxels - low).T)] = True
         return cls((int(low[0]), int(low[1]), int(low[2])), mask)
+
+    @property
+    def voxels(self) -> np.ndarray:
+        """The voxels N x 3 (i, j, k) that it holds."""
+        return np.argwhere(self.mask) + self.origin
 
     @property
     def slices(self) -> tuple[slice, ...]:
@@ -121,7 +135,7 @@ class SegmentWriter:
         self._observe(segmentationNode.GetSegmentation())
 
     def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
-        """Add an empty segment for masks of a volume and give its ID; the history starts anew.
+        """Add an empty segment for masks of a volume and give its ID; one step of undo in the chosen segmentation.
 
         Raises:
             SceneError: as `setTarget`.
@@ -129,31 +143,70 @@ class SegmentWriter:
         requireWritable(volumeNode, segmentationNode)
         segmentation = segmentationNode.GetSegmentation()
         with self._ownChange():
+            if self.isIn(segmentationNode):
+                self._select()
+                self._editor.SaveStateForUndo()
             if not segmentation.GetNumberOfSegments():
                 segmentation.SetSourceRepresentationName(_voxelRepresentation())
-            segmentID = segmentation.AddEmptySegment()
-        self._editor.ClearUndoState()
-        return segmentID
+            return segmentation.AddEmptySegment()
 
-    def write(self, add: VoxelBlock | None, remove: VoxelBlock | None = None) -> None:
-        """Take voxels out of the segment and put others in, as one step of undo.
+    def isIn(self, segmentationNode: Any) -> bool:
+        """Whether it is the segmentation whose writes can be undone."""
+        return segmentationNode is self._segmentationNode
+
+    def write(
+        self, add: VoxelBlock | None, remove: VoxelBlock | None = None, *, sharesLabels: bool = False
+    ) -> WriteReport:
+        """Take voxels out of the segment and put others in, as one step of undo; gives what stood in the way.
+
+        A segmentation whose grid is too small for the mask is extended.
+
+        Args:
+            sharesLabels: the segments are the classes of one label, which take voxels from each other unless the user
+                has chosen otherwise.
 
         Raises:
-            SceneError: nothing of the mask falls on the segmentation's voxels, or the target is gone.
+            SceneError: nothing of the mask falls on the segmentation's voxels, masking lets nothing be written, or the
+                target is gone.
         """
         self._select()
-        taken, given = self._modifier(remove), self._modifier(add)
-        if add is not None and given is None:
+        settleMasking(self.editorNode)
+        overwrites = sharesLabels and isProtecting(self.editorNode)
+        taken, wanted = self._masked(self._modifier(remove), overwrites, removes=True), self._modifier(add)
+        if add is not None and wanted is None:
             raise SceneError(
                 f"the mask does not meet the voxels of segmentation '{self._segmentationNode.GetName()}': "
                 "give it the geometry of the volume, or a finer one"
             )
-        with self._ownChange():
+        given = self._masked(wanted, overwrites)
+        report = self._reporting(wanted, given)
+        if taken is None and given is None:
+            raise SceneError(f"nothing of the mask can be written. {report().text}".rstrip())
+        with self._ownChange(), maskingApplied(self.editorNode, overwrites):
             self._editor.SaveStateForUndo()
             if taken is not None:
                 self._modify(taken, self._editor.ModificationModeRemove)
             if given is not None:
                 self._modify(given, self._editor.ModificationModeAdd)
+        return report()
+
+    def _masked(self, modifier: Any, overwrites: bool, removes: bool = False) -> Any:
+        """What masking leaves of a modifier; None for nothing."""
+        if modifier is None or overwrites:
+            return modifier
+        allowed = editable(self.editorNode, self._segmentationNode, self._segmentID, modifier, removes)
+        mask = (_imageArray(modifier) > 0) & allowed
+        return _imageLike(modifier, mask, np.array(modifier.GetExtent()).reshape(3, 2)) if mask.any() else None
+
+    def _reporting(self, wanted: Any, given: Any) -> Callable[[], WriteReport]:
+        """Tells, before and after the write, what masking leaves out of a modifier and what others lose."""
+        if wanted is None:
+            return WriteReport
+        leftOut = _imageArray(wanted) > 0
+        if given is not None:
+            leftOut &= _imageArray(given) == 0
+        others = heldByOthers(self._segmentationNode, self._segmentID, wanted)
+        return lambda: reportOf(self._segmentationNode, others, leftOut, wanted)
 
     def undo(self) -> None:
         """Take the last write back. Does nothing without one."""
@@ -169,17 +222,7 @@ class SegmentWriter:
 
     def contents(self, voxels: np.ndarray) -> np.ndarray:
         """Which of the volume's voxels N x 3 (i, j, k) the segment holds, bool (N)."""
-        segment = self._segmentationNode.GetSegmentation().GetSegment(self._segmentID)
-        inside = np.zeros(len(voxels), bool)
-        image = self._segmentationNode.GetBinaryLabelmapInternalRepresentation(self._segmentID)
-        if image is None or image.IsEmpty():
-            return inside
-        extent = np.array(image.GetExtent()).reshape(3, 2)
-        indices = _rounded(_moved(self._volumeToGrid(image), voxels)) - extent[:, 0]
-        met = ((indices >= 0) & (indices <= extent[:, 1] - extent[:, 0])).all(axis=1)
-        labels = _imageArray(image)
-        inside[met] = labels[tuple(indices[met].T)] == segment.GetLabelValue()
-        return inside
+        return segmentContents(self._volumeNode, self._segmentationNode, self._segmentID, voxels)
 
     def release(self) -> None:
         """Let go of the target, its history and all observers."""
@@ -222,12 +265,26 @@ class SegmentWriter:
             return None
         self._editor.UpdateReferenceGeometryImage()
         reference = self._editor.GetReferenceGeometryImage()
-        toGrid = self._volumeToGrid(reference)
-        limits = _blockOnGrid(block, toGrid, np.array(reference.GetExtent()).reshape(3, 2))
-        if (limits[:, 0] > limits[:, 1]).any():
+        toGrid, extent = self._volumeToGrid(reference), np.array(reference.GetExtent()).reshape(3, 2)
+        if _isEmpty(_cut(_boxOnGrid((0, 0, 0), self._volumeNode.GetImageData().GetDimensions(), toGrid), extent)):
             return None
-        mask = _resampled(block, toGrid, limits)
-        return _imageLike(reference, mask, limits) if mask.any() else None
+        limits = _boxOnGrid(block.origin, block.mask.shape, toGrid)
+        found = VoxelBlock.around(_resampled(block, toGrid, limits), limits[:, 0].tolist())
+        if found is None:
+            return None
+        limits = np.array([(part.start, part.stop - 1) for part in found.slices])
+        self._extendGrid(reference, extent, limits)
+        return _imageLike(reference, found.mask, limits)
+
+    def _extendGrid(self, reference: Any, extent: np.ndarray, limits: np.ndarray) -> None:
+        """Make the segmentation's grid, of an extent (3 x 2), hold a mask within `limits` (3 x 2)."""
+        wanted = np.column_stack((np.minimum(extent[:, 0], limits[:, 0]), np.maximum(extent[:, 1], limits[:, 1])))
+        if (wanted != extent).any():
+            reference.SetExtent(*(int(value) for value in wanted.ravel()))
+            converter = slicer.vtkSegmentationConverter
+            self._segmentationNode.GetSegmentation().SetConversionParameter(
+                converter.GetReferenceImageGeometryParameterName(), converter.SerializeImageGeometry(reference)
+            )
 
     def _volumeToGrid(self, image: Any) -> np.ndarray:
         return _volumeToGrid(self._volumeNode, self._segmentationNode, image)
@@ -285,13 +342,26 @@ def segmentBlock(volumeNode: Any, segmentationNode: Any, segmentID: str) -> Voxe
     first = np.array(image.GetExtent()).reshape(3, 2)[:, 0]
     block = VoxelBlock(tuple(first.tolist()), _imageArray(image) == segment.GetLabelValue())
     toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image))
-    limits = _blockOnGrid(
-        block, toVolume, np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
-    )
-    if (limits[:, 0] > limits[:, 1]).any():
+    volume = np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
+    limits = _cut(_boxOnGrid(block.origin, block.mask.shape, toVolume), volume)
+    if _isEmpty(limits):
         return None
     mask = _resampled(block, toVolume, limits)
     return VoxelBlock(tuple(limits[:, 0].tolist()), mask) if mask.any() else None
+
+
+def segmentContents(volumeNode: Any, segmentationNode: Any, segmentID: str, voxels: np.ndarray) -> np.ndarray:
+    """Which of the volume's voxels N x 3 (i, j, k) a segment holds, bool (N)."""
+    inside = np.zeros(len(voxels), bool)
+    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    if image is None or image.IsEmpty():
+        return inside
+    extent = np.array(image.GetExtent()).reshape(3, 2)
+    indices = _rounded(_moved(_volumeToGrid(volumeNode, segmentationNode, image), voxels)) - extent[:, 0]
+    met = ((indices >= 0) & (indices <= extent[:, 1] - extent[:, 0])).all(axis=1)
+    value = segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
+    inside[met] = _imageArray(image)[tuple(indices[met].T)] == value
+    return inside
 
 
 def segmentTime(segmentationNode: Any, segmentID: str) -> int:
@@ -301,11 +371,20 @@ def segmentTime(segmentationNode: Any, segmentID: str) -> int:
 
 
 def _volumeToGrid(volumeNode: Any, segmentationNode: Any, image: Any) -> np.ndarray:
-    """4 x 4 matrix from the volume's voxels to those of an image of the segmentation."""
+    """4 x 4 matrix from the volume's voxels to those of an image of the segmentation.
+
+    Grids that coincide get whole numbers. All others are moved a little, so that no voxel lies halfway between two:
+    it and its inverse then round to the same pairs, and a mask is read back from where it was written.
+    """
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     gridToWorld = toWorldMatrix(segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
-    return np.linalg.inv(gridToWorld) @ ijkToWorld(volumeNode)
+    toGrid = np.linalg.inv(gridToWorld) @ ijkToWorld(volumeNode)
+    whole = np.rint(toGrid)
+    sizes = volumeNode.GetImageData().GetDimensions()
+    if np.allclose(toGrid, whole, rtol=0, atol=GRID_TOLERANCE / max(sizes)):
+        return whole
+    return _moving(np.full(3, GRID_TOLERANCE)) @ toGrid
 
 
 def _voxelRepresentation() -> str:
@@ -328,25 +407,38 @@ def _rounded(points: np.ndarray) -> np.ndarray:
     return np.floor(points + 0.5).astype(np.intp)
 
 
-def _blockOnGrid(block: VoxelBlock, toGrid: np.ndarray, extent: np.ndarray) -> np.ndarray:
-    """First and last index (3 x 2) of the block on the grid, cut to the grid's extent."""
-    low = np.array(block.origin) - 0.5
-    corners = np.array(list(np.ndindex(2, 2, 2))) * block.mask.shape + low
+def _boxOnGrid(origin: Sequence[int], shape: Sequence[int], toGrid: np.ndarray) -> np.ndarray:
+    """First and last index (3 x 2) on the grid of a box of voxels."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * shape + origin - 0.5
     onGrid = _moved(toGrid, corners)
     first = np.ceil(onGrid.min(axis=0) - GRID_TOLERANCE).astype(int)
     last = np.floor(onGrid.max(axis=0) + GRID_TOLERANCE).astype(int)
-    return np.column_stack((np.maximum(first, extent[:, 0]), np.minimum(last, extent[:, 1])))
+    return np.column_stack((first, last))
+
+
+def _cut(limits: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """The part of limits (3 x 2) within an extent (3 x 2)."""
+    return np.column_stack((np.maximum(limits[:, 0], extent[:, 0]), np.minimum(limits[:, 1], extent[:, 1])))
+
+
+def _isEmpty(limits: np.ndarray) -> bool:
+    return bool((limits[:, 0] > limits[:, 1]).any())
 
 
 def _resampled(block: VoxelBlock, toGrid: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """The block's mask at each voxel of the grid within `limits`: that of the volume's voxel nearest to it."""
     sizes = limits[:, 1] - limits[:, 0] + 1
     shift = np.rint(toGrid[:3, 3]).astype(int)
-    if np.allclose(toGrid, _moving(shift), rtol=0, atol=GRID_TOLERANCE / max(*block.mask.shape, *sizes)):
-        first = limits[:, 0] - shift - block.origin
-        return block.mask[tuple(slice(start, start + size) for start, size in zip(first, sizes))]
     toVolume = np.linalg.inv(toGrid)
     mask = np.zeros(sizes, bool)
+    if np.array_equal(toGrid, _moving(shift)):
+        first = np.array(block.origin) + shift
+        common = _cut(limits, np.column_stack((first, first + block.mask.shape - np.array((1, 1, 1)))))
+        there, here = (
+            tuple(slice(start, end + 1) for start, end in common - origin[:, None]) for origin in (first, limits[:, 0])
+        )
+        mask[here] = block.mask[there]
+        return mask
     plane = np.indices((sizes[1], sizes[2])).reshape(2, -1).T + limits[1:, 0]
     for offset in range(sizes[0]):
         points = np.column_stack((np.full(len(plane), limits[0, 0] + offset), plane))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,15 @@ from InteractiveAdaptSegLib.Commands import (
     ON_PLANE,
     ClearCommand,
     LessonCommand,
+    NewSegmentCommand,
     PromptCommand,
     WriteCommand,
     isPromptOn,
-    isWrite,
+    isStepOfSlicer,
     targetOf,
 )
 from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.Frames import Frames
 from InteractiveAdaptSegLib.History import Command, History
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PlaceMode import placedSign, startPlacing
@@ -37,7 +39,7 @@ from InteractiveAdaptSegLib.PreviewNode import PreviewNode
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.PropagationTask import PropagationTask
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
-from InteractiveAdaptSegLib.Target import Target, planesThatMeet
+from InteractiveAdaptSegLib.Target import StoredMasks, Target, planesThatMeet, sliceIndex
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, ijkToWorld, slicePlane, voxelArray, worldPoint
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ class _RunningPropagation:
     target: Target
     geometry: PlaneGeometry
     task: PropagationTask
-    labelsBefore: np.ndarray
     stepsBefore: int
     done: int = 0
     total: int = 0
@@ -98,6 +99,7 @@ class SegmentationLogic:
         self._isAccepted = False
         self._running: _RunningPropagation | None = None
         self._asker = Asker()
+        self._frames = Frames()
         self._history = History()
         self._changingPrompts = False
         self._mustFollowPrompts = False
@@ -238,7 +240,11 @@ class SegmentationLogic:
         segmentID = segmentID or self.addSegment(volumeNode, segmentationNode)
         self._writer.setTarget(volumeNode, segmentationNode, segmentID)
         self._forgetLostWrites()
-        self._select(self._targetOf(volumeNode, segmentationNode, segmentID))
+        target = self._targetOf(volumeNode, segmentationNode, segmentID)
+        added = self._history.next
+        if isinstance(added, NewSegmentCommand) and added.segmentID == segmentID:
+            added.target = target
+        self._select(target)
 
     def takeProposal(
         self, volumeNode: Any, segmentationNode: Any, confidences: Mapping[str, Mapping[PlaneGeometry, float]]
@@ -270,10 +276,16 @@ class SegmentationLogic:
                 prompts.remove()
 
     def addSegment(self, volumeNode: Any, segmentationNode: Any) -> str:
-        """Add an empty segment that can be chosen with the volume, and give its ID."""
+        """Add an empty segment that can be chosen with the volume, and give its ID.
+
+        Undo takes it away again where something was worked on in the same segmentation before.
+        """
         self.requireIdle()
         _requireNodes(volumeNode, segmentationNode)
-        return self._writer.addSegment(volumeNode, segmentationNode)
+        segmentID = self._writer.addSegment(volumeNode, segmentationNode)
+        if self._target is not None and self._writer.isIn(segmentationNode):
+            self._history.push(NewSegmentCommand(self._writer, segmentID, self._target))
+        return segmentID
 
     def taskNames(self) -> tuple[str, ...]:
         """Names of the user's tasks."""
@@ -415,9 +427,10 @@ class SegmentationLogic:
 
     def _clearPrompts(self, target: Target, geometry: PlaneGeometry) -> None:
         actions = target.storedSteps(geometry)
-        before, after = target.prompts.mask(PlaneMask.KEPT, geometry), target.planeLabels(geometry)
+        before = target.prompts.packedMasks(PlaneMask.KEPT)
         target.plane(geometry).reset()
-        target.prompts.setMask(PlaneMask.KEPT, geometry, after)
+        target.prompts.setMask(PlaneMask.KEPT, geometry, target.planeLabels(geometry))
+        after = target.prompts.packedMasks(PlaneMask.KEPT)
         with self._ownPrompts():
             target.prompts.removePlane(geometry)
         self._history.push(ClearCommand(target, geometry, actions, before, after))
@@ -446,7 +459,10 @@ class SegmentationLogic:
     def accept(self) -> None:
         """Write the active plane's mask into the segment, in place of what was accepted there before."""
         self.requireIdle()
-        target, geometry = self._requirePlane()
+        self._accept(*self._requirePlane())
+
+    def _accept(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[], None] = lambda: None) -> None:
+        """Write a plane's mask, let it be learnt, and go on."""
         mask = target.mask(geometry)
         if mask is None:
             raise PromptError("this plane has no mask to accept: give it a click, scribble or box first")
@@ -454,19 +470,93 @@ class SegmentationLogic:
         if change.add is None and change.remove is None:
             raise PromptError("the mask is empty: nothing to accept")
         self._aim(target)
-        self._writer.write(change.add, change.remove)
-        stepsBefore = target.session.steps
-        target.session.accept(geometry, mask, teach=self._teaches)
-        steps = target.session.steps - stepsBefore
-        before = target.prompts.packedMasks(PlaneMask.ACCEPTED)
-        target.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
-        after = target.prompts.packedMasks(PlaneMask.ACCEPTED)
-        carried = target.confidences
+        report = self._writer.write(change.add, change.remove, sharesLabels=target.prompts.areOfProposal)
+        before, carried, stepsBefore = target.stored(), target.confidences, target.session.steps
+        isNew = target.session.accept(geometry, mask, teach=False)
         target.confidences = {plane: sure for plane, sure in carried.items() if plane != geometry}
-        self._history.push(
-            WriteCommand(target, geometry, self._writer, steps, before, after, carried, target.confidences)
-        )
+        self._pushWrite(target, geometry, change.add, stepsBefore, before, carried, accepted=mask)
         self._activate(geometry)
+        if report.text:
+            self._onMessage(report.text)
+        prediction = target.plane(geometry).prediction
+        self._teach(target, geometry, prediction.mask if isNew and prediction else None, goOn)
+
+    def _pushWrite(
+        self,
+        target: Target,
+        geometry: PlaneGeometry,
+        added: VoxelBlock | None,
+        stepsBefore: int,
+        storedBefore: StoredMasks,
+        confidencesBefore: Mapping[PlaneGeometry, float],
+        accepted: np.ndarray | None = None,
+    ) -> None:
+        """Note a write for undo, after all sessions of the segmentation have learnt what it has really changed.
+
+        Args:
+            added: what was to be written.
+            accepted: the mask (H, W) of the plane, where one was accepted.
+        """
+        steps = {}
+        for other in self._targets.values():
+            if other.segmentationNode is target.segmentationNode and other.isOpen:
+                isOnSameVoxels = other.volumeNode is target.volumeNode
+                lost = other.giveUpLost(_voxelsOf(added) if isOnSameVoxels else None)
+                if lost:
+                    steps[other] = lost
+                other.noteWrite()
+        steps[target] = target.session.steps - stepsBefore
+        target.notePlacement()
+        if accepted is not None:
+            target.storeAccepted(geometry, accepted)
+        self._history.push(
+            WriteCommand(
+                target,
+                geometry,
+                self._writer,
+                steps,
+                storedBefore,
+                target.stored(),
+                confidencesBefore,
+                target.confidences,
+            )
+        )
+
+    def _teach(
+        self,
+        target: Target,
+        geometry: PlaneGeometry,
+        mask: np.ndarray | None,
+        goOn: Callable[[], None],
+        takeBack: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Let a mask that is written already be learnt, None for nothing, and go on; an error takes nothing back.
+
+        A plane that was not looked at yet is embedded first, beside the window if that is slow; `takeBack` is called
+        if the user does not wait for that.
+        """
+        if mask is None or not self._teaches:
+            goOn()
+            return
+
+        def teach() -> None:
+            with self._told("The mask is accepted, but nothing is learnt from it"):
+                target.session.teach(geometry, mask)
+            goOn()
+
+        if target.plane(geometry).question is not None:
+            teach()
+            return
+        question = PlaneQuestion(target, geometry, target.copied(geometry), [], None, teach, takeBack)
+        self._ask(replace(question, prepare=partial(_embedded, target, geometry)))
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Tell of an error, which is no reason to stop."""
+        try:
+            yield
+        except AdaptSegError as error:
+            self._onMessage(f"{what}: {error}.")
 
     def propagate(self, sliceNode: Any = None) -> None:
         """Carry the mask of a slice to its neighbours, in the background; call `update` for news.
@@ -477,27 +567,40 @@ class SegmentationLogic:
         """
         self.requireIdle()
         target = self._requireTarget()
-        if sliceNode is not None:
-            geometry = slicePlane(sliceNode, target.volumeNode)
+        geometry = self._requirePlane()[1] if sliceNode is None else slicePlane(sliceNode, target.volumeNode)
+        if geometry.axis is None:
+            raise SceneError(
+                "propagation needs a slice along the volume's axes, and this one is oblique: "
+                "turn the view to the volume plane, accept a mask there, and propagate that"
+            )
+        if sliceNode is None and not self.isAccepted:
+            self._accept(target, geometry, lambda: self._propagate(target, geometry))
         else:
-            geometry = self._requirePlane()[1]
-            if not self.isAccepted:
-                self.accept()
-        axis = geometry.axis
-        if axis is None:
-            raise SceneError("propagation needs a slice along the volume's axes: turn the view to the volume plane")
-        index = int(geometry.plane_to_ijk[axis, 2])
+            self._propagate(target, geometry)
+
+    def _propagate(self, target: Target, geometry: PlaneGeometry) -> None:
         self._aim(target)
+        target.prompts.setFrame(self._frames.digest(target.volumeNode))
         contents = target.planeContents(geometry, self._writer)
         if not contents.any():
-            raise PromptError(f"the segment is empty on slice {index}: accept a mask there first")
+            raise PromptError(f"the segment is empty on slice {sliceIndex(geometry)}: accept a mask there first")
         stepsBefore = target.session.steps
-        target.session.accept(geometry, contents, teach=self._teaches)
-        before = target.session.labelmap > 0
+        isNew = target.session.accept(geometry, contents, teach=False)
+        self._teach(
+            target,
+            geometry,
+            contents if isNew else None,
+            lambda: self._startPropagation(target, geometry, stepsBefore),
+            lambda: target.undoSteps(stepsBefore),
+        )
+
+    def _startPropagation(self, target: Target, geometry: PlaneGeometry, stepsBefore: int) -> None:
+        axis, index = geometry.axis, sliceIndex(geometry)
+        assert axis is not None
         task = PropagationTask(
             lambda progress, cancelled: target.session.propagate(axis, index, progress=progress, cancelled=cancelled)
         )
-        self._running = _RunningPropagation(target, geometry, task, before, stepsBefore)
+        self._running = _RunningPropagation(target, geometry, task, stepsBefore)
         self._onChanged()
 
     def update(self, seconds: float = 0.02) -> bool:
@@ -658,6 +761,7 @@ class SegmentationLogic:
                 command.takeOut()
             self._observe(target)
 
+        target.prompts.setFrame(self._frames.digest(target.volumeNode))
         target.noteStart(geometry)
         with self._ownPrompts():
             if store is None:
@@ -682,6 +786,7 @@ class SegmentationLogic:
 
     def _aim(self, target: Target) -> None:
         self._writer.setTarget(target.volumeNode, target.segmentationNode, target.segmentID)
+        self._forgetLostWrites()
 
     def _writePropagation(self, running: _RunningPropagation) -> None:
         """Write what a propagation has found; nothing of one that has failed or found nothing is left behind."""
@@ -694,45 +799,36 @@ class SegmentationLogic:
         except BaseException:
             self._undoSession(running)
             raise
-        if isWritten:
-            self._noteWritten(running)
-        else:
+        if not isWritten:
             self._undoSession(running)
             self._onMessage("The propagation found the object on no further slice.")
 
     def _writeFound(self, running: _RunningPropagation) -> bool:
         """Write the planes of a propagation into the segment; False if they change nothing."""
         target, result = running.target, running.task.result()
-        labels = target.session.labelmap > 0
-        add, remove = propagationBlocks(running.labelsBefore, labels, result.axis, result.masks)
+        lost = target.session.lost_since(running.stepsBefore)
+        add, remove = propagationBlocks(target.session.labelmap, lost, result.axis, result.masks)
         if add is None and remove is None:
             return False
         self._aim(target)
-        self._writer.write(add, remove)
-        return True
-
-    def _noteWritten(self, running: _RunningPropagation) -> None:
-        target, before = running.target, running.target.confidences
-        accepted = target.prompts.packedMasks(PlaneMask.ACCEPTED)
-        steps = target.session.steps - running.stepsBefore
+        report = self._writer.write(add, remove, sharesLabels=target.prompts.areOfProposal)
+        stored, before = target.stored(), target.confidences
         proposed = planesThatMeet(target.session.labelmap, before) if target.prompts.areOfProposal else []
-        kept = {plane: before[plane] for plane in proposed}
-        target.confidences = {**kept, **_confidencesOf(target, running.task.result())}
-        self._history.push(
-            WriteCommand(target, running.geometry, self._writer, steps, accepted, accepted, before, target.confidences)
-        )
+        target.confidences = {**{plane: before[plane] for plane in proposed}, **_confidencesOf(target, result)}
+        self._pushWrite(target, running.geometry, add, running.stepsBefore, stored, before)
         if target is self._target:
             self._activate(running.geometry)
+        if report.text:
+            self._onMessage(report.text)
+        return True
 
     def _undoSession(self, running: _RunningPropagation) -> None:
         """Bring a session back to where it was before a propagation whose result is not written."""
-        session = running.target.session
-        while session.steps > running.stepsBefore:
-            session.undo()
+        running.target.undoSteps(running.stepsBefore)
 
     def _targetOf(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> Target:
         """A segment's target; its prompts are added to the scene where there are none."""
-        prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID)
+        prompts = PromptNodes.find(self._scene, volumeNode, segmentationNode, segmentID, self._frames.digest)
         if prompts is None:
             with self._ownPrompts():
                 prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
@@ -819,7 +915,7 @@ class SegmentationLogic:
     def _showAnswer(self, target: Target, geometry: PlaneGeometry) -> None:
         self._active, self._mask = geometry, target.mask(geometry)
         self._model.tellOfLeftDevice()
-        self._isAccepted = self._mask is not None and np.array_equal(self._mask, target.planeLabels(geometry))
+        self._isAccepted = self._mask is not None and target.isWritten(geometry, self._mask)
         self._showMask()
         if self._mask is None or self._isAccepted:
             self._candidates.drop()
@@ -842,15 +938,24 @@ class SegmentationLogic:
 
     def _show(self, command: Command | None) -> None:
         """Make the plane active that an undone or redone command concerns."""
+        if isinstance(command, NewSegmentCommand):
+            added = command.target
+            self._turnTo(added if added is not None and added.prompts.isComplete else command.before, isNews=True)
         if isinstance(command, ON_PLANE):
-            self._target = command.target
-            self._observe(command.target)
-            if self._target.isChanged(command.geometry):  # the command was given to a session before this one
-                self._target.rebuild(command.geometry)
+            self._turnTo(command.target)
+            if command.target.isChanged(command.geometry):  # the command was given to a session before this one
+                command.target.rebuild(command.geometry)
             self._activate(command.geometry)
         elif isinstance(command, LessonCommand):
             self._askChosenTask()
         self._onChanged()
+
+    def _turnTo(self, target: Target, isNews: bool = False) -> None:
+        """Go to the segment that an undone or redone command concerns, which is told if it is news or another one."""
+        if isNews or target is not self._target:
+            self._select(target)
+            self._onMessage(f"Gone to segment '{target.name}'.")
+        self._observe(target)
 
     def requireIdle(self) -> None:
         """Refuse what cannot be done now.
@@ -888,6 +993,8 @@ class SegmentationLogic:
         volumeNode = target.volumeNode
         self._observations.add(volumeNode, volumeNode.ImageDataModifiedEvent, self._onImageModified)
         self._observations.add(volumeNode, vtk.vtkCommand.ModifiedEvent, self._onVolumeModified)
+        for node in (volumeNode, target.segmentationNode):
+            self._observations.add(node, node.TransformModifiedEvent, self._onMoved)
         for node in target.prompts.pointNodes:
             for event, method in (
                 (node.PointPositionDefinedEvent, self._onPointPlaced),
@@ -967,11 +1074,16 @@ class SegmentationLogic:
         self._onChanged()
 
     def _forgetLostWrites(self) -> None:
-        """Slicer's undo keeps some states of one segmentation, and none from before an edit made elsewhere."""
+        """Slicer's undo keeps some states of one segmentation, and none from before an edit made elsewhere.
+
+        Not asked in the middle of a step, where the panel may choose another segment since one has come or gone.
+        """
+        if self._changingPrompts:
+            return
         if not self._writer.canUndo:
-            self._history.dropDone(isWrite)
+            self._history.cutDone(isStepOfSlicer)
         if not self._writer.canRedo:
-            self._history.dropUndone(isWrite)
+            self._history.cutUndone(isStepOfSlicer)
 
     def _onImageModified(self, caller: Any, event: str) -> None:
         self._beginAnew([target for target in self._targets.values() if target.volumeNode is caller])
@@ -981,20 +1093,42 @@ class SegmentationLogic:
         old = [target for target in self._targets.values() if target.volumeNode is caller and target.hasOldVoxels]
         if old:
             self._beginAnew(old)
+        self._onMoved(caller, event)
+
+    def _onMoved(self, caller: Any, event: str) -> None:
+        """A volume or a segmentation has been moved, perhaps against the other one."""
+        for target in self._targets.values():
+            if caller not in (target.volumeNode, target.segmentationNode):
+                continue
+            if target.noteMove():
+                self._onMessage(
+                    f"'{target.volumeNode.GetName()}' and '{target.segmentationNode.GetName()}' were moved against "
+                    f"each other: what was accepted in '{target.name}' no longer lies on what it outlines. "
+                    "Take the move back, or put both under the same transform."
+                )
 
     def _beginAnew(self, old: list[Target]) -> None:
-        """Sessions on old voxels end; the current one begins anew with the prompts that the scene holds."""
+        """Sessions on old voxels end; work goes on with the prompts that the scene holds for the new ones."""
         current = self._target
         self._dropTargets(old)
         if current is not None and self._target is None:
-            nodes = current.volumeNode, current.segmentationNode, current.segmentID
-            self._defer(lambda: self._takeUpAgain(*nodes))
+            self._defer(lambda: self._takeUpAgain(current))
 
-    def _takeUpAgain(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> None:
+    def _takeUpAgain(self, former: Target) -> None:
+        if self._target is not None or not former.prompts.isComplete:
+            return
         try:
-            self.setTarget(volumeNode, segmentationNode, segmentID)
+            self.setTarget(former.volumeNode, former.segmentationNode, former.segmentID)
         except AdaptSegError as error:
             self._onMessage(str(error))
+            return
+        present = self.promptNodes
+        if present is not None and former.prompts.frame and present.node is not former.prompts.node:
+            self._onMessage(
+                f"'{former.volumeNode.GetName()}' holds other voxels now, such as another frame: prompts and accepted "
+                "masks of the earlier ones are kept and come back with them. "
+                f"Segment '{former.name}' still holds what it held."
+            )
 
     def _onSceneStartClose(self, caller: Any, event: str) -> None:
         self._preview.forget()
@@ -1052,25 +1186,32 @@ def _requireNodes(volumeNode: Any, segmentationNode: Any) -> None:
 
 
 def propagationBlocks(
-    before: np.ndarray, after: np.ndarray, axis: int, reached: Iterable[int]
+    labels: np.ndarray, lost: np.ndarray, axis: int, reached: Iterable[int]
 ) -> tuple[VoxelBlock | None, VoxelBlock | None]:
-    """Voxels that a propagation adds on the slices it has reached, and those that an earlier one had written there.
+    """Voxels that a propagation gives the slices it has reached, and those that an earlier one had written there.
 
     Args:
-        before, after: the session's labels, bool (i, j, k).
+        labels: the session's, uint8 (i, j, k).
+        lost: voxels N x 3 that it has taken out of them.
     """
-    across = tuple(other for other in range(3) if other != axis)
-    filled = np.flatnonzero(before.any(axis=across) | after.any(axis=across))
-    if not filled.size:
-        return None, None
-    first, end = int(filled[0]), int(filled[-1]) + 1
-    slab = tuple(slice(first, end) if other == axis else slice(None) for other in range(3))
-    origin = tuple(first if other == axis else 0 for other in range(3))
-    isReached = np.isin(np.arange(first, end), list(reached)).reshape(
-        [-1 if other == axis else 1 for other in range(3)]
-    )
-    before, after = before[slab], after[slab]
-    return VoxelBlock.around(after & isReached, origin), VoxelBlock.around(before & ~after, origin)
+    filled = [np.flatnonzero(labels.any(axis=tuple({0, 1, 2} - {along}))) for along in range(3)]
+    if not filled[axis].size:
+        return None, VoxelBlock.ofVoxels(lost)
+    box = tuple(slice(int(found[0]), int(found[-1]) + 1) for found in filled)
+    isReached = np.isin(np.arange(box[axis].start, box[axis].stop), list(reached))
+    inside = labels[box] * isReached.reshape([-1 if along == axis else 1 for along in range(3)])
+    return VoxelBlock.around(inside > 0, [part.start for part in box]), VoxelBlock.ofVoxels(lost)
+
+
+def _embedded(target: Target, geometry: PlaneGeometry) -> None:
+    """Let a plane's embedding be computed; where that fails, it does so again where the error is told."""
+    with suppress(AdaptSegError):
+        target.session.embed(geometry)
+
+
+def _voxelsOf(block: VoxelBlock | None) -> np.ndarray:
+    """The voxels N x 3 (i, j, k) of a block."""
+    return np.zeros((0, 3), np.intp) if block is None else block.voxels
 
 
 def _confidencesOf(target: Target, result: Propagation) -> dict[PlaneGeometry, float]:

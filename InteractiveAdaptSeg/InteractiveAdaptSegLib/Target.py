@@ -15,14 +15,26 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.prompts import Prompts
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
-from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock, segmentBlock, segmentTime
-from InteractiveAdaptSegLib.VolumeGeometry import voxelTime
+from InteractiveAdaptSegLib.SegmentWriter import (
+    SegmentWriter,
+    VoxelBlock,
+    segmentBlock,
+    segmentContents,
+    segmentTime,
+)
+from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelTime
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.learning import Learning
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.predict.volume import VolumeSession
+
+StoredMasks = Mapping[PlaneMask, "dict[str, str]"]
+"""Packed masks that the scene holds beside the prompts, by their kind and the number of their plane."""
+
+SAME_PLACE = 1e-3
+"""A volume that has moved by less than this many mm has not moved."""
 
 SAME_PIXEL = 1e-3
 """Prompts closer than this many pixels are the same prompt."""
@@ -48,6 +60,7 @@ class Target:
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
+    _isMoved: bool = False
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
     _segmentTime: int | None = None
@@ -66,20 +79,22 @@ class Target:
         self._confidences = confidences
         self.prompts.setConfidences(confidences)
 
+    def __post_init__(self) -> None:
+        self._voxelTime = voxelTime(self.volumeNode)
+
     @cached_property
     def session(self) -> VolumeSession:
-        self._voxelTime = voxelTime(self.volumeNode)
         return self.openSession(self)
 
     @property
     def hasOldVoxels(self) -> bool:
-        """Whether the volume was changed in place since the session was opened."""
-        return "session" in self.__dict__ and voxelTime(self.volumeNode) != self._voxelTime
+        """Whether the volume holds other voxels, or was changed in place, since work on it was begun."""
+        return voxelTime(self.volumeNode) != self._voxelTime
 
     @property
     def isPreparing(self) -> bool:
         """Whether embeddings are computed that later prompts may need."""
-        return "session" in self.__dict__ and not self.session.wait(0)
+        return self.isOpen and not self.session.wait(0)
 
     def takeUp(self, session: VolumeSession) -> None:
         """Bring a new session to where the scene left off.
@@ -101,15 +116,74 @@ class Target:
             self._follow(session)
         elif self.confidences:
             session.follow(self._contents(session.shape), self.confidences)
+        self._giveUpLost(session, isStep=False)
+        self.noteWrite()
 
     def followSegment(self) -> None:
-        """Where a proposal is corrected: let the session know what others have drawn in the segment since."""
+        """Let the session know what others have taken from the segment, and drawn where a proposal is corrected."""
         if self.prompts.areOfProposal:
             self._follow(self.session)
+        elif self.isOpen and self._segmentTime != segmentTime(self.segmentationNode, self.segmentID):
+            self._giveUpLost(self.session, isStep=False)
+            self.noteWrite()
+
+    def giveUpLost(self, voxels: np.ndarray | None = None) -> int:
+        """After a write: let go of voxels N x 3, None for all, that the segment does not hold; gives the steps."""
+        steps = self.session.steps
+        self._giveUpLost(self.session, voxels)
+        return self.session.steps - steps
+
+    def undoSteps(self, stepsBefore: int) -> None:
+        """Bring the session back to where it was; the segment was not written."""
+        while self.session.steps > stepsBefore:
+            self.session.undo()
+
+    def noteWrite(self) -> None:
+        """The session knows what the segment holds now."""
+        if not self.prompts.areOfProposal:
+            self._segmentTime = segmentTime(self.segmentationNode, self.segmentID)
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether there is a session, which the first prompt opens."""
+        return "session" in self.__dict__
+
+    def notePlacement(self) -> None:
+        """Masks are written where the volume lies now."""
+        self.prompts.setPlacement(placement(self.volumeNode, self.segmentationNode))
+
+    def noteMove(self) -> bool:
+        """Look where both nodes lie; whether they were moved against each other after a mask was written."""
+        written, now = self.prompts.placement, placement(self.volumeNode, self.segmentationNode)
+        wasMoved = self._isMoved
+        self._isMoved = written is not None and (now is None or not np.allclose(written, now, atol=SAME_PLACE))
+        if self._isMoved != wasMoved and not self.prompts.areOfProposal:
+            self._segmentTime = None  # other voxels of the volume meet those of the segment now
+        return self._isMoved and not wasMoved
+
+    def stored(self) -> StoredMasks:
+        """The masks that say what was accepted."""
+        return {kind: self.prompts.packedMasks(kind) for kind in (PlaneMask.ACCEPTED, PlaneMask.LEFT_OUT)}
+
+    def storeAccepted(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
+        """Store a plane's mask (H, W) as accepted, with what the segment did not take of it."""
+        left = mask & ~self._onPixels(geometry, self._written(geometry))
+        self.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
+        self.prompts.setMask(PlaneMask.LEFT_OUT, geometry, left if left.any() else None)
+
+    def isWritten(self, geometry: PlaneGeometry, mask: np.ndarray) -> bool:
+        """Whether the segment holds a plane's mask (H, W), but for what it did not take when that was accepted.
+
+        Compared voxel by voxel: an oblique plane's pixels are not all nearest to a voxel.
+        """
+        left = self.prompts.mask(PlaneMask.LEFT_OUT, geometry)
+        _, rows, columns = self._voxels(geometry)
+        wanted = mask if left is None else mask & ~left
+        return np.array_equal(wanted[rows, columns], self._written(geometry))
 
     def beginAnew(self) -> None:
         """Another session in place of this one, if there is one: prompts are answered anew, labels stay."""
-        if "session" not in self.__dict__:
+        if not self.isOpen:
             return
         self.close()
         self._former = self.session
@@ -129,7 +203,7 @@ class Target:
 
     def close(self) -> None:
         """End the session if there is one."""
-        if "session" in self.__dict__:
+        if self.isOpen:
             self.session.close()
 
     @property
@@ -143,6 +217,11 @@ class Target:
     @property
     def segmentID(self) -> str:
         return self.prompts.segmentID
+
+    @property
+    def name(self) -> str:
+        """The segment's, as the user sees it."""
+        return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID).GetName()
 
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
         """The session of a plane, with the prompts that the scene holds for it."""
@@ -218,12 +297,48 @@ class Target:
         contents[rows, columns] = writer.contents(np.column_stack(voxels))
         return contents
 
+    def _written(self, geometry: PlaneGeometry) -> np.ndarray:
+        """Which of the voxels that a plane passes this session has given the segment, bool (N)."""
+        return self.session.labelmap[self._voxels(geometry)[0]] > 0
+
+    def _onPixels(self, geometry: PlaneGeometry, values: np.ndarray) -> np.ndarray:
+        """Values (N) of the voxels that a plane passes, bool (H, W); pixels that are nearest to none count as held."""
+        _, rows, columns = self._voxels(geometry)
+        pixels = np.ones(geometry.shape, bool)
+        pixels[rows, columns] = values
+        return pixels
+
+    def _giveUpLost(self, session: VolumeSession, voxels: np.ndarray | None = None, isStep: bool = True) -> None:
+        inside = np.argwhere(session.labelmap) if voxels is None else voxels
+        given = inside[session.labelmap[tuple(inside.T)] > 0]
+        lost = given[~segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, given)]
+        if len(lost):
+            session.give_up(lost, is_step=isStep)
+
     def change(self, geometry: PlaneGeometry, mask: np.ndarray) -> Change:
-        """What writing a plane's mask (H, W) changes in the segment; what others have drawn there stays."""
+        """What writing a plane's mask (H, W) changes in the segment.
+
+        What others have drawn there stays, unless a - click on it has taken it out of the preview.
+        """
         voxels, rows, columns = self._voxels(geometry)
-        wanted, written = mask[rows, columns], self.session.labelmap[voxels] > 0
-        add, remove = (np.column_stack([axis[where] for axis in voxels]) for where in (wanted, written & ~wanted))
+        wanted, written = mask[rows, columns], self._written(geometry)
+        gone = (written | self._clickedAway(geometry, mask)[rows, columns]) & ~wanted
+        add, remove = (np.column_stack([axis[where] for axis in voxels]) for where in (wanted, gone))
         return Change(VoxelBlock.ofVoxels(add), VoxelBlock.ofVoxels(remove))
+
+    def _clickedAway(self, geometry: PlaneGeometry, mask: np.ndarray) -> np.ndarray:
+        """Parts of the segment that an earlier answer held, the mask (H, W) does not hold, and a - click lies on."""
+        from AdaptCore.predict.masks import parts_at
+
+        plane = self.plane(geometry)
+        clicks = [click for click in plane.prompts.clicks if not click.positive]
+        if not clicks:
+            return np.zeros(geometry.shape, bool)
+        voxels, rows, columns = self._voxels(geometry)
+        held = np.zeros(geometry.shape, bool)
+        place = self.volumeNode, self.segmentationNode, self.segmentID
+        held[rows, columns] = segmentContents(*place, np.column_stack(voxels))
+        return parts_at(plane.was_inside & ~mask & held, [(click.x, click.y) for click in clicks])
 
     def _voxels(self, geometry: PlaneGeometry) -> tuple[Any, np.ndarray, np.ndarray]:
         """The voxels a plane passes with their rows and columns; those of the latest plane are kept."""
@@ -270,11 +385,13 @@ class Target:
 def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[PlaneGeometry]:
     """Those of some slices along the axes that hold a voxel of a mask (i, j, k)."""
     filled = [np.asarray(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
-    return [
-        plane
-        for plane in planes
-        if plane.axis is not None and filled[plane.axis][int(plane.plane_to_ijk[plane.axis, 2])]
-    ]
+    return [plane for plane in planes if plane.axis is not None and filled[plane.axis][sliceIndex(plane)]]
+
+
+def sliceIndex(geometry: PlaneGeometry) -> int:
+    """The index of a slice along one of the volume's axes."""
+    assert geometry.axis is not None
+    return int(geometry.plane_to_ijk[geometry.axis, 2])
 
 
 def giveStep(plane: PlaneSession, action: PromptStep) -> None:

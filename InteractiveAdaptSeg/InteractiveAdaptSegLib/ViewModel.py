@@ -72,7 +72,7 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         status=_statusOfMask(logic),
         canPlace=True,
         canAccept=not logic.isAccepted or logic.isUnsure,
-        canPropagate=logic.activePlane is not None and logic.activePlane.is_axis_aligned,
+        canPropagate=True,
         canClear=True,
     )
 

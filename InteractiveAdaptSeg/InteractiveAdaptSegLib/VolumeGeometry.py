@@ -89,6 +89,14 @@ def toWorldMatrix(node: Any) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
+def placement(volumeNode: Any, node: Any) -> np.ndarray | None:
+    """4 x 4 matrix from voxel coordinates to a node's own; None under a non-linear transform."""
+    try:
+        return np.linalg.inv(toWorldMatrix(node)) @ ijkToWorld(volumeNode)
+    except SceneError:
+        return None
+
+
 def requireLinearTransforms(*nodes: Any) -> None:
     """Refuse nodes that cannot be worked on where they are, before anything is changed.
 

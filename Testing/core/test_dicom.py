@@ -89,12 +89,12 @@ def test_slices_that_leave_the_line_are_refused(tmp_path: Path) -> None:
     [
         (
             {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]},
-            "1 of 5 slices lies in another orientation, such as s001.dcm",
+            "1 of 5 slices have another orientation than s000.dcm, such as s001.dcm",
         ),
         ({"PixelSpacing": [0.7, 0.7]}, r"The slices differ in pixel spacing \(4 of \(0.8, 0.9\), 1 of \(0.7, 0.7\)\)"),
         ({"ImagePositionPatient": None}, "s001.dcm tells no position or orientation, others do"),
         ({"ImagePositionPatient": list(slice_position(2))}, r"at one position \(5 slices at 4 positions: 2 of number"),
-        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "in another orientation, such as s001.dcm"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "have another orientation than s000.dcm, such as s001.dcm"),
         ({"ImageOrientationPatient": [1, 0, 0]}, "damaged .ImageOrientationPatient of 3 numbers"),
         ({"ImagePositionPatient": [0, 0, 1e9]}, "damaged .ImagePositionPatient 1000000000.0"),
         ({"PixelSpacing": [0, 0]}, "damaged .pixels 0 x 0 mm apart"),
@@ -253,7 +253,9 @@ def test_frames_of_other_orientations_and_holes_are_refused(tmp_path: Path) -> N
         *frames(4),
         at(slice_position(4), PlaneOrientationSequence={"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}),
     ]
-    with pytest.raises(ImageError, match=r"1 of 5 slices lies in another orientation, such as e\.dcm, frame 5"):
+    with pytest.raises(
+        ImageError, match=r"1 of 5 slices have another orientation than e\.dcm, such as e\.dcm, frame 5"
+    ):
         read_volume(write_enhanced(tmp_path / "e.dcm", VOXELS, turned))
     holed = [at(slice_position(k + (k > 2))) for k in range(5)]
     with pytest.raises(ImageError, match=r"widest between h\.dcm, frame 3 and h\.dcm, frame 4"):
@@ -262,10 +264,16 @@ def test_frames_of_other_orientations_and_holes_are_refused(tmp_path: Path) -> N
 
 def test_frames_without_positions_take_the_thickness_and_say_so(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "m.dcm", VOXELS, ImagePositionPatient=None, ImageOrientationPatient=None)
-    with pytest.warns(UserWarning, match="tell no positions; they are taken to lie 3 mm apart"):
+    with pytest.warns(UserWarning, match=r"to lie 3 mm apart, .* numbers\. Their place in the patient is unknown"):
         volume = read_volume(path)
     assert volume.geometry.spacing == pytest.approx(SPACING)
     np.testing.assert_array_equal(volume.array, IN_ORDER)
+
+
+def test_frames_of_which_the_first_has_a_position_go_on_along_their_normal(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "m.dcm", VOXELS, ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
+    with pytest.warns(UserWarning, match="to lie 3 mm apart, .* numbers; the first one lies where the file says"):
+        assert place(path, (2, 1, 4)) == [-40 - 4 * 3, -30 + 2 * 0.8, 12 - 0.9]
 
 
 @pytest.mark.parametrize(
@@ -310,9 +318,7 @@ def test_what_is_no_image_is_left_out_and_told(tmp_path: Path, kind: str, name: 
     write_dicom(tmp_path / "ct" / name, None, SOPClassUID=OTHERS[kind], Modality=kind, SeriesInstanceUID="1.2.9")
     with pytest.warns(UserWarning) as told:
         np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
-    assert [str(one.message) for one in told] == [
-        f"{tmp_path / 'ct'}: left out, as they hold no image: {name} ({kind})"
-    ]
+    assert [str(one.message) for one in told] == [f"{tmp_path / 'ct'}: left out: {name} ({kind})"]
 
 
 @pytest.mark.parametrize("kept", [150, 300, 500, 0.999])
@@ -342,7 +348,15 @@ def test_names_that_begin_with_a_dot_are_slices_and_copies_of_a_mac_are_not(tmp_
         path.rename(path.with_name(f".CT.{path.name}"))
     (tmp_path / "ct" / "._CT.s000.dcm").write_bytes(b"\0\5\x16\7" + bytes(300))
     (tmp_path / "ct" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    with pytest.warns(UserWarning, match=r"left out, as they hold no image: \._CT\.s000\.dcm \(macOS metadata\)$"):
+    with pytest.warns(UserWarning, match=r"left out: \._CT\.s000\.dcm \(macOS metadata\)$"):
+        np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
+
+
+def test_a_file_that_is_no_dicom_is_left_out_whatever_its_name(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", VOXELS)
+    (tmp_path / "ct" / "notes.dcm").write_text("no image " * 40)
+    (tmp_path / "ct" / "notes.txt").write_text("no image " * 40)
+    with pytest.warns(UserWarning, match=r"ct: left out: notes\.dcm \(no DICOM\)$"):
         np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
 
 

@@ -6,12 +6,14 @@ import argparse
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from AdaptCore.cli import build_parser, leaves, main
+from AdaptCore.commands.console import plain_warnings, progress_bar, quietly, say
 
 pytestmark = pytest.mark.usefixtures("a_home")
 
@@ -73,3 +75,13 @@ def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     assert completions("adaptseg mod", tmp_path) == ["models"]
     assert completions("adaptseg models re", tmp_path) == ["remove"]
     assert "--propagate" in completions("adaptseg segment --pro", tmp_path)
+
+
+def test_quiet_hides_progress_and_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    with plain_warnings(), quietly(True):
+        assert progress_bar(3, "segmenting").disable is True
+        say("a result")
+        warnings.warn("a warning", stacklevel=1)
+    assert capsys.readouterr() == ("", "adaptseg: warning: a warning\n")
+    say("a result")
+    assert capsys.readouterr().out == "a result\n"

@@ -174,6 +174,17 @@ def test_nifti_whose_voxels_start_nowhere_is_refused(tmp_path: Path, name: str, 
         read_volume(path)
 
 
+def test_a_library_that_prints_is_not_heard(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write_whole(tmp_path / "g.jpg")
+    content = bytearray(path.read_bytes())
+    table = content.index(b"\xff\xc4")
+    content[table + 5 : table + 21] = bytes([255] * 16)
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"g\.jpg: cannot be read"):
+        read_volume(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("fill", [1, 2, 7])
 def test_jpeg_with_fill_bytes_before_its_markers_is_read(tmp_path: Path, fill: int) -> None:
     path = write_whole(tmp_path / "g.jpg")

@@ -75,7 +75,8 @@ def test_mask_probability_and_logits_agree(a_session):
 
 
 def test_very_sure_background_has_probability_zero_without_a_warning():
-    prediction = Prediction.of(np.full((2, 2), -1e4, np.float32), 0.5)
+    sure = np.full((2, 2), -1e4, np.float32)
+    prediction = PlaneSession(ToyModel(), np.zeros((2, 2), np.float32), prior=sure).prediction
     assert prediction.probability.tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 

@@ -122,18 +122,35 @@ def test_pytorch_extension_is_told_the_version_and_does_not_ask_again(monkeypatc
     assert calls == [{"askConfirmation": False, "torchVersionRequirement": ">=2.4"}]
 
 
-def test_packages_are_installed_by_slicers_own_installer_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def a_packaging(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Slicer's own installer, with the names of its arguments; it notes what it is asked for."""
     import slicer
 
-    from InteractiveAdaptSegLib.InstallLogic import Requirement, installPackagesWithSlicer
-
-    calls: list[Any] = []
-    packaging = ModuleType("slicer.packaging")
-    packaging.pip_install = lambda names, requester: calls.append((names, requester))  # type: ignore[attr-defined]
+    packaging = SimpleNamespace(ensured=[], isPipInstallInProgress=lambda: False)
+    packaging.pip_ensure = lambda requirements, *, prompt_install, requester: packaging.ensured.append(
+        (requirements, prompt_install, requester)
+    )
     monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
     monkeypatch.setattr(slicer, "packaging", packaging, raising=False)
+    return packaging
+
+
+def test_packages_are_installed_by_slicers_own_installer_without_a_second_question(a_packaging: Any) -> None:
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installPackagesWithSlicer
+
     installPackagesWithSlicer([Requirement("safetensors", "0.4")])
-    assert calls == [(["safetensors>=0.4"], "InteractiveAdaptSeg")]
+    assert a_packaging.ensured == [(["safetensors>=0.4"], False, "InteractiveAdaptSeg")]
+
+
+def test_two_installations_do_not_run_at_once(a_packaging: Any) -> None:
+    from InteractiveAdaptSegLib.Errors import InstallError
+    from InteractiveAdaptSegLib.InstallLogic import Requirement, installPackagesWithSlicer
+
+    a_packaging.isPipInstallInProgress = lambda: True
+    with pytest.raises(InstallError, match="Another extension is installing Python packages"):
+        installPackagesWithSlicer([Requirement("safetensors", "0.4")])
+    assert a_packaging.ensured == []
 
 
 def test_older_slicer_installs_with_its_pip_function(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -295,7 +295,7 @@ def test_candidates_are_asked_of_the_task_that_is_chosen(
     asked: list[object] = []
     ask = Adviser.ask
     monkeypatch.setattr(
-        Adviser, "ask", lambda adviser, plane, around: asked.append(plane.model) or ask(adviser, plane, around)
+        Adviser, "ask", lambda adviser, plane, around, sizes: asked.append(plane.model) or ask(adviser, plane, around)
     )
     a_session.logic.candidates.setWanted(True)
     a_session.click(CENTRE)
@@ -343,6 +343,25 @@ def test_propagation_is_taught_by_what_was_painted_by_hand(a_session: Panel) -> 
     a_session.logic.propagate(a_session.view)
     a_session.wait()
     assert len(a_session.logic.taskHistory) == 1
+
+
+def test_click_on_a_further_part_is_taught_that_part_alone(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from AdaptCore.adapt.learner import Learner
+
+    taught: list[Any] = []
+    monkeypatch.setattr(Learner, "learn", lambda self, examples: taught.append(examples) or len(taught))
+    a_session.click(CENTRE)
+    first = a_session.logic.mask
+    a_session.logic.accept()
+    a_session.logic.clearPrompts()
+    a_session.click((2, 2, CENTRE[2]))
+    both = a_session.logic.mask
+    assert (first & both).sum() == first.sum() < both.sum()
+    a_session.logic.accept()
+    examples = taught[1]
+    prediction = a_session.logic._requireTarget().plane(a_session.logic.activePlane).prediction
+    np.testing.assert_array_equal(examples[0].mask, prediction.mask)
+    assert not (examples[0].mask & first).all()
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])

@@ -383,7 +383,7 @@ def test_more_acceptances_than_slicer_keeps_are_undone_as_far_as_it_goes(a_sessi
     left = len(np.unique(np.argwhere(a_session.segment("lesion"))[:, 2]))
     assert 0 < left < SHAPE[2] - 5
     assert a_session.segment("lesion").sum() == filled[left - 1]
-    assert a_session.count_points() == (0, 0)
+    assert a_session.count_points() == (left, 0)  # what stays in the segment keeps its clicks
     assert len(list(accepted_masks(a_session))) == left
 
 
@@ -416,7 +416,7 @@ def test_painting_by_hand_after_acceptance_ends_undo_of_it(a_session: Panel) -> 
     paint(a_session, painted)
     a_session.logic.undo()
     np.testing.assert_array_equal(a_session.segment("lesion"), painted)
-    assert a_session.count_points() == (0, 0)
+    assert a_session.count_points() == (1, 0)  # what stays in the segment keeps its clicks
 
 
 def test_cleared_prompts_leave_room_for_a_further_part(a_session: Panel) -> None:
@@ -618,7 +618,8 @@ def test_propagation_gives_up_what_an_earlier_one_had_written_on_its_slices() ->
     before[3:9, 3:9, 4:8] = True
     after[3:9, 3:9, 4] = True
     after[5:7, 5:7, 5:8] = True
-    add, remove = propagationBlocks(before, after, axis=2, reached=[5, 7])
+    lost = np.argwhere(before & ~after)
+    add, remove = propagationBlocks(after.astype(np.uint8), lost, axis=2, reached=[5, 7])
     assert (add.origin, add.mask.shape) == ((5, 5, 5), (2, 2, 3))
     assert add.mask.sum(axis=(0, 1)).tolist() == [4, 0, 4]
     assert (remove.origin, remove.mask.shape) == ((3, 3, 5), (6, 6, 3))
@@ -876,35 +877,6 @@ def test_window_of_the_display_reaches_the_model(a_session: Panel) -> None:
     display.SetWindowLevel(2, -1000)
     a_session.click((CENTRE[0] + 1, CENTRE[1], CENTRE[2]))
     assert a_session.logic.mask.mean() > 0.9
-
-
-def test_changed_voxels_are_answered_anew(a_session: Panel) -> None:
-    import slicer
-
-    a_session.click(CENTRE)
-    slicer.util.arrayFromVolume(a_session.volume)[:] = 0
-    slicer.util.arrayFromVolume(a_session.volume)[:, 14:28, 20:34] = 500
-    slicer.util.arrayFromVolumeModified(a_session.volume)
-    a_session.catch_up()
-    assert a_session.count_points() == (1, 0)
-    assert a_session.logic.showPlane(a_session.view)
-    wanted = np.zeros(SHAPE[1::-1], bool)
-    wanted[14:28, 20:34] = True
-    assert dice(a_session.logic.mask, wanted) > 0.85
-
-
-def test_work_goes_on_in_a_volume_that_has_lost_slices(a_session: Panel, voxels: np.ndarray) -> None:
-    import slicer
-
-    a_session.click((CENTRE[0], CENTRE[1], CENTRE[2] + 2))
-    a_session.logic.accept()
-    a_session.click(CENTRE)
-    mask = a_session.logic.mask
-    fewer = np.ascontiguousarray(voxels[:, :, : CENTRE[2] + 1].T)
-    slicer.util.updateVolumeFromArray(a_session.volume, fewer)
-    a_session.catch_up()
-    assert a_session.logic.showPlane(a_session.view)
-    assert dice(a_session.logic.mask, mask) > 0.95
 
 
 def test_volume_that_keeps_its_voxels_keeps_its_session(a_session: Panel) -> None:

@@ -23,6 +23,7 @@ from Testing.slicer.scenes import CENTRE, SHAPE
 from Testing.toy_model import ToyModel
 
 BESIDE = (CENTRE[0] + 6, CENTRE[1], CENTRE[2])
+ABOVE = (CENTRE[0], CENTRE[1], CENTRE[2] + 1)
 FAR = (CENTRE[0], CENTRE[1], CENTRE[2] + 3)
 TIMEOUT = 20.0
 
@@ -415,6 +416,7 @@ def test_task_learns_from_slow_answers_as_from_fast_ones(
         panel = Panel(a_scene, a_slice_view, LearningToy())
         panel.logic.setTask("tube")
         panel.choose(a_volume, a_segmentation, segment_id)
+        panel.logic.editorNode.SetOverwriteMode(panel.logic.editorNode.OverwriteNone)  # both may hold the same voxels
         for voxel, positive in ((CENTRE, True), (BESIDE, False), (BESIDE, True)):
             panel.click(voxel, positive)
             panel.wait()
@@ -426,3 +428,63 @@ def test_task_learns_from_slow_answers_as_from_fast_ones(
     fast, slow = found[:4], found[4:]
     assert all((before == after).all() for before, after in zip(fast[:3], slow[:3]))
     assert fast[3] == slow[3] and len(slow[3]) == 1
+
+
+@pytest.fixture
+def a_learning_session(
+    open_panel: Callable[..., Panel], a_slice_view: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Panel:
+    """A panel with a slow model that learns under the task "tube", and a slice that was drawn by hand."""
+    import slicer
+
+    from InteractiveAdaptSegLib.ChosenModel import ChosenModel
+
+    class SlowLearner(LearningToy):
+        error = False
+
+        def encode(self, image: np.ndarray) -> Embedding:
+            if self.error:
+                raise ModelError("out of memory")
+            self.threads.add(threading.current_thread().name.rstrip("_0123456789"))
+            return super().encode(image)
+
+    monkeypatch.setattr(ChosenModel, "isSlow", True)
+    monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    model = SlowLearner()
+    model.threads = set()
+    panel = open_panel(model)
+    panel.logic.setTask("tube")
+    drawn = np.zeros(SHAPE, np.uint8)
+    drawn[CENTRE[0] - 4 : CENTRE[0] + 5, CENTRE[1] - 4 : CENTRE[1] + 5, CENTRE[2]] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.T, panel.segmentation, "lesion", panel.volume)
+    panel.look_at(CENTRE)
+    return panel
+
+
+def test_slice_that_was_never_looked_at_is_encoded_beside_the_window_before_it_is_learnt(
+    a_learning_session: Panel,
+) -> None:
+    a_learning_session.logic.propagate(a_learning_session.view)
+    a_learning_session.wait()
+    assert "MainThread" not in a_learning_session.model.threads
+    assert len(a_learning_session.logic.taskHistory) == 1
+    assert a_learning_session.logic.canUndo
+
+
+def test_error_in_what_is_learnt_leaves_the_mask_with_its_undo_step(a_learning_session: Panel) -> None:
+    panel = a_learning_session
+    panel.logic.propagate(panel.view)
+    panel.wait()
+    before = panel.segment("lesion")
+    panel.look_at(ABOVE)
+    panel.logic.showUnsurePlane()
+    panel.logic._model.cache.clear()
+    panel.model.error = True
+    panel.messages.clear()
+    panel.logic.accept()
+    panel.wait()
+    assert panel.messages == ["The mask is accepted, but nothing is learnt from it: out of memory."]
+    assert panel.logic.isAccepted and not panel.logic.isUnsure
+    panel.logic.undo()
+    assert panel.logic.isUnsure
+    np.testing.assert_array_equal(panel.segment("lesion"), before)

@@ -1,0 +1,75 @@
+"""What histories keep of answers and labels: compressed arrays, a few kilobytes for a plane."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+STEPS = 16
+"""Packed logits are whole multiples of one in this many; a finer step keeps noise."""
+
+LARGEST = 32767 // STEPS
+"""Largest packed logit."""
+
+LEVEL = 1
+"""Of zlib: the fastest; runs and smooth maps become small at any."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedArray:
+    """An array of integers of which neighbours are alike, such as flat indices or labels."""
+
+    dtype: np.dtype
+    data: bytes
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> PackedArray:
+        """Pack values (N) as the differences between them, which wrap around."""
+        differences = np.diff(values, prepend=values.dtype.type(0))
+        return cls(values.dtype, zlib.compress(differences.tobytes(), LEVEL))
+
+    def values(self) -> np.ndarray:
+        """The values (N) as they were."""
+        return np.frombuffer(zlib.decompress(self.data), self.dtype).cumsum(dtype=self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLogits:
+    """Logits (H, W) to 1/16, away from zero: the mask is exact."""
+
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, logits: np.ndarray) -> PackedLogits:
+        """Pack logits (H, W), float32."""
+        scaled = logits.clip(-LARGEST, LARGEST) * np.float32(STEPS)
+        whole = np.where(logits > 0, np.ceil(scaled), np.floor(scaled)).astype(np.int16)
+        low_and_high = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 2).T
+        return cls(logits.shape, zlib.compress(low_and_high.tobytes(), LEVEL))
+
+    def logits(self) -> np.ndarray:
+        """float32 (H, W)."""
+        low_and_high = np.frombuffer(zlib.decompress(self.data), np.uint8).reshape(2, -1)
+        whole = np.ascontiguousarray(low_and_high.T).view(np.int16).reshape(self.shape)
+        return whole.astype(np.float32) / np.float32(STEPS)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedMask:
+    """A mask (H, W)."""
+
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> PackedMask:
+        """Pack a mask, bool (H, W)."""
+        return cls(mask.shape, zlib.compress(np.packbits(mask).tobytes(), LEVEL))
+
+    def mask(self) -> np.ndarray:
+        """bool (H, W)."""
+        bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
+        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).astype(bool)
