@@ -185,6 +185,15 @@ def test_a_library_that_prints_is_not_heard(tmp_path: Path, capfd: pytest.Captur
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_jpeg_that_is_decoded_in_part_is_told(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "g.jpg")
+    path.write_bytes(path.read_bytes().replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x01\xff\xda", 1))
+    with pytest.warns(
+        UserWarning, match=r"g\.jpg: The picture is damaged \(Corrupt JPEG data: .*\); parts of it may be"
+    ):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("fill", [1, 2, 7])
 def test_jpeg_with_fill_bytes_before_its_markers_is_read(tmp_path: Path, fill: int) -> None:
     path = write_whole(tmp_path / "g.jpg")
