@@ -209,10 +209,18 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
 def load_into(
     module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str, architecture: str | None = None
 ) -> None:
-    """Copy tensors into a module (cast to its dtype), all of them or none.
+    """Copy tensors into a module (cast to its dtype), all of them or none; see `check_fit`."""
+    check_fit(module, tensors, source, architecture)
+    module.load_state_dict(tensors)
+
+
+def check_fit(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str, architecture: str | None = None
+) -> None:
+    """Check that tensors are those of a module, by name and shape.
 
     Args:
-        module: network of the wanted architecture.
+        module: network of the wanted architecture; its own tensors may be on the meta device.
         tensors: weights by the names of the module's state dict.
         source: where the tensors come from, for the message.
         architecture: what is wanted, for the message; the module's class by default.
@@ -236,7 +244,6 @@ def load_into(
     if problems:
         architecture = architecture or type(module).__name__
         raise CheckpointError(f"{source}: {'; '.join(problems)}; weights of {architecture} are wanted")
-    module.load_state_dict(tensors)
 
 
 def few(names: Mapping[str, object] | list[str], count: int = 3) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from AdaptCore.errors import CheckpointError
 from AdaptCore.json_text import parse
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question
-from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.checkpoint import check_fit, load_into
 from AdaptCore.models.placement import PlacedModel, device_of
 from AdaptCore.prompts import Prompts
 
@@ -370,11 +370,10 @@ class CompactNetwork(nn.Module):
         Raises:
             CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
         """
-        weights = {name: tensor.float() for name, tensor in tensors.items()}
         try:
             config = config_from_json(metadata["config"])
             with torch.device("meta"):  # sizes that a file only claims to have must not take their memory
-                load_into(cls(config), weights, source)
+                check_fit(cls(config), tensors, source)
             network = cls(config)
         except CheckpointError:
             raise
@@ -382,7 +381,7 @@ class CompactNetwork(nn.Module):
             raise CheckpointError(
                 f"{source}: sizes {metadata.get('config')!r:.200}; those of CompactConfig are wanted"
             ) from error
-        load_into(network, weights, source)
+        load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
         return network
 
 

@@ -214,7 +214,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{"model": {"a": torch.zeros(2)}, "epoch": 3}, [torch.zeros(2)], {}, {1: torch.zeros(2)}],
+    [{"generator": {"a": torch.zeros(2)}, "epoch": 3}, [torch.zeros(2)], {}, {1: torch.zeros(2)}],
     ids=["nested", "list", "empty", "unnamed"],
 )
 def test_anything_but_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
