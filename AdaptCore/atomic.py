@@ -82,13 +82,13 @@ def _remove_leftover(path: Path) -> None:
     if sys.platform == "win32":  # removes no open file
         if time.time() - path.stat().st_mtime > RENAME_SECONDS:
             path.unlink()
-        return
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    try:
-        if claim(descriptor):
-            path.unlink()
-    finally:
-        os.close(descriptor)
+    else:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if claim(descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
 
 
 def _new_file(folder: Path, suffix: str, mode: int) -> tuple[Path, int]:
@@ -96,12 +96,20 @@ def _new_file(folder: Path, suffix: str, mode: int) -> tuple[Path, int]:
     while True:
         path = folder / f".adaptseg-{uuid.uuid4().hex}{suffix}"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
-        try:
-            if sys.platform == "win32" or (claim(descriptor) and is_at(descriptor, path)):
-                return path, descriptor
-        except OSError:  # a disk without locks, where no file is taken for a leftover
+        if _is_safe(path, descriptor):
             return path, descriptor
         os.close(descriptor)
+
+
+def _is_safe(path: Path, descriptor: int) -> bool:
+    """Whether a new file is claimed before another process could take it for a leftover."""
+    if sys.platform == "win32":  # an open file cannot be removed there
+        return True
+    else:
+        try:
+            return claim(descriptor) and is_at(descriptor, path)
+        except OSError:  # a disk without locks, where no file is taken for a leftover
+            return True
 
 
 def write_bytes(path: Path, content: bytes, *, private: bool = False) -> None:

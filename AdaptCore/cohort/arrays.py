@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,8 +96,10 @@ def read_probabilities(path: Path) -> np.ndarray:
     """
     tensors, facts = read_sealed(path, PROBABILITIES)
     try:
-        levels = np.frombuffer(zlib.decompress(tensors["packed"].numpy().tobytes()), np.uint8)
-        return levels.reshape(parse(facts["shape"])).astype(np.float32) / MOST_LEVEL
+        shape = tuple(int(length) for length in parse(facts["shape"]))
+        packed = tensors["packed"].numpy().tobytes()
+        levels = np.frombuffer(zlib.decompressobj().decompress(packed, math.prod(shape) + 1), np.uint8)
+        return levels.reshape(shape).astype(np.float32) / MOST_LEVEL
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise CohortError(f"{path}: no probabilities of a volume ({error}); they are wanted") from error
 

@@ -22,10 +22,12 @@ from AdaptCore.cohort.features import Features
 from AdaptCore.cohort.lazy import Lazy
 from AdaptCore.cohort.network import NetworkSettings, Sample
 from AdaptCore.cohort.views import CaseView
-from AdaptCore.errors import AdaptSegError
+from AdaptCore.errors import AdaptSegError, CohortError
 from AdaptCore.io import Geometry
+from AdaptCore.json_text import parse
 from AdaptCore.models.base import Model
 from AdaptCore.models.registry import load_model
+from AdaptCore.printable import shortened
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,10 @@ def _readable(views: Iterable[CaseView]) -> Iterator[Atlas]:
 
 
 def _settings(trained: Network) -> NetworkSettings:
-    stored: dict[str, Any] = json.loads(trained.settings["settings"])
-    sizes = {name: tuple(stored[name]) for name in ("channels", "patch", "spacing")}
-    strides = tuple(tuple(steps) for steps in stored["strides"])
-    return NetworkSettings(**{**stored, **sizes, "strides": strides})
+    try:
+        stored: dict[str, Any] = parse(trained.settings["settings"])
+        sizes = {name: tuple(stored[name]) for name in ("channels", "patch", "spacing")}
+        strides = tuple(tuple(steps) for steps in stored["strides"])
+        return NetworkSettings(**{**stored, **sizes, "strides": strides})
+    except (LookupError, TypeError, ValueError) as error:
+        raise CohortError(f"settings that are not those of a network ({shortened(str(error))}): train again") from error

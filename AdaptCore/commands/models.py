@@ -27,7 +27,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     )
     add.add_argument("path", type=Path, metavar="FILE", help="the checkpoint: .pth, .pt or .safetensors")
     add.add_argument("--name", required=True, help="what to call it: letters, digits, _ and -")
-    add.add_argument("--architecture", help="refuse a file that is not of this architecture (default: the file's own)")
+    add.add_argument(
+        "--architecture",
+        help="refuse a file that is not of this architecture; sam_vit_b_medsam for MedSAM (default: the file's own)",
+    )
     add.add_argument("--licence", default="not stated", help="licence of the weights")
     add.add_argument("--citation", default="not stated", help="paper to cite")
     remove = add_command(

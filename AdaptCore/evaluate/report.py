@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from AdaptCore.atomic import write_bytes
@@ -19,6 +19,7 @@ from AdaptCore.evaluate.pictures import (
     orthogonal_picture,
     plane_strip,
 )
+from AdaptCore.printable import printable
 
 REPORT_SUFFIXES = (".html", ".htm")
 MAX_PICTURED_PLANES = 9
@@ -116,6 +117,11 @@ def render(report: Report) -> str:
 </body>
 </html>
 """
+
+
+def escape(text: str) -> str:
+    """A text as HTML that shows all of it."""
+    return html.escape(printable(text))
 
 
 def _figure(picture: Picture) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from AdaptCore.files.geometry import Geometry
 
 STDOUT, STDERR = 1, 2
+MOST_PRINTED = 1000
 _STREAMS_LOCK = threading.Lock()
 
 
@@ -65,25 +67,32 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def quiet_itk() -> Iterator[None]:
-    """ITK and the C libraries under it print on both standard streams besides raising; keep that from the user."""
-    with _STREAMS_LOCK, ExitStack() as stack:
+def quiet_itk() -> Iterator[Callable[[], str]]:
+    """ITK and the C libraries under it print on both standard streams besides raising; keep that from the user.
+
+    Gives what tells what they have printed so far.
+    """
+    with _STREAMS_LOCK, tempfile.TemporaryFile() as printed, ExitStack() as stack:
         stack.callback(sitk.ProcessObject.SetGlobalWarningDisplay, sitk.ProcessObject.GetGlobalWarningDisplay())
         sitk.ProcessObject.GlobalWarningDisplayOff()
         for stream in (STDOUT, STDERR):
-            stack.enter_context(_silent(stream))
-        yield
+            stack.enter_context(_redirected(stream, printed.fileno()))
+
+        def told() -> str:
+            printed.seek(0)
+            return printed.read(MOST_PRINTED).decode("utf-8", "replace").strip()
+
+        yield told
 
 
 @contextmanager
-def _silent(stream: int) -> Iterator[None]:
+def _redirected(stream: int, target: int) -> Iterator[None]:
     try:
         kept = os.dup(stream)
     except OSError:  # a program without a terminal may have none
         yield
         return
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), stream)
+    os.dup2(target, stream)
     try:
         yield
     finally:

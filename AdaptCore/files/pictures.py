@@ -6,6 +6,7 @@ ITK does not read grey with alpha, and completes a truncated JPEG with grey (sou
 from __future__ import annotations
 
 import tempfile
+import warnings
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -63,8 +64,11 @@ def read_jpeg(path: Path) -> tuple[np.ndarray, Geometry]:
 
 def _read(path: Path, format_name: str) -> tuple[np.ndarray, Geometry]:
     reader = open_image(path, format_name)
-    with quiet_itk():
+    with quiet_itk() as told:
         image = reader.Execute()
+        damage = next((line for line in told().splitlines() if "orrupt" in line), "")
+    if damage:
+        warnings.warn(f"{path}: The picture is damaged ({damage}); parts of it may be wrong.", stacklevel=2)
     return array_of(image), replace(geometry_of(image), has_millimetres=False)
 
 

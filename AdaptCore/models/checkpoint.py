@@ -14,6 +14,9 @@ from AdaptCore.errors import CheckpointError
 from AdaptCore.facts import ZIP_START, kind_of
 
 WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
+MEDSAM = "sam_vit_b_medsam"
+"""SAM vit_b as MedSAM has trained it: of the same tensors, for planes that are prepared in another way."""
+
 SAM_WIDTHS = {768: "sam_vit_b", 1024: "sam_vit_l", 1280: "sam_vit_h"}
 BUILT_IN = ("compact", "compact3d")
 """Architectures that weights name in their metadata."""
@@ -68,7 +71,8 @@ def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[s
     if start.startswith(ZIP_START):
         return load_pytorch(path), {}
     if start[8:9] == b"{":
-        return load_safetensors(path)
+        tensors, metadata = load_safetensors(path)
+        return only_tensors(unwrapped(tensors), path), metadata
     raise CheckpointError(f"{path}: {kind_of(start)}; {WANTED}")
 
 
@@ -126,7 +130,29 @@ def load_pytorch(path: Path) -> dict[str, Tensor]:
         AssertionError,
     ) as error:
         raise CheckpointError(f"{path}: truncated or damaged PyTorch file ({one_line(error)}); {WANTED}") from error
-    return only_tensors(content, path)
+    return only_tensors(unwrapped(content), path)
+
+
+WRAPPERS = ("model", "state_dict", "model_state_dict")
+"""Where training programs put the weights, beside epoch, optimizer and the like."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "sam.", "sam_model.")
+"""What DataParallel, torch.compile, Lightning and fine-tuning programs put before all names."""
+
+
+def unwrapped(content: object) -> object:
+    """The weights in what a training program has saved, by the names that they have in the network itself."""
+    while isinstance(content, Mapping):
+        inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
+    while isinstance(content, Mapping) and content and all(isinstance(name, str) for name in content):
+        prefix = next((one for one in PREFIXES if all(name.startswith(one) for name in content)), None)
+        if prefix is None:
+            break
+        content = {name.removeprefix(prefix): value for name, value in content.items()}
+    return content
 
 
 def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
@@ -145,6 +171,18 @@ def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
+FOREIGN = {
+    "image_encoder.patch_embed.seq.": "MobileSAM or LiteMedSAM",
+    "image_encoder.trunk.": "SAM 2",
+    "vision_encoder.": "a SAM of Hugging Face",
+    "mask_decoder.hf_token": "HQ-SAM",
+    ".Adapter.": "SAM-Med2D or another SAM with adapters",
+    ".adapter": "a SAM with adapters",
+    "linear_a_q": "a SAM with LoRA layers",
+}
+"""What names of tensors tell of models like SAM that are none of ours."""
+
+
 def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: Path | str) -> str:
     """Name of the architecture that tensors belong to.
 
@@ -154,6 +192,12 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
     if metadata.get("architecture") in BUILT_IN:
         return metadata["architecture"]
     patches = tensors.get(SAM_PATCH_WEIGHT)
+    foreign = next((what for sign, what in FOREIGN.items() if any(sign in name for name in tensors)), None)
+    if foreign is not None:
+        raise CheckpointError(
+            f"{source}: weights of {foreign}, which cannot be used; use those of compact, "
+            f"{', '.join(SAM_WIDTHS.values())} or MedSAM"
+        )
     if patches is None:
         raise CheckpointError(
             f"{source}: {len(tensors)} tensors ({few(tensors)}) of no known architecture; "
@@ -168,10 +212,18 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
 def load_into(
     module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str, architecture: str | None = None
 ) -> None:
-    """Copy tensors into a module (cast to its dtype), all of them or none.
+    """Copy tensors into a module (cast to its dtype), all of them or none; see `check_fit`."""
+    check_fit(module, tensors, source, architecture)
+    module.load_state_dict(tensors)
+
+
+def check_fit(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str, architecture: str | None = None
+) -> None:
+    """Check that tensors are those of a module, by name and shape.
 
     Args:
-        module: network of the wanted architecture.
+        module: network of the wanted architecture; its own tensors may be on the meta device.
         tensors: weights by the names of the module's state dict.
         source: where the tensors come from, for the message.
         architecture: what is wanted, for the message; the module's class by default.
@@ -195,7 +247,6 @@ def load_into(
     if problems:
         architecture = architecture or type(module).__name__
         raise CheckpointError(f"{source}: {'; '.join(problems)}; weights of {architecture} are wanted")
-    module.load_state_dict(tensors)
 
 
 def few(names: Mapping[str, object] | list[str], count: int = 3) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from AdaptCore.errors import CheckpointError
 from AdaptCore.json_text import parse
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question
-from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.checkpoint import check_fit, load_into
 from AdaptCore.models.placement import PlacedModel, device_of
 from AdaptCore.prompts import Prompts
 
@@ -35,6 +35,9 @@ PROMPT_LAYERS = ("point_kind", "dense_")
 
 MIXING_LAYERS = ("blocks.", "output_tokens.")
 """Beginnings of the names of those that belong to the decoder's transformer."""
+
+
+MOST_BLOCKS = 100
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class CompactConfig:
         reach: decay length of a click's wide map, in pixels of the input.
 
     Raises:
-        ValueError: `input_side` is no multiple of 16, or `dim` no even multiple of `heads`.
+        ValueError: `input_side` is no multiple of 16, `dim` no even multiple of `heads`, or there are too many blocks.
     """
 
     input_side: int = 256
@@ -71,6 +74,8 @@ class CompactConfig:
     def __post_init__(self) -> None:
         if self.input_side % 16 or self.dim % self.heads or self.dim % 2:
             raise ValueError(f"{self}: input_side a multiple of 16 and dim an even multiple of heads are wanted")
+        if self.blocks > MOST_BLOCKS:
+            raise ValueError(f"{self}: at most {MOST_BLOCKS} blocks are allowed")
 
 
 def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -366,7 +371,12 @@ class CompactNetwork(nn.Module):
             CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
         """
         try:
-            network = cls(config_from_json(metadata["config"]))
+            config = config_from_json(metadata["config"])
+            with torch.device("meta"):  # sizes that a file only claims to have must not take their memory
+                check_fit(cls(config), tensors, source)
+            network = cls(config)
+        except CheckpointError:
+            raise
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{source}: sizes {metadata.get('config')!r:.200}; those of CompactConfig are wanted"

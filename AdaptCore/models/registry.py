@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.facts import kind_of
 from AdaptCore.json_text import parse, problem_with
 from AdaptCore.models.base import Model
-from AdaptCore.models.checkpoint import detect_architecture, first_bytes, load_tensors, sha256_of
+from AdaptCore.models.checkpoint import MEDSAM, detect_architecture, first_bytes, load_tensors, sha256_of
 from AdaptCore.models.devices import choose_device, choose_dtype
 from AdaptCore.resources import resource_path, user_folder
 
@@ -47,7 +48,7 @@ class ModelEntry:
 
     Attributes:
         name: what the user calls it.
-        architecture: "compact", "compact3d", "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        architecture: "compact", "compact3d", "sam_vit_b", "sam_vit_l", "sam_vit_h" or "sam_vit_b_medsam".
         file: name of the weights among the shipped files or, with a URL, among the fetched ones; else a path.
         url: where the weights can be fetched (https), or None.
         sha256: checksum of the weights (hex), None as long as it is not known.
@@ -309,9 +310,23 @@ def read_weights(path: Path, architecture: str | None = None, sha256: str | None
     """
     tensors, metadata = load_tensors(path, sha256)
     found = detect_architecture(tensors, metadata, path)
+    if found == MEDSAM.removesuffix("_medsam") and (architecture == MEDSAM or _seems_medsam(path, architecture)):
+        found = MEDSAM
     if architecture not in (None, found):
         raise CheckpointError(f"{path}: weights of {found}, {architecture} is wanted")
     return Weights(path, tensors, metadata, found, sha256 or sha256_of(path))
+
+
+def _seems_medsam(path: Path, architecture: str | None) -> bool:
+    """MedSAM's tensors are those of SAM vit_b, so that only the file's name can tell; the user is told of it."""
+    if architecture is not None or "medsam" not in path.name.lower():
+        return False
+    warnings.warn(
+        f"{path.name} is taken for MedSAM because of its name; for SAM vit_b, add it with: adaptseg models add "
+        "--architecture sam_vit_b",
+        stacklevel=4,
+    )
+    return True
 
 
 def build_model(name: str, weights: Weights, device: torch.device, dtype: torch.dtype) -> Model:

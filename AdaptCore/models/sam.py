@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from AdaptCore.errors import ImageError, ModelError
 from AdaptCore.models.base import Decoding, Embedding, Question
-from AdaptCore.models.checkpoint import load_into
+from AdaptCore.models.checkpoint import MEDSAM, load_into
 from AdaptCore.models.placement import PlacedModel
 from AdaptCore.prompts import Prompts
 
@@ -27,7 +27,7 @@ def build_network(architecture: str) -> Any:
     """A `segment_anything` Sam with random weights, in evaluation mode.
 
     Args:
-        architecture: "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        architecture: "sam_vit_b", "sam_vit_l", "sam_vit_h" or "sam_vit_b_medsam".
 
     Raises:
         ModelError: segment-anything or a torchvision that fits torch is missing.
@@ -38,7 +38,7 @@ def build_network(architecture: str) -> Any:
         raise ModelError(f"{INSTALL} ({error})") from error
     except RuntimeError as error:
         raise ModelError(f"torchvision does not fit torch {torch.__version__}: {INSTALL}") from error
-    return sam_model_registry[architecture.removeprefix("sam_")]()
+    return sam_model_registry[architecture.removeprefix("sam_").removesuffix("_medsam")]()
 
 
 MIXING_LAYERS = ("transformer.", "iou_token.", "mask_tokens.")
@@ -48,11 +48,14 @@ MIXING_LAYERS = ("transformer.", "iou_token.", "mask_tokens.")
 class SamModel(PlacedModel):
     """Encodes as `SamPredictor.set_image` does and decodes as `SamPredictor.predict` does (Kirillov et al. 2023).
 
+    MedSAM (Ma et al. 2024) was trained on boxes alone, and on planes stretched to a square, without padding, with
+    intensities from 0 to 1; its planes are prepared like that.
+
     The encoder computes in `dtype`; prompts and decoder stay in float32.
 
     Args:
         network: a `segment_anything` Sam; becomes frozen, and moves to the device.
-        architecture: "sam_vit_b", "sam_vit_l" or "sam_vit_h".
+        architecture: "sam_vit_b", "sam_vit_l", "sam_vit_h" or "sam_vit_b_medsam".
         name, digest: as in `Model`.
         device: where to compute; the CPU where that device's memory is full.
         dtype: number format of the encoder.
@@ -126,6 +129,9 @@ class SamModel(PlacedModel):
         """
         pixels = to_rgb8(image)
         side = self.resize.target_length
+        if self.architecture == MEDSAM:
+            square = stretched(pixels, side)
+            return Embedding((self._run(lambda: self._encoded(square)),), image.shape[:2], (side, side), side)
         if min(self.resize.get_preprocess_shape(*pixels.shape[:2], side)) < 1:
             raise ImageError(f"plane of {pixels.shape[1]} x {pixels.shape[0]} pixels: too narrow for SAM")
         resized = torch.from_numpy(self.resize.apply_image(pixels)).permute(2, 0, 1)[None]
@@ -175,7 +181,9 @@ class SamModel(PlacedModel):
     def _encoded(self, resized: Tensor) -> Tensor:
         network = self.network
         device = network.device
-        pixels = network.preprocess(resized.to(device))
+        pixels = resized.to(device)
+        if self.architecture != MEDSAM:
+            pixels = network.preprocess(pixels)
         with torch.autocast(device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             return network.image_encoder(pixels).float()
 
@@ -184,16 +192,26 @@ class SamModel(PlacedModel):
     ) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
         """Prompts in input pixels: points 1 x N x 2 with labels 1 x N, box 1 x 4."""
         points = box = None
+        scale = np.array(embedding.scale)
         if prompts.clicks:
             xy = np.array([(click.x, click.y) for click in prompts.clicks])
-            scaled = torch.as_tensor(self.resize.apply_coords(xy, embedding.plane_shape), dtype=torch.float32)
+            scaled = torch.as_tensor(xy * scale, dtype=torch.float32)
             labels = torch.tensor([[int(click.positive) for click in prompts.clicks]], dtype=torch.int32)
             points = scaled[None].to(device), labels.to(device)
         if prompts.box:
-            corners = np.array([prompts.box.x0, prompts.box.y0, prompts.box.x1, prompts.box.y1])
-            scaled = torch.as_tensor(self.resize.apply_boxes(corners, embedding.plane_shape), dtype=torch.float32)
-            box = scaled.to(device)
+            corners = np.array([(prompts.box.x0, prompts.box.y0), (prompts.box.x1, prompts.box.y1)])
+            box = torch.as_tensor(corners * scale, dtype=torch.float32).reshape(1, 4).to(device)
         return points, box
+
+
+def stretched(pixels: np.ndarray, side: int) -> Tensor:
+    """A plane uint8 (H, W, 3) as MedSAM takes it: float32 1 x 3 x S x S, from 0 to 1."""
+    from skimage.transform import resize
+
+    square = resize(pixels, (side, side), order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+    low, high = int(square.min()), int(square.max())
+    levels = (square.astype(np.float32) - low) / max(high - low, 1e-8)
+    return torch.from_numpy(levels).permute(2, 0, 1)[None]
 
 
 def to_rgb8(image: np.ndarray) -> np.ndarray:

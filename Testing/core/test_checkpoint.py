@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from AdaptCore.errors import CheckpointError
-from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT, detect_architecture, load_into, load_tensors, sha256_of
+from AdaptCore.models.checkpoint import (
+    MEDSAM,
+    SAM_PATCH_WEIGHT,
+    detect_architecture,
+    load_into,
+    load_tensors,
+    sha256_of,
+)
+from AdaptCore.models.registry import read_weights
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
 
@@ -205,7 +214,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{"model": {"a": torch.zeros(2)}, "epoch": 3}, [torch.zeros(2)], {}, {1: torch.zeros(2)}],
+    [{"generator": {"a": torch.zeros(2)}, "epoch": 3}, [torch.zeros(2)], {}, {1: torch.zeros(2)}],
     ids=["nested", "list", "empty", "unnamed"],
 )
 def test_anything_but_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
@@ -266,3 +275,75 @@ def test_weights_of_another_network_are_refused_and_change_nothing(tensors: dict
 def test_of_many_wrong_tensors_the_first_few_are_named() -> None:
     with pytest.raises(CheckpointError, match="7 tensors unexpected: t0, t1, t2 and 4 more; weights of Identity"):
         load_into(nn.Identity(), {f"t{i}": torch.zeros(1) for i in range(7)}, "net.pth")
+
+
+# Layouts that people have
+
+SAM = {SAM_PATCH_WEIGHT: torch.rand(768, 3, 16, 16), "mask_decoder.iou_token.weight": torch.rand(1, 256)}
+
+
+def prefixed(prefix: str) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in SAM.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SAM,
+        prefixed("module."),
+        {"model": SAM, "optimizer": {"state": {0: {"step": 3}}, "param_groups": [{"lr": 1e-4}]}, "epoch": 7},
+        {"state_dict": prefixed("model."), "pytorch-lightning_version": "2.1", "global_step": 9},
+        {"model": {"state_dict": prefixed("_orig_mod.module.sam.")}, "loss": 0.5},
+    ],
+    ids=["plain", "DataParallel", "MedSAM's training", "Lightning", "several"],
+)
+def test_weights_are_found_in_what_training_programs_save(tmp_path: Path, content: dict[str, object]) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    weights = read_weights(tmp_path / "w.pth")
+    assert weights.architecture == "sam_vit_b" and set(weights.tensors) == set(SAM)
+    assert all(torch.equal(weights.tensors[name], tensor) for name, tensor in SAM.items())
+
+
+def test_prefixed_weights_are_found_in_the_other_format(tmp_path: Path) -> None:
+    save_file(prefixed("module."), tmp_path / "w.safetensors")
+    assert set(read_weights(tmp_path / "w.safetensors").tensors) == set(SAM)
+
+
+def test_a_prefix_of_some_names_stays(tmp_path: Path) -> None:
+    torch.save({**prefixed("module."), "head.weight": torch.ones(2)}, tmp_path / "w.pth")
+    assert "module.mask_decoder.iou_token.weight" in load_tensors(tmp_path / "w.pth")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("image_encoder.patch_embed.seq.0.c.weight", "MobileSAM or LiteMedSAM"),
+        ("image_encoder.trunk.pos_embed", "SAM 2"),
+        ("vision_encoder.patch_embed.projection.weight", "a SAM of Hugging Face"),
+        ("mask_decoder.hf_token.weight", "HQ-SAM"),
+        ("image_encoder.blocks.0.Adapter.channel.0.weight", "SAM-Med2D or another SAM with adapters"),
+        ("image_encoder.blocks.0.attn.qkv.linear_a_q.weight", "a SAM with LoRA layers"),
+    ],
+)
+def test_models_like_sam_that_cannot_be_used_are_named(tmp_path: Path, name: str, what: str) -> None:
+    torch.save({"model": {**SAM, name: torch.ones(2)}}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as refused:
+        read_weights(tmp_path / "w.pth")
+    assert str(refused.value) == (
+        f"{tmp_path / 'w.pth'}: weights of {what}, which cannot be used; use those of compact, sam_vit_b, sam_vit_l, "
+        "sam_vit_h or MedSAM"
+    )
+
+
+def test_medsam_is_known_by_its_name_or_by_what_the_user_says(tmp_path: Path) -> None:
+    for name in ("medsam_vit_b.pth", "tuned.pth"):
+        torch.save(SAM, tmp_path / name)
+    with pytest.warns(
+        UserWarning, match=r"^medsam_vit_b\.pth is taken for MedSAM because of its name; for SAM vit_b, "
+    ):
+        assert read_weights(tmp_path / "medsam_vit_b.pth").architecture == MEDSAM
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_weights(tmp_path / "medsam_vit_b.pth", "sam_vit_b").architecture == "sam_vit_b"
+        assert read_weights(tmp_path / "tuned.pth", MEDSAM).architecture == MEDSAM
+        assert read_weights(tmp_path / "tuned.pth").architecture == "sam_vit_b"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -150,6 +153,21 @@ def test_wrong_sizes_are_refused(text: str | None) -> None:
     metadata = {} if text is None else {"config": text}
     with pytest.raises(CheckpointError, match=r"weights\.safetensors: sizes"):
         CompactNetwork.from_tensors({}, metadata, "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "reason"),
+    [
+        ({"dim": 10**6, "heads": 2}, "tensors of wrong shape: encoder"),
+        ({"blocks": 10**9}, "sizes"),
+        ({"mlp": 10**9}, "tensors of wrong shape: decoder"),
+    ],
+)
+def test_a_file_that_claims_to_be_huge_takes_no_memory(sizes: dict[str, int], reason: str) -> None:
+    tensors = CompactNetwork(TINY).state_dict()
+    config = json.dumps({**asdict(TINY), **sizes})
+    with pytest.raises(CheckpointError, match=rf"^file: .*{reason}"):
+        CompactNetwork.from_tensors(tensors, {"config": config}, "file")
 
 
 def test_sizes_survive_their_text_form() -> None:

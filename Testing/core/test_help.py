@@ -77,7 +77,10 @@ def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     assert "--propagate" in completions("adaptseg segment --pro", tmp_path)
 
 
-def test_quiet_hides_progress_and_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_hides_progress_and_no_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     with plain_warnings(), quietly(True):
         assert progress_bar(3, "segmenting").disable is True
         say("a result")
@@ -85,3 +88,5 @@ def test_quiet_hides_progress_and_no_warning(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == ("", "adaptseg: warning: a warning\n")
     say("a result")
     assert capsys.readouterr().out == "a result\n"
+    with progress_bar(3, "segmenting") as bar:
+        assert not bar.disable

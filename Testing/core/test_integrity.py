@@ -178,11 +178,20 @@ def test_a_library_that_prints_is_not_heard(tmp_path: Path, capfd: pytest.Captur
     path = write_whole(tmp_path / "g.jpg")
     content = bytearray(path.read_bytes())
     table = content.index(b"\xff\xc4")
-    content[table + 5 : table + 21] = bytes([255] * 16)
+    content[table + 21] = 255
     path.write_bytes(content)
     with pytest.raises(ImageError, match=r"g\.jpg: cannot be read"):
         read_volume(path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_jpeg_that_is_decoded_in_part_is_told(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "g.jpg")
+    path.write_bytes(path.read_bytes().replace(b"\xff\xda", b"\xff\xdd\x00\x04\x00\x01\xff\xda", 1))
+    with pytest.warns(
+        UserWarning, match=r"g\.jpg: The picture is damaged \(Corrupt JPEG data: .*\); parts of it may be"
+    ):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("fill", [1, 2, 7])

@@ -148,3 +148,29 @@ def test_a_problem_names_its_place() -> None:
 def test_an_unknown_keyword_is_no_silent_yes() -> None:
     with pytest.raises(KeyError, match="format"):
         list(problems("x", {"format": "date"}, {}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("integer", [0, -3, 2.0, 1e30]),
+        ("number", [0, -3, 2.0, 1e30, 0.5]),
+        ("boolean", [True, False]),
+        ("string", ["", "0"]),
+        ("null", [None]),
+        ("array", [[]]),
+        ("object", [{}]),
+    ],
+)
+def test_kinds_are_those_of_json(kind: str, values: list[Any]) -> None:
+    every = [0, -3, 2.0, 1e30, 0.5, True, False, "", "0", None, [], {}]
+    found = [value for value in every if not list(problems(value, {"type": kind}, {}))]
+    assert repr(found) == repr(values)
+
+
+def test_one_of_is_neither_none_nor_two() -> None:
+    schema = {"oneOf": [{"minimum": 2}, {"maximum": 4}]}
+    assert [bool(list(problems(value, schema, schema))) for value in (1, 3, 5)] == [False, True, False]
+    assert list(problems("x", {"oneOf": [{"type": "null"}, {"type": "array"}]}, {})) == [
+        "$: 'x' is not of type 'array'"
+    ]

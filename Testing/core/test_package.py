@@ -55,12 +55,13 @@ OPTIONAL_MODULES = {
 }
 SLICER_AND_QT = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "PySide6", "PythonQt"}
 ROOMS_BELOW = {
+    "files": {"files"},
     "models": {"models"},
     "predict": {"predict", "models"},
     "adapt": {"adapt", "predict", "models"},
     "preference": {"preference", "predict", "models"},
-    "cohort": {"cohort", "adapt", "preference", "predict", "models"},
-    "evaluate": {"evaluate", "cohort", "adapt", "preference", "predict", "models"},
+    "cohort": {"cohort", "adapt", "preference", "predict", "models", "files"},
+    "evaluate": {"evaluate", "cohort", "adapt", "preference", "predict", "models", "files"},
     "training": {"training", "preference", "predict", "models"},
 }
 

@@ -136,3 +136,8 @@ def test_old_report_is_replaced(tmp_path: Path) -> None:
     write_report(Report("new", "s", [], []), tmp_path / "r.html")
     assert "<h1>new</h1>" in (tmp_path / "r.html").read_text(encoding="utf-8")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_names_on_the_page_hide_nothing() -> None:
+    page = render(Report("Title", "Summary", [("Model", "gpj.\u202ecup <b>\x1b")], []))
+    assert r"<td>gpj.\u202ecup &lt;b&gt;\x1b</td>" in page

@@ -14,7 +14,7 @@ import torch
 
 from AdaptCore.errors import CheckpointError, ImageError, ModelError
 from AdaptCore.models.base import Embedding, to_plane
-from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT
+from AdaptCore.models.checkpoint import MEDSAM, SAM_PATCH_WEIGHT
 from AdaptCore.models.registry import load_model
 from AdaptCore.models.sam import SamModel, build_network
 from AdaptCore.predict.plane import PlaneSession
@@ -207,6 +207,34 @@ def test_all_copies_of_a_sam_leave_a_full_device_together(monkeypatch: pytest.Mo
     assert taught.network.image_encoder is model.network.image_encoder
     assert torch.equal(embedding.features[0], expected.encode(image).features[0])
     assert torch.equal(logits, expected.decode(embedding, prompts).logits)
+
+
+def test_medsam_is_asked_as_its_authors_do() -> None:
+    """As in MedSAM's own script: a stretched square from 0 to 1, the encoder without preprocessing, a scaled box."""
+    from skimage.transform import resize
+
+    network = a_short_network("sam_vit_b")
+    cpu = torch.device("cpu")
+    model = SamModel(network, architecture=MEDSAM, name="medsam", digest="0", device=cpu)
+    image, (height, width) = an_image(LANDSCAPE), LANDSCAPE
+    embedding = model.encode(image)
+    assert (embedding.plane_shape, embedding.input_shape) == (LANDSCAPE, (1024, 1024))
+    pixels = np.repeat(np.rint(image * 255).astype(np.uint8)[..., None], 3, -1)
+    square = resize(pixels, (1024, 1024), order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+    square = (square - square.min()) / (square.max() - square.min())
+    with torch.no_grad():
+        features = network.image_encoder(torch.tensor(square).float().permute(2, 0, 1)[None])
+        torch.testing.assert_close(embedding.features[0], features)
+        box = np.array([[BOX.x0, BOX.y0, BOX.x1, BOX.y1]]) / [width, height, width, height] * 1024
+        sparse, dense = network.prompt_encoder(points=None, boxes=torch.tensor(box).float(), masks=None)
+        logits, _ = network.mask_decoder(
+            image_embeddings=features,
+            image_pe=network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+        )
+    torch.testing.assert_close(model.decode(embedding, Prompts((), BOX)).logits, logits[0])
 
 
 def test_a_checkpoint_file_is_recognised_and_loaded(tmp_path: Path) -> None:

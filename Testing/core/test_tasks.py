@@ -173,6 +173,19 @@ def test_names_that_cannot_be_shown_are_refused(a_store: TaskStore, a_model: Com
         a_store.load(name, a_model)
 
 
+@pytest.mark.parametrize(
+    ("name", "number"), [("cup\u202e", "U+202E"), ("\u2066a\u2069", "U+2066"), ("a\u200bb", "U+200B")]
+)
+def test_names_that_hide_something_are_refused(
+    a_store: TaskStore, a_model: CompactModel, name: str, number: str
+) -> None:
+    with pytest.raises(TaskError) as refused:
+        a_store.load(name, a_model)
+    assert str(refused.value) == (
+        f"task name {name!r}: the character {number} cannot be seen, or changes the order of the others; leave it out"
+    )
+
+
 @pytest.mark.parametrize("left", [0, 4, 9, 60, 0.3, 0.9, 0.999])
 def test_truncated_file_is_refused_and_stays(
     a_store: TaskStore, a_task: Task, a_model: CompactModel, left: float
