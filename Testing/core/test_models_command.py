@@ -48,7 +48,7 @@ def test_list_shows_what_is_here_and_what_can_be_fetched(
     capsys.readouterr()
     adaptseg("models", "list")
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert list(rows) == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mine"]
+    assert list(rows) == ["compact", "compact3d", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mine"]
     assert "to fetch" in rows["sam_vit_h"]
     assert "2564.6 MB" in rows["sam_vit_h"]
     assert rows["mine"].split()[1] == "here"
@@ -83,7 +83,7 @@ def test_verify_ends_with_the_problem_of_a_changed_file_when_all_are_checked(
     capsys.readouterr()
     with pytest.raises(CheckpointError, match=r"changed\.safetensors: SHA256"):
         adaptseg("models", "verify")
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["compact", "too"]
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["compact", "compact3d", "too"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_damaged_list_of_the_users_models_hides_no_shipped_one(
     user_manifest().write_text(content, encoding="utf-8")
     adaptseg("models", "list")
     *shipped, wrong = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shipped] == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    assert [line.split()[0] for line in shipped] == ["compact", "compact3d", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
     assert wrong == f"{user_manifest()}: {reason}"
     with pytest.raises(ModelError, match="a model manifest"):
         adaptseg("models", "verify")

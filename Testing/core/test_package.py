@@ -22,6 +22,8 @@ SHIPPED_RESOURCES = {
     "cohort.schema.json",
     "compact.md",
     "compact.safetensors",
+    "compact3d.md",
+    "compact3d.safetensors",
     "models.json",
     "models.schema.json",
     "points.schema.json",

@@ -78,7 +78,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def test_the_shipped_models_are_listed() -> None:
-    assert [entry.name for entry in list_models()] == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
+    assert [entry.name for entry in list_models()] == ["compact", "compact3d", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
 
 
 def test_official_sam_has_its_published_checksum_and_licence() -> None:
@@ -89,8 +89,18 @@ def test_official_sam_has_its_published_checksum_and_licence() -> None:
     assert "Kirillov" in entry.citation
 
 
-def test_the_shipped_weights_have_the_checksum_of_the_manifest() -> None:
-    entry = find_model("compact")
+def test_models_of_planes_and_of_volumes_are_not_mistaken_for_each_other() -> None:
+    assert [entry.name for entry in list_models() if not entry.answers_planes] == ["compact3d"]
+    assert registry.load_volume_model(device="cpu").digest == find_model("compact3d").sha256
+    with pytest.raises(ModelError, match="compact3d is a model of volumes and cannot answer on a plane"):
+        load_model("compact3d", "cpu")
+    with pytest.raises(ModelError, match="compact is a model of planes and cannot answer in a volume"):
+        registry.load_volume_model("compact", "cpu")
+
+
+@pytest.mark.parametrize("name", ["compact", "compact3d"])
+def test_the_shipped_weights_have_the_checksum_of_the_manifest(name: str) -> None:
+    entry = find_model(name)
     if not entry.is_present:
         pytest.skip("the built-in weights are not there")
     assert entry.sha256 == sha256_of(entry.path)
@@ -138,7 +148,7 @@ def test_a_written_manifest_reads_as_it_was(an_entry: ModelEntry) -> None:
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"'sam_vitb' \(did you mean sam_vit_b\?\); compact, sam_vit_b, .* is wanted"):
+    with pytest.raises(ModelError, match=r"'sam_vitb' \(did you mean sam_vit_b\?\); compact, compact3d, sam_vit_b, .* is wanted"):
         load_model("sam_vitb")
 
 
