@@ -161,9 +161,10 @@ def calibrated(table: Table, ridge: float) -> Tensor:
 def held_out(samples: list[Sample], ridge: float, folds: int = 4) -> float:
     """Mean IoU of what weights choose in scenes that they were not calibrated on."""
     chosen = []
-    for fold in range(folds):
-        weights = calibrated(Table.of([sample for sample in samples if sample.scene % folds != fold]), ridge)
-        chosen.append(Table.of([sample for sample in samples if sample.scene % folds == fold]).chosen(weights))
+    for fold in {sample.scene % folds for sample in samples}:
+        kept = [sample for sample in samples if sample.scene % folds != fold]
+        out = [sample for sample in samples if sample.scene % folds == fold]
+        chosen.append(Table.of(out).chosen(calibrated(Table.of(kept), ridge)))
     return float(torch.cat(chosen).mean())
 
 

@@ -148,7 +148,9 @@ def test_a_written_manifest_reads_as_it_was(an_entry: ModelEntry) -> None:
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"'sam_vitb' \(did you mean sam_vit_b\?\); compact, compact3d, sam_vit_b, .* is wanted"):
+    with pytest.raises(
+        ModelError, match=r"'sam_vitb' \(did you mean sam_vit_b\?\); compact, compact3d, sam_vit_b, .* is wanted"
+    ):
         load_model("sam_vitb")
 
 
