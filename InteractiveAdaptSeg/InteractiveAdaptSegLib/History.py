@@ -35,6 +35,11 @@ class History:
         return self._done[-1] if self._done else None
 
     @property
+    def undone(self) -> tuple[Command, ...]:
+        """What `redo` can do again, the next one last."""
+        return tuple(self._undone)
+
+    @property
     def nextUndone(self) -> Command | None:
         """What `redo` would do again."""
         return self._undone[-1] if self._undone else None

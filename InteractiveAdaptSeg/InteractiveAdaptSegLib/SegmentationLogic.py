@@ -1066,8 +1066,15 @@ class SegmentationLogic:
         self._onChanged()
 
     def _onOutsideEdit(self) -> None:
-        """The segmentation was edited elsewhere, perhaps a segment was removed."""
-        removed = [target for target in self._targets.values() if not target.prompts.isComplete]
+        """The segmentation was edited elsewhere; a segment that is gone may be back at once, as from frame to frame."""
+        self._defer(self._dropRemoved)
+        self._onChanged()
+
+    def _dropRemoved(self) -> None:
+        """Let go of segments that others have removed; one that undo has taken away can come back."""
+        takenAway = [command.target for command in self._history.undone if isinstance(command, NewSegmentCommand)]
+        gone = [target for target in self._targets.values() if not target.prompts.isComplete]
+        removed = [target for target in gone if target not in takenAway]
         if removed:
             self._dropTargets(removed)
             self._onMessage("A segment that was worked on was removed: choose another one to go on.")

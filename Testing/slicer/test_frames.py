@@ -127,3 +127,20 @@ def test_sequence_browser_leads_from_frame_to_frame(a_session: Panel, frames: An
             assert a_session.logic.mask[centre[1], centre[0]]
     assert counts == [(0, 0), (0, 0), (1, 0), (1, 0)]
     logic.SetMRMLScene(None)
+
+
+def test_segmentation_that_changes_with_the_frame_keeps_its_segment_chosen(a_session: Panel) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    mask = a_session.segment("lesion")
+    segmentation, other = a_session.segmentation.GetSegmentation(), slicer.vtkSegmentation()
+    other.DeepCopy(segmentation)
+    segmentation.DeepCopy(other)
+    a_session.catch_up()
+    assert a_session.logic.hasTarget and a_session.messages == []
+    np.testing.assert_array_equal(a_session.segment("lesion"), mask)
+    segmentation.RemoveSegment("lesion")
+    a_session.catch_up()
+    assert not a_session.logic.hasTarget
