@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from AdaptCore.models.base import Decoding, Embedding
+from AdaptCore.models.base import Decoding, Embedding, Question
 from AdaptCore.prompts import Box, Prompts
 
 TOLERANCES = (0.06, 0.12, 0.24)
@@ -105,3 +107,19 @@ class ToyModel:
         if not mask.any() or mask.all():
             return torch.zeros(())
         return (2.0 * (grey[mask].mean() - grey[~mask].mean()).abs()).clamp(max=1.0)
+
+
+class BatchToy(ToyModel):
+    """The toy as a model that is asked at several sizes; `batches` holds how many it encoded and decoded at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[tuple[str, int]] = []
+
+    def encode_all(self, images: Sequence[np.ndarray]) -> list[Embedding]:
+        self.batches.append(("encode", len(images)))
+        return [self.encode(image) for image in images]
+
+    def decode_all(self, questions: Sequence[Question]) -> list[Decoding]:
+        self.batches.append(("decode", len(questions)))
+        return [self.decode(one.embedding, one.prompts, one.prior) for one in questions]

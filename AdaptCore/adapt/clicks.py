@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.losses import click_gaussian, click_loss, tether_loss
-from AdaptCore.adapt.pseudo_labels import cell, on_grid
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
@@ -77,9 +76,9 @@ def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding,
     sigma = max(recipe.min_click_sigma, recipe.click_sigma * radius)
     weights = torch.zeros_like(target)
     for click in clicks:
-        x, y = on_grid(click, embedding, side)
+        x, y = embedding.on_grid(click, side)
         if recipe.click_target == "pixels":
-            row, column = cell(click, embedding, side)
+            row, column = embedding.cell(click, side)
             x, y, sigma = column, row, 1 / (2 * recipe.click_cut)
         around = click_gaussian(x, y, sigma, recipe.click_cut, (side, side), target.device)
         weights = torch.maximum(weights, around * (target == float(click.positive)))

@@ -59,7 +59,7 @@ def pseudo_label(
     weight = np.where(core | (outside > radius), 1.0, recipe.band_weight)
     target = present.copy()
     for click in clicks:
-        row, column = cell(click, embedding, mask_side)
+        row, column = embedding.cell(click, mask_side)
         target[row, column], weight[row, column] = click.positive, 1.0
     weight = weight * embedding.inside(mask_side)
     return PseudoLabel(torch.from_numpy(target.astype(np.float32)), torch.from_numpy(weight.astype(np.float32)))
@@ -73,19 +73,6 @@ def grid_mask(mask: np.ndarray, embedding: Embedding, mask_side: int) -> np.ndar
     if mask.any() and not present.any():
         present = small == small.max()
     return present
-
-
-def on_grid(click: Click, embedding: Embedding, mask_side: int) -> tuple[float, float]:
-    """A click's (x, y) in pixels of the mask resolution."""
-    scale_x, scale_y = embedding.scale
-    share = mask_side / embedding.input_side
-    return (click.x + 0.5) * scale_x * share - 0.5, (click.y + 0.5) * scale_y * share - 0.5
-
-
-def cell(click: Click, embedding: Embedding, mask_side: int) -> tuple[int, int]:
-    """(row, column) of the pixel of the mask resolution that holds a click, the nearest one at the border."""
-    x, y = on_grid(click, embedding, mask_side)
-    return min(max(round(y), 0), mask_side - 1), min(max(round(x), 0), mask_side - 1)
 
 
 def _distance_outside(present: np.ndarray) -> np.ndarray:

@@ -89,7 +89,16 @@ def run_demo(
 
     phantom = make_phantom(seed)
     patience = Patience(max_clicks=max_clicks)
-    user_run = annotate(model, phantom.volume.array, phantom.truth, SLICE_AXIS, seed, patience, progress)
+    user_run = annotate(
+        model,
+        phantom.volume.array,
+        phantom.truth,
+        SLICE_AXIS,
+        seed,
+        patience,
+        progress,
+        phantom.volume.geometry.spacing,
+    )
     report = make_report(phantom, user_run, model.name, seed)
     write_volume(phantom.volume, folder / IMAGE_NAME)
     write_mask(user_run.mask, phantom.volume.geometry, folder / MASK_NAME, {1: "Lesion"})

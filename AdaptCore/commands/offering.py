@@ -99,11 +99,11 @@ class CandidateFolder:
             return
         shown, recommended = rounds.ask(), plane.prediction.mask
         image = apply_window(extract(self.volume.array, geometry), session.window)
-        if plane.window:
-            image = image[plane.window.slices]
+        if shown.view:
+            image = image[shown.view.slices]
         masks = []
-        for candidate in shown.proposal.candidates:
-            masks.append(plane.choose(shown.logits(candidate)).mask)
+        for look in shown.looks:
+            masks.append(plane.take(look).mask)
             plane.undo()
         self._offers.append(Offer(geometry, image, shown.proposal, recommended, tuple(masks)))
 

@@ -52,6 +52,6 @@ class Rounds:
                 f"{len(candidates)}; {wanted} is wanted"
             )
         candidate = candidates[number - 1]
-        self.plane.choose(shown.logits(candidate))
+        self.plane.take(shown.look(candidate))
         self.adviser.picked(shown, candidate)
         self.picked.append((shown, candidate))

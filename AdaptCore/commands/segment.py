@@ -288,7 +288,13 @@ def segment(
     size = volume.geometry.size[axis]
     confidences: dict[int, float] = {}
     with VolumeSession(
-        model, volume.array, window=window, precompute=0, learner=learner, preference=preference
+        model,
+        volume.array,
+        spacing=volume.geometry.spacing,
+        window=window,
+        precompute=0,
+        learner=learner,
+        preference=preference,
     ) as session:
         for done, index in enumerate(indices, start=1):
             geometry = axis_plane(session.shape, axis, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from AdaptCore.commands.console import add_command, positive, progress_bar, say, whole
@@ -30,6 +31,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="train what this model knows of preferences instead, on scenes that several raters draw",
     )
     parser.add_argument("--scenes", type=positive, help="number of these scenes (default: the shipped recipe's)")
+    parser.add_argument(
+        "--sizes",
+        metavar="MODEL",
+        help="calibrate how this model chooses between windows of several sizes instead; the weights go to sizes.txt",
+    )
 
 
 def parse_stages(text: str) -> tuple[tuple[int, int, int], ...]:
@@ -56,8 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    if arguments.preference:
-        _train_preference(arguments)
+    if arguments.preference or arguments.sizes:
+        (_train_preference if arguments.preference else _calibrate_sizes)(arguments)
         return
     config = TrainingConfig(seed=arguments.seed)
     if arguments.stages:
@@ -74,8 +80,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _train_preference(arguments: argparse.Namespace) -> None:
-    from dataclasses import replace
-
     from AdaptCore.atomic import prepare_folder
     from AdaptCore.models.base import ReadoutModel
     from AdaptCore.models.registry import load_model
@@ -94,3 +98,24 @@ def _train_preference(arguments: argparse.Namespace) -> None:
     with progress_bar(config.scenes, unit="scene") as bar:
         write_latent(path, train_latent(model, config, bar.update))
     say(f"trained on {config.scenes} scenes: {path}")
+
+
+def _calibrate_sizes(arguments: argparse.Namespace) -> None:
+    from AdaptCore.atomic import prepare_folder, write_bytes
+    from AdaptCore.models.base import BatchModel
+    from AdaptCore.models.registry import load_model
+    from AdaptCore.training.sizes import Recipe, calibrate
+
+    path = arguments.out / "sizes.txt"
+    prepare_folder(arguments.out, (path.name,))
+    model = load_model(arguments.sizes, arguments.device)
+    if not isinstance(model, BatchModel):
+        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only: the built-in model is wanted")
+    recipe = Recipe()
+    if arguments.scenes:
+        recipe = replace(recipe, wide_scenes=arguments.scenes, filled_scenes=arguments.scenes)
+    with progress_bar(recipe.wide_scenes + recipe.filled_scenes, unit="scene") as bar:
+        found = calibrate(model, recipe, arguments.seed, bar.update)
+    write_bytes(path, found.encode())
+    say(found)
+    say(f"calibrated: {path}")

@@ -198,6 +198,7 @@ def work_on(shown: Shown, model: AdaptableModel, learner: Learner | None, rules:
         embedding=shown.embedding,
         cache=shown.cache,
         zoom=rules.zoom,
+        spacing=shown.item.spacing(),
         adapter=adapter,
     )
     trial = Trial(shown.item.id, shown.item.group)

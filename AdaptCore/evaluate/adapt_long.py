@@ -110,7 +110,9 @@ def soak(
     ]
     with Learner(model, recipe, seed=rules.seed) as learner:
         for shown in show(model, islice(cycle(once), images), rules):
-            session = PlaneSession(learner.model, shown.image, embedding=shown.embedding, zoom=rules.zoom)
+            session = PlaneSession(
+                learner.model, shown.image, embedding=shown.embedding, zoom=rules.zoom, spacing=shown.item.spacing()
+            )
             click = next_click(shown.wanted, np.zeros_like(shown.wanted), np.random.default_rng(shown.place))
             if click is not None:
                 session.click(click.x, click.y)

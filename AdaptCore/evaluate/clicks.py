@@ -45,7 +45,7 @@ class ModelSegmenter:
         self._zoom = zoom
 
     def start(self, image: np.ndarray, spacing: tuple[float, float] | None = None) -> ModelImageSession:
-        return ModelImageSession(PlaneSession(self._model, image, zoom=self._zoom))
+        return ModelImageSession(PlaneSession(self._model, image, zoom=self._zoom, spacing=spacing))
 
 
 class ModelImageSession:

@@ -90,9 +90,8 @@ class ProductContender:
         return timings | {"plane_change_ms": [change], "warm_click_ms": [warm]}
 
     def _candidates(self, image: np.ndarray, session: PlaneSession) -> None:
-        window = session.window
-        seen = image if window is None else image[window.slices]
-        thumbnails(seen, self._adviser.ask(session).proposal)
+        shown = self._adviser.ask(session)
+        thumbnails(image if shown.view is None else image[shown.view.slices], shown.proposal)
 
     def _zoom(self, image: np.ndarray, truth: np.ndarray, click: Click) -> float:
         height, width = truth.shape

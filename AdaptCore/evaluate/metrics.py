@@ -9,15 +9,10 @@ import numpy as np
 from scipy import ndimage
 
 from AdaptCore.predict.masks import dice as dice
+from AdaptCore.predict.masks import iou as iou
 
 RESAMPLES = 2000
 SURFACE_TOLERANCE_MM = 2.0
-
-
-def iou(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """|A and B| / |A or B| of two bool masks of one shape; two empty masks agree (1)."""
-    union = int((truth | prediction).sum())
-    return int((truth & prediction).sum()) / union if union else 1.0
 
 
 def surface_dice(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:

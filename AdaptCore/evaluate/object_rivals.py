@@ -122,7 +122,7 @@ class PlanesSession:
     """Planes across the acquisition axis."""
 
     def __init__(self, model: Model, volume: Volume, zoom: bool) -> None:
-        self._session = VolumeSession(model, volume.array, zoom=zoom, precompute=0)
+        self._session = VolumeSession(model, volume.array, spacing=volume.geometry.spacing, zoom=zoom, precompute=0)
         self._axis = acquisition_axis(volume.geometry.spacing)
         self._accepted: set[int] = set()
 

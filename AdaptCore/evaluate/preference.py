@@ -9,7 +9,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from torch import Tensor
 
 from AdaptCore.adapt.learner import Learner
 from AdaptCore.evaluate import metrics
@@ -19,7 +18,7 @@ from AdaptCore.evaluate.datasets import Item, load_target
 from AdaptCore.evaluate.users import next_click, rng_for
 from AdaptCore.models.base import AdaptableModel, Embedding
 from AdaptCore.predict.cache import EmbeddingCache
-from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.predict.plane import Look, PlaneSession, binarize
 from AdaptCore.preference.adviser import Adviser, Round, space_of
 from AdaptCore.preference.candidates import Candidate
 from AdaptCore.preference.latent import Latent
@@ -244,7 +243,13 @@ def _session(
     case: Case, model: AdaptableModel, adviser: Adviser | None, learner: Learner | None = None
 ) -> PlaneSession:
     return PlaneSession(
-        model, case.image, embedding=case.embedding, cache=case.cache, adapter=learner, preference=adviser
+        model,
+        case.image,
+        embedding=case.embedding,
+        cache=case.cache,
+        spacing=case.item.spacing(),
+        adapter=learner,
+        preference=adviser,
     )
 
 
@@ -259,12 +264,12 @@ class Option:
     """A mask that is offered beside the present one.
 
     Attributes:
-        logits: (h, w) of what the question's embedding shows.
+        look: what a choice of it makes the answer.
         dice: with the mask that the user wants.
         candidate: with its round; None for a position of the slider.
     """
 
-    logits: Tensor
+    look: Look
     dice: float
     candidate: tuple[Round, Candidate] | None
 
@@ -278,16 +283,16 @@ def _options(
     trial: Trial,
 ) -> list[Option]:
     """What an arm offers now; coverage and diversity of the first round and all durations are noted."""
-    offers: list[tuple[Tensor, tuple[Round, Candidate] | None]] = []
-    if arm == SLIDER and session.present is not None:
-        offers = [(session.present + logit, None) for logit in SLIDER_LOGITS]
+    offers: list[tuple[Look, tuple[Round, Candidate] | None]] = []
+    if arm == SLIDER and session.look is not None:
+        offers = [(session.look.with_answer(session.look.seen + logit), None) for logit in SLIDER_LOGITS]
     elif adviser:
         started = perf_counter()
         shown = adviser.ask(session, around)
         trial.round_ms.append(1000 * (perf_counter() - started))
-        offers = [(shown.logits(each), (shown, each)) for each in shown.proposal.candidates]
-    masks = [_mask(session, logits) for logits, _ in offers]
-    options = [Option(logits, metrics.dice(wanted, mask), of) for (logits, of), mask in zip(offers, masks)]
+        offers = [(shown.look(each), (shown, each)) for each in shown.proposal.candidates]
+    masks = [binarize(look.logits.numpy()) for look, _ in offers]
+    options = [Option(look, metrics.dice(wanted, mask), of) for (look, of), mask in zip(offers, masks)]
     if adviser and len(trial.dice) == 1:
         trial.coverage = max([trial.dice[0], *(option.dice for option in options)])
         trial.diversity = _diversity(masks)
@@ -296,23 +301,13 @@ def _options(
 
 def _take(option: Option, session: PlaneSession, learning: Adviser | None) -> tuple[np.ndarray, np.ndarray | None]:
     """The mask (H, W) once an option is chosen, and the z of its candidate."""
-    mask = session.choose(option.logits).mask
+    mask = session.take(option.look).mask
     if option.candidate is None:
         return mask, None
     shown, candidate = option.candidate
     if learning:
         learning.picked(shown, candidate)
     return mask, shown.z(candidate)
-
-
-def _mask(session: PlaneSession, logits: Tensor) -> np.ndarray:
-    """The whole plane's mask, bool (H, W), if these logits were chosen."""
-    present = np.array(session.prediction.mask) if session.prediction else np.zeros(session.shape, bool)
-    if session.window is None:
-        return logits.numpy() > 0
-    mask = np.zeros_like(present)
-    mask[session.window.slices] = logits.numpy() > 0
-    return mask
 
 
 def _diversity(masks: Sequence[np.ndarray]) -> float | None:

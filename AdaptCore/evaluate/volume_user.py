@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -187,9 +187,10 @@ def annotate(
     seed: int,
     patience: Patience = Patience(),
     progress: Progress | None = None,
+    spacing: Sequence[float] | None = None,
 ) -> VolumeRun:
     """Let a simulated user segment the object `truth` of a volume (I, J, K) with the model."""
-    with VolumeSession(model, array, precompute=0) as session:
+    with VolumeSession(model, array, spacing=spacing, precompute=0) as session:
         return VolumeUser(session, truth, axis, np.random.default_rng(seed), patience, progress).work()
 
 

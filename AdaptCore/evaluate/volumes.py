@@ -154,7 +154,10 @@ def work_on(
         learner: learns from every plane that is accepted, None for the frozen arm.
         cache: embeddings, which all arms share because encoders do not learn.
     """
-    with VolumeSession(model, volume, cache=cache, zoom=rules.zoom, precompute=0, learner=learner) as session:
+    spacing = item.volume().geometry.spacing
+    with VolumeSession(
+        model, volume, spacing=spacing, cache=cache, zoom=rules.zoom, precompute=0, learner=learner
+    ) as session:
         run = VolumeUser(session, truth, LAST_AXIS, rng_for(rules.seed, item.id), rules.patience).work()
     lessons = learner.taken() if learner else ()
     return run, VolumeTrial(item.id, item.group, run.dice_after_click, lessons)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from AdaptCore.prompts import Prompts
+from AdaptCore.prompts import Click, Prompts
 
 Module = TypeVar("Module", bound=torch.nn.Module)
 
@@ -41,6 +41,23 @@ class Embedding:
     def scale(self) -> tuple[float, float]:
         """Input pixels per plane pixel, (x, y)."""
         return self.input_shape[1] / self.plane_shape[1], self.input_shape[0] / self.plane_shape[0]
+
+    def free_of_padding(self, mask_side: int) -> tuple[int, int]:
+        """Rows and columns of the mask resolution before those that are padding by more than a half."""
+        inside = self.inside(mask_side)
+        return int(inside[:, 0].sum()), int(inside[0].sum())
+
+    def on_grid(self, click: Click, mask_side: int) -> tuple[float, float]:
+        """A click's (x, y) in pixels of the mask resolution."""
+        scale_x, scale_y = self.scale
+        share = mask_side / self.input_side
+        return (click.x + 0.5) * scale_x * share - 0.5, (click.y + 0.5) * scale_y * share - 0.5
+
+    def cell(self, click: Click, mask_side: int) -> tuple[int, int]:
+        """(row, column) of the pixel of the mask resolution that holds a click, the nearest one before the padding."""
+        x, y = self.on_grid(click, mask_side)
+        rows, columns = self.free_of_padding(mask_side)
+        return min(max(round(y), 0), rows - 1), min(max(round(x), 0), columns - 1)
 
     def inside(self, mask_side: int) -> np.ndarray:
         """bool (m, m) at the mask resolution, False on pixels that are padding by more than a half."""
@@ -173,6 +190,19 @@ class AdaptableModel(Model, Protocol):
 
     def answers(self, questions: Sequence[Question]) -> list[Decoding]:
         """As `answer` for each of several questions, at once where that is faster."""
+        ...
+
+
+@runtime_checkable
+class BatchModel(Model, Protocol):
+    """A model so quick that a first click is asked in several windows of the plane at once."""
+
+    def encode_all(self, images: Sequence[np.ndarray]) -> list[Embedding]:
+        """As `encode` for each of several planes, at least one, in one batch."""
+        ...
+
+    def decode_all(self, questions: Sequence[Question]) -> list[Decoding]:
+        """As `decode` for each of several questions, at least one, in one batch."""
         ...
 
 

@@ -453,7 +453,15 @@ class CompactModel(PlacedModel):
         Raises:
             ModelError: out of memory, on the CPU too.
         """
-        return self._run(lambda: self._encoded(image))
+        return self.encode_all([image])[0]
+
+    def encode_all(self, images: Sequence[np.ndarray]) -> list[Embedding]:
+        """As `encode` for each of several planes, at least one, in one batch.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        return self._run(lambda: self._encoded(images))
 
     def decode(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None = None) -> Decoding:
         """Answer prompts given in plane pixels; a lone first click gets all alternatives, anything else one mask.
@@ -461,7 +469,15 @@ class CompactModel(PlacedModel):
         Raises:
             ModelError: out of memory, on the CPU too.
         """
-        return self._run(lambda: self.answer(Question(embedding, prompts, prior_logits)))
+        return self.decode_all([Question(embedding, prompts, prior_logits)])[0]
+
+    def decode_all(self, questions: Sequence[Question]) -> list[Decoding]:
+        """As `decode` for each of several questions, at least one, in one batch.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        return self._run(lambda: self.answers(questions))
 
     def decoder_parameters(self) -> dict[str, nn.Parameter]:
         """The mask decoder's parameters by name, float32; those of layers that read prompts are not among them."""
@@ -513,21 +529,20 @@ class CompactModel(PlacedModel):
         features = (*(_together(same, device, self.dtype) for same in skips), _together(coarse, device, torch.float32))
         return features, batched(asked).to(device)
 
-    def _encoded(self, image: np.ndarray) -> Embedding:
+    def _encoded(self, images: Sequence[np.ndarray]) -> list[Embedding]:
         network = self.network
         device = device_of(network)
         side = network.config.input_side
-        height, width = image.shape[:2]
-        scale = side / max(height, width)
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
-        planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
-        resized = F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
-        square = F.pad(resized.expand(-1, 3, -1, -1), (0, side - size[1], 0, side - size[0]))
-        standard = standardize(square, torch.tensor([size])).to(device)
+        resized = [resized_to(side, image) for image in images]
+        sizes = [(plane.shape[2], plane.shape[3]) for plane in resized]
+        squares = [F.pad(plane, (0, side - w, 0, side - h)) for plane, (h, w) in zip(resized, sizes)]
+        standard = standardize(torch.cat(squares), torch.tensor(sizes)).to(device)
         with self._autocast():
             features = network.encoder(standard.contiguous(memory_format=torch.channels_last))
-        return Embedding(tuple(features), (height, width), size, side)
+        return [
+            Embedding(tuple(_only(each, place) for each in features), image.shape[:2], size, side)
+            for place, (image, size) in enumerate(zip(images, sizes))
+        ]
 
     def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
         """Prompts of one plane as a batch of one in input pixels, on the CPU."""
@@ -546,6 +561,21 @@ class CompactModel(PlacedModel):
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+
+def resized_to(side: int, image: np.ndarray) -> Tensor:
+    """A plane (H, W) or (H, W, 3) as float32 1 x 3 x h x w with a longer side of `side` pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    pixels = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    planes = pixels[None, None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)[None]
+    return F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True).expand(-1, 3, -1, -1)
+
+
+def _only(features: Tensor, place: int) -> Tensor:
+    """One plane's features of a batch, 1 x C x h x w; they do not keep those of the others in memory."""
+    return features if len(features) == 1 else features[place : place + 1].clone()
 
 
 def _together(features: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -92,31 +92,56 @@ class EmbeddingCache:
 
         An error of `compute` is raised to all who wait for it, and nothing is kept.
         """
-        with self._lock:
-            if key in self._entries:
-                self._entries.move_to_end(key)
-                return self._entries[key]
-            pending = self._pending.get(key)
-            if pending is None:
-                mine: Future[Embedding] = Future()
-                self._pending[key] = mine
-        return self._compute(key, mine, compute) if pending is None else pending.result()
+        return self.get_or_compute_all([key], lambda _: [compute()])[0]
 
-    def _compute(self, key: EmbeddingKey, mine: Future[Embedding], compute: Callable[[], Embedding]) -> Embedding:
+    def get_or_compute_all(
+        self, keys: Sequence[EmbeddingKey], compute: Callable[[Sequence[int]], Sequence[Embedding]]
+    ) -> list[Embedding]:
+        """As `get_or_compute` for each of several keys, no two alike.
+
+        Args:
+            compute: called once, with the places in `keys` of those that nobody has or computes yet, if there are any.
+        """
+        found: dict[int, Embedding] = {}
+        pending: dict[int, Future[Embedding]] = {}
+        with self._lock:
+            for place, key in enumerate(keys):
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    found[place] = self._entries[key]
+                elif key in self._pending:
+                    pending[place] = self._pending[key]
+            mine = {place: Future[Embedding]() for place in range(len(keys)) if place not in found | pending}
+            self._pending |= {keys[place]: future for place, future in mine.items()}
+        if mine:
+            found |= self._compute(keys, mine, compute)
+        return [found[place] if place in found else pending[place].result() for place in range(len(keys))]
+
+    def _compute(
+        self,
+        keys: Sequence[EmbeddingKey],
+        mine: dict[int, Future[Embedding]],
+        compute: Callable[[Sequence[int]], Sequence[Embedding]],
+    ) -> dict[int, Embedding]:
+        """Embeddings by place, kept and given to all who wait for them."""
         start = time.perf_counter()
         try:
-            embedding = compute()
+            computed = dict(zip(mine, compute(list(mine)), strict=True))
         except BaseException as error:
             with self._lock:
-                del self._pending[key]
-            mine.set_exception(error)
+                for place in mine:
+                    del self._pending[keys[place]]
+            for future in mine.values():
+                future.set_exception(error)
             raise
         with self._lock:
-            self._seconds = time.perf_counter() - start
-            self._store(key, embedding)
-            del self._pending[key]
-        mine.set_result(embedding)
-        return embedding
+            self._seconds = (time.perf_counter() - start) / len(mine)
+            for place, embedding in computed.items():
+                self._store(keys[place], embedding)
+                del self._pending[keys[place]]
+        for place, future in mine.items():
+            future.set_result(computed[place])
+        return computed
 
     def _store(self, key: EmbeddingKey, embedding: Embedding) -> None:
         if embedding.nbytes > self._max_bytes:

@@ -74,6 +74,11 @@ class PlaneGeometry:
         """Whether the plane's pixels are voxels of one slice."""
         return self.axis is not None
 
+    def spacing(self, voxel_spacing: Sequence[float]) -> tuple[float, float]:
+        """Millimetres from pixel to pixel along x and y, with those from voxel to voxel along i, j and k."""
+        across, along = np.linalg.norm(self.plane_to_ijk[:, :2] * np.asarray(voxel_spacing)[:, None], axis=0)
+        return float(across), float(along)
+
     def voxel(self, x: float, y: float) -> tuple[float, float, float]:
         """Voxel coordinates (i, j, k) of the pixel (x, y)."""
         i, j, k = self.plane_to_ijk @ (x, y, 1.0)
@@ -106,6 +111,17 @@ def check_volume(volume: np.ndarray) -> tuple[int, int, int]:
         )
     size_i, size_j, size_k = volume.shape[:3]
     return size_i, size_j, size_k
+
+
+def known_spacing(volume: np.ndarray, spacing: Sequence[float] | None) -> tuple[float, float, float] | None:
+    """Millimetres along i, j and k of a checked volume, None where nobody knows them.
+
+    Readers give a picture, which has colours or one slice only, a spacing of 1 x 1 mm.
+    """
+    if spacing is None or volume.ndim == 4 or (volume.shape[2] == 1 and tuple(spacing[:2]) == (1.0, 1.0)):
+        return None
+    i, j, k = (float(step) for step in spacing)
+    return i, j, k
 
 
 def axis_plane(volume_shape: Sequence[int], axis: int, index: int) -> PlaneGeometry:

@@ -58,6 +58,7 @@ class HeldLook:
         self._logits: PackedLogits | None = None
         self._mask: PackedMask | None = None
         self._asked: _PackedQuestion | None = None
+        self._others: tuple[HeldLook, ...] = ()
 
     @property
     def look(self) -> Look:
@@ -67,7 +68,8 @@ class HeldLook:
             assert self._bare is not None
             asked = self._asked
             question = None if asked is None else asked.question(self._embedding_of(self._bare.window))
-            look = replace(self._bare, logits=torch.from_numpy(self._packed_logits()), question=question)
+            others = tuple(held.look for held in self._others)
+            look = replace(self._bare, logits=torch.from_numpy(self._packed_logits()), question=question, others=others)
             self._look = look
         return look
 
@@ -96,10 +98,10 @@ class HeldLook:
         return self._logits.logits()
 
     def forget_question(self) -> None:
-        """Drop what was asked; the answer stays."""
-        self._asked = None
+        """Drop what was asked, at other sizes too; the answer stays."""
+        self._asked, self._others = None, ()
         if self._look is not None:
-            self._look = replace(self._look, question=None)
+            self._look = replace(self._look, question=None, others=())
 
     def pack(self) -> None:
         """Keep little of the look."""
@@ -109,5 +111,8 @@ class HeldLook:
         if self._bare is None:
             self._logits, self._mask = PackedLogits.of(look.logits.numpy()), PackedMask.of(self.mask)
             self._asked = None if look.question is None else _PackedQuestion.of(look.question)
-            self._bare = replace(look, logits=torch.empty(0), question=None)
+            self._others = tuple(HeldLook(other, self._embedding_of) for other in look.others)
+            self._bare = replace(look, logits=torch.empty(0), question=None, others=())
+        for held in self._others:
+            held.pack()
         self._look = None

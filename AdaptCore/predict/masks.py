@@ -57,6 +57,12 @@ def parts_at(mask: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndar
     return np.isin(parts, list(met))
 
 
+def iou(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """|A and B| / |A or B| of two bool masks of one shape; two empty masks agree (1)."""
+    union = int((truth | prediction).sum())
+    return int((truth & prediction).sum()) / union if union else 1.0
+
+
 def filled(outline: Sequence[tuple[float, float]], shape: tuple[int, int]) -> np.ndarray:
     """The pixels whose centres a closed outline (x, y) goes around, bool (H, W); once is enough, also where it crosses.
 

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.base import Embedding, Model, Question, to_plane, to_prior
+from AdaptCore.models.base import BatchModel, Decoding, Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.held import HeldLook
 from AdaptCore.predict.learning import Adapter, Example, Preference
-from AdaptCore.predict.masks import binarize, filled
+from AdaptCore.predict.masks import binarize, dice, filled
 from AdaptCore.predict.obedience import ObediencePolicy, obey
+from AdaptCore.predict.sizes import (
+    Evidence,
+    SizePolicy,
+    Spacing,
+    agreements,
+    evidence_of,
+    sized_windows,
+    support,
+    weights_for,
+)
 from AdaptCore.predict.zoom import (
     OUTSIDE_LOGIT,
     CropWindow,
     ZoomPolicy,
     choose_window,
     clip_box,
+    holds_clicks,
     paste,
     prompts_in,
     tell_extent,
@@ -81,12 +93,44 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A decoded plane: logits float32 (H, W) on the CPU, predicted IoU, window of the last look and what it asked."""
+    """A decoded plane.
+
+    Attributes:
+        logits: float32 (H, W) on the CPU.
+        score: predicted IoU.
+        window: of the plane that was asked last, None for the whole plane.
+        question: that was asked there; None for a prior that was taken over as it is.
+        likelihood: that its window is of the right size, as far as the answers at several sizes tell.
+        others: answers to the same prompts at other sizes, the likeliest first.
+    """
 
     logits: torch.Tensor
     score: float
     window: CropWindow | None = None
     question: Question | None = None
+    likelihood: float = 1.0
+    others: tuple[Look, ...] = ()
+
+    @property
+    def seen(self) -> torch.Tensor:
+        """The logits (h, w) on what the question's embedding shows."""
+        return self.logits if self.window is None else self.logits[self.window.slices]
+
+    @property
+    def sizes(self) -> tuple[Look, ...]:
+        """The look and its others, each with all the others beside it."""
+        looks = (self, *self.others)
+        return tuple(replace(look, others=(*looks[:place], *looks[place + 1 :])) for place, look in enumerate(looks))
+
+    def part_of(self, mask: np.ndarray) -> np.ndarray:
+        """What the question's embedding shows of a mask (H, W) of the plane."""
+        return mask if self.window is None else mask[self.window.slices]
+
+    def with_answer(self, logits: torch.Tensor) -> Look:
+        """The look with other logits (h, w) of what its question's embedding shows, which obey its clicks."""
+        assert self.question is not None
+        obeyed = torch.from_numpy(obey(logits.numpy(), self.question.prompts, ObediencePolicy()))
+        return replace(self, logits=obeyed if self.window is None else paste(self.logits, self.window, obeyed))
 
 
 def mask_logits(mask: np.ndarray) -> np.ndarray:
@@ -153,12 +197,58 @@ def predict_window(
     return _window_look(model, embedding_of, prompts, previous, grown)
 
 
+def predict_sizes(
+    model: BatchModel, encoder: PlaneEncoder, prompts: Prompts, spacing: Spacing | None, policy: SizePolicy
+) -> Look:
+    """Decode clicks in windows of several sizes at once; the likeliest answer has the others beside it.
+
+    Args:
+        prompts: clicks, at least one of them positive.
+        spacing: of the plane's pixels, None where it is not known.
+    """
+    looks, evidence = looks_at_sizes(model, encoder, prompts, spacing, policy)
+    likelihoods = softmax([support(each, weights_for(spacing)) for each in evidence])
+    judged = [replace(look, likelihood=float(likelihood)) for look, likelihood in zip(looks, likelihoods)]
+    first, *others = sorted(judged, key=lambda look: -look.likelihood)
+    return replace(first, others=tuple(others))
+
+
+def looks_at_sizes(
+    model: BatchModel, encoder: PlaneEncoder, prompts: Prompts, spacing: Spacing | None, policy: SizePolicy
+) -> tuple[list[Look], list[Evidence]]:
+    """The answers on the whole plane and in each window, from the largest to the smallest, and what they tell."""
+    windows = [None, *sized_windows(prompts, encoder.shape, spacing, policy)]
+    questions = [
+        Question(embedding, prompts if window is None else prompts_in(prompts, window))
+        for window, embedding in zip(windows, encoder.all(windows))
+    ]
+    decodings = model.decode_all(questions)
+    (logits, score), *closer = (_best(decoding, question) for decoding, question in zip(decodings, questions))
+    looks = [Look(logits, score, None, questions[0])]
+    for window, question, (logits, score) in zip(windows[1:], questions[1:], closer):
+        assert window is not None
+        looks.append(Look(paste(looks[0].logits, window, logits), score, window, question))
+    return looks, _evidence(looks)
+
+
+def _evidence(looks: Sequence[Look]) -> list[Evidence]:
+    alike = agreements([_mask(look) for look in looks])
+    return [
+        evidence_of(look.seen.numpy(), look.score, look.window, look.question.prompts, _shape(look), agreement)
+        for look, agreement in zip(looks, alike)
+        if look.question
+    ]
+
+
 def answer(model: Model, question: Question) -> tuple[torch.Tensor, float]:
     """The best alternative's logits on what was embedded, float32 (H, W) on the CPU, and its predicted IoU."""
     with torch.no_grad():
-        decoding = model.decode(question.embedding, question.prompts, question.prior)
-        best = decoding.best
-        logits = to_plane(decoding.logits[best], question.embedding).float().cpu()
+        return _best(model.decode(question.embedding, question.prompts, question.prior), question)
+
+
+def _best(decoding: Decoding, question: Question) -> tuple[torch.Tensor, float]:
+    best = decoding.best
+    logits = to_plane(decoding.logits[best], question.embedding).float().cpu()
     obeyed = torch.from_numpy(obey(logits.numpy(), question.prompts, ObediencePolicy()))
     return obeyed, float(decoding.scores[best])
 
@@ -237,14 +327,37 @@ class PlaneEncoder:
     def __call__(self, window: CropWindow | None = None) -> Embedding:
         if window is None and self._whole is not None:
             return self._whole
+        return self.cache.get_or_compute(self._key.cropped(window), lambda: self._encode(window))
+
+    def all(self, windows: Sequence[CropWindow | None]) -> list[Embedding]:
+        """Embeddings of different windows, None for the whole plane; those that nobody has are computed in one batch.
+
+        The model must be a `BatchModel`.
+        """
+        model = cast(BatchModel, self._model)
+        if self._whole is not None and None in windows:
+            rest = iter(self.all([window for window in windows if window is not None]))
+            return [self._whole if window is None else next(rest) for window in windows]
+        keys = [self._key.cropped(window) for window in windows]
+
+        def encode(places: Sequence[int]) -> list[Embedding]:
+            with torch.no_grad():
+                return model.encode_all([self._seen(windows[place]) for place in places])
+
+        return self.cache.get_or_compute_all(keys, encode)
+
+    @property
+    def _key(self) -> EmbeddingKey:
         if self._source is None:
             self._source = key(self._model.digest, self.image)
-        return self.cache.get_or_compute(self._source.cropped(window), lambda: self._encode(window))
+        return self._source
 
     def _encode(self, window: CropWindow | None) -> Embedding:
-        image = self.image if window is None else np.ascontiguousarray(self.image[window.slices])
         with torch.no_grad():
-            return self._model.encode(image)
+            return self._model.encode(self._seen(window))
+
+    def _seen(self, window: CropWindow | None) -> np.ndarray:
+        return self.image if window is None else np.ascontiguousarray(self.image[window.slices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +386,8 @@ class PlaneSession:
         image01: float32 (H, W) or (H, W, 3) in [0, 1]; copied.
         embedding: of the whole plane, where the caller has it already; else computed at the first prompt.
         cache: shared embeddings; else the session keeps a small one of its own.
-        zoom: policy of the second look, True for the default one, False or None for none.
+        zoom: policy of the second look, True for the default one; False or None to look at the whole plane only.
+        spacing: millimetres from pixel to pixel along x and y, None where they are not known, as in photographs.
         source: key of the plane in `cache`; without one the image itself is the key.
         prior: mask or logits (H, W) that the session starts from.
         adapter: changes the model after every click but the first, as part of the click's answer.
@@ -291,6 +405,7 @@ class PlaneSession:
         embedding: Embedding | None = None,
         cache: EmbeddingCache | None = None,
         zoom: ZoomPolicy | bool | None = True,
+        spacing: Spacing | None = None,
         source: EmbeddingKey | None = None,
         prior: np.ndarray | None = None,
         adapter: Adapter | None = None,
@@ -301,6 +416,7 @@ class PlaneSession:
         cache = EmbeddingCache(PRIVATE_CACHE_BYTES) if cache is None else cache
         self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
         self.zoom = zoom_policy(zoom)
+        self._spacing = spacing
         self._history = [_State(model)]
         self._position = 0
         if prior is not None:
@@ -337,8 +453,12 @@ class PlaneSession:
     @property
     def present(self) -> torch.Tensor | None:
         """Logits (h, w) of the current answer on what its question's embedding shows."""
-        look = self._state.look
-        return None if look is None else look.logits if look.window is None else look.logits[look.window.slices]
+        return self._state.look.seen if self._state.look else None
+
+    @property
+    def look(self) -> Look | None:
+        """The current answer as it was asked for, with the answers at other sizes; None at the start."""
+        return self._state.look
 
     @property
     def was_inside(self) -> np.ndarray:
@@ -413,16 +533,24 @@ class PlaneSession:
             look = predict_plane(self.model, self._encoder, self.prompts, look.logits, self.zoom)
         return self._push(self.model, self.prompts, look)
 
-    def choose(self, logits: torch.Tensor) -> Prediction:
-        """Take another answer to the present question, logits (h, w) of what its embedding shows, as one step.
+    def take(self, look: Look) -> Prediction:
+        """Take another answer to the present prompts as one step, such as one at another size."""
+        return self._push(self.model, self.prompts, look)
+
+    def take_mask(self, mask: np.ndarray) -> Prediction:
+        """Take a mask, bool (H, W), as the answer to the present prompts, as one step.
+
+        It is taken at the size whose answer it is most like, of those that show all of it.
 
         Raises:
             PromptError: nothing was asked yet.
         """
         look = self._state.look
         if look is None or look.question is None:
-            raise PromptError("nothing to choose for: a click, box or scribble is wanted first")
-        return self._push(self.model, self.prompts, _with_answer(look, logits))
+            raise PromptError("nothing to choose for: give a click, box or scribble first")
+        sizes = look.sizes
+        nearest = max(sizes, key=lambda each: (int(each.part_of(mask).sum()), dice(mask, _mask(each))))
+        return self.take(nearest.with_answer(torch.from_numpy(mask_logits(nearest.part_of(mask)))))
 
     def undo(self) -> Prediction | None:
         """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
@@ -447,6 +575,7 @@ class PlaneSession:
             image01,
             cache=self._encoder.cache,
             zoom=self.zoom,
+            spacing=self._spacing,
             source=source,
             adapter=self._adapter,
             preference=self._preference,
@@ -479,13 +608,14 @@ class PlaneSession:
     def examples(self, mask: np.ndarray) -> list[Example]:
         """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order.
 
-        What was asked before a reset led nowhere.
+        What was asked before a reset led nowhere. A window that cuts the mask off tells nothing of its outline.
         """
         asked = self._asked()
-        looks = [state.look for state in asked]
+        looks = [look for state in asked if (look := state.look) and look.question]
         for state in asked[:-2]:
             state.pack()
-        return [_example(look, look.question, mask, self.prompts) for look in looks if look and look.question]
+        looks = [look for look in looks if look.part_of(mask).sum() == mask.sum()] or looks
+        return [_example(look, look.question, mask, self.prompts) for look in looks if look.question]
 
     def _asked(self) -> list[_State]:
         """What led to the present answer, from the start or the latest reset on."""
@@ -508,11 +638,17 @@ class PlaneSession:
         return self._push(model, prompts, self._preferred(model, look))
 
     def _preferred(self, model: Model, look: Look) -> Look:
-        """The look with the mask that the user prefers."""
+        """The look with the mask that the user prefers, at the next larger size where the window would cut that off."""
         if self._preference is None or look.question is None:
             return look
         logits = self._preference.preferred(model, look.question)
-        return look if logits is None else _with_answer(look, logits)
+        if logits is None:
+            return look
+        preferred = look.with_answer(logits)
+        if look.window is None or not touches_border(_mask(preferred), look.window):
+            return preferred
+        larger = [other for other in look.sizes[1:] if other.seen.numel() > look.seen.numel()]
+        return self._preferred(model, min(larger, key=lambda other: other.seen.numel())) if larger else preferred
 
     def _adapted(self, look: Look, added: tuple[Click, ...]) -> Model:
         """The model after the new clicks of a look; the first prompt on a plane without a mask teaches nothing yet.
@@ -523,8 +659,7 @@ class PlaneSession:
         asked = [click for click in added if window is None or window.contains(click.x, click.y)]
         if self._adapter is None or not asked or self._state.look is None or look.question is None:
             return self.model
-        shown = look.logits if window is None else look.logits[window.slices]
-        return self._adapter.adapt(self.model, look.question, len(asked), shown)
+        return self._adapter.adapt(self.model, look.question, len(asked), look.seen)
 
     def _validate(self, prompts: Prompts) -> None:
         something_to_take_away = self.prediction is not None and self.prediction.mask.any()
@@ -533,19 +668,38 @@ class PlaneSession:
 
     def _answer(self, model: Model, prompts: Prompts, added: Prompts) -> Look:
         look = self._state.look
+        if self.zoom and isinstance(model, BatchModel) and self._size_is_open(prompts, added, self.zoom):
+            return predict_sizes(model, self._encoder, prompts, self._spacing, SizePolicy())
         if self.zoom and look:
             window = self._window_for(look, prompts, added, self.zoom)
             if window is not None:
                 return predict_window(model, self._encoder, prompts, look, window, self.zoom)
         return predict_plane(model, self._encoder, prompts, look.logits if look else None, self.zoom)
 
+    def _size_is_open(self, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> bool:
+        """Whether nothing tells yet how large the object is: the first clicks, and those that show a window too small.
+
+        Not so where a box, a mask or many clicks tell the extent.
+        """
+        look = self._state.look
+        if look is None or tell_extent(prompts, zoom):
+            return look is None and prompts.box is None
+        return look.window is not None and not holds_clicks(look.window, added)
+
     def _window_for(self, look: Look, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> CropWindow | None:
-        """Where the added prompts can be answered without another look at the whole plane; None if nowhere."""
-        mask = _mask(look)
-        window = look.window
-        if window is None and tell_extent(prompts, zoom):
-            window = choose_window(mask, prompts, self.shape, zoom)
-        return window if window is not None and window_holds(window, added, mask) else None
+        """Where the added prompts can be answered without another look at the whole plane; None if nowhere.
+
+        A window stays as long as it suffices, grows where it does not, and gives way to a closer one once the prompts,
+        or a mask that was taken over as it is, tell the object's extent.
+        """
+        mask, window = _mask(look), look.window
+        told = look.question is None or tell_extent(prompts, zoom)
+        suffices = window is not None and window_holds(window, added, mask)
+        if told or not (window is None or suffices):
+            around = choose_window(mask, prompts, self.shape, zoom, window if suffices else None)
+            if around is not None and window_holds(around, added, mask):
+                return around
+        return window if suffices else None
 
     def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
         prediction = self._held(_in_lasso(look, prompts))
@@ -578,13 +732,6 @@ class PlaneSession:
             raise ImageError(f"prior of shape {values.shape}: finite values of shape {self.shape} are wanted")
         logits = mask_logits(values) if values.dtype.kind in "bui" else values.astype(np.float32)
         return Look(torch.from_numpy(logits), 1.0)
-
-
-def _with_answer(look: Look, logits: torch.Tensor) -> Look:
-    """A look with other logits (h, w) of what its question's embedding shows, which obey its clicks."""
-    assert look.question is not None
-    obeyed = torch.from_numpy(obey(logits.numpy(), look.question.prompts, ObediencePolicy()))
-    return replace(look, logits=obeyed if look.window is None else paste(look.logits, look.window, obeyed))
 
 
 def _in_lasso(look: Look, prompts: Prompts) -> Look:

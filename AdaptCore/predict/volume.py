@@ -21,6 +21,7 @@ from AdaptCore.predict.geometry import (
     check_mask,
     check_volume,
     extract,
+    known_spacing,
     plane_labels,
     plane_voxels,
 )
@@ -100,7 +101,8 @@ class VolumeSession:
         volume: (i, j, k) or (i, j, k, 3) of any real type, intensities as stored.
         window: intensities shown to the model; None takes robust percentiles of the volume.
         cache: shared embeddings; None gives the session its own.
-        zoom: policy of the second look, True for the default one, False or None for none.
+        spacing: millimetres along i, j and k, None where they are not known.
+        zoom: policy of the second look, True for the default one; False or None to look at whole planes only.
         precompute: planes on each side of the current one whose embeddings are computed in the background. An error
             there is logged as a warning, and raised when such a plane is prompted.
         learner: learns from the planes that are accepted, and its model then answers in the place of `model`.
@@ -116,6 +118,7 @@ class VolumeSession:
         volume: np.ndarray,
         *,
         window: Window | None = None,
+        spacing: Sequence[float] | None = None,
         cache: EmbeddingCache | None = None,
         zoom: ZoomPolicy | bool | None = True,
         precompute: int = 2,
@@ -128,6 +131,7 @@ class VolumeSession:
         self._window = auto_window(volume) if window is None else window
         self._cache = EmbeddingCache() if cache is None else cache
         self._zoom = zoom_policy(zoom)
+        self._spacing = known_spacing(volume, spacing)
         self._precompute = precompute
         self._learner = learner
         self._preference = preference
@@ -426,6 +430,7 @@ class VolumeSession:
             image,
             cache=self._cache,
             zoom=self._zoom,
+            spacing=geometry.spacing(self._spacing) if self._spacing else None,
             source=source,
             prior=prior,
             adapter=self._learner,

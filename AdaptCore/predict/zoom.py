@@ -19,7 +19,7 @@ class ZoomPolicy:
 
     Attributes:
         margin: added on each side of the object, as a share of its bounding box's longer side.
-        limit: no zoom where the window's longer side reaches this share of the plane's longer side.
+        limit: no zoom where the window's longer side reaches this share of the longer side of what is seen already.
         min_side: shortest window side in pixels, as far as the plane allows.
         min_clicks: no zoom before this many clicks unless a box is given: an early mask is often only a part of the
             object, and a window around the part hides the rest.
@@ -65,12 +65,19 @@ class CropWindow:
 
 
 def choose_window(
-    mask: np.ndarray, prompts: Prompts, plane_shape: tuple[int, int], policy: ZoomPolicy
+    mask: np.ndarray,
+    prompts: Prompts,
+    plane_shape: tuple[int, int],
+    policy: ZoomPolicy,
+    seen: CropWindow | None = None,
 ) -> CropWindow | None:
     """A roughly square window around the object in `mask` (H, W), its positive clicks and its box.
 
     Negative clicks do not enlarge the window: those outside it are already answered by the object staying inside.
-    None where there is no object, or where the window would not be much smaller than the plane.
+    None where there is no object, or where the window would not be much smaller than what is seen already.
+
+    Args:
+        seen: the window that is seen already, None for the plane.
     """
     bounds = mask_bounds(mask)
     if bounds is None:
@@ -78,11 +85,16 @@ def choose_window(
     x0, y0, x1, y1 = _around_prompts(bounds, prompts)
     longer = max(x1 - x0, y1 - y0) + 1
     side = max(policy.min_side, round(longer * (1 + 2 * policy.margin)))
-    height, width = plane_shape
-    if side >= policy.limit * max(height, width):
+    if side >= policy.limit * max(seen.shape if seen else plane_shape):
         return None
-    left, right = _span((x0 + x1) / 2, side, width)
-    top, bottom = _span((y0 + y1) / 2, side, height)
+    return rectangle_around(((x0 + x1) / 2, (y0 + y1) / 2), (side, side), plane_shape)
+
+
+def rectangle_around(centre: tuple[float, float], size: tuple[int, int], plane_shape: tuple[int, int]) -> CropWindow:
+    """The window of `size` (w, h) pixels around `centre` (x, y), moved into the plane (H, W) and cut to it."""
+    height, width = plane_shape
+    left, right = _span(centre[0], size[0], width)
+    top, bottom = _span(centre[1], size[1], height)
     return CropWindow(left, top, right, bottom)
 
 
@@ -134,12 +146,20 @@ def paste(base: torch.Tensor, window: CropWindow, logits: torch.Tensor) -> torch
 
 
 def window_holds(window: CropWindow, added: Prompts, mask: np.ndarray) -> bool:
-    """Whether the window still suffices: the added prompts lie inside and the mask (H, W) leaves its border free."""
-    if not all(window.contains(click.x, click.y) for click in added.clicks):
+    """Whether the window still suffices: the added prompts lie inside and the mask (H, W) leaves its border free.
+
+    Negative clicks outside are already answered by the object staying inside.
+    """
+    if not holds_clicks(window, added):
         return False
     if added.box is not None and not window.contains_box(added.box):
         return False
     return not touches_border(mask, window)
+
+
+def holds_clicks(window: CropWindow, prompts: Prompts) -> bool:
+    """Whether all positive clicks lie in the window."""
+    return all(window.contains(click.x, click.y) for click in prompts.clicks if click.positive)
 
 
 def _around_prompts(bounds: tuple[int, int, int, int], prompts: Prompts) -> tuple[float, float, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from AdaptCore.errors import ProfileError, PromptError
-from AdaptCore.models.base import Embedding, Model, Question, ReadoutModel, to_plane, to_prior
+from AdaptCore.models.base import Model, Question, ReadoutModel, to_plane, to_prior
 from AdaptCore.predict.learning import Example
-from AdaptCore.predict.plane import PlaneSession, mask_logits
+from AdaptCore.predict.masks import iou
+from AdaptCore.predict.plane import Look, PlaneSession, binarize, mask_logits
+from AdaptCore.predict.zoom import CropWindow
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
@@ -29,26 +32,28 @@ class Round:
     """What one round shows beside the recommended mask.
 
     Attributes:
-        question: that the masks answer.
-        samples: logits (N, h, w) at the mask resolution, padding cut off, with their z.
-        prior: the z that were likely for this question before any pick.
-        proposal: what is shown of the samples.
+        present: the recommended answer.
+        samples: that answer its question, logits (N, h, w) at the mask resolution, padding cut off, with their z.
+        prior: the z that were likely for its question before any pick.
+        looks: what a pick of each candidate makes the answer.
+        view: the window that the proposal's maps show, None for the whole plane.
+        proposal: what is shown.
     """
 
-    question: Question
+    present: Look
     samples: Samples
     prior: Mixture
+    looks: tuple[Look, ...]
+    view: CropWindow | None
     proposal: Proposal
 
-    def logits(self, candidate: Candidate) -> Tensor:
-        """A candidate's logits float32 (H, W) on what the question's embedding shows."""
-        plane = self.question.embedding.plane_shape
-        small = torch.from_numpy(candidate.logits)[None, None]
-        return F.interpolate(small, plane, mode="bilinear", align_corners=False)[0, 0]
+    def look(self, candidate: Candidate) -> Look:
+        """What a pick of a candidate makes the answer."""
+        return self.looks[self.proposal.candidates.index(candidate)]
 
     def z(self, candidate: Candidate) -> np.ndarray:
-        """z (n, D) of a candidate's members."""
-        return np.asarray(self.samples.z[candidate.members])
+        """z (n, D) of a candidate's members; an answer at another size is the plain one there, with z = 0."""
+        return self.samples.z[candidate.members] if candidate.member >= 0 else np.zeros_like(self.samples.z[:1])
 
 
 class Adviser:
@@ -92,21 +97,23 @@ class Adviser:
         plain, preferred = _contradictions(both, question)
         return to_plane(both[1], question.embedding) if preferred <= plain else None
 
-    def ask(self, session: PlaneSession, around: np.ndarray | None = None) -> Round:
+    def ask(self, session: PlaneSession, around: np.ndarray | None = None, *, sizes: bool = True) -> Round:
         """Candidates beside a session's present answer, which is the recommended mask.
 
-        Masks that contradict a click are left out where enough others were drawn.
+        Masks that contradict a click are left out where enough others were drawn. Answers at other sizes are offered
+        where they may well be meant: a first click does not tell a lesion from its organ.
 
         Args:
             around: z (n, D) of a candidate's members, to get more that are like it.
+            sizes: whether answers at other sizes are offered too, unless more like a candidate are wanted.
 
         Raises:
             PromptError: nothing was asked yet.
         """
-        question, present = session.question, session.present
-        if question is None or present is None:
+        present = session.look
+        if present is None or present.question is None:
             raise PromptError("nothing to choose from: a click, box or scribble is wanted first")
-        recipe, side = self._profile.recipe, session.model.mask_side
+        question, recipe = present.question, self._profile.recipe
         sampler = self._sampler(session.model, question)
         mixture = self._profile.belief.on(sampler.prior)
         if around is not None:
@@ -116,10 +123,17 @@ class Adviser:
         agreeing = np.flatnonzero(_contradictions(drawn, question) == 0)
         if len(agreeing) >= recipe.agreeing:
             drawn, z = drawn[agreeing], z[agreeing]
-        rows, columns = _free_of_padding(question.embedding, side)
+        side = session.model.mask_side
+        rows, columns = question.embedding.free_of_padding(side)
         samples = Samples(drawn[:, :rows, :columns].numpy(), z)
-        shown = to_prior(present, question.embedding, side)[:rows, :columns].numpy()
-        return _by_size(Round(question, samples, sampler.prior, propose(samples, shown, self._seed, recipe)))
+        shown = to_prior(present.seen, question.embedding, side)[:rows, :columns].numpy()
+        others = other_sizes(present, recipe) if sizes and around is None else []
+        proposal = propose(samples, shown, self._seed, replace(recipe, candidates=recipe.candidates - len(others)))
+        looks = [present.with_answer(_on_plane(each.logits, question)) for each in proposal.candidates]
+        view = max([present.window, *(look.window for look in others)], key=_extent)
+        if others:
+            proposal = _with_sizes(proposal, present, [*looks, *others], view)
+        return _by_size(Round(present, samples, sampler.prior, (*looks, *others), view, proposal))
 
     def picked(self, shown: Round, candidate: Candidate) -> None:
         """Learn that the user prefers a candidate of a round."""
@@ -219,10 +233,67 @@ class Adviser:
         return FreeSampler(model, question)
 
 
+def other_sizes(present: Look, recipe: Recipe) -> list[Look]:
+    """Answers at other sizes that may well be meant and that differ from the present one and from each other."""
+    offered: list[Look] = []
+    for look in present.sizes[1:]:
+        masks = [binarize(other.logits.numpy()) for other in (present, *offered)]
+        mask = binarize(look.logits.numpy())
+        differs = mask.any() and all(iou(mask, other) <= 1 - recipe.size_distinct for other in masks)
+        if differs and look.likelihood >= recipe.size_likelihood and len(offered) < recipe.sizes:
+            offered.append(look)
+    return offered
+
+
+def _extent(window: CropWindow | None) -> float:
+    return math.inf if window is None else math.prod(window.shape)
+
+
+def _with_sizes(proposal: Proposal, present: Look, looks: Sequence[Look], view: CropWindow | None) -> Proposal:
+    """The proposal with answers at other sizes behind its candidates, and all maps on the pixels of one window.
+
+    What is drawn shares the likelihood that the sizes leave.
+
+    Args:
+        looks: of the candidates, then those at other sizes.
+    """
+    here = (slice(None), slice(None)) if view is None else view.slices
+    recommended = binarize(present.logits.numpy()[here])
+    left = 1 - sum(look.likelihood for look in looks[len(proposal.candidates) :])
+    nothing = np.array([], int)
+    candidates = []
+    for place, look in enumerate(looks):
+        drawn = proposal.candidates[place] if place < len(proposal.candidates) else None
+        logits = look.logits.numpy()[here]
+        mask = binarize(logits)
+        candidates.append(
+            Candidate(
+                member=drawn.member if drawn else -1,
+                members=drawn.members if drawn else nothing,
+                logits=logits,
+                added=mask & ~recommended,
+                removed=recommended & ~mask,
+                probability=left * drawn.probability if drawn else look.likelihood,
+            )
+        )
+    return Proposal(present.logits.numpy()[here], proposal.members, left * proposal.probability, tuple(candidates))
+
+
+def _on_plane(logits: np.ndarray, question: Question) -> Tensor:
+    """Logits (h, w) at the mask resolution, without padding, on what a question's embedding shows."""
+    small = torch.from_numpy(logits)[None, None]
+    return F.interpolate(small, question.embedding.plane_shape, mode="bilinear", align_corners=False)[0, 0]
+
+
 def _by_size(shown: Round) -> Round:
     """The same round with its candidates from the smallest to the largest on the plane itself."""
-    candidates = sorted(shown.proposal.candidates, key=lambda each: int((shown.logits(each) > 0).sum()))
-    return replace(shown, proposal=replace(shown.proposal, candidates=tuple(candidates)))
+    order = sorted(range(len(shown.looks)), key=lambda place: int((shown.looks[place].logits > 0).sum()))
+    candidates = tuple(shown.proposal.candidates[place] for place in order)
+    return replace(
+        shown,
+        looks=tuple(shown.looks[place] for place in order),
+        proposal=replace(shown.proposal, candidates=candidates),
+    )
 
 
 def _evenly(examples: Sequence[Example], most: int) -> list[Example]:
@@ -261,15 +332,6 @@ def narrowed(mixture: Mixture, around: np.ndarray, recipe: Recipe) -> Mixture:
 def _contradictions(logits: Tensor, question: Question) -> np.ndarray:
     """How many clicks of a question lie on the wrong side of each mask (N,), logits (N, m, m)."""
     embedding, clicks = question.embedding, question.prompts.clicks
-    side = logits.shape[-1]
-    rows, columns = _free_of_padding(embedding, side)
-    x, y = (np.array([getattr(click, name) for click in clicks]) + 0.5 for name in ("x", "y"))
-    x, y = (values * by * side / embedding.input_side for values, by in zip((x, y), embedding.scale))
-    at = logits[:, np.clip(y.astype(int), 0, rows - 1), np.clip(x.astype(int), 0, columns - 1)].numpy()
+    cells = np.array([embedding.cell(click, logits.shape[-1]) for click in clicks], int).reshape(-1, 2)
+    at = logits[:, cells[:, 0], cells[:, 1]].numpy()
     return np.asarray(((at > 0) != [click.positive for click in clicks]).sum(axis=1))
-
-
-def _free_of_padding(embedding: Embedding, side: int) -> tuple[int, int]:
-    """Rows and columns of the mask resolution before the padding."""
-    inside = embedding.inside(side)
-    return int(inside[:, 0].sum()), int(inside[0].sum())

@@ -27,7 +27,7 @@ class Candidate:
     """One mask to pick.
 
     Attributes:
-        member: index of the sample that it is.
+        member: index of the sample that it is, -1 for an answer at another size of the window.
         members: int (n,), sorted indices of the samples that differ less from it than from all else that is shown;
             their z are what a pick of it teaches.
         logits: float32 (h, w).

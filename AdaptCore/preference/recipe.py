@@ -15,6 +15,9 @@ class Recipe:
         spread: standard deviations of the masks of a round along these axes, as a share of the profile's (ours).
         habit: standard deviation of how much of a component's mean a mask gets, 1 in the mean (ours).
         candidates: most masks to pick from (SPA: K = 4).
+        sizes: most of them that are answers at other sizes of the window (ours).
+        size_likelihood: an answer at another size is offered if it is at least so likely (ours).
+        size_distinct: and if at least this share of its union with the recommended mask is in one only (ours).
         narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
         agreeing: drawn masks that contradict a click are left out where at least so many do not (ours).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
@@ -34,6 +37,9 @@ class Recipe:
     spread: float = 0.6
     habit: float = 0.3
     candidates: int = 4
+    sizes: int = 2
+    size_likelihood: float = 0.05
+    size_distinct: float = 0.2
     narrowing: float = 0.6
     agreeing: int = 8
     distinct: float = 0.02

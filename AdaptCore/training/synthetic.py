@@ -104,25 +104,32 @@ class SceneGenerator:
     def __init__(self, side: int, textures: TextureBank) -> None:
         self.side = side
         self.textures = textures
+        self.least_target = 0.001
 
     def scene(self, rng: np.random.Generator) -> Scene:
-        """A scene with at least one target between 0.1 % and 80 % of the image."""
+        """A scene with at least one target, none smaller than `least_target` or larger than 80 % of the image."""
         while True:
             valid = self._valid_shape(rng)
-            image, region = self._tissue(rng)
-            targets: list[Target] = []
-            for _ in range(int(rng.integers(1, rng.choice([3, 6])))):
-                painted = self._object(rng)
-                image = self._paint(rng, image, painted)
-                targets = [self._hide(t, painted, rng) for t in targets] + [
-                    Target(painted.kind, field > 0, painted.softness) for field in painted.targets
-                ]
-            if region is not None and rng.random() < 0.3:
-                targets.append(Target("tissue", region, 1.0))
+            image, targets = self._filled(rng)
             targets = [self._crop(target, valid) for target in targets]
-            kept = tuple(t for t in targets if 0.001 <= t.mask[: valid[0], : valid[1]].mean() <= 0.8)
+            least = self.least_target
+            kept = tuple(t for t in targets if least <= t.mask[: valid[0], : valid[1]].mean() <= 0.8)
             if kept:
                 return Scene(self._imaging(rng, image, valid), kept, valid)
+
+    def _filled(self, rng: np.random.Generator) -> tuple[Field, list[Target]]:
+        """Tissue with objects (S, S, 3) before imaging, and what can be asked of it."""
+        image, region = self._tissue(rng)
+        targets: list[Target] = []
+        for _ in range(int(rng.integers(1, rng.choice([3, 6])))):
+            painted = self._object(rng)
+            image = self._paint(rng, image, painted)
+            targets = [self._hide(t, painted, rng) for t in targets] + [
+                Target(painted.kind, field > 0, painted.softness) for field in painted.targets
+            ]
+        if region is not None and rng.random() < 0.3:
+            targets.append(Target("tissue", region, 1.0))
+        return image, targets
 
     def _valid_shape(self, rng: np.random.Generator) -> tuple[int, int]:
         if rng.random() < 0.6:

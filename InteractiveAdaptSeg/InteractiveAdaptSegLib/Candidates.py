@@ -218,7 +218,7 @@ class Candidates:
         target, geometry = self._place
         shown, candidate = self._offer.round, self._offer.round.proposal.candidates[number - 1]
         z = shown.z(candidate)
-        answer = self._plane.choose(shown.logits(candidate))
+        answer = self._plane.take(shown.look(candidate))
         self._offer.picks[answer], self._origins[answer] = number, z
         action = PromptStep(target.prompts.nextStep, picked=packMask(answer.mask))
         target.prompts.addStep(geometry, action)
@@ -266,9 +266,9 @@ def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, numb
 
     plane = asked.plane
     assert plane.prediction is not None
-    shown = adviser.ask(plane, around)
+    shown = adviser.ask(plane, around, sizes=number == 1)
     image = apply_window(extract(asked.voxels, asked.geometry), asked.window)
-    pictures = thumbnails(image if plane.window is None else image[plane.window.slices], shown.proposal, THUMBNAIL_SIDE)
+    pictures = thumbnails(image if shown.view is None else image[shown.view.slices], shown.proposal, THUMBNAIL_SIDE)
     candidates = shown.proposal.candidates
     views = [_viewOf(asked, shown, candidate, picture) for candidate, picture in zip(candidates, pictures)]
     return Offer(number, plane.prediction, shown, tuple(views))
@@ -276,7 +276,7 @@ def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, numb
 
 def _viewOf(asked: AskedPlane, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
     assert asked.plane.prediction is not None
-    before, mask = asked.plane.prediction.mask, copy.copy(asked.plane).choose(shown.logits(candidate)).mask
+    before, mask = asked.plane.prediction.mask, copy.copy(asked.plane).take(shown.look(candidate)).mask
     if asked.kept is not None:
         before, mask = before | asked.kept, mask | asked.kept
     added, removed = mask & ~before, before & ~mask

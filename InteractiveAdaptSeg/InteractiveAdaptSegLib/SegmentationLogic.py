@@ -847,7 +847,13 @@ class SegmentationLogic:
         self._profile.open(model)
         voxels, window = voxelArray(target.volumeNode), displayWindow(target.volumeNode)
         session = VolumeSession(
-            model, voxels, window=window, cache=self._model.cache, learner=self._task, preference=self._profile
+            model,
+            voxels,
+            window=window,
+            spacing=target.volumeNode.GetSpacing(),
+            cache=self._model.cache,
+            learner=self._task,
+            preference=self._profile,
         )
         target.takeUp(session)
         return session

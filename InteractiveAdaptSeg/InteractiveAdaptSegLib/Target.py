@@ -397,7 +397,7 @@ def sliceIndex(geometry: PlaneGeometry) -> int:
 def giveStep(plane: PlaneSession, action: PromptStep) -> None:
     """Give a plane one action."""
     if action.picked:
-        _pick(plane, unpackMask(action.picked, plane.shape))
+        plane.take_mask(unpackMask(action.picked, plane.shape))
     if action.box is not None:
         plane.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
     if action.lasso is not None:
@@ -406,15 +406,6 @@ def giveStep(plane: PlaneSession, action: PromptStep) -> None:
         plane.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
     elif action.clicks:
         plane.scribble([(click.x, click.y) for click in action.clicks], action.clicks[0].positive)
-
-
-def _pick(plane: PlaneSession, mask: np.ndarray) -> None:
-    """Make a mask (H, W) the plane's answer."""
-    import torch
-
-    from AdaptCore.predict.plane import mask_logits
-
-    plane.choose(torch.from_numpy(mask_logits(mask if plane.window is None else mask[plane.window.slices])))
 
 
 def promptsOf(steps: list[PromptStep]) -> Prompts:

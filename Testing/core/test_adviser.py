@@ -11,7 +11,7 @@ import torch
 
 from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.compact import CompactModel
-from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.preference.adviser import Adviser, narrowed, space_of, varied
 from AdaptCore.preference.latent import HALF, Latent
 from AdaptCore.preference.mixture import Mixture
@@ -58,7 +58,7 @@ def test_candidates_differ_from_the_answer_and_tell_how(a_model: CompactModel, l
     shown = adviser.ask(session)
     assert session.prediction and 1 <= len(shown.proposal.candidates) <= 4
     for candidate in shown.proposal.candidates:
-        logits = shown.logits(candidate)
+        logits = shown.look(candidate).logits
         assert logits.shape == session.shape
         assert (logits.numpy() > 0).sum() != session.prediction.mask.sum()
         assert candidate.added.any() or candidate.removed.any()
@@ -67,7 +67,8 @@ def test_candidates_differ_from_the_answer_and_tell_how(a_model: CompactModel, l
 
 def test_the_same_question_has_the_same_candidates(a_model: CompactModel, latent: Latent) -> None:
     first, second = (an_adviser(a_model, latent).ask(a_session(a_model)) for _ in range(2))
-    assert np.array_equal(first.samples.logits, second.samples.logits)
+    for one, other in zip(first.looks, second.looks, strict=True):
+        assert torch.equal(one.logits, other.logits)
     assert [one.member for one in first.proposal.candidates] == [one.member for one in second.proposal.candidates]
 
 
@@ -76,7 +77,67 @@ def test_nothing_can_be_chosen_before_a_prompt(a_model: CompactModel, latent: La
     with pytest.raises(PromptError, match="click, box or scribble"):
         an_adviser(a_model, latent).ask(session)
     with pytest.raises(PromptError, match="click, box or scribble"):
-        session.choose(torch.zeros(40, 56))
+        session.take_mask(np.zeros((40, 56), bool))
+
+
+def a_disc(radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[:96, :128]
+    return np.hypot(columns - 60, rows - 50) < radius
+
+
+def a_session_of_sizes(model: CompactModel, likelihoods: dict[float, float]) -> PlaneSession:
+    """A session whose answer is a disc of radius 10 in a window, with discs of other radii at other sizes."""
+    image = np.random.default_rng(5).random((96, 128), dtype=np.float32)
+    session = PlaneSession(model, image, spacing=(1.0, 1.0))
+    session.click(60, 50)
+    assert session.look
+    closest = min(session.look.sizes, key=lambda look: look.seen.numel())
+    whole = next(look for look in session.look.sizes if look.window is None)
+    present = closest.with_answer(torch.from_numpy(mask_logits(closest.part_of(a_disc(10)))))
+    others = [
+        replace(whole, logits=torch.from_numpy(mask_logits(a_disc(radius))), likelihood=likelihood)
+        for radius, likelihood in likelihoods.items()
+    ]
+    session.take(replace(present, others=tuple(others), likelihood=1 - sum(likelihoods.values())))
+    return session
+
+
+def test_answers_at_other_sizes_are_offered_where_they_may_be_meant(a_model: CompactModel, latent: Latent) -> None:
+    session = a_session_of_sizes(a_model, {30: 0.3, 10.3: 0.2, 29: 0.1, 20: 0.06, 40: 0.04})
+    shown = an_adviser(a_model, latent).ask(session)
+    sizes = [candidate for candidate in shown.proposal.candidates if candidate.member < 0]
+    assert [int((shown.look(each).logits > 0).sum()) for each in sizes] == [a_disc(20).sum(), a_disc(30).sum()], (
+        "not what is alike, nor what is unlikely"
+    )
+    assert [each.probability for each in sizes] == pytest.approx([0.06, 0.3])
+    assert len(shown.proposal.candidates) <= 4
+    assert shown.proposal.probability + sum(each.probability for each in shown.proposal.candidates) <= 1 + 1e-6
+    assert shown.view is None and shown.proposal.logits.shape == (96, 128)
+    assert sizes[1].area_change == a_disc(30).sum() - session.prediction.mask.sum()
+    assert np.array_equal(shown.z(sizes[0]), np.zeros((1, latent.basis.shape[1])))
+
+
+def test_picked_size_brings_its_window_and_its_question(a_model: CompactModel, latent: Latent) -> None:
+    adviser, session = an_adviser(a_model, latent), a_session_of_sizes(a_model, {30: 0.3})
+    before = session.look
+    shown = adviser.ask(session)
+    (size,) = [candidate for candidate in shown.proposal.candidates if candidate.member < 0]
+    assert np.array_equal(session.take(shown.look(size)).mask, a_disc(30))
+    assert session.window is None and session.question is before.others[0].question
+    assert [look.window for look in session.look.others] == [before.window], "the first answer is still offered"
+    adviser.picked(shown, size)
+    assert adviser.profile.picks == 1
+    session.undo()
+    assert session.look is before
+
+
+def test_other_sizes_are_offered_once(a_model: CompactModel, latent: Latent) -> None:
+    adviser, session = an_adviser(a_model, latent), a_session_of_sizes(a_model, {30: 0.3})
+    others = adviser.ask(session, sizes=False)
+    more = adviser.ask(session, around=np.zeros((1, latent.basis.shape[1])))
+    for shown in (others, more):
+        assert all(candidate.member >= 0 for candidate in shown.proposal.candidates)
+        assert shown.view == session.window
 
 
 def test_a_pick_is_a_step_that_undo_takes_back(a_model: CompactModel, latent: Latent) -> None:
@@ -84,9 +145,8 @@ def test_a_pick_is_a_step_that_undo_takes_back(a_model: CompactModel, latent: La
     before = session.prediction
     shown = an_adviser(a_model, latent).ask(session)
     candidate = shown.proposal.candidates[0]
-    after = session.choose(shown.logits(candidate))
-    agree = after.mask == (shown.logits(candidate).numpy() > 0)
-    assert before and agree.mean() > 0.9, "but for what the clicks demand"
+    after = session.take(shown.look(candidate))
+    assert before and np.array_equal(after.mask, shown.look(candidate).logits.numpy() > 0)
     assert after.mask[20, 20], "the click is obeyed"
     assert session.undo() is before and session.redo() is after
     assert [example.question for example in session.examples(after.mask)].count(session.question) == 2

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -122,6 +123,58 @@ def test_two_threads_compute_one_embedding_once():
         thread.join(TIMEOUT)
     assert len(calls) == 1
     assert results[0] is results[1]
+
+
+def test_several_embeddings_are_computed_in_one_call_but_for_those_that_are_kept():
+    cache, asked = EmbeddingCache(), []
+
+    def compute(places: Sequence[int]) -> list[Embedding]:
+        asked.append(list(places))
+        return [an_embedding(10 + place) for place in places]
+
+    computed(cache, "b")
+    found = cache.get_or_compute_all([a_key(name) for name in "abc"], compute)
+    assert asked == [[0, 2]]
+    assert [embedding.nbytes for embedding in found] == [40, 40, 48]
+    again = cache.get_or_compute_all([a_key(name) for name in "cab"], compute)
+    assert len(asked) == 1 and [id(embedding) for embedding in again] == [id(found[place]) for place in (2, 0, 1)]
+
+
+def test_several_embeddings_wait_for_one_that_another_thread_computes():
+    cache, started, go, results = EmbeddingCache(), threading.Event(), threading.Event(), []
+
+    def slow() -> Embedding:
+        started.set()
+        assert go.wait(TIMEOUT)
+        return an_embedding(7)
+
+    def rest(places: Sequence[int]) -> list[Embedding]:
+        go.set()
+        return [an_embedding(1) for _ in places]
+
+    threads = [
+        threading.Thread(target=lambda: results.append(cache.get_or_compute(a_key("a"), slow))),
+        threading.Thread(target=lambda: results.append(cache.get_or_compute_all([a_key("a"), a_key("b")], rest))),
+    ]
+    threads[0].start()
+    assert started.wait(TIMEOUT)
+    threads[1].start()
+    for thread in threads:
+        thread.join(TIMEOUT)
+    (one,) = [result for result in results if isinstance(result, Embedding)]
+    (both,) = [result for result in results if isinstance(result, list)]
+    assert both[0] is one and both[1].nbytes == 4
+
+
+def test_none_of_several_is_kept_where_one_cannot_be_computed():
+    cache = EmbeddingCache()
+
+    def fail(places: Sequence[int]) -> list[Embedding]:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        cache.get_or_compute_all([a_key("a"), a_key("b")], fail)
+    assert computed(cache, "ab") == "ab"
 
 
 def test_failed_computation_is_raised_and_tried_again():

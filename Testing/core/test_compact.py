@@ -224,6 +224,28 @@ def test_questions_asked_at_once_are_answered_as_if_alone(a_model: CompactModel,
         torch.testing.assert_close(decoding.scores, alone.scores, rtol=0, atol=1e-5)
 
 
+def test_planes_encoded_at_once_are_as_if_alone_and_hold_no_memory_of_each_other(
+    a_model: CompactModel, a_plane: np.ndarray
+) -> None:
+    planes = [a_plane, np.ascontiguousarray(a_plane[:40, :30]), np.stack([a_plane] * 3, axis=2)]
+    together = a_model.encode_all(planes)
+    for plane, embedding in zip(planes, together, strict=True):
+        alone = a_model.encode(plane)
+        assert (embedding.plane_shape, embedding.input_shape) == (plane.shape[:2], alone.input_shape)
+        for one, other in zip(embedding.features, alone.features, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+            assert one.untyped_storage().nbytes() == one.nbytes
+
+
+def test_questions_decoded_at_once_are_answered_as_if_alone(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    embedding = a_model.encode(a_plane)
+    questions = [Question(embedding, Prompts((Click(x, 40),))) for x in (30, 90)]
+    for decoding, question in zip(a_model.decode_all(questions), questions, strict=True):
+        alone = a_model.decode(embedding, question.prompts)
+        torch.testing.assert_close(decoding.logits, alone.logits, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(decoding.scores, alone.scores, atol=1e-4, rtol=1e-4)
+
+
 def test_a_weight_of_another_shape_is_refused(a_model: CompactModel) -> None:
     with pytest.raises(ValueError, match=r"shape \(1,\): \(\d+, \d+, 3, 3\) is wanted"):
         a_model.with_decoder({"mix_half.conv.0.weight": torch.zeros(1)})

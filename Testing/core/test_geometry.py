@@ -16,6 +16,7 @@ from AdaptCore.predict.geometry import (
     check_mask,
     check_volume,
     extract,
+    known_spacing,
     oblique_plane,
     plane_labels,
     plane_voxels,
@@ -235,3 +236,24 @@ def test_tilted_plane_that_was_written_reads_back_without_holes(pixel):
     plane = oblique_plane((2, 2, 3), x_step * pixel, y_step * pixel, (30, 30))
     labels = written((40, 40, 40), plane, np.ones(plane.shape, bool))
     assert plane_labels(labels, plane)[1:-1, 1:-1].all()
+
+
+def test_spacing_of_a_plane_follows_its_steps():
+    assert axis_plane(SHAPE, 2, 0).spacing((0.5, 0.7, 3.0)) == (0.5, 0.7)
+    assert axis_plane(SHAPE, 0, 0).spacing((0.5, 0.7, 3.0)) == (0.7, 3.0)
+    tilted = oblique_plane((0, 0, 0), (1, 1, 0), (0, 0, 0.5), (3, 3))
+    assert tilted.spacing((3.0, 4.0, 2.0)) == pytest.approx((5.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "known"),
+    [
+        ((4, 5, 6), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)),
+        ((4, 5, 1), (0.5, 0.5, 1.0), (0.5, 0.5, 1.0)),
+        ((4, 5, 1), (1.0, 1.0, 1.0), None),
+        ((4, 5, 1, 3), (0.5, 0.5, 1.0), None),
+        ((4, 5, 6), None, None),
+    ],
+)
+def test_spacing_of_pictures_is_not_known(shape, spacing, known):
+    assert known_spacing(np.zeros(shape), spacing) == known

@@ -13,7 +13,7 @@ from AdaptCore.predict.packed import PackedArray, PackedLogits, PackedMask
 from AdaptCore.predict.plane import MODELS_KEPT, PlaneSession
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.prompts import Prompts
-from Testing.toy_model import ToyModel
+from Testing.toy_model import BatchToy, ToyModel
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
@@ -76,7 +76,7 @@ def test_copy_that_is_asked_leaves_the_answer_of_the_session_exact() -> None:
     session = PlaneSession(ToyModel(), a_disc())
     session.click(50, 40)
     before = session.prediction.logits.copy()
-    copy.copy(session).choose(torch.zeros(session.present.shape))
+    copy.copy(session).take(session.look.with_answer(torch.zeros(session.present.shape)))
     np.testing.assert_array_equal(session.prediction.logits, before)
 
 
@@ -127,3 +127,18 @@ def test_voxels_that_a_segment_did_not_take_are_given_up_as_one_step() -> None:
         session.redo()
         session.give_up(np.argwhere(session.labelmap), is_step=False)
         assert session.steps == 2 and not session.labelmap.any()
+
+
+def test_other_sizes_of_a_packed_answer_come_back() -> None:
+    session = PlaneSession(BatchToy(), np.repeat(np.repeat(a_disc(), 3, 0), 3, 1), spacing=(1.0, 1.0))
+    session.click(150, 120)
+    given = session.look
+    for step in range(3):
+        session.click(151 + step, 120)
+    for _ in range(3):
+        session.undo()
+    assert given is not None and session.look is not None
+    assert [look.window for look in session.look.others] == [look.window for look in given.others] != []
+    for one, other in zip(session.look.sizes, given.sizes, strict=True):
+        np.testing.assert_array_equal(one.logits.numpy() > 0, other.logits.numpy() > 0)
+        assert one.question is not None and one.question.prompts == other.question.prompts

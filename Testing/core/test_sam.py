@@ -277,7 +277,7 @@ def test_sam_has_candidates_and_a_profile_without_training(a_model: SamModel) ->
     plain = session.prediction
     shown = adviser.ask(session)
     candidate = shown.proposal.candidates[0]
-    mask = session.choose(shown.logits(candidate)).mask
+    mask = session.take(shown.look(candidate)).mask
     adviser.picked(shown, candidate)
     adviser.learn(a_model, session.examples(mask))
     assert adviser.profile.picks == 2 and adviser.profile.space.digest == a_model.digest

@@ -20,7 +20,7 @@ from AdaptCore.predict.propagate import PropagatedPlane, PropagationPolicy, dice
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.prompts import Click
 from Testing.learning_toy import LearningToy
-from Testing.toy_model import ToyModel
+from Testing.toy_model import BatchToy, ToyModel
 
 SHAPE = (60, 50, 24)
 CENTRE = (28, 25, 11)
@@ -674,3 +674,14 @@ def test_session_goes_on_from_the_labels_of_another_one_and_undoes_what_that_did
         assert session.steps <= 3
     with VolumeSession(a_model, a_scan()[:-1]) as other, pytest.raises(ValueError, match="is wanted"):
         other.take_over(an_accepted_session)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shapes"), [((4.0, 5.0, 9.0), [None, (32, 36), (32, 32)]), (None, [None, (32, 32)])]
+)
+def test_first_click_is_asked_in_windows_of_the_volumes_spacing(spacing, shapes):
+    with VolumeSession(BatchToy(), a_scan(), spacing=spacing, precompute=0) as session:
+        plane = session.plane(axis_plane(session.shape, 2, 11))
+        plane.click(28, 25)
+        sizes = sorted(plane.look.sizes, key=lambda look: -look.seen.numel())
+    assert [look.window and look.window.shape for look in sizes] == shapes

@@ -125,13 +125,13 @@ def test_a_pick_carries_over_to_the_propagated_planes(volume: np.ndarray, candid
     maps = []
     for picks in (False, True):
         adviser = Adviser(Profile.fresh("Anna", "ball", space_of(model, latent)), latent)
-        with VolumeSession(model, volume, window=Window(0, 1), precompute=0, preference=adviser) as session:
+        with VolumeSession(model, volume, window=Window(0, 1), zoom=False, precompute=0, preference=adviser) as session:
             plane = session.plane(start)
             plane.click(middle, middle)
             if picks:
                 shown = adviser.ask(plane)
                 picked = shown.proposal.candidates[candidate]
-                plane.choose(shown.logits(picked))
+                plane.take(shown.look(picked))
                 adviser.picked(shown, picked)
             session.accept(start)
             session.propagate(2, 2, extent=(1, 3))

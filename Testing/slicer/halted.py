@@ -58,9 +58,9 @@ def halted_answers() -> Iterator[threading.Event]:
 def _halted(owner: Any, name: str) -> Iterator[threading.Event]:
     function, goes_on = getattr(owner, name), threading.Event()
 
-    def halt(*given: Any) -> Any:
+    def halt(*given: Any, **options: Any) -> Any:
         assert goes_on.wait(PATIENCE)
-        return function(*given)
+        return function(*given, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, halt)

@@ -184,7 +184,9 @@ def test_more_like_the_picked_one_are_offered_beside_it(a_round: Panel, monkeypa
     asked: list[np.ndarray | None] = []
     ask = Adviser.ask
     monkeypatch.setattr(
-        Adviser, "ask", lambda adviser, plane, around: asked.append(around) or ask(adviser, plane, around)
+        Adviser,
+        "ask",
+        lambda adviser, plane, around, sizes: asked.append(around) or ask(adviser, plane, around, sizes=sizes),
     )
     logic = a_round.logic
     with pytest.raises(PromptError, match="Pick a candidate first"):
@@ -257,7 +259,9 @@ def test_only_the_latest_of_quick_clicks_is_asked_about(
     asked: list[int] = []
     ask = Adviser.ask
     monkeypatch.setattr(
-        Adviser, "ask", lambda adviser, plane, around: asked.append(len(plane.prompts.clicks)) or ask(adviser, plane)
+        Adviser,
+        "ask",
+        lambda adviser, plane, around, sizes: asked.append(len(plane.prompts.clicks)) or ask(adviser, plane),
     )
     for step in range(5):
         a_session.click((CENTRE[0] + step, CENTRE[1], CENTRE[2]))
@@ -400,7 +404,7 @@ def test_nothing_is_picked_during_a_propagation(a_round: Panel) -> None:
 
 
 def test_candidates_that_cannot_be_made_are_told_of(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*given: object) -> None:
+    def refuse(*given: object, **options: object) -> None:
         raise ModelError("the latent file is missing")
 
     monkeypatch.setattr(Adviser, "ask", refuse)

@@ -329,7 +329,7 @@ def test_panel_is_usable_while_it_waits_for_candidates(a_user: User, monkeypatch
     from AdaptCore.preference.adviser import Adviser
 
     ask, goes_on = Adviser.ask, threading.Event()
-    monkeypatch.setattr(Adviser, "ask", lambda *given: goes_on.wait(20) and ask(*given))
+    monkeypatch.setattr(Adviser, "ask", lambda *given, **options: goes_on.wait(20) and ask(*given, **options))
     a_user.begin()
     a_user.click(CENTRE)
     assert a_user.ui.galleryLabel.text == "Looking for other masks..."

@@ -295,7 +295,7 @@ def test_candidates_are_asked_of_the_task_that_is_chosen(
     asked: list[object] = []
     ask = Adviser.ask
     monkeypatch.setattr(
-        Adviser, "ask", lambda adviser, plane, around: asked.append(plane.model) or ask(adviser, plane, around)
+        Adviser, "ask", lambda adviser, plane, around, sizes: asked.append(plane.model) or ask(adviser, plane, around)
     )
     a_session.logic.candidates.setWanted(True)
     a_session.click(CENTRE)

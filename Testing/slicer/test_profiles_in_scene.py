@@ -417,7 +417,7 @@ def test_asking_sees_what_was_learnt_before(a_round: Panel, monkeypatch: pytest.
     monkeypatch.setattr(
         Adviser,
         "ask",
-        lambda adviser, plane, around: seen.append(adviser.profile.picks) or ask(adviser, plane, around),
+        lambda adviser, plane, around, sizes: seen.append(adviser.profile.picks) or ask(adviser, plane, around),
     )
     a_round.logic.pick(1)
     a_round.logic.candidates.askForMore()

@@ -1,0 +1,195 @@
+"""Calibration of the choice between windows of several sizes, on synthetic planes alone: `adaptseg train --sizes`.
+
+The weights of `AdaptCore.predict.sizes` are those that make the IoU which a choice by their odds can expect highest.
+Those for planes of known spacing are learnt from wide scenes, those for pictures from scenes that fill their plane. Run
+it again when the model's weights change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from AdaptCore.models.base import BatchModel
+from AdaptCore.predict.cache import EmbeddingCache
+from AdaptCore.predict.masks import depth, iou
+from AdaptCore.predict.plane import PlaneEncoder, binarize, looks_at_sizes
+from AdaptCore.predict.sizes import PICTURE, SCAN, Evidence, SizePolicy
+from AdaptCore.prompts import Click, Prompts
+from AdaptCore.training.synthetic import SceneGenerator, TextureBank
+from AdaptCore.training.wide import WideGenerator
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the weights are calibrated (ours).
+
+    Attributes:
+        wide_scenes, filled_scenes: how many there are of each family.
+        textures: random fields that scenes are painted with.
+        wide_sides: of the wide planes in pixels, one of them by chance.
+        filled_side: of the scenes that fill their plane.
+        wide_targets, filled_targets: most objects that are clicked in a scene of each family.
+        least_pixels: smaller objects are not clicked.
+        middle: share of the clicks that lie in the very middle of the object; the others lie anywhere in it.
+        largest: side of the largest window as a share of the plane's, from and to; each next one is half as large.
+        least_side: shortest side of a window in pixels.
+        ridge: weight of the squared weights, of evidence of unit deviation, against the IoU.
+    """
+
+    wide_scenes: int = 360
+    filled_scenes: int = 250
+    textures: int = 48
+    wide_sides: tuple[int, ...] = (256, 384, 512)
+    filled_side: int = 256
+    wide_targets: int = 3
+    filled_targets: int = 2
+    least_pixels: int = 30
+    middle: float = 0.5
+    largest: tuple[float, float] = (0.35, 0.7)
+    least_side: int = 32
+    ridge: float = 4e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One click: what the answers at each size tell of themselves (K, F), and their IoU with what was meant (K,)."""
+
+    scene: int
+    evidence: np.ndarray
+    iou: np.ndarray
+
+
+def samples(
+    model: BatchModel, wide: bool, seed: int, recipe: Recipe, advanced: Callable[[], object] | None = None
+) -> Iterator[Sample]:
+    """Clicks on the objects of seeded scenes, wide ones or those that fill their plane.
+
+    Args:
+        advanced: called after each scene.
+    """
+    textures = TextureBank(seed, recipe.textures)
+    for number in range(recipe.wide_scenes if wide else recipe.filled_scenes):
+        rng = np.random.default_rng([seed + (1 if wide else 2), number])
+        side = int(rng.choice(recipe.wide_sides)) if wide else recipe.filled_side
+        scene = (WideGenerator if wide else SceneGenerator)(side, textures).scene(rng)
+        height, width = scene.valid_shape
+        masks = [target.mask[:height, :width] for target in scene.targets]
+        masks = [mask for mask in masks if mask.sum() >= recipe.least_pixels]
+        image = np.ascontiguousarray(scene.image[:height, :width])
+        encoder = PlaneEncoder(model, image, EmbeddingCache())
+        for place in rng.permutation(len(masks))[: recipe.wide_targets if wide else recipe.filled_targets]:
+            yield _sample(model, encoder, masks[place], number, rng, recipe)
+        if advanced:
+            advanced()
+
+
+def _sample(
+    model: BatchModel, encoder: PlaneEncoder, truth: np.ndarray, scene: int, rng: np.random.Generator, recipe: Recipe
+) -> Sample:
+    prompts = Prompts((_click(truth, rng, recipe.middle),))
+    share, shares = rng.uniform(*recipe.largest), []
+    while share * max(truth.shape) >= recipe.least_side:
+        shares.append(share)
+        share /= 2
+    sizes = SizePolicy(shares=tuple(shares), min_side=recipe.least_side)
+    looks, evidence = looks_at_sizes(model, encoder, prompts, None, sizes)
+    ious = [iou(truth, binarize(look.logits.numpy())) for look in looks]
+    return Sample(scene, np.array([astuple(each) for each in evidence]), np.array(ious))
+
+
+def _click(truth: np.ndarray, rng: np.random.Generator, middle: float) -> Click:
+    inward = depth(truth)
+    at = int(inward.argmax())
+    if rng.random() >= middle:
+        cumulated = np.cumsum(inward.ravel() ** 2)
+        at = min(int(np.searchsorted(cumulated, rng.random() * cumulated[-1])), inward.size - 1)
+    row, column = np.unravel_index(at, truth.shape)
+    return Click(float(column), float(row))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Samples as tensors, padded to the most sizes: evidence (N, K, F), IoU and whether there is one (N, K)."""
+
+    evidence: Tensor
+    iou: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, samples: list[Sample]) -> Table:
+        sizes = max(len(sample.iou) for sample in samples)
+        evidence = torch.zeros(len(samples), sizes, len(fields(Evidence)), dtype=torch.float64)
+        iou = torch.zeros(len(samples), sizes, dtype=torch.float64)
+        present = torch.zeros(len(samples), sizes, dtype=torch.bool)
+        for row, sample in enumerate(samples):
+            count = len(sample.iou)
+            evidence[row, :count] = torch.from_numpy(sample.evidence)
+            iou[row, :count], present[row, :count] = torch.from_numpy(sample.iou), True
+        return cls(evidence, iou, present)
+
+    def odds(self, weights: Tensor) -> Tensor:
+        """Probability of each size, (N, K), by weights (F,)."""
+        return (self.evidence @ weights).masked_fill(~self.present, -torch.inf).softmax(1)
+
+    def chosen(self, weights: Tensor) -> Tensor:
+        """IoU (N,) of the size that the weights (F,) choose."""
+        return self.iou.gather(1, self.odds(weights).argmax(1, keepdim=True))[:, 0]
+
+
+def calibrated(table: Table, ridge: float) -> Tensor:
+    """The weights (F,) with the highest IoU that is to be expected where sizes are drawn by their odds."""
+    deviation = table.evidence[table.present].std(0) + 1e-6
+    scaled = torch.zeros_like(deviation).requires_grad_()
+    optimizer = torch.optim.LBFGS([scaled], max_iter=500, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        expected = (table.odds(scaled / deviation) * table.iou).sum(1).mean()
+        value = ridge * scaled @ scaled - expected
+        value.backward()
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return (scaled / deviation).detach()
+
+
+def held_out(samples: list[Sample], ridge: float, folds: int = 4) -> float:
+    """Mean IoU of what weights choose in scenes that they were not calibrated on."""
+    chosen = []
+    for fold in {sample.scene % folds for sample in samples}:
+        kept = [sample for sample in samples if sample.scene % folds != fold]
+        out = [sample for sample in samples if sample.scene % folds == fold]
+        chosen.append(Table.of(out).chosen(calibrated(Table.of(kept), ridge)))
+    return float(torch.cat(chosen).mean())
+
+
+def report(name: str, samples: list[Sample], present: Evidence, ridge: float) -> str:
+    """The calibrated weights as code, and how well they and the present ones choose."""
+    table = Table.of(samples)
+    weights = calibrated(table, ridge)
+    ious = {
+        "whole plane": table.iou[:, 0],
+        "present weights": table.chosen(torch.tensor(astuple(present), dtype=torch.float64)),
+        "these weights": table.chosen(weights),
+        "best size": table.iou.masked_fill(~table.present, -1).amax(1),
+    }
+    found = ", ".join(f"{label} {float(values.mean()):.3f}" for label, values in ious.items())
+    code = ", ".join(f"{part.name}={float(weight):.3g}" for part, weight in zip(fields(Evidence), weights))
+    return (
+        f"{name} = Evidence({code})\n"
+        f"IoU of {len(samples)} clicks: {found}; on other scenes {held_out(samples, ridge):.3f}"
+    )
+
+
+def calibrate(model: BatchModel, recipe: Recipe, seed: int, advanced: Callable[[], object]) -> str:
+    """Both sets of weights as code, with how well they choose; `advanced` is called after each scene."""
+    reports = []
+    for name, wide, present in (("SCAN", True, SCAN), ("PICTURE", False, PICTURE)):
+        clicked = list(samples(model, wide, seed, recipe, advanced))
+        reports.append(report(name, clicked, present, recipe.ridge))
+    return "\n".join(reports) + "\n"
