@@ -59,7 +59,7 @@ class PackedArray:
 
 @dataclass(frozen=True, eq=False)
 class PackedLogits:
-    """Logits (H, W) to 1/16, away from zero: the mask is exact."""
+    """Logits (H, W) to the nearest 1/16 on the same side of zero: the mask is exact."""
 
     shape: tuple[int, ...]
     data: bytes | mmap.mmap
@@ -68,7 +68,8 @@ class PackedLogits:
     def of(cls, logits: np.ndarray) -> PackedLogits:
         """Pack logits (H, W), float32."""
         scaled = logits.clip(-LARGEST, LARGEST) * np.float32(STEPS)
-        whole = np.where(logits > 0, np.ceil(scaled), np.floor(scaled)).astype(np.int16)
+        nearest = np.rint(scaled)
+        whole = np.where(logits > 0, np.maximum(nearest, 1), np.minimum(nearest, 0)).astype(np.int16)
         low_and_high = np.ascontiguousarray(whole).view(np.uint8).reshape(-1, 2).T
         return cls(logits.shape, _packed(low_and_high))
 

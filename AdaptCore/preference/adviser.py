@@ -163,7 +163,8 @@ class Adviser:
         Returns:
             Names of the picks that the mask counts for, for `forget`.
         """
-        asked = list({id(example.question): example for example in examples}.values())
+        # By prompts: a pick answers the same question again, and a history that was packed gives it as another object.
+        asked = list({example.question.prompts: example for example in examples}.values())
         names = []
         for kind in (asked[:1], _evenly(asked[1:], self._profile.recipe.later)):
             fits = [fit for example in kind if (fit := self._fitted(model, example)) is not None]

@@ -94,7 +94,7 @@ def test_all_arms_see_the_same_first_click_and_a_profile_learns_its_user(users: 
         assert np.mean(user.first["own"][4:]) > np.mean(user.first["fresh"][4:]) - 0.005, "less than half a pixel"
     generous = users["generous"].first
     assert np.mean(generous["own"][4:]) > np.mean(generous["fresh"][4:]) + 0.1, "the model itself is tight"
-    assert np.mean(generous["own"][4:]) > np.mean(generous["other"][4:]) + 0.1
+    assert np.mean(generous["own"][4:]) > np.mean(generous["other"][4:]) + 0.08, "picks count as what they give"
     assert users["tight"].adviser.profile.picks > 0 and users["tight"].fresh.profile.picks == 0
 
 

@@ -87,7 +87,7 @@ def test_it_stops_when_it_is_told_to(some_images: Path, stage: str) -> None:
 def test_the_command_shows_so_many_and_changes_nothing(
     some_images: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name: ToyModel())
+    monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
     before = {path: path.read_bytes() for path in some_images.iterdir()}
     assert main(["cohort", "first", "--images", str(some_images), "--count", "2"]) == 0
     heading, *lines = capsys.readouterr().out.strip().splitlines()

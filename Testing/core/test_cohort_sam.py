@@ -38,6 +38,7 @@ class PatchMeans(nn.AvgPool2d):
 
     def __init__(self) -> None:
         super().__init__(16)
+        self.place = nn.Parameter(torch.zeros(0), requires_grad=False)
 
 
 def a_sam(encoder: nn.Module) -> Any:

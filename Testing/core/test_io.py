@@ -517,7 +517,7 @@ def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.M
     def no_permission(path: Path, *_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-    (tmp_path / "IM0001").write_bytes(b"secret")
+    (tmp_path / "IM0001").write_bytes(b"secret" * 40)
     monkeypatch.setattr(Path, "open", no_permission)
     with pytest.raises(ImageError, match=r"IM0001: cannot be read \(Permission denied\). Choose a NRRD"):
         read_volume(tmp_path if in_a_folder else tmp_path / "IM0001")

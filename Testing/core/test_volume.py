@@ -608,9 +608,9 @@ def test_history_holds_changed_voxels_only(a_session):
     mask = np.zeros(plane.shape, bool)
     mask[3, 4:7] = True
     a_session.accept(plane, mask)
-    change = a_session._changes[-1]
-    assert change.voxels.size == 3
-    assert change.voxels.dtype == np.int32
+    (part,) = a_session._changes[-1].parts
+    assert part.voxels.values().size == 3
+    assert part.voxels.dtype == np.int32
 
 
 def test_plane_whose_click_was_undone_shows_later_labels(an_accepted_session):

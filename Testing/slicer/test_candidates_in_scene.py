@@ -310,6 +310,7 @@ def test_candidates_go_with_what_they_belong_to(a_session: Panel, slow_asking: t
         "segmentation": lambda: scene.RemoveNode(a_session.segmentation),
         "voxels": lambda: a_session.volume.GetImageData().Modified(),
     }[gone]()
+    a_session.catch_up()
     slow_asking.set()
     a_session.wait()
     assert a_session.logic.candidates.views == () and a_session.logic.candidates.round == 0

@@ -318,6 +318,7 @@ def test_drawing_ends_with_what_it_is_for(a_simple_drawer: User, a_scene: Any, h
         panel.session.propagate()
     else:
         user.segmentation.GetSegmentation().RemoveSegment(user.segmentation.GetSegmentation().GetNthSegmentID(0))
+        user.host.process_events()
     assert panel._drawMode.tool is None
     assert panel._drawMode._observations._known == []
     for world in worlds[20:]:

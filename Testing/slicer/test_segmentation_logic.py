@@ -722,7 +722,7 @@ def test_propagation_that_breaks_down_leaves_no_trace(a_session: Panel, monkeypa
 def test_propagation_that_cannot_be_written_leaves_no_trace(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
 
-    def write(*arguments: object) -> None:
+    def write(*arguments: object, **options: object) -> None:
         raise MemoryError("the memory is full")
 
     a_session.click(CENTRE)
