@@ -87,6 +87,9 @@ class SceneApplication:
         self.scene.Clear(True)
         for logic in (self.remote_io, self.logic):
             logic.SetMRMLScene(None)
+        # A scene closes once more when it is destroyed: a garbage collection, in any later test, which may have emptied
+        # by then what still observes it.
+        self.scene.RemoveAllObservers()
 
     def _connect_files(self, cache_folder: Path) -> None:
         import slicer
