@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from AdaptCore.models.compact import CompactConfig, CompactNetwork, config_to_json
+from AdaptCore.models.compact import CompactConfig, CompactNetwork
+from AdaptCore.models.described import config_to_json
 
 SMALL = CompactConfig(input_side=64, stem=(16, 16, 16), dim=32, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
 

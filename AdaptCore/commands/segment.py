@@ -165,7 +165,9 @@ def run(arguments: argparse.Namespace) -> None:
     axis = choose_axis(volume.geometry, arguments.axis)
     clicks = [*arguments.click, *placed_clicks(arguments.click_mm, arguments.points, volume.geometry)]
     if arguments.object:
-        mask = whole_object.segment_object(volume, clicks, arguments.model, arguments.device)
+        typed = whole_object.typed_clicks(clicks, volume.geometry.size)
+        tell_of_padding(volume.array, [whole_object.voxel_of(click) for click in typed if click.positive])
+        mask = whole_object.segment_object(volume, typed, arguments.model, arguments.device)
         write_mask(mask, volume.geometry, arguments.out)
         say(f"{arguments.out}: {describe(mask, volume.geometry)}")
         return
@@ -244,10 +246,6 @@ def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[in
     Raises:
         PromptError: no voxel lies in the window.
     """
-    import numpy as np
-
-    from AdaptCore.predict.intensity import padding_values
-
     array = volume.array
     low, high = array.min(), array.max()
     if window and not ((array >= window.low) & (array <= window.high)).any():
@@ -255,10 +253,19 @@ def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[in
             f"--window {window.low:g},{window.high:g}: No voxel lies in this window; the image holds {low:g} to "
             f"{high:g}. Choose a window that shows the object."
         )
+    tell_of_padding(array, [click.voxel for click in voxel_clicks(prompts, axis) if click.positive])
+
+
+def tell_of_padding(array: np.ndarray, voxels: Sequence[tuple[int, int, int]]) -> None:
+    """Warn of clicked voxels where nothing was measured."""
+    import numpy as np
+
+    from AdaptCore.predict.intensity import padding_values
+
     padding = padding_values(array)
-    for click in voxel_clicks(prompts, axis) if padding else ():
-        if click.positive and np.isin(array[click.voxel], padding).all():
-            told = ",".join(map(str, click.voxel))
+    for voxel in voxels if padding else ():
+        if np.isin(array[voxel], padding).all():
+            told = ",".join(map(str, voxel))
             warnings.warn(
                 f"--click {told}: This voxel is padding ({padding[0]:g}), outside of what was measured.", stacklevel=2
             )

@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise AdaptSegError(f"{arguments.out} holds a training already: add --resume, or choose another folder.")
     elif arguments.start:
         trainer.start_from(arguments.start)
-    trainer.run(arguments.minutes, arguments.steps, arguments.log_every, arguments.cool)
+    with progress_bar(arguments.steps, unit="step") as bar:
+        bar.update(trainer.step)
+        trainer.run(arguments.minutes, arguments.steps, arguments.log_every, arguments.cool, bar)
     weights = arguments.out / f"{arguments.model}.safetensors"
     trainer.export(weights)
     say(f"trained to step {trainer.step} in {trainer.seconds / 60:.0f} minutes: {weights}")

@@ -25,9 +25,17 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         PromptError: it is.
     """
-    given = [name for name in ONLY_PLANES if getattr(arguments, name, None) not in (None, False, [], ())]
+    # Compared by identity: axis 0 is given, although it equals False.
+    values = {name: getattr(arguments, name) for name in ONLY_PLANES}
+    given = [name for name, value in values.items() if value is not None and value is not False and value != []]
     if given:
         raise PromptError(f"--object goes with clicks alone: leave out --{', --'.join(given)}.")
+
+
+def voxel_of(click: VolumeClick) -> tuple[int, int, int]:
+    """The voxel that was typed."""
+    i, j, k = (int(at) for at in click.position)
+    return i, j, k
 
 
 def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[VolumeClick]:
@@ -53,25 +61,26 @@ def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[Volu
     return [VolumeClick((float(i), float(j), float(k)), positive) for (i, j, k), positive in ordered]
 
 
-def segment_object(volume: Volume, clicks: Sequence[str], plane_model: str, device: str | None) -> np.ndarray:
-    """The mask, uint8 (I, J, K), of the object that typed clicks point at.
+def segment_object(volume: Volume, clicks: Sequence[VolumeClick], plane_model: str, device: str | None) -> np.ndarray:
+    """The mask, uint8 (I, J, K), of the object that clicks point at.
 
     Args:
         plane_model: what guesses the slices through the first click.
 
     Raises:
-        PromptError: as `typed_clicks`.
+        PromptError: a file that does not say how far its voxels are apart.
         ImageError: a volume in colour.
         ModelError, CheckpointError: a model cannot be loaded.
     """
     from AdaptCore.models.registry import load_model, load_volume_model
-    from AdaptCore.predict.block import BlockSession
+    from AdaptCore.predict.block import predict_object
     from AdaptCore.predict.guess import SliceGuess
 
-    typed = typed_clicks(clicks, volume.geometry.size)
-    i, j, k = (float(space) for space in volume.geometry.spacing)
-    guess = SliceGuess(load_model(plane_model, device), volume.array, (i, j, k))
-    session = BlockSession(load_volume_model(device=device), volume.array, (i, j, k), guess=guess)
-    for click in typed:
-        answer = session.click(*click.position, positive=click.positive)
-    return answer.on(session.shape).astype("uint8")
+    if not volume.geometry.has_millimetres:
+        raise PromptError(
+            "--object needs to know how far the voxels are apart, which the file does not say: add its spacing, or "
+            "leave out --object."
+        )
+    spacing = volume.geometry.spacing
+    guess = SliceGuess(load_model(plane_model, device), volume.array, spacing)
+    return predict_object(load_volume_model(device=device), volume.array, spacing, clicks, guess).astype("uint8")

@@ -8,25 +8,19 @@ hypernetwork vectors give the masks. Only the decoder is run for a click.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from AdaptCore.errors import CheckpointError
-from AdaptCore.json_text import parse
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question
-from AdaptCore.models.checkpoint import check_fit, load_into
+from AdaptCore.models.described import described_network
 from AdaptCore.models.placement import PlacedModel, device_of
 from AdaptCore.prompts import Prompts
-
-Result = TypeVar("Result")
 
 POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
 
@@ -370,19 +364,7 @@ class CompactNetwork(nn.Module):
         Raises:
             CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
         """
-        try:
-            config = config_from_json(metadata["config"])
-            with torch.device("meta"):  # sizes that a file only claims to have must not take their memory
-                check_fit(cls(config), tensors, source)
-            network = cls(config)
-        except CheckpointError:
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{source}: sizes {metadata.get('config')!r:.200}; those of CompactConfig are wanted"
-            ) from error
-        load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
-        return network
+        return described_network(cls, CompactConfig, tensors, metadata, source)
 
 
 def standardize(image: Tensor, sizes: Tensor) -> Tensor:
@@ -582,18 +564,3 @@ def _together(features: Sequence[Tensor], device: torch.device, dtype: torch.dty
     """Features of several planes as one batch; a single one is not copied without need."""
     moved = [feature.to(device, dtype) for feature in features]
     return moved[0] if len(moved) == 1 else torch.cat(moved)
-
-
-def config_to_json(config: CompactConfig) -> str:
-    """The sizes as they are stored with the weights."""
-    return json.dumps(asdict(config))
-
-
-def config_from_json(text: str) -> CompactConfig:
-    """The sizes that were stored with weights.
-
-    Raises:
-        AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
-    """
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parse(text).items()}
-    return CompactConfig(**values)

@@ -9,23 +9,17 @@ features by one vector each.
 
 from __future__ import annotations
 
-import copy
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from AdaptCore.errors import CheckpointError
-from AdaptCore.models.checkpoint import load_into
 from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
-from AdaptCore.models.devices import computes_bfloat16, run_with_fallback
-
-Result = TypeVar("Result")
+from AdaptCore.models.described import described_network
+from AdaptCore.models.placement import PlacedModel
 
 POSITIVE, NEGATIVE, PADDING = range(3)
 
@@ -281,14 +275,7 @@ class VolumetricNetwork(nn.Module):
         Raises:
             CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
         """
-        try:
-            network = cls(config_from_json(metadata["config"]))
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{source}: the sizes must be those of VolumetricConfig, got {metadata.get('config')!r:.200}"
-            ) from error
-        load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
-        return network
+        return described_network(cls, VolumetricConfig, tensors, metadata, source)
 
 
 def prepare(window: Tensor, inside: Tensor) -> Tensor:
@@ -393,21 +380,6 @@ def filled_box(box: Tensor, grid: Tensor) -> Tensor:
     return (nearest / 2 + 0.5).clamp(0, 1).nan_to_num(0.0)
 
 
-def config_to_json(config: VolumetricConfig) -> str:
-    """The sizes as they are stored with the weights."""
-    return json.dumps(asdict(config))
-
-
-def config_from_json(text: str) -> VolumetricConfig:
-    """The sizes that were stored with weights.
-
-    Raises:
-        AttributeError, TypeError, ValueError: the text is no JSON, or does not hold the sizes of a network.
-    """
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-    return VolumetricConfig(**values)
-
-
 @dataclass(frozen=True, eq=False)
 class VolumeEmbedding:
     """What the frozen encoder knows of one window, on the model's device.
@@ -426,7 +398,7 @@ class VolumeEmbedding:
         return sum(t.element_size() * t.nelement() for t in self.features)
 
 
-class VolumetricModel:
+class VolumetricModel(PlacedModel):
     """The network behind the contract: encode windows once, decode prompts on them.
 
     Args:
@@ -437,6 +409,8 @@ class VolumetricModel:
         dtype: number format of the heavy layers; prompts and answers are always float32.
     """
 
+    decoder_name = "decoder"
+
     def __init__(
         self,
         network: VolumetricNetwork,
@@ -445,9 +419,8 @@ class VolumetricModel:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        super().__init__(network, device, dtype)
         self.name, self.digest = name, digest
-        self.network = network.eval().requires_grad_(False).to(device)
-        self._dtype = dtype
 
     @classmethod
     def from_tensors(
@@ -474,11 +447,6 @@ class VolumetricModel:
             torch.manual_seed(seed)
             network = VolumetricNetwork(VolumetricConfig())
         return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is; it moves to the CPU when an accelerator's memory is full."""
-        return next(self.network.parameters()).device
 
     def encode(self, windows: Tensor, inside: Tensor) -> list[VolumeEmbedding]:
         """Encode windows, float32 B x S x S x S of any scale, S a multiple of 16; `inside` bool as in `prepare`.
@@ -518,15 +486,5 @@ class VolumetricModel:
             vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
         return read(drawn, vectors).cpu(), quality.cpu()
 
-    def _run(self, compute: Callable[[], Result]) -> Result:
-        with torch.no_grad():
-            return run_with_fallback(compute, device=self.device, move_to_cpu=self._move_to_cpu)
-
-    def _move_to_cpu(self) -> None:
-        """Go on with a copy, so that another thread may finish with the network it holds."""
-        self.network = copy.deepcopy(self.network).to("cpu")
-        if not computes_bfloat16(self.device):
-            self._dtype = torch.float32
-
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32)
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)

@@ -23,16 +23,18 @@ OUTSIDE_LOGIT = -8.0
 
 @dataclass(frozen=True)
 class WindowPolicy:
-    """Which windows are asked; all constants are ours, chosen on synthetic volumes.
+    """Which windows are predicted in (ours; first values, not compared with others yet).
 
     Attributes:
         side: samples along each side of a window.
-        sizes: widths in millimetres that a lone click is asked in; none larger than the volume.
+        sizes: widths in millimetres that a lone click is tried in; none larger than the volume.
         margin: width of a window as a multiple of the object's extent.
-        least_fill: an object whose extent is a smaller share of the window is asked again in a closer one.
+        least_fill: an object whose extent is a smaller share of the window is predicted again in a closer one.
         growth: how much a window grows whose faces the object touches.
-        looks: most windows asked for one prompt after the first answer.
+        touching: taken off the predicted IoU of a window whose faces the object touches, where windows are compared.
+        more: most windows predicted in for one prompt after the first one.
         least_voxels: least width of a window in voxels of the finest axis.
+        kept: embeddings of windows that a session keeps.
     """
 
     side: int = 64
@@ -40,8 +42,10 @@ class WindowPolicy:
     margin: float = 1.7
     least_fill: float = 0.36
     growth: float = 1.5
-    looks: int = 3
+    touching: float = 0.15
+    more: int = 3
     least_voxels: float = 16.0
+    kept: int = 6
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class KnownSlice:
     Attributes:
         axis, index: which slice.
         mask: bool, with a length of one along `axis`.
-        is_certain: whether the user told it, so that answers have it voxel by voxel; else it only guides the model.
+        is_certain: whether the user told it, so that masks have it voxel by voxel; else it only guides the model.
     """
 
     axis: int
@@ -91,13 +95,13 @@ class ObjectPrompts:
 
 @dataclass(frozen=True, eq=False)
 class ObjectPrediction:
-    """The answer to a set of prompts.
+    """What the model makes of a set of prompts.
 
     Attributes:
         box: the voxels around the mask; empty where nothing was found.
         mask: bool, read-only, on these voxels.
         score: predicted IoU.
-        window: what was asked.
+        window: where it was predicted.
         logits: float32 S x S x S in the window.
     """
 
@@ -121,8 +125,8 @@ class _State:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """One window's answer."""
+class _Prediction:
+    """What the model says in one window."""
 
     window: VolumeWindow
     logits: Tensor
@@ -134,13 +138,13 @@ Guess = Callable[[Triple], Sequence[KnownSlice]]
 
 
 class BlockSession:
-    """One object of a volume: prompts in voxel coordinates, one answer, undo and redo. The volume is only read.
+    """One object of a volume: prompts in voxel coordinates, one mask, undo and redo. The volume is only read.
 
     Args:
-        model: answers the prompts.
+        model: predicts from the prompts.
         volume: (I, J, K) of any real type, intensities as stored.
         spacing: of the voxels in millimetres.
-        policy: which windows are asked.
+        policy: which windows are predicted in.
         guess: masks of slices through a first click, such as a model of planes gives; None for no guess.
 
     Raises:
@@ -196,7 +200,7 @@ class BlockSession:
         self._check_inside(click.position)
         if not positive and (self.prediction is None or not self.prediction.mask.any()):
             raise PromptError("There is nothing to remove yet: click on the object first.")
-        return self._ask(replace(self.prompts, clicks=(*self.prompts.clicks, click)))
+        return self._push(replace(self.prompts, clicks=(*self.prompts.clicks, click)))
 
     def box(self, first: Triple, second: Triple) -> ObjectPrediction:
         """Set the box around the object, two opposite corners in voxel coordinates, in place of an earlier one.
@@ -208,7 +212,7 @@ class BlockSession:
         fits = all(b > a and b > -0.5 and a < n - 0.5 for a, b, n in zip(low, high, self.shape))
         if not fits:
             raise PromptError(f"The box from {first} to {second} has no size or lies outside the volume.")
-        return self._ask(replace(self.prompts, box=((low[0], low[1], low[2]), (high[0], high[1], high[2]))))
+        return self._push(replace(self.prompts, box=((low[0], low[1], low[2]), (high[0], high[1], high[2]))))
 
     def known_slice(self, axis: int, index: int, mask: np.ndarray) -> ObjectPrediction:
         """Tell the mask on one slice, bool of the volume's other two axes; it replaces an earlier one of that slice.
@@ -227,12 +231,12 @@ class BlockSession:
         others = tuple(
             one for one in self.prompts.slices if one.axis != axis or (one.is_certain and one.index != index)
         )
-        return self._ask(replace(self.prompts, slices=(*others, known)))
+        return self._push(replace(self.prompts, slices=(*others, known)))
 
     def refine(self, policy: RefinementPolicy = DEFAULT_REFINEMENT) -> Iterator[ObjectPrediction]:
-        """Ask again along the object's border, where the window was coarser than the voxels; a better answer a piece.
+        """Predict again along the object's border, where the window was coarser than the voxels, piece by piece.
 
-        The answers take the place of the present one, as the same step. Nothing comes where there is nothing to gain.
+        Each prediction takes the place of the one before, as the same step; none comes where nothing can be gained.
         Another prompt or undo in between ends it.
         """
         state, place = self._state, self._position
@@ -242,18 +246,17 @@ class BlockSession:
         field_ = field_of(coarse.logits, coarse.window, self.shape)
         focus = prompts.clicks[-1].position if prompts.clicks else _middle(coarse.box)
         windows = pieces(field_, coarse.window, self._spacing, focus, policy)
-        for _ in refine(field_, windows, lambda window, prior: self._look(window, prompts, prior).logits, policy):
+        for _ in refine(field_, windows, lambda at, prior: self._predicted([at], prompts, prior)[0].logits, policy):
             if self._state is not state:
                 return
-            finer = self._prediction(
-                field_.box, field_.logits > 0, _Look(coarse.window, coarse.logits, coarse.score), prompts
-            )
+            same = _Prediction(coarse.window, coarse.logits, coarse.score)
+            finer = self._with_known(field_.box, field_.logits > 0, same, prompts)
             state = _State(prompts, finer)
             self._history[place] = state
             yield finer
 
     def undo(self) -> ObjectPrediction | None:
-        """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
+        """Go back one step; the earlier mask comes back as it was. Does nothing at the start."""
         self._position = max(0, self._position - 1)
         return self.prediction
 
@@ -270,46 +273,46 @@ class BlockSession:
         if not all(-0.5 <= at <= length - 0.5 for at, length in zip(position, self.shape)):
             raise PromptError(f"You clicked outside the volume of {self.shape} voxels: nothing has changed.")
 
-    def _ask(self, prompts: ObjectPrompts) -> ObjectPrediction:
-        look = self._answer(prompts)
-        box, logits = paste(look.logits, look.window, self.shape)
-        prediction = self._prediction(box, logits > 0, look, prompts)
+    def _push(self, prompts: ObjectPrompts) -> ObjectPrediction:
+        found = self._predict(prompts)
+        box, logits = paste(found.logits, found.window, self.shape)
+        prediction = self._with_known(box, logits > 0, found, prompts)
         self._history = [*self._history[: self._position + 1], _State(prompts, prediction)]
         self._position += 1
         return prediction
 
-    def _prediction(self, box: Box3, mask: np.ndarray, look: _Look, prompts: ObjectPrompts) -> ObjectPrediction:
+    def _with_known(self, box: Box3, mask: np.ndarray, found: _Prediction, prompts: ObjectPrompts) -> ObjectPrediction:
         """A mask on a box of voxels, with the slices that are known for certain."""
         for known in (one for one in prompts.slices if one.is_certain):
             box, mask = _with_slice(box, mask, known, self.shape)
         mask.flags.writeable = False
-        return ObjectPrediction(box, mask, look.score, look.window, look.logits)
+        return ObjectPrediction(box, mask, found.score, found.window, found.logits)
 
-    def _answer(self, prompts: ObjectPrompts) -> _Look:
+    def _predict(self, prompts: ObjectPrompts) -> _Prediction:
         earlier = self.prediction
         if earlier is None:
-            look = self._opening(prompts)
+            prediction = self._opening(prompts)
         else:
             window = self._holding(earlier.window, prompts)
             prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
-            look = self._look(window, prompts, prior)
-        for _ in range(self._policy.looks):
-            better = self._fitting(look, prompts)
+            (prediction,) = self._predicted([window], prompts, prior)
+        for _ in range(self._policy.more):
+            better = self._fitting(prediction, prompts)
             if better is None:
                 break
-            look = self._look(better, prompts, resample(look.logits, look.window, better, OUTSIDE_LOGIT))
-        return look
+            prior = resample(prediction.logits, prediction.window, better, OUTSIDE_LOGIT)
+            (prediction,) = self._predicted([better], prompts, prior)
+        return prediction
 
-    def _opening(self, prompts: ObjectPrompts) -> _Look:
-        """The first answer: in the window that a box or slice tells, or in the best of several around a click."""
+    def _opening(self, prompts: ObjectPrompts) -> _Prediction:
+        """The first prediction: in the window that a box or slice tells, or in the best of several around a click."""
         prompts = self._with_guesses(prompts)
         extent = _told_extent(prompts)
         if extent is not None:
-            return self._look(self._window(*extent), prompts, None)
+            return self._predicted([self._window(*extent)], prompts)[0]
         centre = prompts.clicks[0].position
         windows = [self._sized(centre, size) for size in self._opening_sizes()]
-        looks = self._looks(windows, prompts)
-        return max(looks, key=self._rating)
+        return max(self._predicted(windows, prompts), key=self._rating)
 
     def _with_guesses(self, prompts: ObjectPrompts) -> ObjectPrompts:
         """The first prompts with guesses of the slices through them that the user did not tell."""
@@ -320,10 +323,9 @@ class BlockSession:
         guessed = [one for one in self._guess(clicks[0].position) if one.axis not in told and one.mask.any()]
         return replace(prompts, slices=(*prompts.slices, *guessed))
 
-    def _rating(self, look: _Look) -> float:
-        """How good an answer to a lone click is likely to be, to compare windows: its predicted IoU."""
-        touched = 0.15 if self._touches(look) else 0.0
-        return look.score - touched
+    def _rating(self, prediction: _Prediction) -> float:
+        """How good a prediction from a lone click is likely to be, to compare windows."""
+        return prediction.score - (self._policy.touching if self._touches(prediction) else 0.0)
 
     def _opening_sizes(self) -> list[float]:
         """Widths in millimetres for a lone click."""
@@ -357,10 +359,10 @@ class BlockSession:
         width = 1.15 * max((b - a) * space for a, b, space in zip(low, high, self._spacing))
         return self._sized((centre[0], centre[1], centre[2]), width)
 
-    def _touches(self, look: _Look) -> bool:
+    def _touches(self, prediction: _Prediction) -> bool:
         """Whether the object reaches a face of the window that lies inside the volume."""
-        positive = look.logits > 0
-        window = look.window
+        positive = prediction.logits > 0
+        window = prediction.window
         for axis in range(3):
             ends = window.positions(axis)[[0, -1]]
             faces = positive.movedim(axis, 0)[[0, -1]].flatten(1).sum(1) > 2
@@ -369,14 +371,14 @@ class BlockSession:
                 return True
         return False
 
-    def _fitting(self, look: _Look, prompts: ObjectPrompts) -> VolumeWindow | None:
+    def _fitting(self, prediction: _Prediction, prompts: ObjectPrompts) -> VolumeWindow | None:
         """A window that fits object and prompts better, None where the present one is right."""
-        extent = _extent(look)
+        extent = _extent(prediction)
         if extent is None:
             return None
-        policy, held = self._policy, look.window.millimetres(self._spacing)
+        policy, held = self._policy, prediction.window.millimetres(self._spacing)
         most = policy.margin * max(length * space for length, space in zip(self.shape, self._spacing))
-        if self._touches(look):
+        if self._touches(prediction):
             width = min(most, held * policy.growth)
             if width < held * 1.1:
                 return None
@@ -388,17 +390,15 @@ class BlockSession:
         window = self._holding(self._window(*extent), prompts)
         return window if window.millimetres(self._spacing) < 0.85 * held else None
 
-    def _look(self, window: VolumeWindow, prompts: ObjectPrompts, prior: Tensor | None) -> _Look:
-        (embedding,) = self._embeddings([window])
-        logits, quality = self._model.decode([embedding], self._batch([window], prompts, prior))
-        best = int(quality[0].argmax()) if prompts.is_lone_click and prior is None else 0
-        return _Look(window, _obeyed(logits[0, best], window, prompts), float(quality[0, best]))
-
-    def _looks(self, windows: list[VolumeWindow], prompts: ObjectPrompts) -> list[_Look]:
-        logits, quality = self._model.decode(self._embeddings(windows), self._batch(windows, prompts, None))
-        best = quality.argmax(1) if prompts.is_lone_click else torch.zeros(len(windows), dtype=torch.long)
+    def _predicted(
+        self, windows: list[VolumeWindow], prompts: ObjectPrompts, prior: Tensor | None = None
+    ) -> list[_Prediction]:
+        """What the model says in each window; `prior` is of the only one."""
+        logits, quality = self._model.decode(self._embeddings(windows), self._batch(windows, prompts, prior))
+        has_alternatives = prompts.is_lone_click and prior is None
+        best = quality.argmax(1) if has_alternatives else torch.zeros(len(windows), dtype=torch.long)
         return [
-            _Look(window, _obeyed(logits[row, best[row]], window, prompts), float(quality[row, best[row]]))
+            _Prediction(window, _obeyed(logits[row, best[row]], window, prompts), float(quality[row, best[row]]))
             for row, window in enumerate(windows)
         ]
 
@@ -408,8 +408,10 @@ class BlockSession:
             samples, inside = zip(*(sample(self._volume, window) for window in missing))
             for window, embedding in zip(missing, self._model.encode(torch.stack(samples), torch.stack(inside))):
                 self._cache[window] = embedding
+        for window in windows:
+            self._cache.move_to_end(window)
         found = [self._cache[window] for window in windows]
-        while len(self._cache) > 6:
+        while len(self._cache) > self._policy.kept:
             self._cache.popitem(last=False)
         return found
 
@@ -472,12 +474,12 @@ def _bounds(known: KnownSlice) -> tuple[np.ndarray, np.ndarray]:
     return places.min(0) - 0.5, places.max(0) + 0.5
 
 
-def _extent(look: _Look) -> tuple[Triple, Triple] | None:
+def _extent(prediction: _Prediction) -> tuple[Triple, Triple] | None:
     """The extent of what is positive in a window, in voxel coordinates; None where nothing is."""
-    places = (look.logits > 0).nonzero()
+    places = (prediction.logits > 0).nonzero()
     if not len(places):
         return None
-    window = look.window
+    window = prediction.window
     low, high = places.amin(0).tolist(), places.amax(0).tolist()
     first = tuple(window.low[axis] + low[axis] * window.step[axis] for axis in range(3))
     last = tuple(window.low[axis] + (high[axis] + 1) * window.step[axis] for axis in range(3))
@@ -567,14 +569,18 @@ def _at(values: Tensor, position: Triple) -> float:
 
 
 def predict_object(
-    model: VolumetricModel, volume: np.ndarray, spacing: Triple, clicks: Iterable[VolumeClick]
+    model: VolumetricModel,
+    volume: np.ndarray,
+    spacing: Triple,
+    clicks: Iterable[VolumeClick],
+    guess: Guess | None = None,
 ) -> np.ndarray:
     """The mask bool (I, J, K) of the object that clicks point at.
 
     Raises:
         ImageError, PromptError: as `BlockSession`.
     """
-    session = BlockSession(model, volume, spacing)
+    session = BlockSession(model, volume, spacing, guess=guess)
     for click in clicks:
         session.click(*click.position, positive=click.positive)
     if session.prediction is None:

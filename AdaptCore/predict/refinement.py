@@ -1,4 +1,4 @@
-"""Refinement: an object that a coarse window has found is asked for again, piece by piece along its border (ours)."""
+"""Refinement: an object that a coarse window has found is predicted again, piece by piece along its border (ours)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, on_voxels, sample
 
-Asked = Callable[[VolumeWindow, Tensor], Tensor]
+Predict = Callable[[VolumeWindow, Tensor], Tensor]
 """Gives the logits of a window, S x S x S, from those that are there."""
 
 
@@ -67,15 +67,15 @@ def pieces(
     return [VolumeWindow.around((float(i), float(j), float(k)), width, spacing, side) for i, j, k in centres[order]]
 
 
-def refine(field: Field, windows: list[VolumeWindow], ask: Asked, policy: RefinementPolicy) -> Iterator[Box3]:
-    """Ask each window and lay its answer over the field; gives the voxels of the volume that each has changed."""
+def refine(field: Field, windows: list[VolumeWindow], predict: Predict, policy: RefinementPolicy) -> Iterator[Box3]:
+    """Predict in each window and lay the logits over the field; gives the voxels that each has changed."""
     for window in windows:
         prior, _ = sample(field.logits, _moved(window, field.box))
-        answer = ask(window, prior)
+        logits = predict(window, prior)
         kept = _kept(window, field.box, policy.rim)
         if all(part.stop > part.start for part in kept):
             local = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(kept, field.box))
-            field.logits[local] = on_voxels(answer, window, kept)
+            field.logits[local] = on_voxels(logits, window, kept)
             yield kept
 
 

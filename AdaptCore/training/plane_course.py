@@ -15,9 +15,9 @@ from AdaptCore.models.compact import (
     CompactConfig,
     CompactNetwork,
     PromptTensors,
-    config_to_json,
     standardize,
 )
+from AdaptCore.models.described import config_to_json
 from AdaptCore.models.volumetric import PADDING as VOLUME_PADDING
 from AdaptCore.models.volumetric import VolumePrompts
 from AdaptCore.training.fields import Draw, Grid, chance, log_uniform, random_rotations, uniform, wide
@@ -53,7 +53,7 @@ class PlaneStage:
 
 @dataclass(frozen=True)
 class PlaneRecipe:
-    """Every constant is ours, chosen on synthetic scenes; attributes as in `VolumeRecipe`, and:
+    """Every constant is ours: first values, not trained with yet; attributes as in `VolumeRecipe`, and:
 
     Attributes:
         colour: share of batches in colour.

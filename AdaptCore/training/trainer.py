@@ -159,13 +159,19 @@ class Trainer:
             ) from error
 
     def run(
-        self, minutes: float | None = None, steps: int | None = None, log_every: int = 250, cool: float = 0.0
+        self,
+        minutes: float | None = None,
+        steps: int | None = None,
+        log_every: int = 250,
+        cool: float = 0.0,
+        progress: tqdm | None = None,
     ) -> None:
         """Train for some minutes, or up to a step, or until interrupted; always ends with a checkpoint.
 
         Args:
             cool: over this many minutes at the end the learning rate falls to a twentieth, which is when weights get
                 good; a training that goes on later begins with the full rate again.
+            progress: a bar that is moved on by each step; the caller closes it.
 
         Raises:
             OutputError: checkpoint or table cannot be written.
@@ -173,7 +179,6 @@ class Trainer:
         began, spent, saved = time.monotonic(), self.seconds, time.monotonic()
         losses: list[float] = []
         ious: list[float] = []
-        progress = tqdm(total=steps, initial=self.step, unit="step")
         try:
             while not self._is_over(began, minutes, steps):
                 left = math.inf if minutes is None else minutes - (time.monotonic() - began) / 60
@@ -181,8 +186,9 @@ class Trainer:
                 losses.append(loss)
                 ious.append(iou)
                 self.seconds = spent + time.monotonic() - began
-                progress.update()
-                progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", iou=f"{np.mean(ious[-50:]):.3f}")
+                if progress is not None:
+                    progress.update()
+                    progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}", iou=f"{np.mean(ious[-50:]):.3f}")
                 if self.step % log_every == 0:
                     self.log(float(np.mean(losses)), float(np.mean(ious)))
                     losses, ious = [], []
@@ -192,7 +198,6 @@ class Trainer:
             if losses:
                 self.log(float(np.mean(losses)), float(np.mean(ious)))
         finally:
-            progress.close()
             self.save()
 
     def _is_over(self, began: float, minutes: float | None, steps: int | None) -> bool:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from AdaptCore.models.described import config_to_json
 from AdaptCore.models.volumetric import (
     VolumePrompts,
     VolumetricConfig,
     VolumetricNetwork,
-    config_to_json,
     prepare,
     prompt_maps,
     read,
@@ -47,7 +47,7 @@ class VolumeStage:
 
 @dataclass(frozen=True)
 class VolumeRecipe:
-    """Every constant is ours, chosen on synthetic scenes.
+    """Every constant is ours: first values, not compared with others yet.
 
     Attributes:
         stages: small windows first; the last one goes on for as long as the training does.

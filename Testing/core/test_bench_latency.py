@@ -23,7 +23,8 @@ from AdaptCore.cli import main
 from AdaptCore.errors import ModelError
 from AdaptCore.evaluate import latency
 from AdaptCore.models import sam
-from AdaptCore.models.compact import CompactConfig, CompactNetwork, config_to_json
+from AdaptCore.models.compact import CompactConfig, CompactNetwork
+from AdaptCore.models.described import config_to_json
 from Testing.learning_toy import LearningToy
 from Testing.torchvision_for_tests import import_torchvision
 from Testing.toy_model import ToyModel

@@ -232,7 +232,7 @@ def test_of_several_windows_the_best_rated_is_taken(a_volume: np.ndarray) -> Non
             logits, _ = super().decode(embeddings, prompts)
             return logits, torch.tensor([[0.2, 0.3], [0.6, 0.9], [0.5, 0.4]])[: len(embeddings)]
 
-    policy = replace(POLICY, sizes=(30.0, 40.0, 50.0), looks=0)
+    policy = replace(POLICY, sizes=(30.0, 40.0, 50.0), more=0)
     prediction = BlockSession(Preferring(), a_volume, EVEN, policy).click(30, 25, 20)  # type: ignore[arg-type]
     assert prediction.window.millimetres(EVEN) == pytest.approx(40) and prediction.score == pytest.approx(0.9)
 
@@ -316,7 +316,7 @@ def test_the_network_answers_every_kind_of_prompt_on_a_constant_volume() -> None
 def test_refinement_comes_closer_to_the_voxels_and_is_no_step_of_its_own() -> None:
     volume = a_ball((120, 120, 120), (60, 60, 60), 36)
     truth = volume > 0.5
-    session, _ = a_session(volume, policy=replace(POLICY, sizes=(110.0,), looks=0))
+    session, _ = a_session(volume, policy=replace(POLICY, sizes=(110.0,), more=0))
     coarse = session.click(60, 60, 60)
     session.click(60, 60, 30, positive=False)
     answers = list(session.refine())
@@ -332,7 +332,7 @@ def test_refinement_ends_with_the_next_prompt_and_gains_nothing_at_the_voxels(a_
     assert list(session.refine()) == []
     session.click(30, 25, 20)
     assert list(session.refine()) == []
-    large, _ = a_session(a_ball((120, 120, 120), (60, 60, 60), 36), policy=replace(POLICY, sizes=(110.0,), looks=0))
+    large, _ = a_session(a_ball((120, 120, 120), (60, 60, 60), 36), policy=replace(POLICY, sizes=(110.0,), more=0))
     large.click(60, 60, 60)
     under_way = large.refine()
     next(under_way)

@@ -21,11 +21,10 @@ from AdaptCore.models.compact import (
     CompactModel,
     CompactNetwork,
     PromptTensors,
-    config_from_json,
-    config_to_json,
     dense_maps,
     standardize,
 )
+from AdaptCore.models.described import config_from_json, config_to_json
 from AdaptCore.prompts import Box, Click, Prompts
 
 TINY = CompactConfig(input_side=64, stem=(16, 16, 16), dim=48, heads=2, blocks=1, decoder=(16, 16, 16), mlp=32)
@@ -151,7 +150,7 @@ def test_weights_of_another_size_are_refused() -> None:
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"colour": 3}', '{"stem": [16, 16]}', '{"heads": 5}'])
 def test_wrong_sizes_are_refused(text: str | None) -> None:
     metadata = {} if text is None else {"config": text}
-    with pytest.raises(CheckpointError, match=r"weights\.safetensors: sizes"):
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors: The sizes must be those of CompactConfig"):
         CompactNetwork.from_tensors({}, metadata, "weights.safetensors")
 
 
@@ -159,7 +158,7 @@ def test_wrong_sizes_are_refused(text: str | None) -> None:
     ("sizes", "reason"),
     [
         ({"dim": 10**6, "heads": 2}, "tensors of wrong shape: encoder"),
-        ({"blocks": 10**9}, "sizes"),
+        ({"blocks": 10**9}, "The sizes"),
         ({"mlp": 10**9}, "tensors of wrong shape: decoder"),
     ],
 )
@@ -171,7 +170,7 @@ def test_a_file_that_claims_to_be_huge_takes_no_memory(sizes: dict[str, int], re
 
 
 def test_sizes_survive_their_text_form() -> None:
-    assert config_from_json(config_to_json(TINY)) == TINY
+    assert config_from_json(CompactConfig, config_to_json(TINY)) == TINY
 
 
 def test_only_finite_gradients_reach_the_decoder() -> None:

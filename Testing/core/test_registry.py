@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from AdaptCore.errors import CheckpointError, ModelError, OutputError
 from AdaptCore.models import registry
 from AdaptCore.models.checkpoint import SAM_PATCH_WEIGHT
-from AdaptCore.models.compact import CompactModel, config_to_json
+from AdaptCore.models.compact import CompactModel
+from AdaptCore.models.described import config_to_json
 from AdaptCore.models.registry import (
     HttpsRedirects,
     ModelEntry,

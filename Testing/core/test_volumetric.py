@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import CheckpointError
+from AdaptCore.models.described import config_from_json, config_to_json
 from AdaptCore.models.volumetric import (
     FAR,
     GUIDES,
@@ -22,8 +23,6 @@ from AdaptCore.models.volumetric import (
     VolumetricConfig,
     VolumetricModel,
     VolumetricNetwork,
-    config_from_json,
-    config_to_json,
     filled_box,
     fold,
     guides,
@@ -228,7 +227,7 @@ def test_weights_are_loaded_with_their_sizes() -> None:
     metadata = {"config": config_to_json(TINY_VOLUMETRIC)}
     tensors = model.network.state_dict()
     loaded = VolumetricModel.from_tensors(tensors, metadata, name="again", digest="0", device=CPU)
-    assert config_from_json(metadata["config"]) == TINY_VOLUMETRIC == loaded.network.config
+    assert config_from_json(VolumetricConfig, metadata["config"]) == TINY_VOLUMETRIC == loaded.network.config
     prompts, (windows, inside) = prompts_of(16, [(5, 5, 5)], [POSITIVE]), a_window(16)
     answers = [m.decode(m.encode(windows, inside), prompts)[0] for m in (model, loaded)]
     assert torch.equal(*answers)
@@ -237,7 +236,7 @@ def test_weights_are_loaded_with_their_sizes() -> None:
 @pytest.mark.parametrize("config", [None, "{", "[]", '{"channels": 3}', '{"sizes": 4}', "null"])
 def test_weights_without_their_sizes_are_refused(config: str | None) -> None:
     metadata = {} if config is None else {"config": config}
-    with pytest.raises(CheckpointError, match="w: the sizes must be those of VolumetricConfig, got"):
+    with pytest.raises(CheckpointError, match="w: The sizes must be those of VolumetricConfig, got"):
         VolumetricNetwork.from_tensors(tiny_volume_model().network.state_dict(), metadata, "w")
 
 
@@ -245,6 +244,22 @@ def test_weights_of_another_configuration_are_refused() -> None:
     other = replace(TINY_VOLUMETRIC, channels=(8, 8, 16, 32))
     with pytest.raises(CheckpointError):
         VolumetricNetwork.from_tensors(tiny_volume_model().network.state_dict(), {"config": config_to_json(other)}, "w")
+
+
+def test_a_file_that_claims_to_be_huge_takes_no_memory() -> None:
+    huge = replace(TINY_VOLUMETRIC, channels=(10**5, 10**5, 10**5, 10**5))
+    with pytest.raises(CheckpointError, match="wrong shape"):
+        VolumetricNetwork.from_tensors(tiny_volume_model().network.state_dict(), {"config": config_to_json(huge)}, "w")
+
+
+def test_a_copy_with_another_decoder_shares_the_encoder() -> None:
+    model = tiny_volume_model()
+    weights = {name: torch.zeros_like(value) for name, value in model.network.decoder.state_dict().items()}
+    twin = model.with_decoder(weights)
+    assert twin.network.encoder is model.network.encoder
+    prompts, (windows, inside) = prompts_of(16, [(5, 5, 5)], [POSITIVE]), a_window(16)
+    assert not twin.decode(twin.encode(windows, inside), prompts)[0].any()
+    assert model.decode(model.encode(windows, inside), prompts)[0].any()
 
 
 def test_heads_must_divide_the_channels() -> None:

@@ -60,9 +60,28 @@ def test_what_speaks_of_planes_is_refused(tmp_path: Path, a_file: Path, capsys: 
     out = tmp_path / "m.nrrd"
     assert run(a_file, "--object", "--click", "14,20,9", "--propagate", "--axis", 2, "--out", out) == 2
     assert "--object goes with clicks alone: leave out --axis, --propagate." in capsys.readouterr().err
+    assert run(a_file, "--object", "--click", "14,20,9", "--axis", 0, "--out", out) == 2
+    assert "leave out --axis." in capsys.readouterr().err
     assert run(a_file, "--object", "--click", "14,20,9,-", "--out", out) == 2
     assert "--object needs at least one click on the object." in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_voxels_whose_distance_is_not_known_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 12 12 12\nencoding: raw\n\n"
+    voxels = np.random.default_rng(0).integers(0, 255, 12**3, dtype=np.uint8)
+    (tmp_path / "bare.nrrd").write_bytes(header.encode() + voxels.tobytes())
+    assert run(tmp_path / "bare.nrrd", "--object", "--click", "6,6,6", "--out", tmp_path / "m.nrrd") == 2
+    assert "--object needs to know how far the voxels are apart" in capsys.readouterr().err
+
+
+def test_a_click_in_padding_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    array = np.full((24, 24, 12), -3024, np.int16)
+    array[4:20, 4:20, 2:10] = np.random.default_rng(0).integers(-50, 50, (16, 16, 8))
+    image = sitk.GetImageFromArray(array.transpose(2, 1, 0))
+    sitk.WriteImage(image, str(tmp_path / "ct.nrrd"))
+    run(tmp_path / "ct.nrrd", "--object", "--click", "1,1,1", "--out", tmp_path / "m.nrrd")
+    assert "--click 1,1,1: This voxel is padding (-3024)" in capsys.readouterr().err
 
 
 def test_clicks_on_the_object_come_first_and_none_twice() -> None:
