@@ -21,7 +21,8 @@ from AdaptCore.adapt.steps import take_steps
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.models.base import AdaptableModel, Model, Question
 from AdaptCore.predict.learning import Example
-from AdaptCore.predict.plane import answer, binarize
+from AdaptCore.predict.masks import binarize, iou
+from AdaptCore.predict.plane import answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +204,7 @@ def learnt(
 def agreement(model: Model, example: Example) -> float:
     """IoU of a model's answer to an example's question with its mask; two empty masks agree."""
     logits, _ = answer(model, example.question)
-    present = binarize(logits.numpy())
-    union = int((present | example.mask).sum())
-    return int((present & example.mask).sum()) / union if union else 1.0
+    return iou(binarize(logits.numpy()), example.mask)
 
 
 def _taught(

@@ -18,7 +18,8 @@ from AdaptCore.evaluate.datasets import Item, load_target
 from AdaptCore.evaluate.users import next_click, rng_for
 from AdaptCore.models.base import AdaptableModel, Embedding
 from AdaptCore.predict.cache import EmbeddingCache
-from AdaptCore.predict.plane import Look, PlaneSession, binarize
+from AdaptCore.predict.masks import binarize
+from AdaptCore.predict.plane import Look, PlaneSession
 from AdaptCore.preference.adviser import Adviser, Round, space_of
 from AdaptCore.preference.candidates import Candidate
 from AdaptCore.preference.latent import Latent

@@ -74,6 +74,12 @@ class HeldLook:
         return look
 
     @property
+    def window(self) -> CropWindow | None:
+        """The look's window; unlike the look, it needs no embedding."""
+        known = self._look or self._bare
+        return None if known is None else known.window
+
+    @property
     def logits(self) -> np.ndarray:
         """float32 (H, W), read-only."""
         look = self._look

@@ -443,17 +443,13 @@ class PlaneSession:
     @property
     def window(self) -> CropWindow | None:
         """Where the current answer was refined, None if it comes from the whole plane."""
-        return self._state.look.window if self._state.look else None
+        prediction = self._state.prediction
+        return None if prediction is None else prediction.held.window
 
     @property
     def question(self) -> Question | None:
         """What led to the current answer; None for a prior that was taken over as it is."""
         return self._state.look.question if self._state.look else None
-
-    @property
-    def present(self) -> torch.Tensor | None:
-        """Logits (h, w) of the current answer on what its question's embedding shows."""
-        return self._state.look.seen if self._state.look else None
 
     @property
     def look(self) -> Look | None:
@@ -679,12 +675,14 @@ class PlaneSession:
     def _size_is_open(self, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> bool:
         """Whether nothing tells yet how large the object is: the first clicks, and those that show a window too small.
 
-        Not so where a box, a mask or many clicks tell the extent.
+        Not so where a box, a mask that the plane began with or many clicks tell the extent: windows are predicted in
+        from the clicks alone, which would lose that mask.
         """
         look = self._state.look
         if look is None or tell_extent(prompts, zoom):
             return look is None and prompts.box is None
-        return look.window is not None and not holds_clicks(look.window, added)
+        began_from_mask = self._asked()[0].prediction is not None
+        return not began_from_mask and look.window is not None and not holds_clicks(look.window, added)
 
     def _window_for(self, look: Look, prompts: Prompts, added: Prompts, zoom: ZoomPolicy) -> CropWindow | None:
         """Where the added prompts can be answered without another look at the whole plane; None if nowhere.

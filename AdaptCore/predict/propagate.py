@@ -13,9 +13,9 @@ from scipy.ndimage import label
 
 from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
 from AdaptCore.predict.context import AppearanceContext
-from AdaptCore.predict.masks import depth, dice
+from AdaptCore.predict.masks import binarize, depth, dice
 from AdaptCore.predict.motion import carried
-from AdaptCore.predict.plane import PlaneEncoder, binarize
+from AdaptCore.predict.plane import PlaneEncoder
 from AdaptCore.predict.zoom import (
     OUTSIDE_LOGIT,
     CropWindow,

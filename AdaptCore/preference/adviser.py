@@ -14,8 +14,8 @@ from torch import Tensor
 from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.base import Model, Question, ReadoutModel, to_plane, to_prior
 from AdaptCore.predict.learning import Example
-from AdaptCore.predict.masks import iou
-from AdaptCore.predict.plane import Look, PlaneSession, binarize, mask_logits
+from AdaptCore.predict.masks import binarize, iou
+from AdaptCore.predict.plane import Look, PlaneSession, mask_logits
 from AdaptCore.predict.zoom import CropWindow
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy.ndimage import label
 from scipy.special import expit
 
-from AdaptCore.predict.plane import binarize
+from AdaptCore.predict.masks import binarize
 from AdaptCore.preference.clusters import cluster, squared_distances
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 from AdaptCore.preference.samples import Samples

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from AdaptCore.predict.plane import binarize
+from AdaptCore.predict.masks import binarize
 from AdaptCore.preference.candidates import Proposal
 
 ADDED_COLOUR, REMOVED_COLOUR, OUTLINE_COLOUR = (0, 114, 178), (230, 159, 0), (255, 255, 255)

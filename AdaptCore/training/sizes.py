@@ -16,8 +16,8 @@ from torch import Tensor
 
 from AdaptCore.models.base import BatchModel
 from AdaptCore.predict.cache import EmbeddingCache
-from AdaptCore.predict.masks import depth, iou
-from AdaptCore.predict.plane import PlaneEncoder, binarize, looks_at_sizes
+from AdaptCore.predict.masks import binarize, depth, iou
+from AdaptCore.predict.plane import PlaneEncoder, looks_at_sizes
 from AdaptCore.predict.sizes import PICTURE, SCAN, Evidence, SizePolicy
 from AdaptCore.prompts import Click, Prompts
 from AdaptCore.training.synthetic import SceneGenerator, TextureBank

@@ -76,7 +76,7 @@ def test_copy_that_is_asked_leaves_the_answer_of_the_session_exact() -> None:
     session = PlaneSession(ToyModel(), a_disc())
     session.click(50, 40)
     before = session.prediction.logits.copy()
-    copy.copy(session).take(session.look.with_answer(torch.zeros(session.present.shape)))
+    copy.copy(session).take(session.look.with_answer(torch.zeros(session.look.seen.shape)))
     np.testing.assert_array_equal(session.prediction.logits, before)
 
 

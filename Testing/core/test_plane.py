@@ -513,7 +513,7 @@ def test_answers_stay_in_the_lasso_until_a_click_lies_outside(a_session, a_small
 
 def test_picked_answer_stays_in_the_lasso(a_session):
     a_session.lasso(a_circle(80, 120, 10))
-    picked = a_session.take(a_session.look.with_answer(torch.full_like(a_session.present, 3.0))).mask
+    picked = a_session.take(a_session.look.with_answer(torch.full_like(a_session.look.seen, 3.0))).mask
     rows, columns = np.nonzero(picked)
     assert np.hypot(columns - 80, rows - 120).max() <= 10
     assert picked.sum() > 0.9 * np.pi * 100

@@ -282,6 +282,18 @@ def test_mask_that_was_given_tells_the_extent(a_model: BatchToy, a_small_disc: n
     assert session.window and max(session.window.shape) <= 40
 
 
+@pytest.mark.parametrize("spacing", [None, (0.8, 0.8)])
+def test_mask_that_was_given_stays_when_a_further_part_is_clicked(
+    a_model: BatchToy, spacing: tuple[float, float] | None
+) -> None:
+    given, further = a_disc(100, 110, 12), a_disc(240, 180, 12)
+    session = PlaneSession(a_model, an_image(given | further), spacing=spacing, prior=given)
+    session.click(100, 118)
+    mask = session.click(240, 180).mask
+    assert session.look.question.prior is not None and session.look.others == (), "what was there is asked along"
+    assert mask[given].mean() > 0.7 and mask[further].mean() > 0.7
+
+
 def test_look_without_window_shows_the_plane() -> None:
     look = Look(torch.zeros(3, 4), 1.0)
     assert look.seen is look.logits and look.sizes[0].logits is look.logits
