@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from AdaptCore.models.volumetric import VolumePrompts
+from AdaptCore.models.volume_prompts import VolumePrompts
 
 
 class BrightModel:

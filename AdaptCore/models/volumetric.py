@@ -10,7 +10,7 @@ features by one vector each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +20,7 @@ from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
 from AdaptCore.models.described import described_network
 from AdaptCore.models.placement import PlacedModel
-
-POSITIVE, NEGATIVE, PADDING = range(3)
-
-GUIDES = 4
-"""Intensities of a cell that points are compared with: its mean rank, its mean, and both blurred."""
-
-PROMPT_CHANNELS = 2 * (2 + GUIDES) + 1 + 8 + 1 + 8 + 1
-"""Maps of + and of - points (narrow, wide, difference from the intensities there), box, earlier logits with their
-flag, known slices with where they are known."""
-
-FAR = 2.0
-"""Difference of intensities where there is no point to compare with."""
+from AdaptCore.models.volume_prompts import PROMPT_CHANNELS, VolumePrompts, fold, guides, prompt_maps
 
 IMAGE_CHANNELS = 8 + 8 + 1
 """Standardized and equalized intensities of eight voxels, and their share that lies in the volume."""
@@ -64,54 +53,6 @@ class VolumetricConfig:
     def __post_init__(self) -> None:
         if self.channels[3] % self.heads:
             raise ValueError(f"{self.channels[3]} channels at 1/16 must be a multiple of the {self.heads} heads")
-
-
-@dataclass(frozen=True, eq=False)
-class VolumePrompts:
-    """A batch of prompts on windows of S x S x S voxels.
-
-    Attributes:
-        points: float32 B x P x 3, positions along the window's axes; voxel centres at whole numbers.
-        labels: int64 B x P, one of POSITIVE, NEGATIVE, PADDING.
-        box: float32 B x 6, lower then upper corner along the axes; NaN where there is none.
-        prior: float32 B x S x S x S, logits of an earlier mask; ignored where `has_prior` is 0.
-        has_prior: float32 B.
-        slices: float32 B x S x S x S, the mask where it is known, in [0, 1].
-        known: float32 B x S x S x S, 1 where `slices` holds, 0 elsewhere.
-    """
-
-    points: Tensor
-    labels: Tensor
-    box: Tensor
-    prior: Tensor
-    has_prior: Tensor
-    slices: Tensor
-    known: Tensor
-
-    @classmethod
-    def empty(cls, size: Sequence[int], device: torch.device) -> VolumePrompts:
-        """No prompts on a batch of windows, B x S x S x S."""
-        batch, volume = size[0], torch.zeros(tuple(size), device=device)
-        return cls(
-            torch.zeros(batch, 0, 3, device=device),
-            torch.zeros(batch, 0, dtype=torch.long, device=device),
-            torch.full((batch, 6), torch.nan, device=device),
-            volume,
-            torch.zeros(batch, device=device),
-            volume,
-            volume,
-        )
-
-    def to(self, device: torch.device) -> VolumePrompts:
-        """The same prompts on a device."""
-        return VolumePrompts(*(getattr(self, part.name).to(device) for part in fields(self)))
-
-
-def fold(x: Tensor) -> Tensor:
-    """B x C x S x S x S -> B x 8C x S/2 x S/2 x S/2: eight voxels become channels."""
-    batch, channels, *size = x.shape
-    parts = x.reshape(batch, channels, size[0] // 2, 2, size[1] // 2, 2, size[2] // 2, 2)
-    return parts.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 4)
 
 
 def unfold(x: Tensor) -> Tensor:
@@ -219,6 +160,10 @@ class VolumetricDecoder(nn.Module):
         )
         self.quality = nn.Sequential(nn.Linear(coarse, coarse), nn.GELU(), nn.Linear(coarse, self.masks))
 
+    def maps(self, prompts: VolumePrompts, guide: Tensor) -> Tensor:
+        """Prompts as maps, with the encoder's guides: B x PROMPT_CHANNELS x S/2 x S/2 x S/2."""
+        return prompt_maps(prompts, guide, self.config.disk_radius, self.config.reach)
+
     def drawn(self, features: Sequence[Tensor], maps: Tensor) -> tuple[Tensor, Tensor]:
         """Features B x readout x S x S x S and tokens B x T x D (quality, then masks).
 
@@ -298,12 +243,6 @@ def prepare(window: Tensor, inside: Tensor) -> Tensor:
     return torch.cat([both, F.avg_pool3d(weight[:, None], 2)], 1)
 
 
-def guides(window: Tensor) -> Tensor:
-    """What points are compared with, B x GUIDES x S/2 x S/2 x S/2 of a prepared window."""
-    means = torch.stack([window[:, 8:16].mean(1), window[:, :8].mean(1)], 1).float()
-    return torch.cat([means, F.avg_pool3d(means, 3, 1, 1, count_include_pad=False)], 1)
-
-
 def ranked(values: Tensor, inside: Tensor, levels: int = 64, sample: int = 8192) -> Tensor:
     """Rank of each voxel among those inside, in [-1, 1]: histogram equalization, from quantiles of a sample.
 
@@ -322,62 +261,6 @@ def ranked(values: Tensor, inside: Tensor, levels: int = 64, sample: int = 8192)
     low, high = knots[upper - 1], knots[upper]
     part = ((values - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
     return 2 * (upper - 1 + part) / levels - 1
-
-
-def prompt_maps(prompts: VolumePrompts, guide: Tensor, config: VolumetricConfig) -> Tensor:
-    """Prompts as maps at half resolution, float32 B x PROMPT_CHANNELS x S/2 x S/2 x S/2; `guide` as of `guides`."""
-    side = prompts.prior.shape[-1]
-    grid = torch.arange(0, side, 2, device=prompts.points.device, dtype=torch.float32) + 0.5
-    maps = [*point_maps(prompts, grid, side, config), *difference_maps(prompts, guide.float())]
-    maps.append(filled_box(prompts.box, grid)[:, None])
-    flag = prompts.has_prior[:, None, None, None, None]
-    maps += [fold(torch.tanh(prompts.prior / 4)[:, None]) * flag, flag.expand_as(maps[-1])]
-    maps += [fold((prompts.known * (2 * prompts.slices - 1))[:, None]), F.max_pool3d(prompts.known[:, None], 2)]
-    return torch.cat(maps, 1)
-
-
-def point_maps(prompts: VolumePrompts, grid: Tensor, side: int, config: VolumetricConfig) -> list[Tensor]:
-    """Narrow and wide maps of + points, then of - points, each B x 1 x h x h x h."""
-    offsets = [(grid[None, None] - prompts.points[:, :, axis, None]) ** 2 for axis in range(3)]
-    maps = []
-    for label in (POSITIVE, NEGATIVE):
-        nearest = grid.new_full((len(prompts.points), len(grid), len(grid), len(grid)), torch.inf)
-        for place in range(prompts.points.shape[1]):
-            depth, row, column = (offset[:, place] for offset in offsets)
-            squared = depth[:, :, None, None] + row[:, None, :, None] + column[:, None, None, :]
-            other = (prompts.labels[:, place] != label)[:, None, None, None]
-            nearest = torch.minimum(nearest, squared.masked_fill(other, torch.inf))
-        away = nearest.sqrt()
-        maps += [((config.disk_radius + 1 - away) / 2).clamp(0, 1)[:, None]]
-        maps += [(-away / (config.reach * side)).exp()[:, None]]
-    return maps
-
-
-def difference_maps(prompts: VolumePrompts, guide: Tensor) -> list[Tensor]:
-    """How much each cell differs from the nearest in intensity of the + points, and of the - points, B x GUIDES each.
-
-    Points outside of the window are compared with the cell nearest to them.
-    """
-    batch, side = torch.arange(len(guide), device=guide.device), guide.shape[-1]
-    cells = ((prompts.points + 0.5) / 2).floor().long().clamp(0, side - 1)
-    maps = []
-    for label in (POSITIVE, NEGATIVE):
-        least = torch.full_like(guide, FAR)
-        for place in range(cells.shape[1]):
-            depth, row, column = cells[:, place].unbind(1)
-            there = guide[batch, :, depth, row, column][:, :, None, None, None]
-            other = (prompts.labels[:, place] != label)[:, None, None, None, None]
-            least = torch.minimum(least, (guide - there).abs().masked_fill(other, FAR))
-        maps.append(least)
-    return maps
-
-
-def filled_box(box: Tensor, grid: Tensor) -> Tensor:
-    """Inside of each box on the grid with soft edges, B x h x h x h; zero where there is none."""
-    low, high = box[:, :3, None], box[:, 3:, None]
-    depth, row, column = torch.minimum(grid - low, high - grid).unbind(1)
-    nearest = torch.minimum(torch.minimum(depth[:, :, None, None], row[:, None, :, None]), column[:, None, None, :])
-    return (nearest / 2 + 0.5).clamp(0, 1).nan_to_num(0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,7 +363,7 @@ class VolumetricModel(PlacedModel):
         guide, *features = [
             torch.cat([part.to(device) for part in parts]) for parts in zip(*(e.features for e in embeddings))
         ]
-        maps = prompt_maps(prompts.to(device), guide, self.network.config)
+        maps = decoder.maps(prompts.to(device), guide)
         with self._autocast():
             drawn, tokens = decoder.drawn(features, maps)
             vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)

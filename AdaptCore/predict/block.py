@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumeEmbedding, VolumePrompts, VolumetricModel
+from AdaptCore.models.volume_prompts import NEGATIVE, PADDING, POSITIVE, VolumePrompts
+from AdaptCore.models.volumetric import VolumeEmbedding, VolumetricModel
 from AdaptCore.predict.masks import depth
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample, weights

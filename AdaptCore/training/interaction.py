@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumePrompts
+from AdaptCore.models.volume_prompts import NEGATIVE, PADDING, POSITIVE, VolumePrompts
 from AdaptCore.training.fields import Draw, Grid, chance, uniform, wide
 from AdaptCore.training.scene3d import LABELS, NOTHING, SceneBatch, blurred, sliced
 
@@ -42,31 +42,69 @@ class Targets:
 
 
 def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = slice(None)) -> Targets:
-    """`count` targets of each scene: tiny and huge objects less often than others, regions of the background rarely.
+    """`count` targets of each scene, as different ones as there are, likelier the more they are worth learning from.
 
     Args:
         sight: planes along the first axis on which a target must be seen.
     """
-    batch, device = len(scene.labels), scene.labels.device
-    seen = scene.labels[:, sight].flatten(1)
-    offsets = torch.arange(batch, device=device)[:, None] * LABELS
-    sizes = torch.bincount((seen + offsets).flatten(), minlength=batch * LABELS)
-    sizes = sizes.view(batch, LABELS).float().cpu()
-    weights = sizes.clamp(1, 0.1 * seen.shape[1]) ** 0.5
-    weights = torch.where(sizes > 0.4 * seen.shape[1], 0.3 * weights, weights)
-    weights[:, :BACKGROUND_LABELS] *= 0.06
-    weights[:, NOTHING] = 0
-    weights = torch.where(sizes >= seen.shape[1] / 1000, weights, 0.0) + 1e-6 * (sizes > 0)
-    chosen = torch.multinomial(weights, count, replacement=True, generator=draw)
-    row = torch.arange(batch).repeat_interleave(count)
-    label = chosen.flatten()
+    worth = worth_asking(scene.image[:, sight], scene.labels[:, sight]).cpu()
+    chosen = torch.multinomial(worth, count, replacement=False, generator=draw)
+    again = worth.gather(1, chosen) < 1e-3 * worth.amax(1, keepdim=True)
+    label = torch.where(again, chosen[:, :1], chosen).flatten()
+    row = torch.arange(len(scene.labels)).repeat_interleave(count)
     members = torch.nn.functional.one_hot(label, LABELS).bool()
     children = scene.parent[row] == label[:, None]
     members |= children & chance(draw, 0.5, len(row), 1)
-    labels = scene.labels[row.to(device)]
-    mask = members.to(device).gather(1, labels.flatten(1)).view_as(labels).float()
+    labels = scene.labels[row.to(scene.labels.device)]
+    mask = members.to(labels.device).gather(1, labels.flatten(1)).view_as(labels).float()
     mask = as_drawn(draw, mask, scene.thickness)
-    return Targets(mask, scene.inside[row.to(device)].float(), row)
+    return Targets(mask, scene.inside[row.to(labels.device)].float(), row)
+
+
+def worth_asking(image: Tensor, labels: Tensor) -> Tensor:
+    """Weight of each label of a scene as a target, float32 B x LABELS, never all zero.
+
+    What fills a twentieth of the window or more, as an object does in the window that is chosen for it; less so what
+    the window cuts or what fills nearly all of it. What nobody could see teaches nothing, and regions of the
+    background are rarely asked for.
+    """
+    counts = counted(labels, torch.ones_like(image))
+    part = counts / labels[0].numel()
+    cut = sum(
+        counted(labels.select(axis, place), torch.ones_like(image.select(axis, place)))
+        for axis in range(1, 4)
+        if labels.shape[axis] > 2
+        for place in (0, -1)
+    )
+    worth = part.clamp(max=0.05) * (contrast(image, labels) * 3 - 0.2).clamp(0.01, 1)
+    worth = torch.where(cut > 0.05 * counts ** (2 / 3), 0.25 * worth, worth)
+    worth = torch.where(part > 0.4, 0.3 * worth, worth)
+    worth = torch.where(part < 1 / 1000, 0.0, worth)
+    worth[:, :BACKGROUND_LABELS] *= 0.06
+    worth[:, NOTHING] = 0
+    return worth + 1e-9 * (1 + (counts > 0))
+
+
+def contrast(image: Tensor, labels: Tensor, gap: int = 3) -> Tensor:
+    """How much each label differs from what lies beside it, in deviations of the image, float32 B x LABELS."""
+    smooth = blurred(image, 1.0) / image.flatten(1).std(1).clamp(min=1e-6)[:, None, None, None]
+    total, pairs = torch.zeros(2, len(image), LABELS, device=image.device)
+    for axis in range(1, 4):
+        length = labels.shape[axis] - gap
+        if length <= 0:
+            continue
+        first, second = labels.narrow(axis, 0, length), labels.narrow(axis, gap, length)
+        border = (first != second).float()
+        step = (smooth.narrow(axis, 0, length) - smooth.narrow(axis, gap, length)).abs() * border
+        for side in (first, second):
+            total, pairs = total + counted(side, step), pairs + counted(side, border)
+    return total / pairs.clamp(min=1)
+
+
+def counted(labels: Tensor, weight: Tensor) -> Tensor:
+    """Sum of weights of each label, float32 B x LABELS."""
+    sums = weight.new_zeros(len(labels), LABELS)
+    return sums.scatter_add(1, labels.flatten(1), weight.flatten(1))
 
 
 def as_drawn(draw: Draw, mask: Tensor, thickness: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from AdaptCore.models.compact import (
     standardize,
 )
 from AdaptCore.models.described import config_to_json
-from AdaptCore.models.volumetric import PADDING as VOLUME_PADDING
-from AdaptCore.models.volumetric import VolumePrompts
+from AdaptCore.models.volume_prompts import PADDING as VOLUME_PADDING
+from AdaptCore.models.volume_prompts import VolumePrompts
 from AdaptCore.training.fields import Draw, Grid, chance, log_uniform, random_rotations, uniform, wide
 from AdaptCore.training.interaction import (
     Targets,

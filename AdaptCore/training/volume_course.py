@@ -9,14 +9,8 @@ import torch
 from torch import Tensor
 
 from AdaptCore.models.described import config_to_json
-from AdaptCore.models.volumetric import (
-    VolumePrompts,
-    VolumetricConfig,
-    VolumetricNetwork,
-    prepare,
-    prompt_maps,
-    read,
-)
+from AdaptCore.models.volume_prompts import VolumePrompts
+from AdaptCore.models.volumetric import VolumetricConfig, VolumetricNetwork, prepare, read
 from AdaptCore.training.fields import Draw, Grid, chance
 from AdaptCore.training.interaction import (
     Targets,
@@ -56,6 +50,7 @@ class VolumeRecipe:
         weight_decay, warmup, ema: as usual.
         rounds: most rounds of prompts of an interaction that are learnt from.
         late, late_rounds: share of interactions with rounds before these, and most of them.
+        known_slices: share of interactions that begin with known slices.
         keep_prior: share of rounds that see the logits of the round before.
         times: multiplies the windows of a step, for devices that have room.
         seed: of scenes, weights and prompts.
@@ -74,6 +69,7 @@ class VolumeRecipe:
     rounds: int = 2
     late: float = 0.4
     late_rounds: int = 5
+    known_slices: float = 0.5
     keep_prior: float = 0.85
     times: int = 1
     seed: int = 0
@@ -116,7 +112,7 @@ class VolumeCourse:
     ) -> tuple[Tensor, float]:
         features = repeated(network.encoder(prepare(scene.image, scene.inside)), targets.row)
         with torch.no_grad():
-            prompts, lone = first_prompts(draw, targets, grid)
+            prompts, lone = first_prompts(draw, targets, grid, self.recipe.known_slices)
         latest, losses = None, []
         iou = torch.zeros(1)
         silent = self._rounds_before(draw)
@@ -193,7 +189,7 @@ def answer(
 ) -> tuple[Tensor, Tensor]:
     """Logits float32 N x K x S x S x S and predicted IoUs N x K: all masks, or the single one alone."""
     decoder, (guide, *rest) = network.decoder, features
-    drawn, tokens = decoder.drawn(rest, prompt_maps(prompts, guide, network.config))
+    drawn, tokens = decoder.drawn(rest, decoder.maps(prompts, guide))
     masks = decoder.masks if alternatives else 1
     return read(drawn, decoder.vectors(tokens)[:, :masks]), decoder.qualities(tokens)[:, :masks]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.volumetric import VolumePrompts
+from AdaptCore.models.volume_prompts import VolumePrompts
 from AdaptCore.predict.block import BlockSession, KnownSlice, VolumeClick, WindowPolicy, predict_object
 from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from AdaptCore.models.volumetric import NEGATIVE, PADDING, POSITIVE, VolumePrompts
+from AdaptCore.models.volume_prompts import NEGATIVE, PADDING, POSITIVE, VolumePrompts
 from AdaptCore.training.fields import Grid
 from AdaptCore.training.interaction import (
     Targets,

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from AdaptCore.models.compact import BOX_FIRST, BOX_SECOND, NEGATIVE, PADDING, POSITIVE, CompactConfig
 from AdaptCore.models.registry import load_model
-from AdaptCore.models.volumetric import PADDING as VOLUME_PADDING
-from AdaptCore.models.volumetric import VolumePrompts
+from AdaptCore.models.volume_prompts import PADDING as VOLUME_PADDING
+from AdaptCore.models.volume_prompts import VolumePrompts
 from AdaptCore.training.interaction import Targets
 from AdaptCore.training.plane_course import (
     PlaneCourse,

@@ -11,27 +11,8 @@ from torch import Tensor
 
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.described import config_from_json, config_to_json
-from AdaptCore.models.volumetric import (
-    FAR,
-    GUIDES,
-    IMAGE_CHANNELS,
-    NEGATIVE,
-    PADDING,
-    POSITIVE,
-    PROMPT_CHANNELS,
-    VolumePrompts,
-    VolumetricConfig,
-    VolumetricModel,
-    VolumetricNetwork,
-    filled_box,
-    fold,
-    guides,
-    prepare,
-    prompt_maps,
-    ranked,
-    read,
-    unfold,
-)
+from AdaptCore.models.volume_prompts import FAR, GUIDES, NEGATIVE, PADDING, POSITIVE, PROMPT_CHANNELS, VolumePrompts, filled_box, fold, guides, prompt_maps
+from AdaptCore.models.volumetric import IMAGE_CHANNELS, VolumetricConfig, VolumetricModel, VolumetricNetwork, prepare, ranked, read, unfold
 from Testing.tiny_volume_model import TINY_VOLUMETRIC, tiny_volume_model
 
 CPU = torch.device("cpu")
