@@ -49,7 +49,7 @@ def choose_targets(draw: Draw, scene: SceneBatch, count: int, sight: slice = sli
     """
     worth = worth_asking(scene.image[:, sight], scene.labels[:, sight]).cpu()
     chosen = torch.multinomial(worth, count, replacement=False, generator=draw)
-    again = worth.gather(1, chosen) < 1e-3 * worth.amax(1, keepdim=True)
+    again = worth.gather(1, chosen) < 0.05 * worth.amax(1, keepdim=True)
     label = torch.where(again, chosen[:, :1], chosen).flatten()
     row = torch.arange(len(scene.labels)).repeat_interleave(count)
     members = torch.nn.functional.one_hot(label, LABELS).bool()

@@ -15,6 +15,7 @@ from AdaptCore.training.interaction import (
     boxes,
     choose_targets,
     click_weights,
+    contrast,
     corrected,
     degraded,
     depth,
@@ -25,6 +26,7 @@ from AdaptCore.training.interaction import (
     shares,
     with_click,
     with_slice,
+    worth_asking,
 )
 from AdaptCore.training.scene3d import LABELS, SceneBatch, scenes
 
@@ -58,7 +60,13 @@ def a_scene(labels: Tensor, parent: dict[int, int] | None = None) -> SceneBatch:
     for child, outer in (parent or {}).items():
         table[:, child] = outer
     inside = torch.ones(labels.shape, dtype=torch.bool)
-    return SceneBatch(torch.zeros(labels.shape), labels, inside, table, torch.ones(3, dtype=torch.long))
+    return SceneBatch(labels.float(), labels, inside, table, torch.ones(3, dtype=torch.long))
+
+
+def asked_for(scene: SceneBatch, rounds: int = 400) -> Tensor:
+    """Targets of many draws, bool rounds x D x H x W."""
+    draw = a_draw()
+    return torch.cat([choose_targets(draw, scene, 1).truth for _ in range(rounds)])
 
 
 @pytest.mark.parametrize("planes", [SIDE, 1])
@@ -187,19 +195,43 @@ def test_clicks_for_some_samples_are_padding_for_the_others() -> None:
 
 def test_targets_are_labels_of_the_scene_with_or_without_what_lies_in_them() -> None:
     labels = torch.zeros(1, SIDE, SIDE, SIDE, dtype=torch.long)
-    labels[:, :10], labels[:, 2:6, 2:6, 2:6] = 8, 9
+    labels[:, 2:12, 1:15, 1:15], labels[:, 4:8, 4:8, 4:8] = 8, 9
     outer, inner = labels[0] == 8, labels[0] == 9
     wanted = {"outer": outer, "both": outer | inner, "inner": inner, "rest": ~(outer | inner)}
-    targets = choose_targets(a_draw(), a_scene(labels, {9: 8}), 400)
-    assert targets.row.tolist() == [0] * 400 and bool((targets.valid == 1).all())
+    targets = choose_targets(a_draw(), a_scene(labels, {9: 8}), 2)
+    assert targets.row.tolist() == [0] * 2 and bool((targets.valid == 1).all())
     counts = dict.fromkeys([*wanted, "drawn"], 0)
-    for mask in targets.truth:
+    for mask in asked_for(a_scene(labels, {9: 8})):
         same = [name for name, one in wanted.items() if torch.equal(one, mask)]
         overlap = max(float((one & mask).sum() / (one | mask).sum()) for one in wanted.values())
         assert same or overlap > 0.5
         counts[same[0] if same else "drawn"] += 1
     assert counts["outer"] > 40 and counts["both"] > 40 and counts["inner"] > 10
     assert 0 < counts["rest"] < 25 and 20 < counts["drawn"] < 160
+
+
+def test_what_cannot_be_seen_or_is_cut_or_tiny_is_seldom_asked_for() -> None:
+    labels = torch.zeros(1, 32, 32, 32, dtype=torch.long)
+    corners = {8: (slice(4, 12),) * 3, 9: (slice(20, 28),) * 3, 10: (slice(4, 12), slice(20, 28), slice(24, 32))}
+    for number, corner in corners.items():
+        labels[0][corner] = number
+    labels[0, 20:22, 4:6, 4:6] = 11
+    scene = a_scene(labels)
+    scene.image[labels == 9] = 0
+    worth = worth_asking(scene.image, scene.labels)[0]
+    assert contrast(scene.image, scene.labels)[0, 9] < 0.1 < 1 < contrast(scene.image, scene.labels)[0, 8]
+    assert float(worth[9] / worth[8]) == pytest.approx(0.01, rel=0.01)
+    assert float(worth[10] / worth[8]) == pytest.approx(0.25, rel=0.01)
+    assert float(worth[11]) < 1e-6 * float(worth[8]) and float(worth.min()) > 0
+
+
+def test_targets_of_a_scene_differ_while_there_are_others() -> None:
+    labels = torch.zeros(1, SIDE, SIDE, SIDE, dtype=torch.long)
+    labels[:, 1:7, 1:7, 1:7], labels[:, 9:15, 9:15, 9:15] = 8, 9
+    draw = a_draw()
+    for _ in range(20):
+        asked = choose_targets(draw, a_scene(labels), 3).truth
+        assert {(bool(mask[3, 3, 3]), bool(mask[11, 11, 11])) for mask in asked} >= {(True, False), (False, True)}
 
 
 def test_targets_of_planes_are_seen_on_the_plane_that_is_shown() -> None:

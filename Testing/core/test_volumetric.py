@@ -11,8 +11,31 @@ from torch import Tensor
 
 from AdaptCore.errors import CheckpointError
 from AdaptCore.models.described import config_from_json, config_to_json
-from AdaptCore.models.volume_prompts import FAR, GUIDES, NEGATIVE, PADDING, POSITIVE, PROMPT_CHANNELS, VolumePrompts, filled_box, fold, guides, prompt_maps
-from AdaptCore.models.volumetric import IMAGE_CHANNELS, VolumetricConfig, VolumetricModel, VolumetricNetwork, prepare, ranked, read, unfold
+from AdaptCore.models.volume_prompts import (
+    FAR,
+    GUIDES,
+    NEGATIVE,
+    PADDING,
+    POSITIVE,
+    PROMPT_CHANNELS,
+    VolumePrompts,
+    filled_box,
+    fold,
+    guides,
+    likelihood,
+    paths,
+    prompt_maps,
+)
+from AdaptCore.models.volumetric import (
+    IMAGE_CHANNELS,
+    VolumetricConfig,
+    VolumetricModel,
+    VolumetricNetwork,
+    prepare,
+    ranked,
+    read,
+    unfold,
+)
 from Testing.tiny_volume_model import TINY_VOLUMETRIC, tiny_volume_model
 
 CPU = torch.device("cpu")
@@ -33,7 +56,8 @@ def prompts_of(
 def maps_of(prompts: VolumePrompts, guide: Tensor | None = None) -> Tensor:
     half = prompts.prior.shape[-1] // 2
     guide = torch.zeros(len(prompts.prior), GUIDES, half, half, half) if guide is None else guide
-    return prompt_maps(prompts, guide, VolumetricConfig())
+    share = torch.ones(len(guide), 1, half, half, half)
+    return prompt_maps(prompts, torch.cat([guide, share], 1), radius=2.0, reach=0.125)
 
 
 def a_window(side: int = 32, batch: int = 1) -> tuple[Tensor, Tensor]:
@@ -89,7 +113,8 @@ def test_points_are_compared_with_ranks_and_intensities_of_their_cell_and_its_su
     window = prepare(*a_window(16))
     guide = guides(window)
     ranks, standard = unfold(window[:, 8:16])[0, 0], unfold(window[:, :8])[0, 0]
-    assert guide.shape == (1, GUIDES, 8, 8, 8)
+    assert guide.shape == (1, GUIDES + 1, 8, 8, 8)
+    assert torch.equal(guide[:, GUIDES:], window[:, 16:])
     assert float(guide[0, 0, 3, 4, 5]) == pytest.approx(float(ranks[6:8, 8:10, 10:12].mean()), abs=1e-5)
     assert float(guide[0, 1, 3, 4, 5]) == pytest.approx(float(standard[6:8, 8:10, 10:12].mean()), abs=1e-5)
     assert float(guide[0, 2, 3, 4, 5]) == pytest.approx(float(ranks[4:10, 6:12, 8:14].mean()), abs=1e-5)
@@ -154,7 +179,41 @@ def test_earlier_logits_and_known_slices_are_folded_and_flagged() -> None:
     assert bool((told[PRIOR + 8] == 1).all())
     slices = unfold(told[None, SLICES : SLICES + 8])[0, 0]
     assert bool((slices[5, :8] == 1).all()) and bool((slices[5, 8:] == -1).all()) and int((slices != 0).sum()) == 256
-    assert torch.equal(told[-1].flatten(1).amax(1), torch.tensor([0.0, 0, 1, 0, 0, 0, 0, 0]))
+    assert torch.equal(told[SLICES + 8].flatten(1).amax(1), torch.tensor([0.0, 0, 1, 0, 0, 0, 0, 0]))
+
+
+def test_likelihood_tells_inside_from_outside_of_what_is_known_and_nothing_without() -> None:
+    ranks = torch.full((1, 1, 8, 8, 8), -0.5)
+    ranks[:, :, :, 4:] = 0.5
+    inner, outer = torch.zeros(2, 1, 8, 8, 8)
+    assert float(likelihood(ranks, inner, outer).abs().max()) == 0
+    inner[:, 3, 4:], outer[:, 3, :4] = 1, 1
+    told = likelihood(ranks, inner, outer)[0, 0]
+    assert bool((told[:, 4:] > 0.5).all()) and bool((told[:, :4] < -0.5).all())
+    torch.testing.assert_close(likelihood(ranks, outer, inner)[0, 0], -told)
+
+
+def test_paths_go_around_edges_and_none_begins_without_seeds() -> None:
+    guide = torch.zeros(2, 8, 8, 8)
+    guide[:, :, 4] = 1
+    guide[:, :, 4, 7] = 0
+    seeds = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    seeds[0, 3, 0, 0] = True
+    away = paths(seeds, guide)
+    assert bool(away[1].isinf().all())
+    assert float(away[0, 3, 0, 5]) == pytest.approx(5 / 8)
+    assert float(away[0, 5, 3, 0]) == pytest.approx(5 / 8)
+    assert float(away[0, 3, 7, 0]) == pytest.approx((7 + 14) / 8)
+    assert float(away[0, 3, 4, 0]) == pytest.approx(3 / 8 + (16 + 1 / 64) ** 0.5)
+
+
+def test_points_and_known_slices_are_where_paths_begin() -> None:
+    prompts = prompts_of(16, [(4, 4, 4), (12, 12, 12)], [POSITIVE, NEGATIVE])
+    known, mask = torch.zeros(2, 1, 16, 16, 16)
+    known[0, 8], mask[0, 8, :8] = 1, 1
+    maps = maps_of(replace(prompts, known=known, slices=mask))[0, -4:]
+    assert (maps[[0, 2], 2, 2, 2] == torch.tensor([1.0, maps[2, 2, 2, 2]])).all() and float(maps[2, 2, 2, 2]) < 1
+    assert float(maps[2, 6, 6, 6]) == 1 and float(maps[0, 4, 2, 5]) == 1 and float(maps[2, 4, 6, 5]) == 1
 
 
 def test_a_mask_is_the_product_of_features_and_its_vector_and_a_constant() -> None:
