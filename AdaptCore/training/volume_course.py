@@ -45,6 +45,8 @@ class VolumeRecipe:
 
     Attributes:
         stages: small windows first; the last one goes on for as long as the training does.
+        cheap: seen instead by all steps but every `dear`-th one, once windows are larger than these: most of what is to
+            be learnt shows in small windows too, at a third of the time.
         learning_rate: peak of AdamW's; after `level` steps it falls with the square root of the step, so that a
             training can end at any time. The averaged weights are the ones that are kept.
         weight_decay, warmup, ema: as usual.
@@ -61,6 +63,8 @@ class VolumeRecipe:
         VolumeStage(48, 4, 2, 6000),
         VolumeStage(64, 3, 2, 10**9),
     )
+    cheap: VolumeStage = VolumeStage(32, 6, 2, 1)
+    dear: int = 3
     learning_rate: float = 1e-3
     level: int = 2000
     weight_decay: float = 0.02
@@ -73,6 +77,11 @@ class VolumeRecipe:
     keep_prior: float = 0.85
     times: int = 1
     seed: int = 0
+
+    def stage(self, step: int) -> VolumeStage:
+        """What a step sees."""
+        stage = stage_of(self.stages, step)
+        return self.cheap if stage.side > self.cheap.side and step % self.dear else stage
 
 
 class VolumeCourse:
@@ -95,11 +104,11 @@ class VolumeCourse:
 
     def side(self, step: int) -> int:
         """Side of the windows of a step."""
-        return stage_of(self.recipe.stages, step).side
+        return self.recipe.stage(step).side
 
     def loss(self, network: VolumetricNetwork, step: int, device: torch.device) -> tuple[Tensor, float]:
         """Loss of one step, always the same for its number; the last IoU besides."""
-        stage = stage_of(self.recipe.stages, step)
+        stage = self.recipe.stage(step)
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         grid = Grid.cube(stage.windows * self.recipe.times, stage.side, device)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):

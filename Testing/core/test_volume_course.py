@@ -37,6 +37,13 @@ def test_windows_grow_with_the_stages() -> None:
     assert [course.side(step) for step in (0, 9, 10, 5000)] == [16, 16, 32, 32]
 
 
+def test_most_steps_see_small_windows_once_there_are_larger_ones() -> None:
+    recipe = replace(QUICK, cheap=VolumeStage(16, 3, 1, 1), dear=3)
+    course = a_course(recipe)
+    assert [course.side(step) for step in range(9, 16)] == [16, 16, 16, 32, 16, 16, 32]
+    assert recipe.stage(9) == recipe.stages[0] and recipe.stage(10) == recipe.cheap
+
+
 def test_a_few_steps_on_one_batch_lower_the_loss() -> None:
     course = a_course(replace(QUICK, rounds=1))
     network = course.network()
