@@ -151,7 +151,8 @@ class VolumetricDecoder(nn.Module):
         self.skip_quarter = nn.Conv3d(quarter + middle, quarter, 1)
         self.mix_quarter = nn.Sequential(Residual(quarter), Residual(quarter))
         self.up_half = nn.Conv3d(quarter, half, 1)
-        self.skip_half = nn.Conv3d(half + fine, half, 1)
+        # The maps once more as they are: norms on the way have taken off what is near and far, likely and unlikely.
+        self.skip_half = nn.Conv3d(half + fine + PROMPT_CHANNELS, half, 1)
         self.mix_half = nn.Sequential(Residual(half), Residual(half))
         self.full = nn.Conv3d(half, 8 * config.readout, 1)
         self.hypernetworks = nn.ModuleList(
@@ -181,7 +182,7 @@ class VolumetricDecoder(nn.Module):
             x, tokens = block(x, tokens)
         x = upsample(self.up_eighth(x)) + self.skip_eighth(torch.cat([eighth, dense_eighth], 1))
         x = upsample(self.up_quarter(self.mix_eighth(x))) + self.skip_quarter(torch.cat([quarter, dense_quarter], 1))
-        x = upsample(self.up_half(self.mix_quarter(x))) + self.skip_half(torch.cat([half, dense_half], 1))
+        x = upsample(self.up_half(self.mix_quarter(x))) + self.skip_half(torch.cat([half, dense_half, maps], 1))
         return unfold(self.full(self.mix_half(x))), tokens
 
     def vectors(self, tokens: Tensor) -> Tensor:
