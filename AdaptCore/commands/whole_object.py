@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from AdaptCore.files.geometry import Volume
-    from AdaptCore.predict.block import VolumeClick
+    from AdaptCore.predict.object_prompts import VolumeClick
 
 ONLY_PLANES = ("box", "axis", "propagate", "window", "task", "learn", "user", "candidates", "pick", "report")
 """Arguments that speak of planes, which an object in three dimensions does not know yet."""
@@ -45,7 +45,7 @@ def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[Volu
         PromptError: one cannot be read, lies outside, or contradicts another; none is on the object; or the volume is
             a picture.
     """
-    from AdaptCore.predict.block import VolumeClick
+    from AdaptCore.predict.object_prompts import VolumeClick
 
     if min(size) < 2:
         raise PromptError(f"--object needs a volume of several slices, and this one has {' x '.join(map(str, size))}.")

@@ -12,11 +12,20 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.volume_prompts import NEGATIVE, PADDING, POSITIVE, VolumePrompts
 from AdaptCore.models.volumetric import VolumeEmbedding, VolumetricModel
-from AdaptCore.predict.masks import depth
+from AdaptCore.predict.object_prompts import (
+    Ask,
+    KnownSlice,
+    ObjectPrompts,
+    VolumeClick,
+    bounds_of,
+    clicks_in,
+    shown,
+    told_extent,
+)
+from AdaptCore.predict.openings import Answer, Evidence, evidence, support
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
-from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample, weights
+from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
@@ -32,66 +41,19 @@ class WindowPolicy:
         margin: width of a window as a multiple of the object's extent.
         least_fill: an object whose extent is a smaller share of the window is predicted again in a closer one.
         growth: how much a window grows whose faces the object touches.
-        touching: taken off the predicted IoU of a window whose faces the object touches, where windows are compared.
         more: most windows predicted in for one prompt after the first one.
         least_voxels: least width of a window in voxels of the finest axis.
         kept: embeddings of windows that a session keeps.
     """
 
-    side: int = 64
-    sizes: tuple[float, ...] = (48.0, 96.0, 192.0)
+    side: int = 48
+    sizes: tuple[float, ...] = (64.0, 128.0, 256.0)
     margin: float = 1.7
     least_fill: float = 0.36
     growth: float = 1.5
-    touching: float = 0.15
     more: int = 3
     least_voxels: float = 16.0
-    kept: int = 6
-
-
-@dataclass(frozen=True)
-class VolumeClick:
-    """A point on the object (positive) or on the background, in voxel coordinates (i, j, k).
-
-    Raises:
-        PromptError: a coordinate is not finite.
-    """
-
-    position: Triple
-    positive: bool = True
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(value) for value in self.position):
-            raise PromptError(f"A click needs three finite coordinates, got {self.position}.")
-
-
-@dataclass(frozen=True, eq=False)
-class KnownSlice:
-    """The mask on the voxels of one slice.
-
-    Attributes:
-        axis, index: which slice.
-        mask: bool, with a length of one along `axis`.
-        is_certain: whether the user told it, so that masks have it voxel by voxel; else it only guides the model.
-    """
-
-    axis: int
-    index: int
-    mask: np.ndarray
-    is_certain: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class ObjectPrompts:
-    """All prompts about one object, in the order they were given; the box is its lower and upper voxel corner."""
-
-    clicks: tuple[VolumeClick, ...] = ()
-    box: tuple[Triple, Triple] | None = None
-    slices: tuple[KnownSlice, ...] = ()
-
-    @property
-    def is_lone_click(self) -> bool:
-        return len(self.clicks) == 1 and self.box is None and not self.slices
+    kept: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +85,6 @@ class ObjectPrediction:
 class _State:
     prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     prediction: ObjectPrediction | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Prediction:
-    """What the model says in one window."""
-
-    window: VolumeWindow
-    logits: Tensor
-    score: float
 
 
 Guess = Callable[[Triple], Sequence[KnownSlice]]
@@ -247,10 +200,10 @@ class BlockSession:
         field_ = field_of(coarse.logits, coarse.window, self.shape)
         focus = prompts.clicks[-1].position if prompts.clicks else _middle(coarse.box)
         windows = pieces(field_, coarse.window, self._spacing, focus, policy)
-        for _ in refine(field_, windows, lambda at, prior: self._predicted([at], prompts, prior)[0].logits, policy):
+        for _ in refine(field_, windows, lambda at, prior: self._answers([Ask(at, prompts)], prior)[0].logits, policy):
             if self._state is not state:
                 return
-            same = _Prediction(coarse.window, coarse.logits, coarse.score)
+            same = Answer(coarse.window, coarse.logits, coarse.score)
             finer = self._with_known(field_.box, field_.logits > 0, same, prompts)
             state = _State(prompts, finer)
             self._history[place] = state
@@ -282,58 +235,69 @@ class BlockSession:
         self._position += 1
         return prediction
 
-    def _with_known(self, box: Box3, mask: np.ndarray, found: _Prediction, prompts: ObjectPrompts) -> ObjectPrediction:
+    def _with_known(self, box: Box3, mask: np.ndarray, found: Answer, prompts: ObjectPrompts) -> ObjectPrediction:
         """A mask on a box of voxels, with the slices that are known for certain."""
         for known in (one for one in prompts.slices if one.is_certain):
             box, mask = _with_slice(box, mask, known, self.shape)
         mask.flags.writeable = False
         return ObjectPrediction(box, mask, found.score, found.window, found.logits)
 
-    def _predict(self, prompts: ObjectPrompts) -> _Prediction:
+    def _predict(self, prompts: ObjectPrompts) -> Answer:
         earlier = self.prediction
         if earlier is None:
             prediction = self._opening(prompts)
         else:
             window = self._holding(earlier.window, prompts)
             prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
-            (prediction,) = self._predicted([window], prompts, prior)
+            (prediction,) = self._answers([Ask(window, prompts)], prior)
         for _ in range(self._policy.more):
             better = self._fitting(prediction, prompts)
             if better is None:
                 break
             prior = resample(prediction.logits, prediction.window, better, OUTSIDE_LOGIT)
-            (prediction,) = self._predicted([better], prompts, prior)
+            (prediction,) = self._answers([Ask(better, prompts)], prior)
         return prediction
 
-    def _opening(self, prompts: ObjectPrompts) -> _Prediction:
-        """The first prediction: in the window that a box or slice tells, or in the best of several around a click."""
-        prompts = self._with_guesses(prompts)
-        extent = _told_extent(prompts)
-        if extent is not None:
-            return self._predicted([self._window(*extent)], prompts)[0]
-        centre = prompts.clicks[0].position
-        windows = [self._sized(centre, size) for size in self._opening_sizes()]
-        return max(self._predicted(windows, prompts), key=self._rating)
+    def openings(self, prompts: ObjectPrompts) -> tuple[list[Answer], list[Evidence]]:
+        """Answers to first prompts in several windows, and what each tells of itself; changes nothing."""
+        extent = told_extent(prompts)
+        clicks = prompts.clicks or clicks_in(prompts.slices)
+        guesses = [] if prompts.box is not None or len(clicks) != 1 else self._guessed(clicks[0], prompts)
+        asks = [Ask(self._window(*extent), prompts)] if extent else self._around(clicks[0], prompts)
+        asks += self._by_guesses(prompts, guesses)
+        answers = self._answers(asks)
+        return answers, evidence(asks, answers, guesses, self.shape, self._spacing)
 
-    def _with_guesses(self, prompts: ObjectPrompts) -> ObjectPrompts:
-        """The first prompts with guesses of the slices through them that the user did not tell."""
-        clicks = prompts.clicks or _clicks_in(prompts.slices)
-        if self._guess is None or prompts.box is not None or len(clicks) != 1:
-            return prompts
+    def voxels(self, answer: Answer) -> np.ndarray:
+        """The mask of an answer as bool (I, J, K)."""
+        box, logits = paste(answer.logits, answer.window, self.shape)
+        full = np.zeros(self.shape, bool)
+        full[box] = logits > 0
+        return full
+
+    def _opening(self, prompts: ObjectPrompts) -> Answer:
+        """The first prediction: the best supported one."""
+        answers, found = self.openings(prompts)
+        return max(zip(found, answers), key=lambda pair: support(pair[0]))[1]
+
+    def _guessed(self, click: VolumeClick, prompts: ObjectPrompts) -> list[KnownSlice]:
+        """Guesses of the slices through a click that the user did not tell."""
         told = {known.axis for known in prompts.slices}
-        guessed = [one for one in self._guess(clicks[0].position) if one.axis not in told and one.mask.any()]
-        return replace(prompts, slices=(*prompts.slices, *guessed))
+        guesses = self._guess(click.position) if self._guess else ()
+        return [guess for guess in guesses if guess.axis not in told and guess.mask.any()]
 
-    def _rating(self, prediction: _Prediction) -> float:
-        """How good a prediction from a lone click is likely to be, to compare windows."""
-        return prediction.score - (self._policy.touching if self._touches(prediction) else 0.0)
+    def _by_guesses(self, prompts: ObjectPrompts, guesses: Sequence[KnownSlice]) -> list[Ask]:
+        """Windows that guesses tell: all of them together, and each alone, since they often contradict each other."""
+        together = [tuple(guesses)] + [(guess,) for guess in guesses if len(guesses) > 1]
+        asks = [replace(prompts, slices=(*prompts.slices, *some)) for some in together if some]
+        return [Ask(self._window(*extent), asked) for asked in asks if (extent := told_extent(asked))]
 
-    def _opening_sizes(self) -> list[float]:
-        """Widths in millimetres for a lone click."""
+    def _around(self, click: VolumeClick, prompts: ObjectPrompts) -> list[Ask]:
+        """Windows of several sizes around a lone click, none larger than the volume."""
         most = max(length * space for length, space in zip(self.shape, self._spacing))
         least = min(most, self._policy.least_voxels * min(self._spacing))
         sizes = {max(least, min(most, size)) for size in self._policy.sizes}
-        return sorted(sizes)
+        return [Ask(self._sized(click.position, size), prompts) for size in sorted(sizes)]
 
     def _sized(self, centre: Triple, millimetres: float) -> VolumeWindow:
         return VolumeWindow.around(centre, millimetres, self._spacing, self._policy.side)
@@ -350,7 +314,7 @@ class BlockSession:
         places = [click.position for click in prompts.clicks if click.positive]
         places += prompts.box or ()
         for known in (one for one in prompts.slices if one.mask.any()):
-            places += [(float(i), float(j), float(k)) for i, j, k in _bounds(known)]
+            places += [(float(i), float(j), float(k)) for i, j, k in bounds_of(known)]
         if all(window.contains(place, 2.0) for place in places):
             return window
         ends = [(a, a + window.side * step) for a, step in zip(window.low, window.step)]
@@ -360,26 +324,14 @@ class BlockSession:
         width = 1.15 * max((b - a) * space for a, b, space in zip(low, high, self._spacing))
         return self._sized((centre[0], centre[1], centre[2]), width)
 
-    def _touches(self, prediction: _Prediction) -> bool:
-        """Whether the object reaches a face of the window that lies inside the volume."""
-        positive = prediction.logits > 0
-        window = prediction.window
-        for axis in range(3):
-            ends = window.positions(axis)[[0, -1]]
-            faces = positive.movedim(axis, 0)[[0, -1]].flatten(1).sum(1) > 2
-            inner = (ends[0] > 0.5, ends[1] < self.shape[axis] - 1.5)
-            if any(bool(face) and within for face, within in zip(faces, inner)):
-                return True
-        return False
-
-    def _fitting(self, prediction: _Prediction, prompts: ObjectPrompts) -> VolumeWindow | None:
+    def _fitting(self, prediction: Answer, prompts: ObjectPrompts) -> VolumeWindow | None:
         """A window that fits object and prompts better, None where the present one is right."""
-        extent = _extent(prediction)
+        extent = prediction.extent()
         if extent is None:
             return None
         policy, held = self._policy, prediction.window.millimetres(self._spacing)
         most = policy.margin * max(length * space for length, space in zip(self.shape, self._spacing))
-        if self._touches(prediction):
+        if prediction.touched(self.shape):
             width = min(most, held * policy.growth)
             if width < held * 1.1:
                 return None
@@ -391,16 +343,15 @@ class BlockSession:
         window = self._holding(self._window(*extent), prompts)
         return window if window.millimetres(self._spacing) < 0.85 * held else None
 
-    def _predicted(
-        self, windows: list[VolumeWindow], prompts: ObjectPrompts, prior: Tensor | None = None
-    ) -> list[_Prediction]:
-        """What the model says in each window; `prior` is of the only one."""
-        logits, quality = self._model.decode(self._embeddings(windows), self._batch(windows, prompts, prior))
-        has_alternatives = prompts.is_lone_click and prior is None
-        best = quality.argmax(1) if has_alternatives else torch.zeros(len(windows), dtype=torch.long)
+    def _answers(self, asks: Sequence[Ask], prior: Tensor | None = None) -> list[Answer]:
+        """What the model says in windows of one side; `prior` is of the only one."""
+        embeddings = self._embeddings([ask.window for ask in asks])
+        logits, quality = self._model.decode(embeddings, shown(asks, self.shape, prior))
+        lone = torch.tensor([ask.prompts.is_lone_click and prior is None for ask in asks])
+        best = torch.where(lone, quality.argmax(1), 0).tolist()
         return [
-            _Prediction(window, _obeyed(logits[row, best[row]], window, prompts), float(quality[row, best[row]]))
-            for row, window in enumerate(windows)
+            Answer(ask.window, _obeyed(logits[row, place], ask.window, ask.prompts), float(quality[row, place]))
+            for row, (ask, place) in enumerate(zip(asks, best))
         ]
 
     def _embeddings(self, windows: list[VolumeWindow]) -> list[VolumeEmbedding]:
@@ -416,111 +367,10 @@ class BlockSession:
             self._cache.popitem(last=False)
         return found
 
-    def _batch(self, windows: list[VolumeWindow], prompts: ObjectPrompts, prior: Tensor | None) -> VolumePrompts:
-        """The prompts as each window has them."""
-        side = self._policy.side
-        batch = VolumePrompts.empty((len(windows), side, side, side), torch.device("cpu"))
-        clicks = prompts.clicks or _clicks_in(prompts.slices)
-        points = [[window.to_samples(click.position) for click in clicks] for window in windows]
-        labels = [[_label_in(window, click) for click in clicks] for window in windows]
-        batch = replace(
-            batch,
-            points=torch.tensor(points, dtype=torch.float32).reshape(len(windows), -1, 3),
-            labels=torch.tensor(labels, dtype=torch.long).reshape(len(windows), -1),
-        )
-        if prompts.box is not None:
-            corners = [[*window.to_samples(prompts.box[0]), *window.to_samples(prompts.box[1])] for window in windows]
-            batch = replace(batch, box=torch.tensor(corners, dtype=torch.float32))
-        if prompts.slices:
-            shown = [_known(window, prompts.slices, self.shape) for window in windows]
-            batch = replace(batch, slices=torch.stack([a for a, _ in shown]), known=torch.stack([b for _, b in shown]))
-        if prior is not None:
-            batch = replace(batch, prior=prior[None], has_prior=torch.ones(1))
-        return batch
-
 
 def _middle(box: Box3) -> Triple:
     i, j, k = ((part.start + part.stop - 1) / 2 for part in box)
     return i, j, k
-
-
-def _told_extent(prompts: ObjectPrompts) -> tuple[Triple, Triple] | None:
-    """The extent in voxels that a box or slices tell; None where there are none.
-
-    Along each axis the slices that the user told count, else what the guesses agree on: one that leaks must not set the
-    window.
-    """
-    if prompts.box is not None:
-        return prompts.box
-    told = [known for known in prompts.slices if known.mask.any()]
-    if not told:
-        return None
-    bounds = [_bounds(known) for known in told]
-    low, high = np.min([low for low, _ in bounds], 0), np.max([high for _, high in bounds], 0)
-    for axis in range(3):
-        across = [(known, ends) for known, ends in zip(told, bounds) if known.axis != axis]
-        certain = [ends for known, ends in across if known.is_certain]
-        if certain:
-            low[axis], high[axis] = min(low[axis] for low, _ in certain), max(high[axis] for _, high in certain)
-        elif across:
-            low[axis] = max(ends[0][axis] for _, ends in across)
-            high[axis] = min(ends[1][axis] for _, ends in across)
-    return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
-
-
-def _bounds(known: KnownSlice) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper corner of a slice's mask in voxel coordinates."""
-    places = np.argwhere(known.mask).astype(float)
-    places[:, known.axis] = known.index
-    return places.min(0) - 0.5, places.max(0) + 0.5
-
-
-def _extent(prediction: _Prediction) -> tuple[Triple, Triple] | None:
-    """The extent of what is positive in a window, in voxel coordinates; None where nothing is."""
-    places = (prediction.logits > 0).nonzero()
-    if not len(places):
-        return None
-    window = prediction.window
-    low, high = places.amin(0).tolist(), places.amax(0).tolist()
-    first = tuple(window.low[axis] + low[axis] * window.step[axis] for axis in range(3))
-    last = tuple(window.low[axis] + (high[axis] + 1) * window.step[axis] for axis in range(3))
-    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
-
-
-def _label_in(window: VolumeWindow, click: VolumeClick) -> int:
-    """A click's label for the model; one outside of the window has nothing to say there."""
-    if not window.contains(click.position):
-        return PADDING
-    return POSITIVE if click.positive else NEGATIVE
-
-
-def _clicks_in(slices: Iterable[KnownSlice]) -> tuple[VolumeClick, ...]:
-    """A click in the middle of each known slice, for those who gave none: the model was taught with both."""
-    middles = []
-    for known in slices:
-        inward = depth(known.mask.squeeze(known.axis))
-        if inward.max() > 0:
-            place = [int(at) for at in np.unravel_index(int(inward.argmax()), inward.shape)]
-            place.insert(known.axis, known.index)
-            middles.append(VolumeClick((float(place[0]), float(place[1]), float(place[2]))))
-    return tuple(middles)
-
-
-def _known(window: VolumeWindow, slices: Iterable[KnownSlice], shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """Masks of slices as a window shows them, float32 S x S x S, and where they are known."""
-    side = window.side
-    mask, known = torch.zeros(side, side, side), torch.zeros(side, side, side)
-    for one in slices:
-        place = int(np.rint(window.samples(np.array(float(one.index)), one.axis)))
-        if not 0 <= place < side:
-            continue
-        values = torch.from_numpy(one.mask.astype(np.float32)).squeeze(one.axis)
-        for axis in (axis for axis in range(3) if axis != one.axis):
-            operator = weights(window.positions(axis), shape[axis], window.step[axis])
-            values = torch.tensordot(values, torch.from_numpy(operator), dims=([0], [1]))
-        mask.select(one.axis, place).copy_((values >= 0.5).float())
-        known.select(one.axis, place).fill_(1.0)
-    return mask, known
 
 
 def _with_slice(box: Box3, mask: np.ndarray, known: KnownSlice, shape: tuple[int, int, int]) -> tuple[Box3, np.ndarray]:

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from AdaptCore.models.base import Model
-from AdaptCore.predict.block import KnownSlice
 from AdaptCore.predict.geometry import axis_plane, extract
 from AdaptCore.predict.intensity import apply_window, auto_window
+from AdaptCore.predict.object_prompts import KnownSlice
 from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.predict.windows import Triple
 

@@ -8,18 +8,17 @@ it again when the model's weights change.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from AdaptCore.models.base import BatchModel
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.masks import binarize, depth, iou
 from AdaptCore.predict.plane import PlaneEncoder, looks_at_sizes
-from AdaptCore.predict.sizes import PICTURE, SCAN, Evidence, SizePolicy
+from AdaptCore.predict.sizes import PICTURE, SCAN, SizePolicy
 from AdaptCore.prompts import Click, Prompts
+from AdaptCore.training.calibration import Sample, report
 from AdaptCore.training.synthetic import SceneGenerator, TextureBank
 from AdaptCore.training.wide import WideGenerator
 
@@ -53,15 +52,6 @@ class Recipe:
     largest: tuple[float, float] = (0.35, 0.7)
     least_side: int = 32
     ridge: float = 4e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One click: what the answers at each size tell of themselves (K, F), and their IoU with what was meant (K,)."""
-
-    scene: int
-    evidence: np.ndarray
-    iou: np.ndarray
 
 
 def samples(
@@ -112,84 +102,10 @@ def _click(truth: np.ndarray, rng: np.random.Generator, middle: float) -> Click:
     return Click(float(column), float(row))
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Samples as tensors, padded to the most sizes: evidence (N, K, F), IoU and whether there is one (N, K)."""
-
-    evidence: Tensor
-    iou: Tensor
-    present: Tensor
-
-    @classmethod
-    def of(cls, samples: list[Sample]) -> Table:
-        sizes = max(len(sample.iou) for sample in samples)
-        evidence = torch.zeros(len(samples), sizes, len(fields(Evidence)), dtype=torch.float64)
-        iou = torch.zeros(len(samples), sizes, dtype=torch.float64)
-        present = torch.zeros(len(samples), sizes, dtype=torch.bool)
-        for row, sample in enumerate(samples):
-            count = len(sample.iou)
-            evidence[row, :count] = torch.from_numpy(sample.evidence)
-            iou[row, :count], present[row, :count] = torch.from_numpy(sample.iou), True
-        return cls(evidence, iou, present)
-
-    def odds(self, weights: Tensor) -> Tensor:
-        """Probability of each size, (N, K), by weights (F,)."""
-        return (self.evidence @ weights).masked_fill(~self.present, -torch.inf).softmax(1)
-
-    def chosen(self, weights: Tensor) -> Tensor:
-        """IoU (N,) of the size that the weights (F,) choose."""
-        return self.iou.gather(1, self.odds(weights).argmax(1, keepdim=True))[:, 0]
-
-
-def calibrated(table: Table, ridge: float) -> Tensor:
-    """The weights (F,) with the highest IoU that is to be expected where sizes are drawn by their odds."""
-    deviation = table.evidence[table.present].std(0) + 1e-6
-    scaled = torch.zeros_like(deviation).requires_grad_()
-    optimizer = torch.optim.LBFGS([scaled], max_iter=500, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        expected = (table.odds(scaled / deviation) * table.iou).sum(1).mean()
-        value = ridge * scaled @ scaled - expected
-        value.backward()
-        return value
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return (scaled / deviation).detach()
-
-
-def held_out(samples: list[Sample], ridge: float, folds: int = 4) -> float:
-    """Mean IoU of what weights choose in scenes that they were not calibrated on."""
-    chosen = []
-    for fold in {sample.scene % folds for sample in samples}:
-        kept = [sample for sample in samples if sample.scene % folds != fold]
-        out = [sample for sample in samples if sample.scene % folds == fold]
-        chosen.append(Table.of(out).chosen(calibrated(Table.of(kept), ridge)))
-    return float(torch.cat(chosen).mean())
-
-
-def report(name: str, samples: list[Sample], present: Evidence, ridge: float) -> str:
-    """The calibrated weights as code, and how well they and the present ones choose."""
-    table = Table.of(samples)
-    weights = calibrated(table, ridge)
-    ious = {
-        "whole plane": table.iou[:, 0],
-        "present weights": table.chosen(torch.tensor(astuple(present), dtype=torch.float64)),
-        "these weights": table.chosen(weights),
-        "best size": table.iou.masked_fill(~table.present, -1).amax(1),
-    }
-    found = ", ".join(f"{label} {float(values.mean()):.3f}" for label, values in ious.items())
-    code = ", ".join(f"{part.name}={float(weight):.3g}" for part, weight in zip(fields(Evidence), weights))
-    return (
-        f"{name} = Evidence({code})\n"
-        f"IoU of {len(samples)} clicks: {found}; on other scenes {held_out(samples, ridge):.3f}"
-    )
-
-
 def calibrate(model: BatchModel, recipe: Recipe, seed: int, advanced: Callable[[], object]) -> str:
     """Both sets of weights as code, with how well they choose; `advanced` is called after each scene."""
     reports = []
     for name, wide, present in (("SCAN", True, SCAN), ("PICTURE", False, PICTURE)):
         clicked = list(samples(model, wide, seed, recipe, advanced))
-        reports.append(report(name, clicked, present, recipe.ridge))
+        reports.append(report(name, clicked, present, recipe.ridge, "whole plane"))
     return "\n".join(reports) + "\n"

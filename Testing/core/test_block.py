@@ -12,7 +12,8 @@ from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volume_prompts import VolumePrompts
-from AdaptCore.predict.block import BlockSession, KnownSlice, VolumeClick, WindowPolicy, predict_object
+from AdaptCore.predict.block import BlockSession, WindowPolicy, predict_object
+from AdaptCore.predict.object_prompts import KnownSlice, VolumeClick
 from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from AdaptCore.predict.sizes import SCAN, Evidence
-from AdaptCore.training.sizes import Recipe, Sample, Table, calibrate, calibrated, held_out, report, samples
+from AdaptCore.training.calibration import Sample, Table, calibrated, held_out, report
+from AdaptCore.training.sizes import Recipe, calibrate, samples
 from Testing.tiny_model import tiny_model
 
 FEATURES = [part.name for part in fields(Evidence)]
@@ -64,7 +65,7 @@ def test_sizes_that_a_click_does_not_have_are_never_chosen() -> None:
 
 
 def test_report_is_code_that_can_be_pasted() -> None:
-    first, second = report("SCAN", made_up(60), SCAN, 1e-3).splitlines()
+    first, second = report("SCAN", made_up(60), SCAN, 1e-3, "whole plane").splitlines()
     name, _, code = first.partition(" = ")
     pasted = eval(code, {"Evidence": Evidence})
     assert name == "SCAN" and isinstance(pasted, Evidence) and pasted.score > 1
