@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.advising import counted_picks
 from AdaptCore.commands.console import add_command, say
 
 if TYPE_CHECKING:
@@ -151,4 +150,6 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
 
 
 def _row(info: ProfileInfo) -> str:
+    from AdaptCore.preference.profile import counted_picks
+
     return f"{info.user:<20} {info.task:<24} {counted_picks(info.picks):<10} {info.model}"
