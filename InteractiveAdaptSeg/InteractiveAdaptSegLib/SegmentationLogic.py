@@ -832,6 +832,11 @@ class SegmentationLogic:
         if prompts is None:
             with self._ownPrompts():
                 prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
+            for damaged in PromptNodes.damaged(self._scene, volumeNode, segmentationNode, segmentID):
+                self._onMessage(
+                    f"The prompts in the node '{damaged.node.GetName()}' are damaged and are not used. The segment's "
+                    "mask stays; new prompts are kept apart from them."
+                )
         return self._targets.get(prompts.node.GetID()) or self._newTarget(prompts)
 
     def _newTarget(self, prompts: PromptNodes) -> Target:
