@@ -281,6 +281,10 @@ class PromptNodes:
         packed.pop(number, None)
         self.setPackedMasks(kind, packed if mask is None else {**packed, number: packMask(mask)})
 
+    def hasMasks(self, kind: PlaneMask) -> bool:
+        """Whether a mask of a kind is stored, with any plane."""
+        return self.node.GetParameter(kind.value) not in (None, "", json.dumps({}))
+
     def packedMasks(self, kind: PlaneMask) -> dict[str, str]:
         """All masks of a kind as they are stored, by the number of their plane, the latest last."""
         return self._read(kind.value) or {}

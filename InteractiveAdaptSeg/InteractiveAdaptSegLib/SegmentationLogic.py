@@ -27,11 +27,12 @@ from InteractiveAdaptSegLib.Commands import (
     WriteCommand,
     isPromptOn,
     isStepOfSlicer,
-    targetOf,
+    targetsOf,
 )
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Frames import Frames
 from InteractiveAdaptSegLib.History import Command, History
+from InteractiveAdaptSegLib.Masking import WriteReport
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PlaceMode import placedSign, startPlacing
 from InteractiveAdaptSegLib.PlaneQuestion import Asker, PlaneQuestion
@@ -261,7 +262,9 @@ class SegmentationLogic:
         _requireNodes(volumeNode, segmentationNode)
         for segmentID, planes in confidences.items():
             target = self._targetOf(volumeNode, segmentationNode, segmentID)
-            target.prompts.setOfProposal()
+            if not target.prompts.areOfProposal:
+                target.prompts.setOfProposal()
+                target.notePlacement()
             target.prompts.setVisible(target is self._target)
             accepted = {plane for plane, _ in target.prompts.masks(PlaneMask.ACCEPTED)}
             target.confidences = {plane: sure for plane, sure in planes.items() if plane not in accepted}
@@ -469,8 +472,7 @@ class SegmentationLogic:
         change = target.change(geometry, mask)
         if change.add is None and change.remove is None:
             raise PromptError("the mask is empty: nothing to accept")
-        self._aim(target)
-        report = self._writer.write(change.add, change.remove, sharesLabels=target.prompts.areOfProposal)
+        report = self._write(target, change.add, change.remove)
         before, carried, stepsBefore = target.stored(), target.confidences, target.session.steps
         isNew = target.session.accept(geometry, mask, teach=False)
         target.confidences = {plane: sure for plane, sure in carried.items() if plane != geometry}
@@ -480,6 +482,13 @@ class SegmentationLogic:
             self._onMessage(report.text)
         prediction = target.plane(geometry).prediction
         self._teach(target, geometry, prediction.mask if isNew and prediction else None, goOn)
+
+    def _write(self, target: Target, add: VoxelBlock | None, remove: VoxelBlock | None) -> WriteReport:
+        self._aim(target)
+        target.requireInPlace()
+        report = self._writer.write(add, remove, sharesLabels=target.prompts.areOfProposal)
+        target.notePlacement()
+        return report
 
     def _pushWrite(
         self,
@@ -506,7 +515,6 @@ class SegmentationLogic:
                     steps[other] = lost
                 other.noteWrite()
         steps[target] = target.session.steps - stepsBefore
-        target.notePlacement()
         if accepted is not None:
             target.storeAccepted(geometry, accepted)
         self._history.push(
@@ -580,6 +588,7 @@ class SegmentationLogic:
 
     def _propagate(self, target: Target, geometry: PlaneGeometry) -> None:
         self._aim(target)
+        target.requireInPlace()
         target.prompts.setFrame(self._frames.digest(target.volumeNode))
         contents = target.planeContents(geometry, self._writer)
         if not contents.any():
@@ -810,8 +819,7 @@ class SegmentationLogic:
         add, remove = propagationBlocks(target.session.labelmap, lost, result.axis, result.masks)
         if add is None and remove is None:
             return False
-        self._aim(target)
-        report = self._writer.write(add, remove, sharesLabels=target.prompts.areOfProposal)
+        report = self._write(target, add, remove)
         stored, before = target.stored(), target.confidences
         proposed = planesThatMeet(target.session.labelmap, before) if target.prompts.areOfProposal else []
         target.confidences = {**{plane: before[plane] for plane in proposed}, **_confidencesOf(target, result)}
@@ -1112,7 +1120,7 @@ class SegmentationLogic:
         for target in self._targets.values():
             if caller not in (target.volumeNode, target.segmentationNode):
                 continue
-            if target.noteMove():
+            if target.isNewlyMoved():
                 self._onMessage(
                     f"'{target.volumeNode.GetName()}' and '{target.segmentationNode.GetName()}' were moved against "
                     f"each other: what was accepted in '{target.name}' no longer lies on what it outlines. "
@@ -1173,12 +1181,22 @@ class SegmentationLogic:
                 closing.callback(self._running.task.stop)
                 self._running = None
             self._targets = {key: target for key, target in self._targets.items() if target not in gone}
-            self._history.drop(lambda command: targetOf(command) in gone)
+            self._forgetCommandsOf(gone)
             self._observeScene()
             if self._target in gone:
                 self._target = None
                 self._writer.release()
                 self._deactivate()
+
+    def _forgetCommandsOf(self, gone: list[Target]) -> None:
+        """Steps of Slicer's undo go with all that they hide: Slicer takes back its latest step, whosever it is."""
+
+        def isLost(command: Command) -> bool:
+            return any(target in gone for target in targetsOf(command))
+
+        self._history.cutDone(lambda command: isStepOfSlicer(command) and isLost(command))
+        self._history.cutUndone(lambda command: isStepOfSlicer(command) and isLost(command))
+        self._history.drop(isLost)
 
     def _observeScene(self) -> None:
         """Observe the scene and what is being worked on, and nothing else."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.prompts import Prompts
+from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import (
@@ -60,7 +61,7 @@ class Target:
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
-    _isMoved: bool = False
+    _isToldMoved: bool = False
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
     _segmentTime: int | None = None
@@ -152,14 +153,35 @@ class Target:
         """Masks are written where the volume lies now."""
         self.prompts.setPlacement(placement(self.volumeNode, self.segmentationNode))
 
-    def noteMove(self) -> bool:
-        """Look where both nodes lie; whether they were moved against each other after a mask was written."""
-        written, now = self.prompts.placement, placement(self.volumeNode, self.segmentationNode)
-        wasMoved = self._isMoved
-        self._isMoved = written is not None and (now is None or not np.allclose(written, now, atol=SAME_PLACE))
-        if self._isMoved != wasMoved and not self.prompts.areOfProposal:
-            self._segmentTime = None  # other voxels of the volume meet those of the segment now
-        return self._isMoved and not wasMoved
+    @property
+    def isMoved(self) -> bool:
+        """Whether volume and segmentation were moved against each other since masks were written that are there."""
+        written, now = self._placed, placement(self.volumeNode, self.segmentationNode)
+        return written is not None and (now is None or not np.allclose(written, now, rtol=0, atol=SAME_PLACE))
+
+    def isNewlyMoved(self) -> bool:
+        """Whether they were moved since this was asked last."""
+        wasTold, self._isToldMoved = self._isToldMoved, self.isMoved
+        return self._isToldMoved and not wasTold
+
+    def requireInPlace(self) -> None:
+        """Refuse to write beside what was written.
+
+        Raises:
+            SceneError: volume and segmentation were moved against each other.
+        """
+        if self.isMoved:
+            raise SceneError(
+                f"'{self.volumeNode.GetName()}' and '{self.segmentationNode.GetName()}' were moved against each other "
+                f"since masks were written into '{self.name}': take the move back, or put both under the same transform"
+            )
+
+    @property
+    def _placed(self) -> np.ndarray | None:
+        """Where the volume lay in the segmentation when masks were written that are still there; None without any."""
+        prompts = self.prompts
+        holds = prompts.areOfProposal or self.confidences or prompts.hasMasks(PlaneMask.ACCEPTED)
+        return prompts.placement if holds else None
 
     def stored(self) -> StoredMasks:
         """The masks that say what was accepted."""
@@ -311,7 +333,7 @@ class Target:
     def _giveUpLost(self, session: VolumeSession, voxels: np.ndarray | None = None, isStep: bool = True) -> None:
         inside = np.argwhere(session.labelmap) if voxels is None else voxels
         given = inside[session.labelmap[tuple(inside.T)] > 0]
-        lost = given[~segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, given)]
+        lost = given[~segmentContents(*self._place, given, self._placed)]
         if len(lost):
             session.give_up(lost, is_step=isStep)
 
@@ -336,9 +358,12 @@ class Target:
             return np.zeros(geometry.shape, bool)
         voxels, rows, columns = self._voxels(geometry)
         held = np.zeros(geometry.shape, bool)
-        place = self.volumeNode, self.segmentationNode, self.segmentID
-        held[rows, columns] = segmentContents(*place, np.column_stack(voxels))
+        held[rows, columns] = segmentContents(*self._place, np.column_stack(voxels), self._placed)
         return parts_at(plane.was_inside & ~mask & held, [(click.x, click.y) for click in clicks])
+
+    @property
+    def _place(self) -> tuple[Any, Any, str]:
+        return self.volumeNode, self.segmentationNode, self.segmentID
 
     def _voxels(self, geometry: PlaneGeometry) -> tuple[Any, np.ndarray, np.ndarray]:
         """The voxels a plane passes with their rows and columns; those of the latest plane are kept."""
@@ -363,7 +388,7 @@ class Target:
     def _contents(self, shape: tuple[int, int, int]) -> np.ndarray:
         """What the segment holds, whoever has drawn it, bool (i, j, k)."""
         contents = np.zeros(shape, bool, order="F")
-        block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
+        block = segmentBlock(*self._place, self._placed)
         if block is not None:
             contents[block.slices] = block.mask
         return contents

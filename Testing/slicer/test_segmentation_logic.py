@@ -546,13 +546,41 @@ def test_refused_choice_changes_nothing(
     assert not a_session.segment("lesion").any()
 
 
-def test_segment_editor_masking_holds(a_session: Panel) -> None:
+def test_segment_editor_masking_holds(a_session: Panel, voxels: np.ndarray) -> None:
+    node = a_session.logic.editorNode
+    node.SourceVolumeIntensityMaskOn()
+    node.SetSourceVolumeIntensityMaskRange(500, 2000)
+    a_session.click(CENTRE)
+    mask = a_session.logic.mask.T
+    isBright = voxels[:, :, CENTRE[2]] >= 500
+    a_session.logic.accept()
+    np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]], mask & isBright)
+    left_out = (mask & ~isBright).sum()
+    assert 20 < left_out < mask.sum() - 20
+    told = f"Left out: {left_out} voxels outside of what Masking in the Segment Editor lets change."
+    assert a_session.messages == [told]
+    labels = a_session.logic._requireTarget().session.labelmap[:, :, CENTRE[2]] > 0
+    np.testing.assert_array_equal(labels, mask & isBright)
+    assert a_session.logic.isAccepted
+
+
+def test_mask_that_segment_editor_masking_lets_nothing_of_be_written_is_refused(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.undo()
     node = a_session.logic.editorNode
     node.SourceVolumeIntensityMaskOn()
     node.SetSourceVolumeIntensityMaskRange(1000, 2000)
-    a_session.click(CENTRE)
-    a_session.logic.accept()
+    count = a_session.logic.mask.sum()
+    with pytest.raises(SceneError, match=f"nothing of the mask can be written. Left out: {count} voxels outside of"):
+        a_session.logic.accept()
     assert not a_session.segment("lesion").any()
+    assert not a_session.logic.isAccepted
+    node.SourceVolumeIntensityMaskOff()
+    a_session.logic.redo()
+    assert a_session.segment("lesion").sum() == count
 
 
 def test_propagation_fills_the_object_and_nothing_else(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
