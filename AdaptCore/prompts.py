@@ -29,6 +29,20 @@ class Click:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
             raise PromptError(f"click at ({self.x}, {self.y}): finite coordinates are wanted")
 
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """Column and row of the pixel that it lies in."""
+        return math.floor(self.x + 0.5), math.floor(self.y + 0.5)
+
+
+CONTRADICTION = "One voxel cannot be on the object and on the background. Leave one out."
+
+
+def contradict(clicks: Iterable[Click], others: Iterable[Click]) -> bool:
+    """Whether one of some clicks lies in the pixel of another one of the other sign."""
+    taken = {(*click.pixel, not click.positive) for click in others}
+    return any((*click.pixel, click.positive) in taken for click in clicks)
+
 
 @dataclass(frozen=True)
 class Box:

@@ -80,6 +80,11 @@ class HeldLook:
         return None if known is None else known.window
 
     @property
+    def is_asked(self) -> bool:
+        """Whether it answers a question; unlike the look, it needs no embedding."""
+        return self._asked is not None if self._look is None else self._look.question is not None
+
+    @property
     def logits(self) -> np.ndarray:
         """float32 (H, W), read-only."""
         look = self._look

@@ -452,6 +452,12 @@ class PlaneSession:
         return self._state.look.question if self._state.look else None
 
     @property
+    def has_question(self) -> bool:
+        """Whether something led to the current answer; unlike `question`, it needs no embedding."""
+        prediction = self._state.prediction
+        return prediction is not None and prediction.held.is_asked
+
+    @property
     def look(self) -> Look | None:
         """The current answer as it was asked for, with the answers at other sizes; None at the start."""
         return self._state.look

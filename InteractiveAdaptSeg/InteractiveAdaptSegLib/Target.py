@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.prompts import Prompts
+from AdaptCore.prompts import Click, Prompts
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
@@ -23,7 +23,7 @@ from InteractiveAdaptSegLib.SegmentWriter import (
     segmentContents,
     segmentTime,
 )
-from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelTime
+from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelArray, voxelTime
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -128,10 +128,10 @@ class Target:
             self._giveUpLost(self.session, isStep=False)
             self.noteWrite()
 
-    def giveUpLost(self, voxels: np.ndarray | None = None) -> int:
-        """After a write: let go of voxels N x 3, None for all, that the segment does not hold; gives the steps."""
+    def giveUpLost(self, block: VoxelBlock | None = None) -> int:
+        """After a write: let go of voxels of a block, None for all, that the segment does not hold; gives the steps."""
         steps = self.session.steps
-        self._giveUpLost(self.session, voxels)
+        self._giveUpLost(self.session, block)
         return self.session.steps - steps
 
     def undoSteps(self, stepsBefore: int) -> None:
@@ -281,6 +281,28 @@ class Target:
         planes = self.prompts.planes
         return self.prompts.steps(planes.index(geometry)) if geometry in planes else []
 
+    def storedClicks(self, geometry: PlaneGeometry) -> tuple[Click, ...]:
+        """The clicks that the scene holds for a plane, those of scribbles too."""
+        return tuple(click for step in self.storedSteps(geometry) for click in step.clicks)
+
+    def toldOfPadding(self, geometry: PlaneGeometry, action: PromptStep) -> list[str]:
+        """What to tell of clicks on the object where nothing was measured, each once."""
+        from AdaptCore.predict.intensity import told_of_padding
+
+        voxels, shape = voxelArray(self.volumeNode), self.session.shape
+        told: dict[str, None] = {}
+        for click in action.clicks:
+            i, j, k = (min(max(0, round(at)), size - 1) for at, size in zip(geometry.voxel(click.x, click.y), shape))
+            if click.positive:
+                told[told_of_padding(voxels, (i, j, k), self._padding)] = None
+        return list(told)
+
+    @cached_property
+    def _padding(self) -> tuple[float, ...]:
+        from AdaptCore.predict.intensity import padding_values
+
+        return padding_values(voxelArray(self.volumeNode))
+
     def changedPlanes(self) -> list[PlaneGeometry]:
         """Planes whose prompts in the scene are no longer those of their session."""
         return [geometry for geometry in self.restored if self.isChanged(geometry)]
@@ -330,9 +352,11 @@ class Target:
         pixels[rows, columns] = values
         return pixels
 
-    def _giveUpLost(self, session: VolumeSession, voxels: np.ndarray | None = None, isStep: bool = True) -> None:
-        inside = np.argwhere(session.labelmap) if voxels is None else voxels
-        given = inside[session.labelmap[tuple(inside.T)] > 0]
+    def _giveUpLost(self, session: VolumeSession, block: VoxelBlock | None = None, isStep: bool = True) -> None:
+        if block is None:
+            given = np.argwhere(session.labelmap)
+        else:
+            given = np.argwhere((session.labelmap[block.slices] > 0) & block.mask) + block.origin
         lost = given[~segmentContents(*self._place, given, self._placed)]
         if len(lost):
             session.give_up(lost, is_step=isStep)

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from AdaptCore.errors import PromptError
-from AdaptCore.prompts import Box, Click, Lasso, Prompts
+from AdaptCore.prompts import Box, Click, Lasso, Prompts, contradict
 
 
 @pytest.mark.parametrize("point", [(float("nan"), 0.0), (0.0, float("inf"))])
@@ -90,3 +90,10 @@ def test_nothing_positive_is_refused(prompts):
 
 def test_box_makes_negative_clicks_usable():
     Prompts((Click(1, 1, False),), Box(0, 0, 9, 9)).validate((20, 30))
+
+
+@pytest.mark.parametrize(
+    ("x", "positive", "found"), [(3.4, False, True), (2.5, False, True), (3.4, True, False), (3.6, False, False)]
+)
+def test_clicks_of_both_signs_in_one_pixel_contradict(x: float, positive: bool, found: bool) -> None:
+    assert contradict([Click(x, 7.0, positive)], [Click(3.0, 7.2), Click(9.0, 9.0, False)]) is found

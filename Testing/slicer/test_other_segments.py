@@ -132,7 +132,7 @@ def test_undo_after_new_takes_the_segment_away_and_then_the_propagation(a_sessio
     a_session.logic.undo()
     assert a_session.segmentation.GetSegmentation().GetSegmentIDs() == ("lesion", "organ")
     assert a_session.logic.promptNodes.segmentID == "lesion"
-    assert a_session.messages == ["Gone to segment 'lesion'."]
+    assert a_session.messages == ["Now working on segment 'lesion'."]
     np.testing.assert_array_equal(a_session.segment("lesion"), propagated)
     a_session.logic.undo()
     np.testing.assert_array_equal(a_session.segment("lesion"), accepted)
