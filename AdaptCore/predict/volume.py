@@ -562,16 +562,21 @@ class VolumeSession:
         if not differs.any():
             return None
         changed = _Part(part.voxels[differs], part.labels[differs].astype(np.uint8), part.origin)
-        packed = _PackedPart.of(changed, labels[differs], origins[differs])
-        self._restore(packed, 1)
-        return packed
+        self._set(changed.voxels, changed.labels, labels[differs], changed.origin)
+        return _PackedPart.of(changed, labels[differs], origins[differs])
 
     def _restore(self, part: _PackedPart, side: int) -> None:
-        """Bring back the state before (0) or after (1) a step; memory of a slice without a label stays untouched."""
-        voxels, labels = part.voxels.values(), part.labels[side].values()
-        differs = labels != part.labels[1 - side].values()
+        """Bring back the state before (0) or after (1) a step."""
+        labels, present = part.labels[side].values(), part.labels[1 - side].values()
+        self._set(part.voxels.values(), labels, present, part.origins[side].values())
+
+    def _set(
+        self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | _Origin
+    ) -> None:
+        """Give voxels (flat indices) labels and origins; memory of a slice without a label stays untouched."""
+        differs = labels != present
         _linear(self._labels)[voxels[differs]] = labels[differs]
-        _linear(self._origins)[voxels] = part.origins[side].values()
+        _linear(self._origins)[voxels] = origins
 
     def lost_since(self, step: int) -> np.ndarray:
         """Voxels N x 3 (i, j, k) that the steps from `step` on (see `steps`) have taken from the object."""

@@ -383,7 +383,7 @@ class Target:
         voxels, rows, columns = self._voxels(geometry)
         held = np.zeros(geometry.shape, bool)
         held[rows, columns] = segmentContents(*self._place, np.column_stack(voxels), self._placed)
-        return parts_at(plane.was_inside & ~mask & held, [(click.x, click.y) for click in clicks])
+        return parts_at(plane.was_inside & ~mask & held, clicks)
 
     @property
     def _place(self) -> tuple[Any, Any, str]:
