@@ -34,6 +34,8 @@ class AskedBefore(Question):
     def embedding(self) -> Embedding:  # type: ignore[override]
         return self.__dict__["_embedding_of"]()
 
+    __repr__ = object.__repr__  # which embeds nothing
+
 
 @dataclass(frozen=True, eq=False)
 class _PackedLook:

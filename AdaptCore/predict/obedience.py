@@ -47,10 +47,8 @@ def obey(logits: np.ndarray, prompts: Prompts, policy: ObediencePolicy) -> np.nd
     return obeyed
 
 
-def _enforce(
-    logits: np.ndarray, row: int, column: int, sign: float, longest: float, policy: ObediencePolicy
-) -> None:
-    """Give a pixel the wanted sign, as far as `policy.logit`, and move the logits around it, `longest` pixels at most."""
+def _enforce(logits: np.ndarray, row: int, column: int, sign: float, longest: float, policy: ObediencePolicy) -> None:
+    """Give a pixel the wanted sign, as far as `policy.logit`, and move the logits around it, up to `longest` pixels."""
     lacking = policy.logit - sign * float(logits[row, column])
     margin = math.ceil(4 * longest)
     top, left = max(0, row - margin), max(0, column - margin)

@@ -570,9 +570,7 @@ class VolumeSession:
         labels, present = part.labels[side].values(), part.labels[1 - side].values()
         self._set(part.voxels.values(), labels, present, part.origins[side].values())
 
-    def _set(
-        self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | _Origin
-    ) -> None:
+    def _set(self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | _Origin) -> None:
         """Give voxels (flat indices) labels and origins; memory of a slice without a label stays untouched."""
         differs = labels != present
         _linear(self._labels)[voxels[differs]] = labels[differs]
