@@ -19,9 +19,6 @@ LARGEST = 32767 // STEPS
 LEVEL = 1
 """Of zlib: the fastest; runs and smooth maps become small at any."""
 
-PRIVATE = {"flags": mmap.MAP_PRIVATE} if hasattr(mmap, "MAP_PRIVATE") else {}
-"""Where a system tells private places from shared ones: it joins private ones, of which it has about 65,000."""
-
 OWN_MEMORY = 512
 """Packed data of more bytes than this lies outside of the heap, as long as the system has places; see `_packed`."""
 
@@ -36,11 +33,16 @@ def _packed(values: np.ndarray) -> bytes | mmap.mmap:
     if len(data) <= OWN_MEMORY:
         return data
     try:
-        memory = mmap.mmap(-1, len(data), **PRIVATE)
+        memory = _own_memory(len(data))
     except OSError:
         return data
     memory.write(data)
     return memory
+
+
+def _own_memory(size: int) -> mmap.mmap:
+    """Private where the system tells that from shared: it joins private places, of which it has about 65,000."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE) if hasattr(mmap, "MAP_PRIVATE") else mmap.mmap(-1, size)
 
 
 @dataclass(frozen=True, eq=False)
