@@ -133,8 +133,9 @@ class HeldLook:
 
     @property
     def is_asked(self) -> bool:
-        """Whether it answers a question; unlike the look, it needs no embedding."""
-        return self._asked is not None if self._look is None else self._look.question is not None
+        """Whether it answers a question."""
+        look = self._look
+        return look.question is not None if look else self._unpacked[0].is_asked
 
     @property
     def logits(self) -> np.ndarray:

@@ -54,7 +54,7 @@ def dice(truth: np.ndarray, prediction: np.ndarray) -> float:
 def parts_at(mask: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
     """The connected parts of a mask, bool (H, W), that any of some clicks lies in; corners connect."""
     parts, _ = parts_of(mask)
-    met = {parts[click.pixel((mask.shape[0], mask.shape[1]))] for click in clicks} - {0}
+    met = {parts[click.place_in((mask.shape[0], mask.shape[1]))] for click in clicks} - {0}
     return np.isin(parts, list(met))
 
 

@@ -35,7 +35,7 @@ def obey(logits: np.ndarray, prompts: Prompts, policy: ObediencePolicy) -> np.nd
     """Logits float32 (H, W) that have the wanted sign at every click; the given array is not changed."""
     obeyed = logits.copy()
     height, width = logits.shape
-    rows, columns = np.array([click.pixel((height, width)) for click in prompts.clicks], np.intp).reshape(-1, 2).T
+    rows, columns = np.array([click.place_in((height, width)) for click in prompts.clicks], np.intp).reshape(-1, 2).T
     signs = np.array([1.0 if click.positive else -1.0 for click in prompts.clicks])
     radius = math.sqrt(max(1, int(np.count_nonzero(logits > 0))) / math.pi)
     longest = max(policy.min_reach, policy.max_reach * radius)

@@ -750,7 +750,7 @@ def _in_lasso(look: Look, prompts: Prompts) -> Look:
     if prompts.lasso is None:
         return look
     inside = filled(prompts.lasso.points, _shape(look))
-    if any(click.positive and not inside[click.pixel(_shape(look))] for click in prompts.clicks):
+    if any(click.positive and not inside[click.place_in(_shape(look))] for click in prompts.clicks):
         return look
     return replace(
         look, logits=torch.where(torch.from_numpy(inside), look.logits, look.logits.clamp(max=OUTSIDE_LOGIT))

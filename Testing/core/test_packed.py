@@ -197,5 +197,5 @@ def test_every_one_of_many_clicks_is_obeyed_though_the_model_sees_few() -> None:
         reach = 16 if place % 2 else 25
         session.click(50 + reach * np.cos(angle), 40 + reach * np.sin(angle), positive=place % 2 > 0)
     mask = session.prediction.mask
-    assert all(mask[click.pixel(mask.shape)] == click.positive for click in session.prompts.clicks)
+    assert all(mask[click.place_in(mask.shape)] == click.positive for click in session.prompts.clicks)
     assert len(session.prompts.clicks) == 101 and Witness.most == SEEN_CLICKS

@@ -103,7 +103,7 @@ def test_clicks_of_both_signs_in_one_pixel_contradict(x: float, positive: bool, 
     ("place", "pixel"), [((2.4, 3.6), (4, 2)), ((-0.5, 0.0), (0, 0)), ((9.5, 7.4), (7, 9)), ((99, -7), (0, 9))]
 )
 def test_click_lies_on_the_nearest_pixel_of_the_plane(place, pixel):
-    assert Click(*place).pixel((8, 10)) == pixel
+    assert Click(*place).place_in((8, 10)) == pixel
 
 
 def test_model_sees_all_of_few_clicks_and_the_most_telling_of_many():
