@@ -18,9 +18,17 @@ def keep_aside(path: Path, reason: AdaptSegError) -> None:
     Raises:
         OutputError: it cannot be moved.
     """
+    warnings.warn(kept_aside(path, reason), stacklevel=2)
+
+
+def kept_aside(path: Path, reason: AdaptSegError) -> str:
+    """Move a file aside; gives, for the user, why and where it is.
+
+    Raises:
+        OutputError: it cannot be moved.
+    """
     with told(path):
-        backup = set_aside(path)
-    warnings.warn(f"{reason}; it is kept as {backup}", stacklevel=2)
+        return f"{reason}; it is kept as {set_aside(path)}"
 
 
 def set_aside(path: Path) -> Path:

@@ -184,7 +184,7 @@ def _flush_to_disk(path: Path) -> None:
 
 def unless_busy(action: Callable[[], Result]) -> Result:
     """The action's result; tried again while Windows says that another process has the file open."""
-    for _ in range(BUSY_RETRIES):
+    for _ in range(BUSY_RETRIES if sys.platform == "win32" else 0):
         try:
             return action()
         except (PermissionError, OutputError) as error:

@@ -75,6 +75,9 @@ class Shelf:
 TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError, is_private=True))
 PROFILES = Shelf("profiles", ".profile.safetensors", Kind("profile", ProfileError, is_private=True))
 
+OTHERWISE = "default"
+"""Task of a profile where none is named."""
+
 
 def read_facts(path: Path, kind: Kind) -> dict[str, str]:
     """A file's facts alone, its kind and version checked but not its checksum; quick.

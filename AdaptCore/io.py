@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,9 +18,9 @@ from AdaptCore.files.geometry import Geometry, Volume, check_geometry
 from AdaptCore.files.itk import array_of, geometry_of, open_image, quiet_itk, reason
 from AdaptCore.files.meta_image import check_meta_image
 from AdaptCore.files.nifti import read_nifti
-from AdaptCore.files.nrrd import read_nrrd_header
+from AdaptCore.files.nrrd import NrrdHeader, read_nrrd_header
 from AdaptCore.files.pictures import read_jpeg, read_png
-from AdaptCore.files.segments import Labels, labels_of
+from AdaptCore.files.segments import Labels, has_segments, labels_of
 from AdaptCore.files.writing import check_output, mask_suffix, write_mask, write_volume
 
 __all__ = [
@@ -40,6 +40,9 @@ __all__ = [
 Result = TypeVar("Result")
 Voxels = tuple[np.ndarray, Geometry]
 """Voxels (I, J, K) or (I, J, K, channels), and their places."""
+Reader = Callable[[Path], Voxels]
+
+NRRD = (".nrrd", ".nhdr")
 
 KNOWN_IMAGES = "Choose a NRRD, NIfTI, MetaImage, PNG, JPEG or DICOM image."
 ALPHA = {2: 1, 4: 3}
@@ -58,7 +61,7 @@ def read_volume(path: str | Path, mend: bool = True) -> Volume:
             place that can be, or none is finite.
     """
     path = Path(path)
-    array, geometry = _read(path)
+    array, geometry = _read(path, READERS)
     if array.ndim == 4 and array.shape[3] != 3:
         raise ImageError(
             f"{path}: The image has {array.shape[3]} channels. Expected 1 (grey) or 3 (colour): save one of them alone."
@@ -74,9 +77,15 @@ def read_labels(path: str | Path) -> Labels:
     """
     path = Path(path)
     pairs: dict[str, str] = {}
-    if path.name.lower().endswith(".nrrd") and path.is_file():
-        pairs = _guarded(path, lambda: read_nrrd_header(path)).pairs
-    array, geometry = _read(path, layers=bool(pairs))
+
+    def read_segments(path: Path) -> Voxels:
+        header = read_nrrd_header(path)
+        pairs.update(header.pairs)
+        if not has_segments(pairs):
+            _refuse_lists(path, header)
+        return _nrrd_voxels(path, header)
+
+    array, geometry = _read(path, READERS | dict.fromkeys(NRRD, read_segments))
     return labels_of(path, Volume(_finite(array, path, mend=False), geometry), pairs)
 
 
@@ -87,11 +96,11 @@ def check_contrast(volume: Volume, name: str) -> None:
         raise ImageError(f"{name}: The image is constant (every voxel is {low}). Choose an image with contrast.")
 
 
-def _read(path: Path, layers: bool = False) -> Voxels:
+def _read(path: Path, readers: Mapping[str, Reader]) -> Voxels:
     """The voxels of a file or folder, and their places.
 
     Args:
-        layers: whether a NRRD file may hold a list of segmentations.
+        readers: of files, by the end of their names.
     """
     try:
         if not path.exists():
@@ -101,7 +110,7 @@ def _read(path: Path, layers: bool = False) -> Voxels:
     if path.is_dir():
         array, geometry = _guarded(path, lambda: read_dicom_folder(path))
     else:
-        array, geometry = _guarded(path, lambda: _read_nrrd(path, layers=True) if layers else _read_file(path))
+        array, geometry = _guarded(path, lambda: _read_file(path, readers))
     if sum(length == 1 for length in geometry.size) > 1:
         raise ImageError(
             f"{path}: The image is one line of voxels ({geometry.shape_text}). Choose a picture or volume."
@@ -110,10 +119,10 @@ def _read(path: Path, layers: bool = False) -> Voxels:
     return array, geometry
 
 
-def _read_file(path: Path) -> Voxels:
+def _read_file(path: Path, readers: Mapping[str, Reader]) -> Voxels:
     if path.stat().st_size == 0:
         raise ImageError(f"{path}: The file is empty. {KNOWN_IMAGES}")
-    reader = next((reader for suffix, reader in READERS.items() if path.name.lower().endswith(suffix)), None)
+    reader = next((reader for suffix, reader in readers.items() if path.name.lower().endswith(suffix)), None)
     if reader is None and has_dicom_mark(path):
         reader = read_dicom_file
     if reader is None:
@@ -121,14 +130,22 @@ def _read_file(path: Path) -> Voxels:
     return reader(path)
 
 
-def _read_nrrd(path: Path, layers: bool = False) -> Voxels:
+def _read_nrrd(path: Path) -> Voxels:
     header = read_nrrd_header(path)
-    if header.lists and not layers:
+    _refuse_lists(path, header)
+    return _nrrd_voxels(path, header)
+
+
+def _refuse_lists(path: Path, header: NrrdHeader) -> None:
+    if header.lists:
         raise ImageError(
             f"{path}: The image has an axis of the kind '{header.lists[0]}', such as points in time or layers of "
             "segments, which are no colours. Save one of them alone."
         )
-    return _read_with_itk(path, "NrrdImageIO", header.has_millimetres)
+
+
+def _nrrd_voxels(path: Path, header: NrrdHeader) -> Voxels:
+    return _read_with_itk(path, "NrrdImageIO", header.unit)
 
 
 def _read_meta_image(path: Path) -> Voxels:
@@ -145,7 +162,12 @@ def _read_nifti(path: Path) -> Voxels:
     return _without_alpha(path, array), geometry
 
 
-def _read_with_itk(path: Path, format_name: str, has_millimetres: bool) -> Voxels:
+def _read_with_itk(path: Path, format_name: str, unit: str) -> Voxels:
+    """Voxels and places as ITK reads them.
+
+    Args:
+        unit: of length, empty where the header tells no spacing.
+    """
     reader = open_image(path, format_name)
     size = reader.GetSize()
     if len(size) not in (2, 3):
@@ -153,18 +175,23 @@ def _read_with_itk(path: Path, format_name: str, has_millimetres: bool) -> Voxel
         raise ImageError(f"{path}: The image has {len(size)} dimensions ({shape}). Choose one of 2 or 3.")
     if reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
         raise ImageError(f"{path}: The voxels are complex numbers. Expected real ones.")
-    if not has_millimetres and len(size) == 3:
+    if unit not in ("", "mm"):
+        warnings.warn(
+            f"{path}: The file gives lengths in {unit}, which 3D Slicer and ITK take for mm. Masks have the file's "
+            "numbers, so that they lie on the image; nothing is told in millimetres or millilitres.",
+            stacklevel=2,
+        )
+    elif not unit and len(size) == 3:
         warnings.warn(
             f"{path}: The file tells no spacing, so nothing is told in millimetres or millilitres.", stacklevel=2
         )
     with quiet_itk():
         image = reader.Execute()
-    return array_of(image), replace(geometry_of(image), has_millimetres=has_millimetres)
+    return array_of(image), replace(geometry_of(image), has_millimetres=unit == "mm")
 
 
-READERS: dict[str, Callable[[Path], Voxels]] = {
-    ".nrrd": _read_nrrd,
-    ".nhdr": _read_nrrd,
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(NRRD, _read_nrrd),
     ".nii": _read_nifti,
     ".nii.gz": _read_nifti,
     ".mha": _read_meta_image,

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from AdaptCore.atomic import check_folder, output_error
+from AdaptCore.atomic import PRIVATE, SHARED, check_folder, output_error
 from AdaptCore.claims import claim, is_at
 from AdaptCore.errors import OutputError
 
@@ -27,14 +27,16 @@ class FileLock:
 
     Args:
         target: what is locked; its folder must exist and be writable.
+        shared: whether other users may take the lock, as those may who work in the folder of one cohort.
         patience: seconds to wait for other owners.
 
     Raises:
         OutputError: on entering, the lock cannot be made or was busy for too long.
     """
 
-    def __init__(self, target: Path, *, patience: float = WAIT_SECONDS) -> None:
+    def __init__(self, target: Path, *, shared: bool = False, patience: float = WAIT_SECONDS) -> None:
         self._path = target.with_name(f"{target.name}.lock")
+        self._mode = SHARED if shared else PRIVATE
         self._patience = patience
         self._descriptor = -1
 
@@ -58,10 +60,10 @@ class FileLock:
 
     def _acquired(self) -> bool:
         try:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR)
-        except PermissionError:  # Windows refuses a name whose file is just being deleted
-            return False
+            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, self._mode)
         except OSError as error:
+            if sys.platform == "win32" and isinstance(error, PermissionError):  # the file is just being deleted
+                return False
             raise output_error(f"{self._path}: cannot be written", error) from error
         try:
             if claim(descriptor) and is_at(descriptor, self._path):
@@ -77,8 +79,8 @@ class FileLock:
 
 
 @contextmanager
-def locked(*paths: Path, patience: float = WAIT_SECONDS) -> Iterator[None]:
-    """Hold the locks of files, for work of any length.
+def locked(*paths: Path, shared: bool = False, patience: float = WAIT_SECONDS) -> Iterator[None]:
+    """Hold the locks of files, for work of any length; see `FileLock`.
 
     Raises:
         OutputError: a folder cannot be written, or another process keeps a lock.
@@ -87,5 +89,5 @@ def locked(*paths: Path, patience: float = WAIT_SECONDS) -> Iterator[None]:
         check_folder(path)
     with ExitStack() as stack:
         for path in sorted(set(paths)):
-            stack.enter_context(FileLock(path, patience=patience))
+            stack.enter_context(FileLock(path, shared=shared, patience=patience))
         yield

@@ -7,10 +7,18 @@ H x W pixels reaches from -0.5 to W - 0.5 and to H - 0.5. The dataclasses are fr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from AdaptCore.errors import PromptError
+
+SEEN_CLICKS = 32
+"""Most clicks that a model sees, so that a click costs the same after 200 of them (docs/prediction.md)."""
+
+LATEST_SEEN = 8
+"""So many of them are the latest ones."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,25 @@ class Click:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
             raise PromptError(f"click at ({self.x}, {self.y}): finite coordinates are wanted")
+
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """Column and row of the pixel that it lies in."""
+        return math.floor(self.x + 0.5), math.floor(self.y + 0.5)
+
+    def place_in(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """(row, column) of its pixel in an array of a plane (H, W), of the nearest pixel where it lies beside."""
+        column, row = self.pixel
+        return min(max(row, 0), shape[0] - 1), min(max(column, 0), shape[1] - 1)
+
+
+CONTRADICTION = "One voxel cannot be on the object and on the background. Leave one out."
+
+
+def contradict(clicks: Iterable[Click], others: Iterable[Click]) -> bool:
+    """Whether one of some clicks lies in the pixel of another one of the other sign."""
+    taken = {(*click.pixel, not click.positive) for click in others}
+    return any((*click.pixel, click.positive) in taken for click in clicks)
 
 
 @dataclass(frozen=True)
@@ -95,6 +122,12 @@ class Prompts:
     box: Box | None = None
     lasso: Lasso | None = None
 
+    @property
+    def seen(self) -> tuple[Click, ...]:
+        """The clicks that a model sees: all of them, or the most telling of many, in the order they were given."""
+        places = most_telling([(click.x, click.y) for click in self.clicks], [click.positive for click in self.clicks])
+        return tuple(self.clicks[place] for place in places)
+
     def with_scribble(self, stroke: Iterable[Click]) -> Prompts:
         """The same prompts with a stroke after them: a run of clicks of one sign that is one user action."""
         return replace(self, clicks=(*self.clicks, *stroke))
@@ -134,3 +167,29 @@ class Prompts:
             raise PromptError(
                 f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted"
             )
+
+
+def most_telling(
+    points: Sequence[tuple[float, ...]], positive: Sequence[bool], most: int = SEEN_CLICKS, latest: int = LATEST_SEEN
+) -> list[int]:
+    """Places of at most `most` points, in order: the latest, then always the farthest from those of its sign (ours).
+
+    What the others said is in the earlier mask, and every one of them is still obeyed.
+
+    Args:
+        points: coordinates of one unit along all axes.
+        positive: sign of each.
+        latest: how many of the last points are among them.
+    """
+    if len(points) <= most:
+        return list(range(len(points)))
+    at, signs = np.array(points), np.array(positive)
+    chosen = list(range(len(points) - latest, len(points)))
+    away = np.full(len(points), np.inf)
+    for step in range(most):
+        if step >= latest:
+            away[chosen] = -1
+            chosen.append(int(away.argmax()))
+        from_it = ((at - at[chosen[step]]) ** 2).sum(axis=1)
+        away = np.minimum(away, np.where(signs == signs[chosen[step]], from_it, np.inf))
+    return sorted(chosen)

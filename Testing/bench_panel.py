@@ -176,13 +176,13 @@ def measure() -> Times:
         from Testing.slicer.scenes import add_slice_node
 
         start = time.perf_counter()
-        panel = host.open(MODULE)
+        panel = host.open(MODULE).panel
         opening = 1000 * (time.perf_counter() - start)
         volume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Volume")
         slicer.util.updateVolumeFromArray(volume, np.ascontiguousarray(volume_array().T))
         volume.SetSpacing(SPACING)
         volume.CreateDefaultDisplayNodes()
-        panel._parameterNode.inputVolume = volume
+        panel.choices.node.inputVolume = volume
         node = add_slice_node(slicer.mrmlScene)
         node.RotateToVolumePlane(volume)
         view = SliceView(node, volume)

@@ -80,7 +80,8 @@ class Desk:
         self.node = add_slice_node(slicer.mrmlScene)
         self.go_to_lesion()
         self.view = SliceView(self.node, self.volume)
-        self.panel = host.open(MODULE)
+        self.widget = host.open(MODULE)
+        self.panel = self.widget.panel
 
     @property
     def session(self) -> Any:
@@ -107,8 +108,8 @@ class Desk:
         self.volume, self.truth = add_phantom(slicer.mrmlScene, seed)
         self.go_to_lesion()
         self.view.show(self.volume)
-        self.panel._parameterNode.segmentation = None
-        self.panel._parameterNode.inputVolume = self.volume
+        self.panel.choices.node.segmentation = None
+        self.panel.choices.node.inputVolume = self.volume
 
     def press(self, *names: str) -> None:
         from Testing.host.user import press
@@ -159,14 +160,14 @@ class Desk:
         import qt
         import slicer
 
-        self.panel.parent.resize(*PANEL_SIZE)
+        self.widget.parent.resize(*PANEL_SIZE)
         for _ in range(LAYOUT_ROUNDS):
             slicer.app.processEvents()
         shown = beside or (self.view.picture(),)
         picture = qt.QPixmap(PANEL_SIZE[0] + max(each.shape[1] for each in shown), PANEL_SIZE[1])
         picture.fill(qt.QColor("white" if beside else "black"))
         painter = qt.QPainter(picture)
-        painter.drawPixmap(0, 0, self.panel.parent.grab())
+        painter.drawPixmap(0, 0, self.widget.parent.grab())
         below = (PANEL_SIZE[1] - sum(each.shape[0] for each in shown)) // 2
         for each in shown:
             height, width, _ = each.shape

@@ -56,12 +56,12 @@ class ToyModel:
         columns, rows = self._mask_coordinates(embedding)
         plane = (columns < embedding.plane_shape[1] - 0.5) & (rows < embedding.plane_shape[0] - 0.5)
         inside = plane & self._inside(prompts.box, columns, rows)
-        positive = [self._value_at(embedding, c.x, c.y) for c in prompts.clicks if c.positive]
+        positive = [self._value_at(embedding, c.x, c.y) for c in prompts.seen if c.positive]
         if not positive and prompts.box is not None:
             box = prompts.box
             positive = [self._value_at(embedding, (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)]
         logits = torch.stack([self._logits(grey, positive, tolerance) for tolerance in TOLERANCES])
-        for click in prompts.clicks:
+        for click in prompts.seen:
             if not click.positive:
                 near = torch.exp(
                     -((columns - click.x) ** 2 + (rows - click.y) ** 2) / (2 * self._reach(embedding) ** 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -23,10 +22,15 @@ class ClickAdapter:
 
     The target is the answer with the new clicks, the trained output the answer without them. Around a new click the
     output is drawn to the target, where that has the click's class; elsewhere it is tethered to what it was.
+
+    Attributes:
+        problem: why nothing was learnt from the latest click that should have taught something, for the user; empty if
+            each did.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
+        self.problem = ""
 
     def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
         """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`.
@@ -43,7 +47,7 @@ class ClickAdapter:
             if reason is None:
                 raise
         free_memory(learner.device)
-        warnings.warn(f"{learner.device} {reason}: the click is answered, but nothing is learnt from it", stacklevel=2)
+        self.problem = f"{learner.device} {reason}: the click is answered, but nothing is learnt from it"
         return model
 
     def _stepped(self, learner: AdaptableModel, question: Question, added: int, logits: Tensor) -> AdaptableModel:

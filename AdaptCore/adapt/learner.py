@@ -105,6 +105,11 @@ class Learner:
         return self._problem
 
     @property
+    def click_problem(self) -> str:
+        """Why nothing was learnt from the latest click that should have taught something; empty if each did."""
+        return self._adapter.problem
+
+    @property
     def latest(self) -> int | None:
         """Ticket of the last lesson, as long as it can be taken back; None once it was, and before the first."""
         with self._lock:

@@ -118,11 +118,7 @@ def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
 def contradicts(example: Example) -> bool:
     """Whether more than half of the clicks lie on the wrong side of the mask: then one of the two is a mistake."""
     height, width = example.mask.shape
-    wrong = [
-        bool(example.mask[min(max(round(click.y), 0), height - 1), min(max(round(click.x), 0), width - 1)])
-        != click.positive
-        for click in example.clicks
-    ]
+    wrong = [bool(example.mask[click.place_in((height, width))]) != click.positive for click in example.clicks]
     return 2 * sum(wrong) > len(wrong)
 
 

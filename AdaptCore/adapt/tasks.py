@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import DEFAULT, RECIPES, Recipe
 from AdaptCore.adapt.replay_file import pack_memory, unpack_memory
 from AdaptCore.adapt.task_file import TaskRecord, merged, read_task, write_task
-from AdaptCore.aside import keep_aside, set_aside, told
+from AdaptCore.aside import kept_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
 from AdaptCore.errors import OutputError, TaskError
 from AdaptCore.facts import TASKS, Kind, read_facts
@@ -70,6 +69,7 @@ class Task:
         known: what was known when it was loaded or last saved by its user.
         revision: of the file that holds just that, empty if there was none; None if the file holds more, because
             another program has learnt the task too.
+        problem: what of the stored files could not be used or written, for the user; empty where all could.
     """
 
     name: str
@@ -77,6 +77,7 @@ class Task:
     recipe: Recipe
     known: Knowledge
     revision: str | None = ""
+    problem: str = ""
 
     def record(self, known: Knowledge) -> TaskRecord:
         """The record of what is known now, as the one after this task's."""
@@ -121,7 +122,7 @@ class TaskStore:
     def load(self, name: str, frozen: AdaptableModel, recipe: Recipe | None = None) -> Task:
         """A task with what was learnt; one that does not exist yet knows nothing.
 
-        A replay memory that cannot be used is kept aside, with a warning.
+        A replay memory that cannot be used is kept aside; the task's `problem` says so.
 
         Args:
             frozen: the model as it was trained.
@@ -137,8 +138,8 @@ class TaskStore:
         record = read_task(path)
         record.check_model(frozen, path)
         recipe = recipe or RECIPES.get(record.recipe, DEFAULT)
-        known = record.knowledge(frozen, self._memory(record.name, frozen, recipe))
-        return Task(record.name, frozen, recipe, known, record.revision)
+        memory, problem = self._memory(record.name, frozen, recipe)
+        return Task(record.name, frozen, recipe, record.knowledge(frozen, memory), record.revision, problem)
 
     def prepare(self, name: str) -> None:
         """Check, before long work begins, that a task can be saved; makes the folder.
@@ -152,8 +153,8 @@ class TaskStore:
     def save(self, task: Task, known: Knowledge, *, keep_replay: bool = True) -> Task:
         """Store what is known now, together with what another program has stored since the task was loaded.
 
-        A file in its place that cannot be used is kept aside, with a warning. So is told where the replay memory, which
-        is far larger, has no room: then the task is stored without it.
+        A file in its place that cannot be used is kept aside, and where the replay memory, which is far larger, has no
+        room, the task is stored without it: the `problem` of what is returned says so.
 
         Args:
             task: as it was loaded, or as the latest `save` gave it.
@@ -167,20 +168,17 @@ class TaskStore:
             OutputError: the system could not write; nothing has changed.
         """
         self.prepare(task.name)
-        path, replay = self.path(task.name), self.replay_path(task.name)
+        path = self.path(task.name)
         with locked(path):
-            theirs = self._found(task)
+            theirs, problem = self._found(task)
             joins = theirs is not None and theirs.revision != task.revision
             record = task.record(known)
             if theirs is not None and joins:
                 record = merged(theirs, record, task.record(task.known))
             write_task(path, record)
-            memory = self._joined_memory(task, known) if joins else known.memory
-            try:
-                _store_memory(replay, memory if keep_replay else Memory(0), task.frozen)
-            except OutputError as error:
-                warnings.warn(f"{error}; the task itself is saved, but later lessons cannot repeat it", stacklevel=2)
-        return replace(task, known=known, revision=None if joins else record.revision)
+            problems = [problem, *self._save_memory(task, known, joins, keep_replay)]
+        told = " ".join(filter(None, problems))
+        return replace(task, known=known, revision=None if joins else record.revision, problem=told)
 
     def rename(self, old: str, new: str) -> None:
         """Give a task another name.
@@ -256,8 +254,8 @@ class TaskStore:
         if not path.exists():
             return "nothing of the images"
         count = read_facts(path, REPLAY_KIND).get("count", "some")
-        images = "1 accepted image" if count == "1" else f"{count} accepted images"
-        return f"derived image features of {images}, which may show anatomy, in {path} ({_size(path) / 1e6:.1f} MB)"
+        slices = "1 accepted slice" if count == "1" else f"{count} accepted slices"
+        return f"derived image features of {slices}, which may show anatomy, in {path} ({_size(path) / 1e6:.1f} MB)"
 
     def replay_path(self, name: str) -> Path:
         """Where a task's replay memory is or would be.
@@ -302,38 +300,48 @@ class TaskStore:
             replay if replay.exists() else None,
         )
 
-    def _found(self, task: Task) -> TaskRecord | None:
-        """What is in the task's place, an empty record where nothing is; None once an unusable file was moved away."""
+    def _found(self, task: Task) -> tuple[TaskRecord | None, str]:
+        """What is in the task's place, an empty record where nothing is; None and why, once it was moved away."""
         path = self.path(task.name)
         if not path.exists():
-            return replace(task.record(Knowledge.none(task.frozen, task.recipe)), revision="")
+            return replace(task.record(Knowledge.none(task.frozen, task.recipe)), revision=""), ""
         try:
             record = read_task(path)
             record.check_model(task.frozen, path)
         except TaskError as error:
-            keep_aside(path, error)
-            return None
-        return record
+            return None, kept_aside(path, error)
+        return record, ""
 
-    def _memory(self, name: str, frozen: AdaptableModel, recipe: Recipe) -> Memory:
-        """The stored replay memory; empty if there is none, or once an unusable file was moved away."""
-        path = self.replay_path(name)
-        if not path.exists():
-            return Memory(recipe.memory_bytes)
+    def _memory(self, name: str, frozen: AdaptableModel, recipe: Recipe) -> tuple[Memory, str]:
+        """The stored replay memory; empty if there is none or, with the reason, once it was moved away."""
+        path, problem = self.replay_path(name), ""
+        if path.exists():
+            try:
+                return _read_memory(path, frozen, recipe.memory_bytes), ""
+            except TaskError as error:
+                problem = kept_aside(path, error)
+        return Memory(recipe.memory_bytes), problem
+
+    def _save_memory(self, task: Task, known: Knowledge, joins: bool, keeps: bool) -> list[str]:
+        """Store the replay memory beside a task, or remove it; what went wrong."""
+        memory, problem = known.memory if keeps else Memory(0), ""
+        if keeps and joins:
+            memory, problem = self._joined_memory(task, known)
         try:
-            return _read_memory(path, frozen, recipe.memory_bytes)
-        except TaskError as error:
-            keep_aside(path, error)
-        return Memory(recipe.memory_bytes)
+            _store_memory(self.replay_path(task.name), memory, task.frozen)
+        except OutputError as error:
+            return [problem, f"{error}; the task itself is saved, but later adaptation steps cannot repeat it"]
+        return [problem]
 
-    def _joined_memory(self, task: Task, known: Knowledge) -> Memory:
+    def _joined_memory(self, task: Task, known: Knowledge) -> tuple[Memory, str]:
         """The stored replay memory with the images that we have added, and without those that we have taken back."""
         before, now, rng = task.known.memory, known.memory, np.random.default_rng(len(known.history))
-        memory = self._memory(task.name, task.frozen, task.recipe).without({*before.names} - {*now.names})
+        memory, problem = self._memory(task.name, task.frozen, task.recipe)
+        memory = memory.without({*before.names} - {*now.names})
         for lessons, name in zip(now.images, now.names, strict=True):
             if name not in before.names:
                 memory = memory.with_image(lessons, rng, name)
-        return memory
+        return memory, problem
 
 
 def clean_name(name: str) -> str:

@@ -45,7 +45,7 @@ def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
     proposed = cohort.proposal(case, current) if cohort.has_proposal(name, current) else None
     dice = None if proposed is None else mean_dice(cohort.values(proposed), label)
     prepare_folder(cohort.folder / ACCEPTED, (f"{name}{LABEL_END}",))
-    with locked(cohort.record_path(name)):
+    with locked(cohort.record_path(name), shared=True):
         stored = cohort.case(name)
         if _counts_already(cohort, stored, label):
             return stored

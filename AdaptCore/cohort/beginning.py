@@ -61,7 +61,7 @@ def begin(
     folder = folder.resolve()
     for part in (CASES, ACCEPTED):
         prepare_folder(folder / part, (f"any-{SETTINGS}",))
-    with locked(folder / STEP, patience=STEP_SECONDS):
+    with locked(folder / STEP, shared=True, patience=STEP_SECONDS):
         cohort = _with_settings(folder, found, template, Settings(model, "", labels, seed, {}, first.names))
         _check_state(folder / STATE)
         _examine_all(cohort, watch or Watch(), given, geometry)

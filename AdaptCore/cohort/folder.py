@@ -115,7 +115,7 @@ class Cohort:
             OutputError: the system could not write; nothing has changed.
         """
         path = self.record_path(name)
-        with locked(path):
+        with locked(path, shared=True):
             after = change(self.case(name))
             write_case(path, after)
         return after
@@ -127,7 +127,7 @@ class Cohort:
             CohortError: the file cannot be used.
             OutputError: the system could not write; nothing has changed.
         """
-        with locked(self.folder / STATE):
+        with locked(self.folder / STATE, shared=True):
             after = change(self.state)
             write_state(self.folder / STATE, after)
         return after
@@ -160,7 +160,7 @@ class Cohort:
         Raises:
             OutputError: the folder cannot be written, or another process works on it.
         """
-        with locked(self.folder / STEP, patience=STEP_SECONDS):
+        with locked(self.folder / STEP, shared=True, patience=STEP_SECONDS):
             for pattern in (FEATURES, f"{ROUNDS}/*", f"{ROUNDS}/*/*"):
                 for folder in self.folder.glob(pattern):
                     remove_leftovers(folder)

@@ -66,7 +66,7 @@ def named(paths: Iterable[Path], known: Mapping[str, Path]) -> dict[str, Path]:
 def stem(path: Path) -> str:
     """What a file or folder is called without its type, in letters that every system takes as a file's name."""
     name = path.name
-    for suffix in sorted((".seg.nrrd", *READERS), key=len, reverse=True):
+    for suffix in sorted((".seg.nrrd", ".seg.nhdr", *READERS), key=len, reverse=True):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]
             break

@@ -10,13 +10,13 @@ from typing import Any
 
 from AdaptCore.atomic import unless_busy, write_bytes
 from AdaptCore.errors import CohortError
-from AdaptCore.io import Geometry
+from AdaptCore.files.geometry import Geometry, NiftiPlace
 from AdaptCore.json_text import parse, problem_with
 
 VERSION = 1
 SCHEMA = "cohort.schema.json"
 PLACES = ("size", "spacing", "origin", "direction")
-"""What is kept of a geometry."""
+"""What is kept of any geometry; that of a NIfTI file keeps its header's place besides."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def read_case(path: Path) -> Case:
     image = None
     if found is not None:
         places: dict[str, Any] = {key: tuple(found[key]) for key in PLACES}
-        image = Image(found["sha256"], Geometry(**places))
+        image = Image(found["sha256"], Geometry(**places, nifti=_nifti(found.get("nifti"))))
     accepted = tuple(Accepted(**one) for one in content["accepted"])
     return Case(content["id"], image, accepted, content["aside"], content["refused"])
 
@@ -192,7 +192,8 @@ def write_case(path: Path, case: Case) -> None:
     content = asdict(case)
     if case.image is not None:
         geometry = content["image"].pop("geometry")
-        content["image"] |= {key: geometry[key] for key in PLACES}
+        kept = PLACES if case.image.geometry.nifti is None else (*PLACES, "nifti")
+        content["image"] |= {key: geometry[key] for key in kept}
     _write(path, "case", content)
 
 
@@ -219,6 +220,14 @@ def write_state(path: Path, state: State) -> None:
         OutputError: the system could not write.
     """
     _write(path, "state", asdict(state))
+
+
+def _nifti(content: dict[str, Any] | None) -> NiftiPlace | None:
+    """The place in a NIfTI header; None for other files, and in cohorts that were begun without it."""
+    if content is None:
+        return None
+    places: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return NiftiPlace(**places)
 
 
 def _round(content: dict[str, Any]) -> Round:

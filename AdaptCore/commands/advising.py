@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import FullDiskError, OutputError
+from AdaptCore.facts import OTHERWISE
 
 if TYPE_CHECKING:
     from AdaptCore.commands.picking import Rounds
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 ALL = 10**9
 """Picks of one command that are kept apart until they are saved."""
-
-OTHERWISE = "default"
-"""Task of a profile where none is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +151,7 @@ class Advice:
         """
         if self.preference is None or self.stored is None:
             return []
+        from AdaptCore.preference.profile import counted_picks
         from AdaptCore.preference.profiles import ProfileStore
 
         store, profile = ProfileStore(), self.stored
@@ -165,7 +164,3 @@ class Advice:
                 raise type(error)(f"{whose}: what it has learnt is not saved: {error}") from error
             known = f"the accepted planes are learnt; it holds {counted_picks(profile.picks)}"
         return [f"{whose}: {known}; {store.path(profile.user, profile.task)}"]
-
-
-def counted_picks(count: int) -> str:
-    return "1 pick" if count == 1 else f"{count} picks"

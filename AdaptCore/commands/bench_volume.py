@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, cast
 
-from AdaptCore.commands.console import progress_bar, say
+from AdaptCore.commands.console import complain, progress_bar, say
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.volumes import VolumeRules
@@ -48,7 +48,7 @@ def _has_growcut() -> bool:
     try:
         slicer_filter()
     except ModelError as error:
-        say(f"without growcut: {error}")
+        complain(f"warning: without growcut: {error}")
         return False
     return True
 

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from AdaptCore.commands.console import add_command, all_of, progress_bar, say
+from AdaptCore.commands.console import add_command, all_of, complain, progress_bar, say
 from AdaptCore.errors import ModelError
 from AdaptCore.printable import printable
 
@@ -47,7 +47,7 @@ def run_list(arguments: argparse.Namespace) -> None:
         state = "here" if entry.is_present else "to fetch" if entry.url else "missing"
         say(f"{entry.name:<16}{state:<10}{describe_size(entry.size):<16}{entry.licence:<14}{entry.description}")
     if problem:
-        say(problem)
+        complain(problem)
 
 
 def run_verify(arguments: argparse.Namespace) -> None:

@@ -44,9 +44,7 @@ def placed_clicks(millimetres: Sequence[str], files: Sequence[str], geometry: Ge
     """
     clicks = [*map(parse_millimetres, millimetres), *(point for file in files for point in read_points(file))]
     if clicks and not geometry.has_millimetres:
-        raise PromptError(
-            f"{clicks[0].name}: The image's file does not say how large its voxels are. Click on voxels with --click."
-        )
+        raise PromptError(f"{clicks[0].name}: The image's file gives no place in mm. Click on voxels with --click.")
     return [_typed(click, geometry) for click in clicks]
 
 

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.commands.advising import counted_picks
-from AdaptCore.commands.console import add_command, say
+from AdaptCore.commands.console import add_command, complain, say
 
 if TYPE_CHECKING:
     from AdaptCore.preference.profile import Profile
@@ -49,7 +48,10 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = ProfileStore()
     profiles = store.profiles()
     for info in profiles:
-        say(info.problem or _row(info))
+        if info.problem:
+            complain(info.problem)
+        else:
+            say(_row(info))
     if not profiles:
         say(f"No profile in {store.folder}.")
 
@@ -151,4 +153,6 @@ def _add_names(parser: argparse.ArgumentParser) -> None:
 
 
 def _row(info: ProfileInfo) -> str:
+    from AdaptCore.preference.profile import counted_picks
+
     return f"{info.user:<20} {info.task:<24} {counted_picks(info.picks):<10} {info.model}"

@@ -258,17 +258,13 @@ def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[in
 
 def tell_of_padding(array: np.ndarray, voxels: Sequence[tuple[int, int, int]]) -> None:
     """Warn of clicked voxels where nothing was measured."""
-    import numpy as np
-
-    from AdaptCore.predict.intensity import padding_values
+    from AdaptCore.predict.intensity import padding_values, told_of_padding
 
     padding = padding_values(array)
-    for voxel in voxels if padding else ():
-        if np.isin(array[voxel], padding).all():
-            told = ",".join(map(str, voxel))
-            warnings.warn(
-                f"--click {told}: This voxel is padding ({padding[0]:g}), outside of what was measured.", stacklevel=2
-            )
+    for voxel in voxels:
+        told = told_of_padding(array, voxel, padding)
+        if told:
+            warnings.warn(f"--click {','.join(map(str, voxel))}: {told}", stacklevel=2)
 
 
 def segment(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.adapt.guard import Outcome, adapted_answers, latest_gain
-from AdaptCore.commands.console import add_command, say
+from AdaptCore.commands.console import add_command, complain, say
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.tasks import TaskInfo
@@ -48,7 +48,10 @@ def run_list(arguments: argparse.Namespace) -> None:
     store = TaskStore()
     tasks = store.tasks()
     for info in tasks:
-        say(info.problem or _row(info))
+        if info.problem:
+            complain(info.problem)
+        else:
+            say(_row(info))
     if not tasks:
         say(f"No task in {store.folder}.")
 

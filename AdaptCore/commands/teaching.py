@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-replay",
         action=argparse.BooleanOptionalAction,
-        help="keep features of the accepted images, which may show anatomy, but no image, so that later lessons repeat "
-        "them and one that spoils what was learnt is noticed (default: yes)",
+        help="keep features of the accepted slices, which may show anatomy, but no image, so that later adaptation "
+        "steps repeat them and one that spoils what was learnt is noticed (default: yes)",
     )
     group.add_argument("--recipe", choices=RECIPES, help="how to learn (default: as before; a new task: default)")
 
@@ -76,6 +77,7 @@ def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
 
     frozen = cast("AdaptableModel", model)
     task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else None)
+    _warn(task.problem)
     learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
     answering = task.known.answering(frozen)
     label = f"{model.name}, task {task.name}"
@@ -123,14 +125,15 @@ class TaskUse:
         store, task = TaskStore(), self.task
         had_replay = store.replay_path(task.name).exists()
         known = self.learner.knowledge
+        _warn(self.learner.click_problem)
         try:
-            store.save(task, known, keep_replay=self.keep_replay)
+            _warn(store.save(task, known, keep_replay=self.keep_replay).problem)
         except OutputError as error:
             raise type(error)(f"Task {task.name!r}: what it has learnt is not saved: {error}") from error
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
-        lines = [f"Task {task.name!r}: accepted planes: {learnt}; it knows {_images(info.accepted)}; {info.path}"]
+        lines = [f"Task {task.name!r}: accepted planes: {learnt}; it knows {_slices(info.accepted)}; {info.path}"]
         if info.replay:
             lines.append(f"Kept with the task: {store.kept(task.name)}")
         elif had_replay:
@@ -138,5 +141,10 @@ class TaskUse:
         return lines
 
 
-def _images(count: int) -> str:
-    return "1 accepted image" if count == 1 else f"{count} accepted images"
+def _warn(problem: str) -> None:
+    if problem:
+        warnings.warn(problem, stacklevel=3)
+
+
+def _slices(count: int) -> str:
+    return "1 accepted slice" if count == 1 else f"{count} accepted slices"

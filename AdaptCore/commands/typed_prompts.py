@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import PromptError
-from AdaptCore.prompts import Box
+from AdaptCore.prompts import CONTRADICTION, Box
 
 if TYPE_CHECKING:
     from AdaptCore.evaluate.users import VoxelClick
@@ -66,10 +66,7 @@ def collect_prompts(
         voxel, positive = parse_click(text, size)
         other = typed.setdefault(voxel, text)
         if parse_click(other, size)[1] != positive:
-            raise PromptError(
-                f"--click {other} and --click {text}: One voxel cannot be on the object and on the background. "
-                "Leave one out."
-            )
+            raise PromptError(f"--click {other} and --click {text}: {CONTRADICTION}")
         x, y = (voxel[other] for other in range(3) if other != axis)
         plane = planes.setdefault(voxel[axis], PlanePrompts())
         (plane.positive if positive else plane.negative).append((x, y))

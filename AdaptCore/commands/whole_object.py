@@ -78,8 +78,8 @@ def segment_object(volume: Volume, clicks: Sequence[VolumeClick], plane_model: s
 
     if not volume.geometry.has_millimetres:
         raise PromptError(
-            "--object needs to know how far the voxels are apart, which the file does not say: add its spacing, or "
-            "leave out --object."
+            "--object needs to know how far the voxels are apart in mm, which the file does not say: add its spacing, "
+            "or leave out --object."
         )
     spacing = volume.geometry.spacing
     guess = SliceGuess(load_model(plane_model, device), volume.array, spacing)

@@ -151,7 +151,7 @@ def _rank(frames: list[Frame]) -> tuple[bool, int, int]:
 
 def _volume(path: Path, frames: Sequence[Frame]) -> tuple[np.ndarray, Geometry]:
     _check_alike(path, frames, "pixels", lambda frame: f"{frame.columns} x {frame.rows}")
-    _check_alike(path, frames, "colours", lambda frame: f"{frame.samples}")
+    _check_alike(path, frames, "colours", lambda frame: frame.photometric if frame.samples == 1 else "RGB")
     frames, geometry = _placed(path, frames)
     return frame_values(frames), geometry
 

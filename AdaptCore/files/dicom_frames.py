@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ import numpy as np
 from AdaptCore.errors import ImageError
 
 if TYPE_CHECKING:
+    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 DAMAGED: tuple[type[Exception], ...] = (
-    AttributeError,
     EOFError,
     KeyError,
     NotImplementedError,
@@ -27,7 +29,7 @@ DAMAGED: tuple[type[Exception], ...] = (
     ValueError,
     struct.error,
 )
-"""What pydicom raises for bytes that are no DICOM, as it reads them or only when an element is asked for."""
+"""What Python raises for bytes that are no DICOM; see `damage`."""
 
 OTHER_OBJECTS = ("1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.5.1.4.1.1.88", "1.2.840.10008.5.1.4.1.1.11")
 """Begin of the classes of segmentations and registrations, reports, and presentation states (PS3.4, B.5)."""
@@ -89,6 +91,7 @@ class Frame:
     Attributes:
         index: in its file, from 0.
         samples: numbers of a pixel, 3 in colour.
+        photometric: what they mean, such as MONOCHROME2.
         stored_range: the lowest and the highest number that can be stored.
         position: LPS of the first pixel's centre in mm, float (3,); None where the file does not tell.
         orientation: directions along rows and columns, float (6,); None likewise.
@@ -103,6 +106,7 @@ class Frame:
     columns: int
     rows: int
     samples: int
+    photometric: str
     stored_range: tuple[int, int]
     position: np.ndarray | None
     orientation: np.ndarray | None
@@ -131,6 +135,24 @@ def has_dicom_mark(path: Path, or_header: bool = False) -> bool:
     return head[128:] == b"DICM" or (or_header and head[:2] in (b"\x02\0", b"\x08\0") and head[3:4] == b"\0")
 
 
+def damage() -> tuple[type[Exception], ...]:
+    """What pydicom raises for bytes that are no DICOM, as it reads them or only when an element is asked for.
+
+    AttributeError is not among them: it would hide a fault of ours, or a name that a version of pydicom lacks.
+    """
+    from pydicom.errors import BytesLengthException
+
+    return (*DAMAGED, BytesLengthException)
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Leave out pydicom's warnings, of which many files give some, while their elements are read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def read_header(path: Path, pixels: bool = False) -> Dataset:
     """The elements of a DICOM file.
 
@@ -138,25 +160,45 @@ def read_header(path: Path, pixels: bool = False) -> Dataset:
         ImageError: it is damaged or no DICOM file.
         OSError: the system could not read.
     """
-    from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     try:
         if not has_dicom_mark(path, or_header=True):
             raise ValueError("it does not begin as one")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = dcmread(path, stop_before_pixels=not pixels, force=True)
+        with quiet_pydicom():
+            dataset = _parsed(path, pixels)
             if "TransferSyntaxUID" not in dataset.file_meta:
-                is_implicit = dataset.original_encoding[0]
-                dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+                syntax = ImplicitVRLittleEndian if dataset.is_implicit_VR else ExplicitVRLittleEndian
+                dataset.file_meta.TransferSyntaxUID = syntax
             if "SOPClassUID" not in dataset:
                 raise ValueError("it does not say what it is")
             return dataset
-    except DAMAGED as error:
+    except damage() as error:
         raise ImageError(
             f"{path}: The DICOM file is damaged or cut short ({brief(error)}). Choose a whole one."
         ) from error
+
+
+def _parsed(path: Path, pixels: bool) -> Dataset:
+    """What pydicom makes of a file; it takes an identifier that is none for one (AttributeError)."""
+    from pydicom import dcmread
+
+    try:
+        return dcmread(path, stop_before_pixels=not pixels, force=True)
+    except AttributeError as error:
+        raise ValueError(str(error)) from error
+
+
+def elements_of(dataset: Dataset) -> list[DataElement]:
+    """All elements; pydicom takes a name that is none for one (AttributeError).
+
+    Raises:
+        ValueError: one is damaged.
+    """
+    try:
+        return list(dataset)
+    except AttributeError as error:
+        raise ValueError(str(error)) from error
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -169,10 +211,9 @@ def frames_of(path: Path) -> list[Frame]:
     """
     dataset = read_header(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_pydicom():
             return list(_frames(path, dataset))
-    except DAMAGED as error:
+    except damage() as error:
         raise ImageError(f"{path}: The DICOM header is damaged ({brief(error)}). Choose a whole file.") from error
 
 
@@ -221,11 +262,12 @@ class _Group:
 
 
 def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
-    if str(dataset.SOPClassUID).startswith(OTHER_OBJECTS):
+    kind = identifier(dataset, "SOPClassUID")
+    if kind.startswith(OTHER_OBJECTS):
         raise NotAnImage(_kind(dataset))
     if "Rows" not in dataset:
-        if IMAGE in dataset.SOPClassUID.name:
-            raise EOFError(f"{dataset.SOPClassUID.name} without pixels")
+        if IMAGE in kind.name:
+            raise EOFError(f"{kind.name} without pixels")
         raise NotAnImage(_kind(dataset))
     count = int(_given(dataset, "NumberOfFrames") or 1)
     told = len(_items(dataset, "PerFrameFunctionalGroupsSequence"))
@@ -239,7 +281,7 @@ def _frames(path: Path, dataset: Dataset) -> Iterator[Frame]:
         str(_given(dataset, "SOPInstanceUID") or ""),
         int(_given(dataset, "InstanceNumber") or 0),
         count,
-        dataset.SOPClassUID != DOSE,
+        kind != DOSE,
         count > 1 and any(_given(dataset, name) is not None for name in ("FrameTime", "FrameTimeVector")),
         None if corner is None else tuple(corner.tolist()),
     )
@@ -263,10 +305,11 @@ def _frame(file: File, dataset: Dataset, index: int, position: np.ndarray | None
     return Frame(
         file,
         index,
-        int(dataset.Columns),
-        int(dataset.Rows),
-        int(dataset.SamplesPerPixel),
-        _stored_range(int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1),
+        int(required(dataset, "Columns")),
+        int(required(dataset, "Rows")),
+        int(required(dataset, "SamplesPerPixel")),
+        str(required(dataset, "PhotometricInterpretation")),
+        _stored_range(int(required(dataset, "BitsStored")), int(required(dataset, "PixelRepresentation")) == 1),
         position,
         group.numbers("ImageOrientationPatient", 6),
         None if spacing is None else (float(spacing[1]), float(spacing[0])),
@@ -304,13 +347,48 @@ def _given(dataset: Dataset, name: str) -> Any:
     return None if value is None or (hasattr(value, "__len__") and len(value) == 0) else value
 
 
+def required(dataset: Dataset, name: str) -> Any:
+    """An element's value.
+
+    Raises:
+        ValueError: it is not there or empty.
+    """
+    value = _given(dataset, name)
+    if value is None:
+        raise ValueError(f"no {name}")
+    return value
+
+
+def identifier(dataset: Dataset, name: str) -> UID:
+    """An element that holds a unique identifier.
+
+    Raises:
+        ValueError: it is not there or empty.
+    """
+    from pydicom.uid import UID
+
+    return UID(str(required(dataset, name)))
+
+
 def _items(dataset: Dataset, name: str) -> Sequence[Dataset]:
-    return _given(dataset, name) or ()
+    """The items of a sequence; none where it is not there.
+
+    Raises:
+        TypeError: it holds something else.
+    """
+    from pydicom.sequence import Sequence as Items
+
+    value = _given(dataset, name)
+    if not isinstance(value, Items | None):
+        raise TypeError(f"{name} is no sequence")
+    return value or ()
 
 
 def _macros(groups: Sequence[Dataset]) -> list[Dataset]:
     """The items of the functional groups of a frame: position, orientation, measures, ..."""
-    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+    return [
+        element.value[0] for group in groups for element in elements_of(group) if element.VR == "SQ" and element.value
+    ]
 
 
 def _finite(name: str, number: float) -> float:
@@ -321,7 +399,7 @@ def _finite(name: str, number: float) -> float:
 
 def _kind(dataset: Dataset) -> str:
     """What an object is: its modality, such as SR, else the name of its class."""
-    return str(_given(dataset, "Modality") or getattr(dataset.SOPClassUID, "name", "unknown"))
+    return str(_given(dataset, "Modality") or identifier(dataset, "SOPClassUID").name)
 
 
 def brief(error: Exception) -> str:

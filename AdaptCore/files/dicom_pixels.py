@@ -7,7 +7,6 @@ compressed and coloured ones.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +15,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.dicom_frames import DAMAGED, Frame, brief, read_header
+from AdaptCore.files.dicom_frames import (
+    Frame,
+    brief,
+    damage,
+    elements_of,
+    identifier,
+    quiet_pydicom,
+    read_header,
+    required,
+)
 from AdaptCore.files.itk import array_of, open_image, quiet_itk, reason
 from AdaptCore.files.pictures import CODED
 from AdaptCore.files.streams import check_length
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import Dataset, FileDataset
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
 ITEM = b"\xfe\xff\x00\xe0"
 """Compressed pixels begin with this tag (PS3.5, A.4)."""
 PIXEL_GROUP = 0x0028
@@ -82,16 +91,19 @@ def _stored(frame: Frame) -> np.ndarray:
     path = frame.file.path
     dataset = read_header(path, pixels=True)
     try:
-        content = dataset.PixelData
-        syntax = dataset.file_meta.TransferSyntaxUID
-        is_compressed, is_little = syntax.is_compressed and not syntax.is_deflated, syntax.is_little_endian
-        photometric = dataset.PhotometricInterpretation
-        bits, used = int(dataset.BitsAllocated), int(dataset.BitsStored)
-        top, is_signed = int(dataset.HighBit), int(dataset.PixelRepresentation) == 1
-    except DAMAGED as error:
+        with quiet_pydicom():
+            content = required(dataset, "PixelData")
+            if not isinstance(content, bytes):  # of a damaged kind
+                raise TypeError("PixelData of numbers or text")
+            syntax = identifier(dataset.file_meta, "TransferSyntaxUID")
+            is_compressed, is_little = syntax.is_compressed and not syntax.is_deflated, syntax.is_little_endian
+            bits, used, top = (int(required(dataset, name)) for name in ("BitsAllocated", "BitsStored", "HighBit"))
+            is_signed = int(required(dataset, "PixelRepresentation")) == 1
+    except damage() as error:
         raise ImageError(f"{path}: The DICOM file holds no pixels that can be read ({brief(error)}).") from error
-    if frame.samples not in (1, 3) or (frame.samples == 1) != (photometric in (*GREY, "PALETTE COLOR")):
-        raise ImageError(f"{path}: Pixels of {frame.samples} numbers ({photometric}). Expected 1 (grey) or 3 (colour).")
+    if frame.samples not in (1, 3) or (frame.samples == 1) != (frame.photometric in (*GREY, PALETTE)):
+        told = f"{frame.samples} numbers ({frame.photometric})"
+        raise ImageError(f"{path}: Pixels of {told}. Expected 1 (grey) or 3 (colour).")
     if bits not in (8, 16, 32) or not used - 1 <= top < bits or used < 1:
         raise ImageError(f"{path}: Numbers of {used} in {bits} bits. Expected 8, 16 or 32 bits for each.")
     expected = frame.file.frames * frame.rows * frame.columns * frame.samples * bits // 8
@@ -105,7 +117,7 @@ def _stored(frame: Frame) -> np.ndarray:
             f"{path}: The file holds {len(content)} bytes of pixels, its header tells of {expected}. It is cut short, "
             "or the header is wrong. Export it again."
         )
-    if photometric not in GREY:
+    if frame.photometric not in GREY:
         return _decoded(frame, dataset)
     kind = np.dtype(f"{'<' if is_little else '>'}{'i' if is_signed else 'u'}{bits // 8}")
     stored = np.frombuffer(content, kind, expected // kind.itemsize).reshape(-1, frame.rows, frame.columns)
@@ -115,29 +127,49 @@ def _stored(frame: Frame) -> np.ndarray:
 
 def _decoded(frame: Frame, dataset: Dataset) -> np.ndarray:
     """What ITK decodes of a copy that has only pixels and no rescale."""
-    import pydicom
-
     path = frame.file.path
-    plain = pydicom.Dataset()
-    for element in dataset:
-        if element.tag.group == PIXEL_GROUP and element.keyword not in RESCALES:
-            plain.add(element)
-    plain.SOPClassUID, plain.SOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-    plain["PixelData"] = dataset["PixelData"]
-    plain.file_meta = dataset.file_meta
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "pixels.dcm"
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                plain.save_as(copy)
+            with quiet_pydicom():
+                _pixels_alone(dataset).save_as(copy)
             reader = open_image(copy, "GDCMImageIO")
             with quiet_itk():
                 array = array_of(reader.Execute())
         except RuntimeError as error:
             raise ImageError(f"{path}: The pixels cannot be decoded ({reason(error)}).") from error
-        except DAMAGED as error:
+        except damage() as error:
             raise ImageError(f"{path}: The pixels cannot be decoded ({brief(error)}).") from error
-    if array.shape[:3] != (frame.columns, frame.rows, frame.file.frames):
-        raise ImageError(f"{path}: {array.shape[2]} frames were decoded of {frame.file.frames}. Export the file again.")
+    channels = () if frame.photometric in GREY else (3,)
+    if array.shape != (frame.columns, frame.rows, frame.file.frames, *channels):
+        got, expected = (
+            " x ".join(map(str, shape))
+            for shape in (array.shape, (frame.columns, frame.rows, frame.file.frames, *channels))
+        )
+        raise ImageError(
+            f"{path}: The decoded pixels are {got}, the header tells of {expected}. Export the file again."
+        )
     return array.swapaxes(0, 2)
+
+
+def _pixels_alone(dataset: Dataset) -> FileDataset:
+    """A copy of a file that has pixels and their description, without rescale."""
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax = identifier(dataset.file_meta, "TransferSyntaxUID")
+    plain = FileDataset(
+        "",
+        {},
+        preamble=bytes(128),
+        file_meta=meta,
+        is_implicit_VR=syntax.is_implicit_VR,
+        is_little_endian=syntax.is_little_endian,
+    )
+    for element in elements_of(dataset.group_dataset(PIXEL_GROUP)):
+        if element.keyword not in RESCALES:
+            plain.add(element)
+    for name in ("SOPClassUID", "SOPInstanceUID", "PixelData"):
+        if name in dataset:
+            plain[name] = dataset[name]
+    return plain

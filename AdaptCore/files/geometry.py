@@ -20,6 +20,8 @@ SMALLEST, LARGEST = 1e-6, 1e6
 """Millimetres between voxels; beyond them a header is damaged, and single precision cannot hold the places (ours)."""
 LEAST_VOLUME = 1e-3
 """Of the parallelepiped that the unit vectors along the axes span; below it, the axes lie in one plane."""
+MILLIMETRES = {"", "?", "???", "none", "mm", "millimeter", "millimeters", "millimetre", "millimetres"}
+"""Units of length in headers that stand for millimetres; where none is named, millimetres are meant, as in ITK."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Geometry:
         origin: LPS position of the centre of voxel (0, 0, 0).
         direction: 3 x 3 direction cosines, row by row; column a is the direction of axis a.
         dimensions: 2 for an image that was stored as 2D, else 3.
-        has_millimetres: False where the file does not tell the spacing, which is 1 along each axis then.
+        has_millimetres: False where the file does not tell the spacing, which is 1 along each axis then, or gives it
+            in another unit, which ITK and 3D Slicer take for millimetres; so masks have the file's numbers, too.
         nifti: what a NIfTI file says of the place besides.
     """
 

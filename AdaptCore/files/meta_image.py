@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.geometry import LARGEST
+from AdaptCore.files.geometry import LARGEST, MILLIMETRES
 from AdaptCore.files.streams import BLOCK_BYTES, SURPLUS, Stream, check_length, inflated_bytes
 
 TYPE_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8}
@@ -21,8 +21,11 @@ SPACINGS = ("ElementSpacing", "ElementSize")
 PLACES = ("TransformMatrix", "Rotation", "Orientation", "Offset", "Origin", "Position")
 
 
-def check_meta_image(path: Path) -> bool:
-    """Check a header and that the voxels are whole; gives whether the header tells the spacing.
+def check_meta_image(path: Path) -> str:
+    """Check a header and that the voxels are whole.
+
+    Returns:
+        The unit of length, "mm" also where none is named; empty where the header tells no spacing.
 
     Raises:
         ImageError: it is damaged, has no place that can be, or voxels are missing.
@@ -40,7 +43,10 @@ def check_meta_image(path: Path) -> bool:
         expected = _voxel_bytes(path, fields)
         _check_place(path, fields)
         _check_voxels(path, stream, fields, expected)
-    return any(name in fields for name in SPACINGS)
+    if not any(name in fields for name in SPACINGS):
+        return ""
+    unit = fields.get("DistanceUnits", "")
+    return "mm" if unit.lower() in MILLIMETRES else unit
 
 
 def _voxel_bytes(path: Path, fields: dict[str, str]) -> int:

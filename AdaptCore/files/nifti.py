@@ -30,7 +30,6 @@ from AdaptCore.files.streams import SURPLUS, Stream, check_length, opened, read_
 if TYPE_CHECKING:
     from nibabel import Nifti1Header
 
-SUFFIXES = (".nii.gz", ".nii")
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 LENGTHS = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 """Code of the unit of length -> millimetres; without a unit, millimetres are meant (nifti1.h, xyzt_units)."""

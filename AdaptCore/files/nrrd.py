@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from AdaptCore.errors import ImageError
-from AdaptCore.files.geometry import LARGEST
+from AdaptCore.files.geometry import LARGEST, MILLIMETRES
 from AdaptCore.files.streams import SURPLUS, check_length, opened, skip
 
 MOST_HEADER_BYTES = 1 << 24
@@ -27,6 +27,8 @@ TYPE_BYTES = {
     8: "longlong, long long, long long int, signed long long, signed long long int, int64, int64_t, "
     "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t, double",
 }
+ESCAPED = {"n": "\n", "\\": "\\"}
+"""Letter after a backslash in a key's value -> what it stands for."""
 NUMBER_BYTES = {name: size for size, names in TYPE_BYTES.items() for name in names.split(", ")}
 
 
@@ -35,12 +37,12 @@ class NrrdHeader:
     """A header that can be.
 
     Attributes:
-        has_millimetres: whether it tells the spacing.
+        unit: of length, "mm" also where none is named; empty where it tells no spacing.
         lists: kinds of axes that are neither space nor colours: layers of segments, or points in time.
         pairs: keys and values of its own, such as the names of segments.
     """
 
-    has_millimetres: bool
+    unit: str
     lists: tuple[str, ...]
     pairs: dict[str, str]
 
@@ -65,19 +67,33 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
     for line in lines[1:]:
         key, mark, value = line.partition(":")
         if value.startswith("="):
-            pairs[key] = value[1:]
+            pairs[key] = re.sub(r"\\([n\\])", lambda escaped: ESCAPED[escaped[1]], value[1:])
         elif mark:
             fields[key.lower().replace(" ", "")] = value.strip()
     sizes = _sizes(path, fields)
-    kinds = fields.get("kinds", "").lower().split()
-    beside = [kind for kind, size in zip(kinds, sizes) if kind not in DOMAINS and size > 1]
+    beside = [kind for kind, size in zip(_kinds(fields), sizes) if kind not in DOMAINS and size > 1]
     _check_place(path, fields)
     _check_voxels(path, fields, sizes, end.end() if end else len(head))
     return NrrdHeader(
-        "spacings" in fields or "(" in fields.get("spacedirections", ""),
+        _unit(fields) if "spacings" in fields or "(" in fields.get("spacedirections", "") else "",
         tuple(kind for kind in beside if kind not in COLOURS),
         pairs,
     )
+
+
+def _kinds(fields: dict[str, str]) -> list[str]:
+    return fields.get("kinds", "").lower().split()
+
+
+def _unit(fields: dict[str, str]) -> str:
+    """The unit of space, or of the axes in it, as the file names it; "mm" for millimetres."""
+    of_space, of_axes = (
+        [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|(\S+)', fields.get(name, ""))]
+        for name in ("spaceunits", "units")
+    )
+    kinds = _kinds(fields) or ["domain"] * len(of_axes)
+    told = [*of_space, *(unit for unit, kind in zip(of_axes, kinds) if kind in DOMAINS)]
+    return ", ".join(dict.fromkeys(unit for unit in told if unit.strip().lower() not in MILLIMETRES)) or "mm"
 
 
 def _sizes(path: Path, fields: dict[str, str]) -> list[int]:
@@ -93,7 +109,7 @@ def _sizes(path: Path, fields: dict[str, str]) -> list[int]:
 
 
 def _check_place(path: Path, fields: dict[str, str]) -> None:
-    kinds = fields.get("kinds", "").lower().split()
+    kinds = _kinds(fields)
     spacings = fields.get("spacings", "").split()
     for number, spacing in enumerate(spacings):
         is_space = number >= len(kinds) or kinds[number] in DOMAINS

@@ -1,4 +1,4 @@
-"""Label files: whole numbers with the names that a segmentation of 3D Slicer gives them (.seg.nrrd)."""
+"""Label files: whole numbers with the names that a segmentation of 3D Slicer gives them (.seg.nrrd, .seg.nhdr)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def labels_of(path: Path, volume: Volume, pairs: Mapping[str, str]) -> Labels:
     """The labels in the voxels (I, J, K) or, of a file with layers, (I, J, K, layers).
 
     Args:
-        pairs: keys and values of a .seg.nrrd.
+        pairs: keys and values of a NRRD header.
 
     Raises:
         ImageError: a voxel holds no whole number from 0 to 255, segments overlap, or two have the same name.
@@ -58,6 +58,11 @@ def labels_of(path: Path, volume: Volume, pairs: Mapping[str, str]) -> Labels:
     array.flags.writeable = False
     present = set(np.unique(array).tolist())
     return Labels(array, volume.geometry, {one.value: one.name for one in segments if one.value in present})
+
+
+def has_segments(pairs: Mapping[str, str]) -> bool:
+    """Whether a NRRD file with these keys is a segmentation of 3D Slicer."""
+    return "Segment0_Name" in pairs or "Segment0_ID" in pairs
 
 
 def segment_pairs(names: Mapping[int, str], size: tuple[int, ...]) -> dict[str, str]:

@@ -55,9 +55,7 @@ class Embedding:
 
     def cell(self, click: Click, mask_side: int) -> tuple[int, int]:
         """(row, column) of the pixel of the mask resolution that holds a click, the nearest one before the padding."""
-        x, y = self.on_grid(click, mask_side)
-        rows, columns = self.free_of_padding(mask_side)
-        return min(max(round(y), 0), rows - 1), min(max(round(x), 0), columns - 1)
+        return Click(*self.on_grid(click, mask_side)).place_in(self.free_of_padding(mask_side))
 
     def inside(self, mask_side: int) -> np.ndarray:
         """bool (m, m) at the mask resolution, False on pixels that are padding by more than a half."""

@@ -30,8 +30,10 @@ PROMPT_LAYERS = ("point_kind", "dense_")
 MIXING_LAYERS = ("blocks.", "output_tokens.")
 """Beginnings of the names of those that belong to the decoder's transformer."""
 
-
 MOST_BLOCKS = 100
+
+TOKENS = 8
+"""Prompts are padded to a multiple of so many tokens: torch keeps 1.5 MB of plans for every other number of them."""
 
 
 @dataclass(frozen=True)
@@ -528,13 +530,14 @@ class CompactModel(PlacedModel):
 
     def prompt_tensors(self, embedding: Embedding, prompts: Prompts, prior_logits: Tensor | None) -> PromptTensors:
         """Prompts of one plane as a batch of one in input pixels, on the CPU."""
-        points = [(click.x, click.y) for click in prompts.clicks]
-        labels = [POSITIVE if click.positive else NEGATIVE for click in prompts.clicks]
+        clicks = prompts.seen
+        points = [(click.x, click.y) for click in clicks]
+        labels = [POSITIVE if click.positive else NEGATIVE for click in clicks]
         if prompts.box:
             points += [(prompts.box.x0, prompts.box.y0), (prompts.box.x1, prompts.box.y1)]
             labels += [BOX_FIRST, BOX_SECOND]
-        if not points:
-            points, labels = [(0.0, 0.0)], [PADDING]
+        padding = -len(points) % TOKENS if points else TOKENS
+        points, labels = points + padding * [(0.0, 0.0)], labels + padding * [PADDING]
         scale = torch.tensor(embedding.scale)
         xy = (torch.tensor(points, dtype=torch.float32).reshape(-1, 2) + 0.5) * scale - 0.5
         known = torch.tensor([0.0 if prior_logits is None else 1.0])

@@ -193,10 +193,10 @@ class SamModel(PlacedModel):
         """Prompts in input pixels: points 1 x N x 2 with labels 1 x N, box 1 x 4."""
         points = box = None
         scale = np.array(embedding.scale)
-        if prompts.clicks:
-            xy = np.array([(click.x, click.y) for click in prompts.clicks])
+        if clicks := prompts.seen:
+            xy = np.array([(click.x, click.y) for click in clicks])
             scaled = torch.as_tensor(xy * scale, dtype=torch.float32)
-            labels = torch.tensor([[int(click.positive) for click in prompts.clicks]], dtype=torch.int32)
+            labels = torch.tensor([[int(click.positive) for click in clicks]], dtype=torch.int32)
             points = scaled[None].to(device), labels.to(device)
         if prompts.box:
             corners = np.array([(prompts.box.x0, prompts.box.y0), (prompts.box.x1, prompts.box.y1)])

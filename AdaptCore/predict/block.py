@@ -24,11 +24,15 @@ from AdaptCore.predict.object_prompts import (
     told_extent,
 )
 from AdaptCore.predict.openings import Answer, Evidence, evidence, support
+from AdaptCore.predict.packed import PackedLogits, PackedMask
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
+
+NEAR = 2
+"""So many earlier and later predictions are kept as they were; all others take a few kilobytes each."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +89,40 @@ class ObjectPrediction:
 
 
 @dataclass(frozen=True, eq=False)
+class _PackedPrediction:
+    """A prediction as a history keeps it: the mask exactly, logits to 1/16."""
+
+    box: Box3
+    mask: PackedMask
+    score: float
+    window: VolumeWindow
+    logits: PackedLogits
+
+    @classmethod
+    def of(cls, given: ObjectPrediction) -> _PackedPrediction:
+        logits = PackedLogits.of(given.logits.numpy())
+        return cls(given.box, PackedMask.of(given.mask), given.score, given.window, logits)
+
+    def prediction(self) -> ObjectPrediction:
+        mask = self.mask.mask()
+        mask.flags.writeable = False
+        return ObjectPrediction(self.box, mask, self.score, self.window, torch.from_numpy(self.logits.logits()))
+
+
+@dataclass(frozen=True, eq=False)
 class _State:
+    """One entry of the history; at most one of its two predictions is there."""
+
     prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     prediction: ObjectPrediction | None = None
+    packed: _PackedPrediction | None = None
+
+    def at_rest(self) -> _State:
+        given = self.prediction
+        return self if given is None else _State(self.prompts, None, _PackedPrediction.of(given))
+
+    def at_hand(self) -> _State:
+        return self if self.packed is None else _State(self.prompts, self.packed.prediction())
 
 
 Guess = Callable[[Triple], Sequence[KnownSlice]]
@@ -214,13 +249,11 @@ class BlockSession:
 
     def undo(self) -> ObjectPrediction | None:
         """Go back one step; the earlier mask comes back as it was. Does nothing at the start."""
-        self._position = max(0, self._position - 1)
-        return self.prediction
+        return self._go_to(max(0, self._position - 1))
 
     def redo(self) -> ObjectPrediction | None:
         """Go forward one step that was undone. Does nothing at the end."""
-        self._position = min(len(self._history) - 1, self._position + 1)
-        return self.prediction
+        return self._go_to(min(len(self._history) - 1, self._position + 1))
 
     @property
     def _state(self) -> _State:
@@ -235,8 +268,16 @@ class BlockSession:
         box, logits = paste(found.logits, found.window, self.shape)
         prediction = self._with_known(box, logits > 0, found, prompts)
         self._history = [*self._history[: self._position + 1], _State(prompts, prediction)]
-        self._position += 1
+        self._go_to(self._position + 1)
         return prediction
+
+    def _go_to(self, position: int) -> ObjectPrediction | None:
+        """Make an entry beside the present one the present one; those further away than `NEAR` rest."""
+        self._position = position
+        for place, state in enumerate(self._history):
+            is_near = abs(place - position) <= NEAR
+            self._history[place] = state.at_hand() if is_near else state.at_rest()
+        return self.prediction
 
     def _with_known(self, box: Box3, mask: np.ndarray, found: Answer, prompts: ObjectPrompts) -> ObjectPrediction:
         """A mask on a box of voxels, with the slices that are known for certain."""

@@ -80,6 +80,17 @@ def padding_values(image: np.ndarray) -> tuple[float, ...]:
     return _padding(image, _finite(_sample(_numeric(image))))
 
 
+def told_of_padding(image: np.ndarray, voxel: tuple[int, int, int], padding: Sequence[float]) -> str:
+    """What to tell the user of a click on a voxel; empty where something was measured.
+
+    Args:
+        padding: `padding_values` of the image.
+    """
+    if not padding or not np.isin(image[voxel], padding).all():
+        return ""
+    return f"This voxel is padding ({padding[0]:g}), outside of what was measured."
+
+
 def apply_window(image: np.ndarray, window: Window) -> np.ndarray:
     """A new float32 array in [0, 1] of the image's shape; NaN and infinite voxels count as the lowest finite one.
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from AdaptCore.prompts import Click
+
 
 def binarize(logits: np.ndarray) -> np.ndarray:
     """The only place where logits become a mask."""
@@ -49,11 +51,10 @@ def dice(truth: np.ndarray, prediction: np.ndarray) -> float:
     return 2.0 * int((truth & prediction).sum()) / total if total else 1.0
 
 
-def parts_at(mask: np.ndarray, points: Sequence[tuple[float, float]]) -> np.ndarray:
-    """The connected parts of a mask, bool (H, W), that any of some points (x, y) lies in; corners connect."""
+def parts_at(mask: np.ndarray, clicks: Sequence[Click]) -> np.ndarray:
+    """The connected parts of a mask, bool (H, W), that any of some clicks lies in; corners connect."""
     parts, _ = parts_of(mask)
-    height, width = mask.shape
-    met = {parts[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)] for x, y in points} - {0}
+    met = {parts[click.place_in((mask.shape[0], mask.shape[1]))] for click in clicks} - {0}
     return np.isin(parts, list(met))
 
 

@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from AdaptCore.prompts import Prompts
 
@@ -36,30 +35,26 @@ def obey(logits: np.ndarray, prompts: Prompts, policy: ObediencePolicy) -> np.nd
     """Logits float32 (H, W) that have the wanted sign at every click; the given array is not changed."""
     obeyed = logits.copy()
     height, width = logits.shape
-    rows = np.array([min(max(round(click.y), 0), height - 1) for click in prompts.clicks], np.intp)
-    columns = np.array([min(max(round(click.x), 0), width - 1) for click in prompts.clicks], np.intp)
+    rows, columns = np.array([click.place_in((height, width)) for click in prompts.clicks], np.intp).reshape(-1, 2).T
     signs = np.array([1.0 if click.positive else -1.0 for click in prompts.clicks])
+    radius = math.sqrt(max(1, int(np.count_nonzero(logits > 0))) / math.pi)
+    longest = max(policy.min_reach, policy.max_reach * radius)
     place = 0
     while (disobeyed := np.flatnonzero(policy.logit - signs[place:] * obeyed[rows[place:], columns[place:]] > 0)).size:
         place += int(disobeyed[0])
-        _enforce(obeyed, int(rows[place]), int(columns[place]), float(signs[place]), policy)
+        _enforce(obeyed, int(rows[place]), int(columns[place]), float(signs[place]), longest, policy)
         place += 1
     return obeyed
 
 
-def _enforce(logits: np.ndarray, row: int, column: int, sign: float, policy: ObediencePolicy) -> None:
-    """Give a pixel the wanted sign, as far as `policy.logit`, and move the logits around it."""
+def _enforce(logits: np.ndarray, row: int, column: int, sign: float, longest: float, policy: ObediencePolicy) -> None:
+    """Give a pixel the wanted sign, as far as `policy.logit`, and move the logits around it, up to `longest` pixels."""
     lacking = policy.logit - sign * float(logits[row, column])
-    radius = math.sqrt(max(1, int(np.count_nonzero(logits > 0))) / math.pi)
-    longest = max(policy.min_reach, policy.max_reach * radius)
     margin = math.ceil(4 * longest)
     top, left = max(0, row - margin), max(0, column - margin)
     part = logits[top : row + margin + 1, left : column + margin + 1]
     rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
-    wanted = sign * part > 0
-    reach = longest
-    if wanted.any():
-        distance = float(np.asarray(distance_transform_edt(~wanted))[row - top, column - left])
-        reach = min(max(distance, policy.min_reach), longest)
     away = (rows - row) ** 2 + (columns - column) ** 2
+    nearest = away[sign * part > 0].min(initial=longest**2)
+    reach = max(math.sqrt(nearest), policy.min_reach)
     part += (sign * lacking * np.exp(-away / (2 * reach**2))).astype(np.float32)

@@ -14,6 +14,7 @@ from AdaptCore.errors import PromptError
 from AdaptCore.models.volume_prompts import NEGATIVE, PADDING, POSITIVE, VolumePrompts
 from AdaptCore.predict.masks import depth
 from AdaptCore.predict.windows import Triple, VolumeWindow, weights
+from AdaptCore.prompts import SEEN_CLICKS, most_telling
 
 Extent = tuple[Triple, Triple]
 """Lower and upper corner in voxel coordinates."""
@@ -81,7 +82,7 @@ def shown(asks: Sequence[Ask], shape: tuple[int, int, int], prior: Tensor | None
     """
     side = asks[0].window.side
     batch = VolumePrompts.empty((len(asks), side, side, side), torch.device("cpu"))
-    clicks = [ask.prompts.clicks or clicks_in(ask.prompts.slices) for ask in asks]
+    clicks = [_seen(ask) or clicks_in(ask.prompts.slices) for ask in asks]
     most = max(map(len, clicks))
     points, labels = torch.zeros(len(asks), most, 3), torch.full((len(asks), most), PADDING)
     for row, (ask, given) in enumerate(zip(asks, clicks)):
@@ -99,6 +100,16 @@ def shown(asks: Sequence[Ask], shape: tuple[int, int, int], prior: Tensor | None
         known=torch.stack([where for _, where in known]),
     )
     return batch if prior is None else replace(batch, prior=prior[None], has_prior=torch.ones(1))
+
+
+def _seen(ask: Ask) -> tuple[VolumeClick, ...]:
+    """The clicks that the model sees in a window: all of them, or the most telling of many."""
+    clicks = ask.prompts.clicks
+    if len(clicks) <= SEEN_CLICKS:
+        return clicks
+    inside = [click for click in clicks if ask.window.contains(click.position)]
+    places = [ask.window.to_samples(click.position) for click in inside]
+    return tuple(inside[place] for place in most_telling(places, [click.positive for click in inside]))
 
 
 def _box_in(ask: Ask) -> list[float]:

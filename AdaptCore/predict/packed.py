@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from AdaptCore.prompts import Box, Click, Lasso, Prompts
+
 STEPS = 16
 """Packed logits are whole multiples of one in this many; a finer step keeps noise."""
 
@@ -16,7 +18,6 @@ LARGEST = 32767 // STEPS
 
 LEVEL = 1
 """Of zlib: the fastest; runs and smooth maps become small at any."""
-
 
 OWN_MEMORY = 512
 """Packed data of more bytes than this lies outside of the heap, as long as the system has places; see `_packed`."""
@@ -32,11 +33,16 @@ def _packed(values: np.ndarray) -> bytes | mmap.mmap:
     if len(data) <= OWN_MEMORY:
         return data
     try:
-        memory = mmap.mmap(-1, len(data))
+        memory = _own_memory(len(data))
     except OSError:
         return data
     memory.write(data)
     return memory
+
+
+def _own_memory(size: int) -> mmap.mmap:
+    """Private where the system tells that from shared: it joins private places, of which it has about 65,000."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE) if hasattr(mmap, "MAP_PRIVATE") else mmap.mmap(-1, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,3 +102,21 @@ class PackedMask:
         """bool (H, W)."""
         bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
         return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).astype(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedPrompts:
+    """Prompts of a plane, as exact as they were given."""
+
+    data: bytes | mmap.mmap
+    box: Box | None
+    lasso: Lasso | None
+
+    @classmethod
+    def of(cls, prompts: Prompts) -> PackedPrompts:
+        rows = [(click.x, click.y, click.positive) for click in prompts.clicks]
+        return cls(_packed(np.array(rows, np.float64)), prompts.box, prompts.lasso)
+
+    def prompts(self) -> Prompts:
+        rows = np.frombuffer(zlib.decompress(self.data), np.float64).reshape(-1, 3).tolist()
+        return Prompts(tuple(Click(x, y, bool(positive)) for x, y, positive in rows), self.box, self.lasso)

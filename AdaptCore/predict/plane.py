@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -124,7 +124,7 @@ class Look:
 
     def part_of(self, mask: np.ndarray) -> np.ndarray:
         """What the question's embedding shows of a mask (H, W) of the plane."""
-        return mask if self.window is None else mask[self.window.slices]
+        return _seen(mask, self.window)
 
     def with_answer(self, logits: torch.Tensor) -> Look:
         """The look with other logits (h, w) of what its question's embedding shows, which obey its clicks."""
@@ -365,8 +365,16 @@ class _State:
     """One entry of the history; the model is the one that the next prompt asks."""
 
     model: Model
-    prompts: Prompts = field(default_factory=Prompts)
     prediction: Prediction | None = None
+
+    @property
+    def prompts(self) -> Prompts:
+        return Prompts() if self.prediction is None else self.prediction.held.prompts
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether there are no prompts."""
+        return self.prediction is None or self.prediction.held.is_opening
 
     @property
     def look(self) -> Look | None:
@@ -420,7 +428,7 @@ class PlaneSession:
         self._history = [_State(model)]
         self._position = 0
         if prior is not None:
-            self._history = [_State(model, prediction=self._held(self._look_of(prior)))]
+            self._history = [_State(model, self._held(self._look_of(prior), Prompts()))]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -449,7 +457,14 @@ class PlaneSession:
     @property
     def question(self) -> Question | None:
         """What led to the current answer; None for a prior that was taken over as it is."""
-        return self._state.look.question if self._state.look else None
+        prediction = self._state.prediction
+        return None if prediction is None else prediction.held.question
+
+    @property
+    def has_question(self) -> bool:
+        """Whether something led to the current answer; unlike `question`, it needs no embedding."""
+        prediction = self._state.prediction
+        return prediction is not None and prediction.held.is_asked
 
     @property
     def look(self) -> Look | None:
@@ -606,17 +621,15 @@ class PlaneSession:
 
         What was asked before a reset led nowhere. A window that cuts the mask off tells nothing of its outline.
         """
-        asked = self._asked()
-        looks = [look for state in asked if (look := state.look) and look.question]
-        for state in asked[:-2]:
-            state.pack()
-        looks = [look for look in looks if look.part_of(mask).sum() == mask.sum()] or looks
-        return [_example(look, look.question, mask, self.prompts) for look in looks if look.question]
+        held = [state.prediction.held for state in self._asked() if state.prediction]
+        asked = [(each.window, question) for each in held if (question := each.question)]
+        showing = [each for each in asked if _seen(mask, each[0]).sum() == mask.sum()]
+        return [_example(window, question, mask, self.prompts) for window, question in showing or asked]
 
     def _asked(self) -> list[_State]:
         """What led to the present answer, from the start or the latest reset on."""
         past = self._history[: self._position + 1]
-        start = max(place for place, state in enumerate(past) if state.prompts == Prompts())
+        start = max(place for place, state in enumerate(past) if state.is_opening)
         return past[start:]
 
     @property
@@ -700,12 +713,12 @@ class PlaneSession:
         return window if suffices else None
 
     def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
-        prediction = self._held(_in_lasso(look, prompts))
-        self._append(_State(model, prompts, prediction))
+        prediction = self._held(_in_lasso(look, prompts), prompts)
+        self._append(_State(model, prediction))
         return prediction
 
-    def _held(self, look: Look) -> Prediction:
-        return Prediction(HeldLook(look, self._encoder), look.score)
+    def _held(self, look: Look, prompts: Prompts) -> Prediction:
+        return Prediction(HeldLook(look, prompts, self._encoder), look.score)
 
     def _append(self, state: _State) -> None:
         kept = self._history[: self._position + 1]
@@ -737,20 +750,21 @@ def _in_lasso(look: Look, prompts: Prompts) -> Look:
     if prompts.lasso is None:
         return look
     inside = filled(prompts.lasso.points, _shape(look))
-    height, width = inside.shape
-    for click in prompts.clicks:
-        row, column = min(max(round(click.y), 0), height - 1), min(max(round(click.x), 0), width - 1)
-        if click.positive and not inside[row, column]:
-            return look
+    if any(click.positive and not inside[click.place_in(_shape(look))] for click in prompts.clicks):
+        return look
     return replace(
         look, logits=torch.where(torch.from_numpy(inside), look.logits, look.logits.clamp(max=OUTSIDE_LOGIT))
     )
 
 
-def _example(look: Look, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
-    if look.window is None:
-        return Example(question, mask, prompts.clicks)
-    return Example(question, mask[look.window.slices], prompts_in(prompts, look.window).clicks)
+def _example(window: CropWindow | None, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
+    seen = prompts if window is None else prompts_in(prompts, window)
+    return Example(question, _seen(mask, window), seen.clicks)
+
+
+def _seen(plane: np.ndarray, window: CropWindow | None) -> np.ndarray:
+    """What a window shows of a plane (H, W), all of it for None."""
+    return plane if window is None else plane[window.slices]
 
 
 def stroke_clicks(points: Iterable[tuple[float, float]], positive: bool, shape: tuple[int, int]) -> tuple[Click, ...]:

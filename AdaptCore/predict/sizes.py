@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 
 from AdaptCore.predict.masks import iou, parts_at
 from AdaptCore.predict.zoom import CropWindow, holds_clicks, rectangle_around
-from AdaptCore.prompts import Prompts
+from AdaptCore.prompts import Click, Prompts
 
 Spacing = tuple[float, float]
 """Millimetres from pixel to pixel along x and y."""
@@ -169,7 +169,7 @@ def evidence_of(
     logits = logits[::step, ::step]
     mask = logits > 0
     area = _count(mask)
-    clicked = [(click.x / step, click.y / step) for click in prompts.clicks if click.positive]
+    clicked = [Click(click.x / step, click.y / step) for click in prompts.clicks if click.positive]
     fill = 0.5 * math.log(max(area / mask.size, LEAST_FILL))
     likely = min(max(score, LEAST_SCORE), 1 - LEAST_SCORE)
     sureness = np.abs(logits[binary_dilation(mask, iterations=RIM)]).clip(max=MOST_LOGIT)

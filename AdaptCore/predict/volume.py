@@ -245,20 +245,32 @@ class VolumeSession:
             self.teach(geometry, accepted)
         return is_changed
 
-    def teach(self, geometry: PlaneGeometry, mask: np.ndarray) -> None:
-        """Let a mask (H, W) be learnt as the answer to a plane's prompts, as part of the latest step.
+    def examples(self, geometry: PlaneGeometry, mask: np.ndarray) -> list[Example]:
+        """What a mask (H, W) says as the answer to a plane's prompts; nothing if it is empty.
 
-        A learner learns from it in the background; undo takes its lesson back, unless another one came after it. A
-        preference learns from it at once; undo takes that back as long as the preference can. Without prompts a click
-        in the mask's middle stands for them, and the plane is embedded now; see `embed`. An empty mask says nothing.
+        Without prompts a click in the mask's middle stands for them. What has no embedding any more is embedded now, on
+        the thread that asks.
         """
-        if self._learner is None and self._preference is None:
-            return
         session = self._sessions.get(geometry)
         examples = session.examples(mask) if session and mask.any() else []
         if not examples and mask.any():
             click = innermost(mask)
-            examples = [Example(Question(self.embed(geometry), Prompts((click,))), mask, (click,))]
+            examples = [Example(Question(self._embed(geometry), Prompts((click,))), mask, (click,))]
+        return examples
+
+    def teach(self, geometry: PlaneGeometry, mask: np.ndarray, examples: Sequence[Example] | None = None) -> None:
+        """Let a mask (H, W) be learnt as the answer to a plane's prompts, as part of the latest step.
+
+        A learner learns from it in the background; undo takes its lesson back, unless another one came after it. A
+        preference learns from it at once; undo takes that back as long as the preference can.
+
+        Args:
+            examples: what the mask says; None asks `examples`.
+        """
+        if self._learner is None and self._preference is None:
+            return
+        session = self._sessions.get(geometry)
+        examples = self.examples(geometry, mask) if examples is None else examples
         if examples:
             names = self._preference.learn(self._answering, examples) if self._preference else ()
             ticket = self._learner.learn(examples) if self._learner else None
@@ -267,10 +279,6 @@ class VolumeSession:
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()
-
-    def embed(self, geometry: PlaneGeometry) -> Embedding:
-        """The embedding of a plane; computed now, on the thread that asks, unless it is kept."""
-        return self._encoder(geometry)(None)
 
     def give_up(self, voxels: np.ndarray, *, is_step: bool = True) -> None:
         """Let voxels N x 3 (i, j, k) not be the object's; accepted planes stay accepted.
@@ -478,7 +486,10 @@ class VolumeSession:
             for index in near
             if 0 <= index < self.shape[axis]
         ]
-        self._worker.request([partial(self.embed, plane) for plane in planes])
+        self._worker.request([partial(self._embed, plane) for plane in planes])
+
+    def _embed(self, geometry: PlaneGeometry) -> Embedding:
+        return self._encoder(geometry)(None)
 
     def _drop_precomputing(self) -> None:
         self._worker.cancel()
@@ -551,16 +562,19 @@ class VolumeSession:
         if not differs.any():
             return None
         changed = _Part(part.voxels[differs], part.labels[differs].astype(np.uint8), part.origin)
-        packed = _PackedPart.of(changed, labels[differs], origins[differs])
-        self._restore(packed, 1)
-        return packed
+        self._set(changed.voxels, changed.labels, labels[differs], changed.origin)
+        return _PackedPart.of(changed, labels[differs], origins[differs])
 
     def _restore(self, part: _PackedPart, side: int) -> None:
-        """Bring back the state before (0) or after (1) a step; memory of a slice without a label stays untouched."""
-        voxels, labels = part.voxels.values(), part.labels[side].values()
-        differs = labels != part.labels[1 - side].values()
+        """Bring back the state before (0) or after (1) a step."""
+        labels, present = part.labels[side].values(), part.labels[1 - side].values()
+        self._set(part.voxels.values(), labels, present, part.origins[side].values())
+
+    def _set(self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | _Origin) -> None:
+        """Give voxels (flat indices) labels and origins; memory of a slice without a label stays untouched."""
+        differs = labels != present
         _linear(self._labels)[voxels[differs]] = labels[differs]
-        _linear(self._origins)[voxels] = part.origins[side].values()
+        _linear(self._origins)[voxels] = origins
 
     def lost_since(self, step: int) -> np.ndarray:
         """Voxels N x 3 (i, j, k) that the steps from `step` on (see `steps`) have taken from the object."""

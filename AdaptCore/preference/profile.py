@@ -123,3 +123,8 @@ class Profile:
     @property
     def _settled_belief(self) -> Belief:
         return Belief(self.space.prior, self.settled, self.recipe)
+
+
+def counted_picks(count: int) -> str:
+    """A number of picks in words."""
+    return "1 pick" if count == 1 else f"{count} picks"

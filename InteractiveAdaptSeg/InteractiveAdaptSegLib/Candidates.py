@@ -245,7 +245,7 @@ class Candidates:
     def _askAnew(self, plane: PlaneSession) -> None:
         self._cancel()
         self._offer = None
-        if self._isWanted and self._answer and plane.question is not None:
+        if self._isWanted and self._answer and plane.has_question:
             self._ask(plane, 1, self._origins.get(self._answer))
 
     def _ask(self, plane: PlaneSession, number: int, around: np.ndarray | None) -> None:

@@ -130,7 +130,7 @@ class ChosenProfile:
             ProfileError: this cannot be a name, or the profile's file cannot be used; it stays as it is.
             OutputError: the profile cannot be written.
         """
-        from AdaptCore.commands.advising import OTHERWISE
+        from AdaptCore.facts import OTHERWISE
 
         task = OTHERWISE if task is None else task
         if user is None:
@@ -296,7 +296,7 @@ class ChosenProfile:
             ProfileError: the file cannot be used, or there is a profile of these names.
             OutputError: the system could not write.
         """
-        from AdaptCore.commands.advising import counted_picks
+        from AdaptCore.preference.profile import counted_picks
 
         self.wait()
         info = _store().import_(path, self.user, None if self.user is None else self.task)

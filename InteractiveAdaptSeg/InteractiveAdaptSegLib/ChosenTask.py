@@ -206,7 +206,13 @@ class ChosenTask:
         news = [task.news() for task in self._inUse.values()]
         for text in (text for texts in news for text in texts or ()):
             self._onMessage(text)
+        self.tellOfProblems()
         return any(texts is not None for texts in news)
+
+    def tellOfProblems(self) -> None:
+        """Tell once of clicks that taught nothing, and of stored files that cannot be used or written."""
+        for text in [text for task in self._inUse.values() for text in task.problems()]:
+            self._onMessage(text)
 
     def end(self) -> None:
         """Save and close all tasks; one that cannot be saved stays in use, so that nothing is lost."""
@@ -229,7 +235,7 @@ class ChosenTask:
 
     def _end(self, name: str, frozen: Model) -> None:
         task = self._inUse[name, frozen]
-        for text in task.finish():
+        for text in (*task.finish(), *task.problems()):
             self._onMessage(text)
         if task is self._current:
             self._storedHistory = self.history

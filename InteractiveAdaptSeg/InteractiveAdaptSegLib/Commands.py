@@ -170,9 +170,13 @@ ON_PLANE = (PromptCommand, ClearCommand, WriteCommand)
 """Commands that concern a plane of a segment."""
 
 
-def targetOf(command: Command) -> Target | None:
-    """The segment that a command concerns."""
-    return command.target if isinstance(command, ON_PLANE) else None
+def targetsOf(command: Command) -> tuple[Target, ...]:
+    """The segments that a command needs to be undone and redone."""
+    if isinstance(command, WriteCommand):
+        return (command.target, *command.steps)
+    if isinstance(command, NewSegmentCommand):
+        return (command.before, *filter(None, [command.target]))
+    return (command.target,) if isinstance(command, ON_PLANE) else ()
 
 
 def isStepOfSlicer(command: Command) -> bool:

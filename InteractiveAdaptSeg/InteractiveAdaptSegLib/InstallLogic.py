@@ -16,7 +16,10 @@ import slicer
 
 from InteractiveAdaptSegLib.Errors import InstallError
 
-LINE = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(>=\s*(?P<minimum>[0-9]+(\.[0-9]+)*))?$")
+LINE = re.compile(
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*"
+    r"(>=\s*(?P<minimum>[0-9]+(\.[0-9]+)*)\s*(,\s*<\s*(?P<limit>[0-9]+(\.[0-9]+)*))?)?$"
+)
 REQUESTER = "InteractiveAdaptSeg"
 PYTORCH = ("torch", "torchvision")
 WHAT_NEXT = (
@@ -27,24 +30,29 @@ WHAT_NEXT = (
 
 @dataclass(frozen=True)
 class Requirement:
-    """A package and the lowest version that will do, such as "torch>=2.4"."""
+    """A package with the lowest version that will do and the first that will not, such as "pydicom>=2.4,<4"."""
 
     name: str
     minimum: str = ""
+    limit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}>={self.minimum}" if self.minimum else self.name
+        lowest = f">={self.minimum}" if self.minimum else ""
+        return f"{self.name}{lowest},<{self.limit}" if self.limit else f"{self.name}{lowest}"
 
     def isMetBy(self, version: str | None) -> bool:
         """Whether an installed version will do: None for a missing package, "" for one that does not say."""
-        return version is not None and (not version or _numbers(version) >= _numbers(self.minimum))
+        if not version:
+            return version is not None
+        isBelow = not self.limit or _numbers(version) < _numbers(self.limit)
+        return isBelow and _numbers(version) >= _numbers(self.minimum)
 
 
 class InstallLogic:
     """What is missing, and its installation.
 
     Args:
-        requirementsFile: one package per line, as NAME or NAME>=VERSION.
+        requirementsFile: one package per line, as NAME, NAME>=VERSION or NAME>=VERSION,<VERSION.
         installedVersion: version of an installed package, None if it is missing, "" if it does not say.
         installTorch: installs PyTorch, or its torchvision, in a build that fits the machine.
         installPackages: installs other packages.
@@ -106,16 +114,16 @@ def readRequirements(path: Path) -> list[Requirement]:
     """Packages of a requirements file; empty lines and comments do not count.
 
     Raises:
-        InstallError: a line is not NAME or NAME>=VERSION.
+        InstallError: a line is not NAME, NAME>=VERSION or NAME>=VERSION,<VERSION.
     """
     requirements = []
     for line in path.read_text(encoding="utf-8").splitlines():
         text = line.split("#")[0].strip()
         match = LINE.match(text)
         if text and match is None:
-            raise InstallError(f"{path.name}: {line!r} is not a package name or NAME>=VERSION")
+            raise InstallError(f"{path.name}: {line!r} is not NAME, NAME>=VERSION or NAME>=VERSION,<VERSION")
         if match is not None:
-            requirements.append(Requirement(match["name"], match["minimum"] or ""))
+            requirements.append(Requirement(match["name"], match["minimum"] or "", match["limit"] or ""))
     return requirements
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class LearningTask:
         self._learner = Learner(frozen, self._task.recipe, known=self._task.known)
         self._saver = ThreadPoolExecutor(1, "InteractiveAdaptSeg-task")
         self._saving: list[Future[str]] = []
-        self._told = {"lesson": "", "file": ""}
+        self._told: dict[str, str] = {}
         self._isKeptTold = self._store.replay_path(self._task.name).exists()
 
     @property
@@ -62,6 +63,11 @@ class LearningTask:
         ended = [job for job in self._saving if job.done()]
         self._saving = [job for job in self._saving if job not in ended]
         return [text for text in (job.result() for job in ended) if text] if ended else None
+
+    def problems(self) -> list[str]:
+        """What went wrong with clicks and stored files that the user was not told yet."""
+        about = {"click": self._learner.click_problem, "stored": self._task.problem}
+        return [text for text in itertools.starmap(self._once, about.items()) if text]
 
     def finish(self) -> list[str]:
         """Wait until all is learnt and saved; what the user should know."""
@@ -98,9 +104,9 @@ class LearningTask:
             return ""
         self._isKeptTold = True
         kept = self._store.kept(self._task.name)
-        return f"Kept with task '{self._task.name}' from now on, so that later lessons repeat them: {kept}."
+        return f"Kept with task '{self._task.name}' from now on, so that later adaptation steps repeat them: {kept}."
 
     def _once(self, about: str, problem: str) -> str:
         """The problem, unless it was the last one told about this; "" means that there is none any more."""
-        told, self._told[about] = self._told[about], problem
+        told, self._told[about] = self._told.get(about, ""), problem
         return problem if problem != told else ""

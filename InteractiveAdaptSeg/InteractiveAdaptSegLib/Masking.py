@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 ATTRIBUTE = "InteractiveAdaptSeg.Masking"
@@ -68,34 +69,65 @@ def settleMasking(node: Any) -> None:
             node.SetMaskMode(everywhere)
 
 
-def editable(node: Any, segmentationNode: Any, segmentID: str, image: Any, removes: bool = False) -> np.ndarray:
+def editable(
+    node: Any, segmentationNode: Any, segmentID: str, image: Any, *, removes: bool = False, overwrites: bool = False
+) -> np.ndarray:
     """Where the masking lets a segment be changed, bool (i, j, k) on an image of the segmentation's grid.
 
     Slicer's own masking does so for the whole segmentation at each write, which takes a second on a large one.
+
+    Args:
+        overwrites: the masking by segments does not count, only the range of intensities.
     """
     mask = slicer.vtkOrientedImageData()
-    segmentationNode.GenerateEditMask(mask, node.GetMaskMode(), image, segmentID, node.GetMaskSegmentID() or "")
+    mode = _mode("Everywhere") if overwrites else node.GetMaskMode()
+    inRange: tuple[Any, ...] = ()
+    if node.GetSourceVolumeIntensityMask():
+        intensities = _intensitiesOn(image, node.GetSourceVolumeNode(), segmentationNode)
+        inRange = (intensities, node.GetSourceVolumeIntensityMaskRange())
+    segmentationNode.GenerateEditMask(mask, mode, image, segmentID, node.GetMaskSegmentID() or "", *inRange)
     allowed = _array(mask) == 0
-    if removes and node.GetMaskMode() == _mode("InsideSingleSegment"):
+    if removes and mode == _mode("InsideSingleSegment"):
         allowed |= heldOn(segmentationNode, segmentID, image)
     return allowed
 
 
+def _intensitiesOn(image: Any, volumeNode: Any, segmentationNode: Any) -> Any:
+    """The volume at the voxels of an image on the segmentation's grid, first channel, as Slicer's masking sees it."""
+    channel, matrix = vtk.vtkImageExtractComponents(), vtk.vtkMatrix4x4()
+    channel.SetInputData(volumeNode.GetImageData())
+    channel.Update()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    volume, found = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
+    volume.ShallowCopy(channel.GetOutput())
+    volume.SetGeometryFromImageToWorldMatrix(matrix)
+    toSegmentation = vtk.vtkGeneralTransform()
+    parents = volumeNode.GetParentTransformNode(), segmentationNode.GetParentTransformNode()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, toSegmentation)
+    background = volumeNode.GetImageBackgroundScalarComponentAsDouble(0)
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    resample(volume, image, found, True, False, toSegmentation, background)
+    return found
+
+
 @contextmanager
 def maskingApplied(node: Any, overwrites: bool) -> Iterator[None]:
-    """For a while Slicer applies no masking by segments, since that has been done; overwriting is still its own.
+    """For a while Slicer applies no masking, since that has been done; overwriting is still its own.
 
     Args:
         overwrites: take voxels from all segments for now.
     """
-    masking, overwriting, wasModifying = node.GetMaskMode(), node.GetOverwriteMode(), node.StartModify()
+    masking, overwriting, hasRange = node.GetMaskMode(), node.GetOverwriteMode(), node.GetSourceVolumeIntensityMask()
+    wasModifying = node.StartModify()
     node.SetMaskMode(_mode("Everywhere"))
+    node.SetSourceVolumeIntensityMask(False)
     if overwrites:
         node.SetOverwriteMode(node.OverwriteAllSegments)
     try:
         yield
     finally:
         node.SetMaskMode(masking)
+        node.SetSourceVolumeIntensityMask(hasRange)
         node.SetOverwriteMode(overwriting)
         node.EndModify(wasModifying)
 
@@ -105,6 +137,16 @@ def isProtecting(node: Any) -> bool:
     return node.GetAttribute(ATTRIBUTE) == OURS
 
 
+def protectedSegments(node: Any, segmentationNode: Any) -> set[str]:
+    """IDs of the segments that the masking keeps others out of."""
+    segmentIDs, display = segmentationNode.GetSegmentation().GetSegmentIDs(), segmentationNode.GetDisplayNode()
+    if node.GetMaskMode() == _mode("OutsideAllSegments"):
+        return set(segmentIDs)
+    if node.GetMaskMode() == _mode("OutsideVisibleSegments"):
+        return {segmentID for segmentID in segmentIDs if display.GetSegmentVisibility(segmentID)}
+    return set()
+
+
 def heldByOthers(segmentationNode: Any, segmentID: str, image: Any) -> dict[str, np.ndarray]:
     """What the other segments hold within an image's extent on its grid, bool (i, j, k), by their IDs."""
     others = [other for other in segmentationNode.GetSegmentation().GetSegmentIDs() if other != segmentID]
@@ -112,11 +154,14 @@ def heldByOthers(segmentationNode: Any, segmentID: str, image: Any) -> dict[str,
     return {other: mask for other, mask in held.items() if mask.any()}
 
 
-def reportOf(segmentationNode: Any, others: dict[str, np.ndarray], leftOut: np.ndarray, image: Any) -> WriteReport:
+def reportOf(
+    segmentationNode: Any, others: dict[str, np.ndarray], leftOut: np.ndarray, image: Any, protected: Container[str]
+) -> WriteReport:
     """What a write has left out, bool (i, j, k) on an image, and what it has taken from others.
 
     Args:
         others: `heldByOthers` before the write.
+        protected: IDs of those that were not to be written over.
     """
     segmentation = segmentationNode.GetSegmentation()
     stayed: dict[str, int] = {}
@@ -124,8 +169,9 @@ def reportOf(segmentationNode: Any, others: dict[str, np.ndarray], leftOut: np.n
     owned = np.zeros_like(leftOut)
     for other, before in others.items():
         name = segmentation.GetSegment(other).GetName()
-        owned |= before
-        stayed[name] = stayed.get(name, 0) + int((leftOut & before).sum())
+        if other in protected:
+            owned |= before
+            stayed[name] = stayed.get(name, 0) + int((leftOut & before).sum())
         taken[name] = taken.get(name, 0) + int((before & ~heldOn(segmentationNode, other, image)).sum())
     kept, lost = ({name: count for name, count in counts.items() if count} for counts in (stayed, taken))
     return WriteReport(kept, lost, int((leftOut & ~owned).sum()))

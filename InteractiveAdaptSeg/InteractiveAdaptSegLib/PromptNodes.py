@@ -9,6 +9,7 @@ The hidden node also holds the masks that belong to a plane beside its prompts.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ import numpy as np
 import slicer
 import vtk
 
-from AdaptCore.errors import PromptError
+from AdaptCore.errors import ImageError, PromptError
+from AdaptCore.json_text import parse
 from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
 from InteractiveAdaptSegLib.SceneNodes import addMarkups, removeNode
@@ -39,6 +41,10 @@ CORNER_SIZE = 1.0
 """Of the corners of a lasso, in percent of the view."""
 LINE_SIZE = 0.6
 """Of a lasso's line, as a share of its corners."""
+MATRICES = ("ijkToRAS", "placement")
+"""Parameters that hold a 4 x 4 matrix, or nothing."""
+DAMAGED = (ImageError, AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error)
+"""What reading a node's parameters raises that were changed outside of this class: no JSON, or another content."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +124,26 @@ class PromptNodes:
     ) -> PromptNodes | None:
         """The prompts of a segment on the image that the volume holds now, or such as belong to no image yet.
 
+        Damaged ones are passed over; see `damaged`.
+
         Args:
             digest: tells images apart, called where there is something to tell apart; see `Frames`.
         """
-        sought = (volumeNode, segmentationNode, segmentID)
-        found = [each for each in cls.all(scene) if (each.volumeNode, each.segmentationNode, each.segmentID) == sought]
+        found = [each for each in cls._of(scene, volumeNode, segmentationNode, segmentID) if not each.isDamaged]
         if any(prompts.frame for prompts in found):
             present = digest(volumeNode)
             found = [each for each in found if each.frame == present] or [each for each in found if not each.frame]
         return found[0] if found else None
+
+    @classmethod
+    def damaged(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> list[PromptNodes]:
+        """Prompts of a segment that cannot be read, such as after another program has edited the scene's file."""
+        return [each for each in cls._of(scene, volumeNode, segmentationNode, segmentID) if each.isDamaged]
+
+    @classmethod
+    def _of(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> list[PromptNodes]:
+        sought = (volumeNode, segmentationNode, segmentID)
+        return [each for each in cls.all(scene) if (each.volumeNode, each.segmentationNode, each.segmentID) == sought]
 
     @property
     def volumeNode(self) -> Any:
@@ -165,6 +182,20 @@ class PromptNodes:
         if self.node.GetScene() is None or not all((self.volumeNode, self.segmentationNode, *self.pointNodes)):
             return False
         return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID) is not None
+
+    @property
+    def isDamaged(self) -> bool:
+        """Whether something that is stored in the node cannot be read."""
+        try:
+            planes, matrices = self.planes, [stored for name in MATRICES if (stored := self._read(name))]
+            sound = [np.shape(matrix) == (4, 4) and np.linalg.det(matrix) != 0 for matrix in matrices]
+            sound += [mask.shape == plane.shape for kind in PlaneMask for plane, mask in self.masks(kind)]
+            sound += [unpackMask(mask, planes[where].shape).ndim == 2 for where, mask in self._picks.values()]
+            sound += [int(step) >= 0 for step in self._picks]
+            sound += [0 <= sure <= 1 for sure in self.confidences.values()]
+            return not all(sound)
+        except DAMAGED:
+            return True
 
     @property
     def areOfProposal(self) -> bool:
@@ -250,6 +281,10 @@ class PromptNodes:
         packed.pop(number, None)
         self.setPackedMasks(kind, packed if mask is None else {**packed, number: packMask(mask)})
 
+    def hasMasks(self, kind: PlaneMask) -> bool:
+        """Whether a mask of a kind is stored, with any plane."""
+        return self.node.GetParameter(kind.value) not in (None, "", json.dumps({}))
+
     def packedMasks(self, kind: PlaneMask) -> dict[str, str]:
         """All masks of a kind as they are stored, by the number of their plane, the latest last."""
         return self._read(kind.value) or {}
@@ -262,7 +297,7 @@ class PromptNodes:
     def nextStep(self) -> int:
         """The number of the next action: one more than any stored one."""
         taken = [step for node in self.pointNodes for _, _, step in _markedPoints(node)]
-        taken += [int(node.GetAttribute(STEP_ATTRIBUTE)) for node in self.outlineNodes]
+        taken += [step for _, _, step in _markedOutlines(self.outlineNodes)]
         taken += map(int, self._picks)
         return max(taken, default=-1) + 1
 
@@ -319,8 +354,8 @@ class PromptNodes:
             for index, _, markedStep in reversed(list(_markedPoints(node))):
                 if markedStep == step:
                     node.RemoveNthControlPoint(index)
-        for node in self.outlineNodes:
-            if int(node.GetAttribute(STEP_ATTRIBUTE)) == step:
+        for node, _, markedStep in list(_markedOutlines(self.outlineNodes)):
+            if markedStep == step:
                 removeNode(node)
         if str(step) in self._picks:
             self._write("picks", {known: pick for known, pick in self._picks.items() if known != str(step)})
@@ -412,7 +447,7 @@ class PromptNodes:
         self._write("ijkToRAS", self._localMatrix().tolist())
 
     def _read(self, parameter: str) -> Any:
-        return json.loads(self.node.GetParameter(parameter) or "[]")
+        return parse(self.node.GetParameter(parameter) or "[]")
 
     def _write(self, parameter: str, value: Any) -> None:
         self.node.SetParameter(parameter, json.dumps(value))
@@ -424,7 +459,7 @@ def _planesOf(stored: str) -> tuple[PlaneGeometry, ...]:
     from AdaptCore.predict.geometry import PlaneGeometry
 
     return tuple(
-        PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in json.loads(stored or "[]")
+        PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in parse(stored or "[]")
     )
 
 
@@ -448,17 +483,22 @@ def _markedPoints(node: Any) -> Iterator[tuple[int, int, int]]:
     """Index, plane and step of each placed control point that carries them."""
     for index in _placedPoints(node):
         try:
-            mark = json.loads(node.GetNthControlPointDescription(index))
+            mark = parse(node.GetNthControlPointDescription(index))
             yield index, int(mark["plane"]), int(mark["step"])
         except (ValueError, TypeError, KeyError):
             continue
 
 
+def _markedOutlines(outlineNodes: list[Any]) -> Iterator[tuple[Any, int, int]]:
+    """Plane and step of each box or lasso that carries them."""
+    for node in outlineNodes:
+        with suppress(ValueError, TypeError):
+            yield node, int(node.GetAttribute(PLANE_ATTRIBUTE)), int(node.GetAttribute(STEP_ATTRIBUTE))
+
+
 def _onPlane(outlineNodes: list[Any], plane: int) -> Iterator[tuple[Any, int]]:
     """The boxes or lassos on a plane, with the number of their action."""
-    for node in outlineNodes:
-        if int(node.GetAttribute(PLANE_ATTRIBUTE)) == plane:
-            yield node, int(node.GetAttribute(STEP_ATTRIBUTE))
+    return ((node, step) for node, markedPlane, step in _markedOutlines(outlineNodes) if markedPlane == plane)
 
 
 def _addPoints(scene: Any, name: str, glyph: str, color: tuple[float, float, float]) -> str:

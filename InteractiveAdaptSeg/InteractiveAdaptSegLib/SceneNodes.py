@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from InteractiveAdaptSegLib.VolumeGeometry import requireLinearTransforms
+
 
 def addMarkups(scene: Any, className: str, name: str) -> Any:
     """Add a markups node; the mouse goes on to place points where it did, which Slicer would give to the new node."""
@@ -14,6 +16,21 @@ def addMarkups(scene: Any, className: str, name: str) -> Any:
     node = scene.AddNewNodeByClass(className, name)
     selection.SetReferenceActivePlaceNodeClassName(placed[0])
     selection.SetActivePlaceNodeID(placed[1])
+    return node
+
+
+def addSegmentation(scene: Any, volumeNode: Any) -> Any:
+    """A new segmentation with the volume's geometry and transform.
+
+    Raises:
+        SceneError: the volume is under a non-linear transform.
+    """
+    requireLinearTransforms(volumeNode)
+    name = scene.GenerateUniqueName(f"{volumeNode.GetName()} segmentation")
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     return node
 
 

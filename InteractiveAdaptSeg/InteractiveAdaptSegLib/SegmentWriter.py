@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,10 @@ from InteractiveAdaptSegLib.Masking import (
     WriteReport,
     editable,
     heldByOthers,
+    heldOn,
     isProtecting,
     maskingApplied,
+    protectedSegments,
     reportOf,
     settleMasking,
 )
@@ -53,7 +55,7 @@ class VoxelBlock:
             set_ = np.flatnonzero(volumeMask.any(axis=others))
             limits.append((int(set_[0]), int(set_[-1]) + 1))
         box = tuple(slice(*limit) for limit in limits)
-        i, j, k = (start + limit[0] for start, limit in zip(origin, limits))
+        i, j, k = (int(start) + limit[0] for start, limit in zip(origin, limits))
         return cls((i, j, k), volumeMask[box])
 
     @classmethod
@@ -172,17 +174,19 @@ class SegmentWriter:
         self._select()
         settleMasking(self.editorNode)
         overwrites = sharesLabels and isProtecting(self.editorNode)
-        taken, wanted = self._masked(self._modifier(remove), overwrites, removes=True), self._modifier(add)
+        unwanted, wanted = self._modifier(remove), self._modifier(add)
         if add is not None and wanted is None:
             raise SceneError(
                 f"the mask does not meet the voxels of segmentation '{self._segmentationNode.GetName()}': "
                 "give it the geometry of the volume, or a finer one"
             )
-        given = self._masked(wanted, overwrites)
-        report = self._reporting(wanted, given)
+        taken = self._masked(unwanted, removes=True, overwrites=overwrites)
+        given = self._masked(wanted, overwrites=overwrites)
+        report = self._reporting(wanted, unwanted, overwrites)
         if taken is None and given is None:
             raise SceneError(f"nothing of the mask can be written. {report().text}".rstrip())
         with self._ownChange(), maskingApplied(self.editorNode, overwrites):
+            self._extendGrid(given)
             self._editor.SaveStateForUndo()
             if taken is not None:
                 self._modify(taken, self._editor.ModificationModeRemove)
@@ -190,23 +194,32 @@ class SegmentWriter:
                 self._modify(given, self._editor.ModificationModeAdd)
         return report()
 
-    def _masked(self, modifier: Any, overwrites: bool, removes: bool = False) -> Any:
-        """What masking leaves of a modifier; None for nothing."""
-        if modifier is None or overwrites:
-            return modifier
-        allowed = editable(self.editorNode, self._segmentationNode, self._segmentID, modifier, removes)
-        mask = (_imageArray(modifier) > 0) & allowed
-        return _imageLike(modifier, mask, np.array(modifier.GetExtent()).reshape(3, 2)) if mask.any() else None
+    def _masked(self, modifier: Any, *, removes: bool = False, overwrites: bool = False) -> Any:
+        """What masking leaves of a modifier, as an image of the smallest extent; None for nothing."""
+        if modifier is None:
+            return None
+        allowed = editable(
+            self.editorNode, self._segmentationNode, self._segmentID, modifier, removes=removes, overwrites=overwrites
+        )
+        return _imageOf(modifier, (_imageArray(modifier) > 0) & allowed, modifier.GetExtent()[::2])
 
-    def _reporting(self, wanted: Any, given: Any) -> Callable[[], WriteReport]:
-        """Tells, before and after the write, what masking leaves out of a modifier and what others lose."""
-        if wanted is None:
-            return WriteReport
-        leftOut = _imageArray(wanted) > 0
-        if given is not None:
-            leftOut &= _imageArray(given) == 0
-        others = heldByOthers(self._segmentationNode, self._segmentID, wanted)
-        return lambda: reportOf(self._segmentationNode, others, leftOut, wanted)
+    def _reporting(self, wanted: Any, unwanted: Any, overwrites: bool) -> Callable[[], WriteReport]:
+        """Tells, before and after the write, what of two modifiers the segment does not follow and what others lose."""
+        node, segmentID = self._segmentationNode, self._segmentID
+        protected = set() if overwrites else protectedSegments(self.editorNode, node)
+        others = {} if wanted is None else heldByOthers(node, segmentID, wanted)
+
+        def report() -> WriteReport:
+            kept = 0
+            if unwanted is not None:
+                kept = int(((_imageArray(unwanted) > 0) & heldOn(node, segmentID, unwanted)).sum())
+            if wanted is None:
+                return WriteReport(notEditable=kept)
+            leftOut = (_imageArray(wanted) > 0) & ~heldOn(node, segmentID, wanted)
+            found = reportOf(node, others, leftOut, wanted, protected)
+            return replace(found, notEditable=found.notEditable + kept)
+
+        return report
 
     def undo(self) -> None:
         """Take the last write back. Does nothing without one."""
@@ -265,20 +278,18 @@ class SegmentWriter:
             return None
         self._editor.UpdateReferenceGeometryImage()
         reference = self._editor.GetReferenceGeometryImage()
-        toGrid, extent = self._volumeToGrid(reference), np.array(reference.GetExtent()).reshape(3, 2)
+        toGrid, extent = self._volumeToGrid(reference), _extentOf(reference)
         if _isEmpty(_cut(_boxOnGrid((0, 0, 0), self._volumeNode.GetImageData().GetDimensions(), toGrid), extent)):
             return None
         limits = _boxOnGrid(block.origin, block.mask.shape, toGrid)
-        found = VoxelBlock.around(_resampled(block, toGrid, limits), limits[:, 0].tolist())
-        if found is None:
-            return None
-        limits = np.array([(part.start, part.stop - 1) for part in found.slices])
-        self._extendGrid(reference, extent, limits)
-        return _imageLike(reference, found.mask, limits)
+        return _imageOf(reference, _resampled(block, toGrid, limits), limits[:, 0].tolist())
 
-    def _extendGrid(self, reference: Any, extent: np.ndarray, limits: np.ndarray) -> None:
-        """Make the segmentation's grid, of an extent (3 x 2), hold a mask within `limits` (3 x 2)."""
-        wanted = np.column_stack((np.minimum(extent[:, 0], limits[:, 0]), np.maximum(extent[:, 1], limits[:, 1])))
+    def _extendGrid(self, image: Any) -> None:
+        """Make the segmentation's grid hold an image on it; None changes nothing."""
+        self._editor.UpdateReferenceGeometryImage()
+        reference = self._editor.GetReferenceGeometryImage()
+        extent = _extentOf(reference)
+        wanted = extent if image is None else _joined(extent, _extentOf(image))
         if (wanted != extent).any():
             reference.SetExtent(*(int(value) for value in wanted.ravel()))
             converter = slicer.vtkSegmentationConverter
@@ -329,19 +340,24 @@ def requireWritable(volumeNode: Any, segmentationNode: Any) -> None:
         )
 
 
-def segmentBlock(volumeNode: Any, segmentationNode: Any, segmentID: str) -> VoxelBlock | None:
+def segmentBlock(
+    volumeNode: Any, segmentationNode: Any, segmentID: str, placed: np.ndarray | None = None
+) -> VoxelBlock | None:
     """What a segment holds, on the volume's voxels; None if that is nothing.
 
+    Args:
+        placed: where the volume lay, 4 x 4 from its voxels to the segmentation; None for where it lies now.
+
     Raises:
-        SceneError: one of the nodes is under a non-linear transform.
+        SceneError: one of the nodes is under a non-linear transform, and `placed` is not given.
     """
     segment = segmentationNode.GetSegmentation().GetSegment(segmentID)
     image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
     if image is None or image.IsEmpty():
         return None
-    first = np.array(image.GetExtent()).reshape(3, 2)[:, 0]
+    first = _extentOf(image)[:, 0]
     block = VoxelBlock(tuple(first.tolist()), _imageArray(image) == segment.GetLabelValue())
-    toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image))
+    toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image, placed))
     volume = np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
     limits = _cut(_boxOnGrid(block.origin, block.mask.shape, toVolume), volume)
     if _isEmpty(limits):
@@ -350,14 +366,16 @@ def segmentBlock(volumeNode: Any, segmentationNode: Any, segmentID: str) -> Voxe
     return VoxelBlock(tuple(limits[:, 0].tolist()), mask) if mask.any() else None
 
 
-def segmentContents(volumeNode: Any, segmentationNode: Any, segmentID: str, voxels: np.ndarray) -> np.ndarray:
-    """Which of the volume's voxels N x 3 (i, j, k) a segment holds, bool (N)."""
+def segmentContents(
+    volumeNode: Any, segmentationNode: Any, segmentID: str, voxels: np.ndarray, placed: np.ndarray | None = None
+) -> np.ndarray:
+    """Which of the volume's voxels N x 3 (i, j, k) a segment holds, bool (N); `placed` as for `segmentBlock`."""
     inside = np.zeros(len(voxels), bool)
     image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
     if image is None or image.IsEmpty():
         return inside
-    extent = np.array(image.GetExtent()).reshape(3, 2)
-    indices = _rounded(_moved(_volumeToGrid(volumeNode, segmentationNode, image), voxels)) - extent[:, 0]
+    extent = _extentOf(image)
+    indices = _rounded(_moved(_volumeToGrid(volumeNode, segmentationNode, image, placed), voxels)) - extent[:, 0]
     met = ((indices >= 0) & (indices <= extent[:, 1] - extent[:, 0])).all(axis=1)
     value = segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
     inside[met] = _imageArray(image)[tuple(indices[met].T)] == value
@@ -370,7 +388,7 @@ def segmentTime(segmentationNode: Any, segmentID: str) -> int:
     return image.GetMTime() if image else 0
 
 
-def _volumeToGrid(volumeNode: Any, segmentationNode: Any, image: Any) -> np.ndarray:
+def _volumeToGrid(volumeNode: Any, segmentationNode: Any, image: Any, placed: np.ndarray | None = None) -> np.ndarray:
     """4 x 4 matrix from the volume's voxels to those of an image of the segmentation.
 
     Grids that coincide get whole numbers. All others are moved a little, so that no voxel lies halfway between two:
@@ -378,8 +396,9 @@ def _volumeToGrid(volumeNode: Any, segmentationNode: Any, image: Any) -> np.ndar
     """
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
-    gridToWorld = toWorldMatrix(segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
-    toGrid = np.linalg.inv(gridToWorld) @ ijkToWorld(volumeNode)
+    if placed is None:
+        placed = np.linalg.inv(toWorldMatrix(segmentationNode)) @ ijkToWorld(volumeNode)
+    toGrid = np.linalg.inv(slicer.util.arrayFromVTKMatrix(matrix)) @ placed
     whole = np.rint(toGrid)
     sizes = volumeNode.GetImageData().GetDimensions()
     if np.allclose(toGrid, whole, rtol=0, atol=GRID_TOLERANCE / max(sizes)):
@@ -421,6 +440,11 @@ def _cut(limits: np.ndarray, extent: np.ndarray) -> np.ndarray:
     return np.column_stack((np.maximum(limits[:, 0], extent[:, 0]), np.minimum(limits[:, 1], extent[:, 1])))
 
 
+def _joined(limits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The smallest limits (3 x 2) that hold two."""
+    return np.column_stack((np.minimum(limits[:, 0], others[:, 0]), np.maximum(limits[:, 1], others[:, 1])))
+
+
 def _isEmpty(limits: np.ndarray) -> bool:
     return bool((limits[:, 0] > limits[:, 1]).any())
 
@@ -448,21 +472,29 @@ def _resampled(block: VoxelBlock, toGrid: np.ndarray, limits: np.ndarray) -> np.
     return mask
 
 
-def _imageLike(reference: Any, mask: np.ndarray, limits: np.ndarray) -> Any:
-    """An image on the reference's grid that holds `mask` (i, j, k) at `limits` (3 x 2)."""
+def _imageOf(reference: Any, mask: np.ndarray, first: Sequence[int]) -> Any:
+    """The smallest image on the reference's grid that holds `mask` (i, j, k) from `first` on; None if that is empty."""
+    block = VoxelBlock.around(mask, first)
+    if block is None:
+        return None
     matrix = vtk.vtkMatrix4x4()
     reference.GetImageToWorldMatrix(matrix)
     image = slicer.vtkOrientedImageData()
-    image.SetExtent(*(int(value) for value in limits.ravel()))
+    image.SetExtent(*(value for part in block.slices for value in (part.start, part.stop - 1)))
     image.SetGeometryFromImageToWorldMatrix(matrix)
-    scalars = numpy_to_vtk(mask.ravel(order="F").astype(np.uint8), deep=True)
+    scalars = numpy_to_vtk(block.mask.ravel(order="F").astype(np.uint8), deep=True)
     scalars.SetName("ImageScalars")
     image.GetPointData().SetScalars(scalars)
     return image
 
 
+def _extentOf(image: Any) -> np.ndarray:
+    """First and last index (3 x 2) of an image."""
+    return np.array(image.GetExtent()).reshape(3, 2)
+
+
 def _imageArray(image: Any) -> np.ndarray:
     """The image's scalars, (i, j, k)."""
-    extent = np.array(image.GetExtent()).reshape(3, 2)
+    extent = _extentOf(image)
     sizes = extent[:, 1] - extent[:, 0] + 1
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(sizes, order="F")

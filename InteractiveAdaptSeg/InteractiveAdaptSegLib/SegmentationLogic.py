@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import slicer
 import vtk
 
 from AdaptCore.errors import AdaptSegError, PromptError, TaskError
+from AdaptCore.prompts import CONTRADICTION, contradict
 from InteractiveAdaptSegLib.Candidates import Candidates
 from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
@@ -27,11 +28,12 @@ from InteractiveAdaptSegLib.Commands import (
     WriteCommand,
     isPromptOn,
     isStepOfSlicer,
-    targetOf,
+    targetsOf,
 )
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Frames import Frames
 from InteractiveAdaptSegLib.History import Command, History
+from InteractiveAdaptSegLib.Masking import WriteReport
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.PlaceMode import placedSign, startPlacing
 from InteractiveAdaptSegLib.PlaneQuestion import Asker, PlaneQuestion
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from AdaptCore.adapt.guard import Outcome
     from AdaptCore.models.base import Model
     from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.learning import Example
     from AdaptCore.predict.propagate import Propagation
     from AdaptCore.predict.volume import VolumeSession
 
@@ -261,7 +264,9 @@ class SegmentationLogic:
         _requireNodes(volumeNode, segmentationNode)
         for segmentID, planes in confidences.items():
             target = self._targetOf(volumeNode, segmentationNode, segmentID)
-            target.prompts.setOfProposal()
+            if not target.prompts.areOfProposal:
+                target.prompts.setOfProposal()
+                target.notePlacement()
             target.prompts.setVisible(target is self._target)
             accepted = {plane for plane, _ in target.prompts.masks(PlaneMask.ACCEPTED)}
             target.confidences = {plane: sure for plane, sure in planes.items() if plane not in accepted}
@@ -469,17 +474,22 @@ class SegmentationLogic:
         change = target.change(geometry, mask)
         if change.add is None and change.remove is None:
             raise PromptError("the mask is empty: nothing to accept")
-        self._aim(target)
-        report = self._writer.write(change.add, change.remove, sharesLabels=target.prompts.areOfProposal)
+        report = self._write(target, change.add, change.remove)
         before, carried, stepsBefore = target.stored(), target.confidences, target.session.steps
         isNew = target.session.accept(geometry, mask, teach=False)
         target.confidences = {plane: sure for plane, sure in carried.items() if plane != geometry}
         self._pushWrite(target, geometry, change.add, stepsBefore, before, carried, accepted=mask)
         self._activate(geometry)
-        if report.text:
-            self._onMessage(report.text)
+        self._tell(report.text)
         prediction = target.plane(geometry).prediction
         self._teach(target, geometry, prediction.mask if isNew and prediction else None, goOn)
+
+    def _write(self, target: Target, add: VoxelBlock | None, remove: VoxelBlock | None) -> WriteReport:
+        self._aim(target)
+        target.requireInPlace()
+        report = self._writer.write(add, remove, sharesLabels=target.prompts.areOfProposal)
+        target.notePlacement()
+        return report
 
     def _pushWrite(
         self,
@@ -500,13 +510,13 @@ class SegmentationLogic:
         steps = {}
         for other in self._targets.values():
             if other.segmentationNode is target.segmentationNode and other.isOpen:
-                isOnSameVoxels = other.volumeNode is target.volumeNode
-                lost = other.giveUpLost(_voxelsOf(added) if isOnSameVoxels else None)
+                lost = 0
+                if added is not None or other.volumeNode is not target.volumeNode:
+                    lost = other.giveUpLost(added if other.volumeNode is target.volumeNode else None)
                 if lost:
                     steps[other] = lost
                 other.noteWrite()
         steps[target] = target.session.steps - stepsBefore
-        target.notePlacement()
         if accepted is not None:
             target.storeAccepted(geometry, accepted)
         self._history.push(
@@ -532,23 +542,31 @@ class SegmentationLogic:
     ) -> None:
         """Let a mask that is written already be learnt, None for nothing, and go on; an error takes nothing back.
 
-        A plane that was not looked at yet is embedded first, beside the window if that is slow; `takeBack` is called
-        if the user does not wait for that.
+        What is not embedded yet, or no longer, is embedded first, beside the window if that is slow; `takeBack` is
+        called if the user does not wait for that.
         """
         if mask is None or not self._teaches:
             goOn()
             return
+        found: list[Example] = []
+
+        def prepare() -> None:
+            with suppress(AdaptSegError):  # it comes again where it is told
+                found.extend(target.session.examples(geometry, mask))
 
         def teach() -> None:
             with self._told("The mask is accepted, but nothing is learnt from it"):
-                target.session.teach(geometry, mask)
+                target.session.teach(geometry, mask, found or None)
             goOn()
 
-        if target.plane(geometry).question is not None:
-            teach()
-            return
-        question = PlaneQuestion(target, geometry, target.copied(geometry), [], None, teach, takeBack)
-        self._ask(replace(question, prepare=partial(_embedded, target, geometry)))
+        copied = target.copied(geometry)
+        self._ask(PlaneQuestion(target, geometry, copied, [], None, teach, takeBack, prepare))
+
+    def _tell(self, *texts: str) -> None:
+        """Tell of what there is to tell, if anything."""
+        text = " ".join(filter(None, texts))
+        if text:
+            self._onMessage(text)
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -580,6 +598,7 @@ class SegmentationLogic:
 
     def _propagate(self, target: Target, geometry: PlaneGeometry) -> None:
         self._aim(target)
+        target.requireInPlace()
         target.prompts.setFrame(self._frames.digest(target.volumeNode))
         contents = target.planeContents(geometry, self._writer)
         if not contents.any():
@@ -744,6 +763,8 @@ class SegmentationLogic:
             store: puts the prompt into the scene where it is not to be added as nodes and points of its own.
         """
         target = self._requireTarget()
+        if contradict(action.clicks, target.storedClicks(geometry)):
+            raise PromptError(CONTRADICTION)
         self._aim(target)
         window = displayWindow(target.volumeNode)
         if window is not None and window != target.session.window:
@@ -755,6 +776,7 @@ class SegmentationLogic:
         def finish() -> None:
             self._history.push(command)
             self._activate(geometry)
+            self._tell(*target.toldOfPadding(geometry, action))
 
         def takeBack() -> None:
             with self._ownPrompts():
@@ -810,16 +832,14 @@ class SegmentationLogic:
         add, remove = propagationBlocks(target.session.labelmap, lost, result.axis, result.masks)
         if add is None and remove is None:
             return False
-        self._aim(target)
-        report = self._writer.write(add, remove, sharesLabels=target.prompts.areOfProposal)
+        report = self._write(target, add, remove)
         stored, before = target.stored(), target.confidences
         proposed = planesThatMeet(target.session.labelmap, before) if target.prompts.areOfProposal else []
         target.confidences = {**{plane: before[plane] for plane in proposed}, **_confidencesOf(target, result)}
         self._pushWrite(target, running.geometry, add, running.stepsBefore, stored, before)
         if target is self._target:
             self._activate(running.geometry)
-        if report.text:
-            self._onMessage(report.text)
+        self._tell(report.text)
         return True
 
     def _undoSession(self, running: _RunningPropagation) -> None:
@@ -832,6 +852,11 @@ class SegmentationLogic:
         if prompts is None:
             with self._ownPrompts():
                 prompts = PromptNodes.create(self._scene, volumeNode, segmentationNode, segmentID)
+            for damaged in PromptNodes.damaged(self._scene, volumeNode, segmentationNode, segmentID):
+                self._onMessage(
+                    f"The prompts in the node '{damaged.node.GetName()}' are damaged and are not used. The segment's "
+                    "mask stays; new prompts are kept apart from them."
+                )
         return self._targets.get(prompts.node.GetID()) or self._newTarget(prompts)
 
     def _newTarget(self, prompts: PromptNodes) -> Target:
@@ -872,7 +897,7 @@ class SegmentationLogic:
             self._candidates.drop()
             texts = [f"Model {self._model.answering} answers from now on.", self._task.useModel(model)]
             texts.append(self._profile.useModel(model, self._task.name))
-            self._onMessage(" ".join(text for text in texts if text))
+            self._tell(*texts)
             for target in self._targets.values():
                 try:
                     target.beginAnew()
@@ -888,6 +913,7 @@ class SegmentationLogic:
         self._onChanged()
 
     def _askChosenTask(self) -> None:
+        self._task.tellOfProblems()
         for target in self._targets.values():
             target.goOnWith(self._task)
         self._onChanged()
@@ -915,6 +941,7 @@ class SegmentationLogic:
     def _showAnswer(self, target: Target, geometry: PlaneGeometry) -> None:
         self._active, self._mask = geometry, target.mask(geometry)
         self._model.tellOfLeftDevice()
+        self._task.tellOfProblems()
         self._isAccepted = self._mask is not None and target.isWritten(geometry, self._mask)
         self._showMask()
         if self._mask is None or self._isAccepted:
@@ -954,7 +981,7 @@ class SegmentationLogic:
         """Go to the segment that an undone or redone command concerns, which is told if it is news or another one."""
         if isNews or target is not self._target:
             self._select(target)
-            self._onMessage(f"Gone to segment '{target.name}'.")
+            self._onMessage(f"Now working on segment '{target.name}'.")
         self._observe(target)
 
     def requireIdle(self) -> None:
@@ -1057,6 +1084,8 @@ class SegmentationLogic:
         for target in [known for known in self._targets.values() if known.prompts.isComplete]:
             for geometry in target.changedPlanes():
                 self._rebuild(target, geometry)
+                if contradict(target.storedClicks(geometry), target.storedClicks(geometry)):
+                    self._onMessage(CONTRADICTION)
 
     def _rebuild(self, target: Target, geometry: PlaneGeometry) -> None:
         target.rebuild(geometry)
@@ -1107,7 +1136,7 @@ class SegmentationLogic:
         for target in self._targets.values():
             if caller not in (target.volumeNode, target.segmentationNode):
                 continue
-            if target.noteMove():
+            if target.isNewlyMoved():
                 self._onMessage(
                     f"'{target.volumeNode.GetName()}' and '{target.segmentationNode.GetName()}' were moved against "
                     f"each other: what was accepted in '{target.name}' no longer lies on what it outlines. "
@@ -1168,12 +1197,22 @@ class SegmentationLogic:
                 closing.callback(self._running.task.stop)
                 self._running = None
             self._targets = {key: target for key, target in self._targets.items() if target not in gone}
-            self._history.drop(lambda command: targetOf(command) in gone)
+            self._forgetCommandsOf(gone)
             self._observeScene()
             if self._target in gone:
                 self._target = None
                 self._writer.release()
                 self._deactivate()
+
+    def _forgetCommandsOf(self, gone: list[Target]) -> None:
+        """Steps of Slicer's undo go with all that they hide: Slicer takes back its latest step, whosever it is."""
+
+        def isLost(command: Command) -> bool:
+            return any(target in gone for target in targetsOf(command))
+
+        self._history.cutDone(lambda command: isStepOfSlicer(command) and isLost(command))
+        self._history.cutUndone(lambda command: isStepOfSlicer(command) and isLost(command))
+        self._history.drop(isLost)
 
     def _observeScene(self) -> None:
         """Observe the scene and what is being worked on, and nothing else."""
@@ -1208,17 +1247,6 @@ def propagationBlocks(
     isReached = np.isin(np.arange(box[axis].start, box[axis].stop), list(reached))
     inside = labels[box] * isReached.reshape([-1 if along == axis else 1 for along in range(3)])
     return VoxelBlock.around(inside > 0, [part.start for part in box]), VoxelBlock.ofVoxels(lost)
-
-
-def _embedded(target: Target, geometry: PlaneGeometry) -> None:
-    """Let a plane's embedding be computed; where that fails, it does so again where the error is told."""
-    with suppress(AdaptSegError):
-        target.session.embed(geometry)
-
-
-def _voxelsOf(block: VoxelBlock | None) -> np.ndarray:
-    """The voxels N x 3 (i, j, k) of a block."""
-    return np.zeros((0, 3), np.intp) if block is None else block.voxels
 
 
 def _confidencesOf(target: Target, result: Propagation) -> dict[PlaneGeometry, float]:

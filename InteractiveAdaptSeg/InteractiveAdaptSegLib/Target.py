@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.prompts import Prompts
+from AdaptCore.prompts import Click, Prompts
+from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import (
@@ -22,7 +23,7 @@ from InteractiveAdaptSegLib.SegmentWriter import (
     segmentContents,
     segmentTime,
 )
-from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelTime
+from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelArray, voxelTime
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -60,7 +61,7 @@ class Target:
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
-    _isMoved: bool = False
+    _isToldMoved: bool = False
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
     _voxelTime: int = 0
     _segmentTime: int | None = None
@@ -127,10 +128,10 @@ class Target:
             self._giveUpLost(self.session, isStep=False)
             self.noteWrite()
 
-    def giveUpLost(self, voxels: np.ndarray | None = None) -> int:
-        """After a write: let go of voxels N x 3, None for all, that the segment does not hold; gives the steps."""
+    def giveUpLost(self, block: VoxelBlock | None = None) -> int:
+        """After a write: let go of voxels of a block, None for all, that the segment does not hold; gives the steps."""
         steps = self.session.steps
-        self._giveUpLost(self.session, voxels)
+        self._giveUpLost(self.session, block)
         return self.session.steps - steps
 
     def undoSteps(self, stepsBefore: int) -> None:
@@ -152,14 +153,35 @@ class Target:
         """Masks are written where the volume lies now."""
         self.prompts.setPlacement(placement(self.volumeNode, self.segmentationNode))
 
-    def noteMove(self) -> bool:
-        """Look where both nodes lie; whether they were moved against each other after a mask was written."""
-        written, now = self.prompts.placement, placement(self.volumeNode, self.segmentationNode)
-        wasMoved = self._isMoved
-        self._isMoved = written is not None and (now is None or not np.allclose(written, now, atol=SAME_PLACE))
-        if self._isMoved != wasMoved and not self.prompts.areOfProposal:
-            self._segmentTime = None  # other voxels of the volume meet those of the segment now
-        return self._isMoved and not wasMoved
+    @property
+    def isMoved(self) -> bool:
+        """Whether volume and segmentation were moved against each other since masks were written that are there."""
+        written, now = self._placed, placement(self.volumeNode, self.segmentationNode)
+        return written is not None and (now is None or not np.allclose(written, now, rtol=0, atol=SAME_PLACE))
+
+    def isNewlyMoved(self) -> bool:
+        """Whether they were moved since this was asked last."""
+        wasTold, self._isToldMoved = self._isToldMoved, self.isMoved
+        return self._isToldMoved and not wasTold
+
+    def requireInPlace(self) -> None:
+        """Refuse to write beside what was written.
+
+        Raises:
+            SceneError: volume and segmentation were moved against each other.
+        """
+        if self.isMoved:
+            raise SceneError(
+                f"'{self.volumeNode.GetName()}' and '{self.segmentationNode.GetName()}' were moved against each other "
+                f"since masks were written into '{self.name}': take the move back, or put both under the same transform"
+            )
+
+    @property
+    def _placed(self) -> np.ndarray | None:
+        """Where the volume lay in the segmentation when masks were written that are still there; None without any."""
+        prompts = self.prompts
+        holds = prompts.areOfProposal or self.confidences or prompts.hasMasks(PlaneMask.ACCEPTED)
+        return prompts.placement if holds else None
 
     def stored(self) -> StoredMasks:
         """The masks that say what was accepted."""
@@ -259,6 +281,28 @@ class Target:
         planes = self.prompts.planes
         return self.prompts.steps(planes.index(geometry)) if geometry in planes else []
 
+    def storedClicks(self, geometry: PlaneGeometry) -> tuple[Click, ...]:
+        """The clicks that the scene holds for a plane, those of scribbles too."""
+        return tuple(click for step in self.storedSteps(geometry) for click in step.clicks)
+
+    def toldOfPadding(self, geometry: PlaneGeometry, action: PromptStep) -> list[str]:
+        """What to tell of clicks on the object where nothing was measured, each once."""
+        from AdaptCore.predict.intensity import told_of_padding
+
+        voxels, shape = voxelArray(self.volumeNode), self.session.shape
+        told: dict[str, None] = {}
+        for click in action.clicks:
+            i, j, k = (min(max(0, round(at)), size - 1) for at, size in zip(geometry.voxel(click.x, click.y), shape))
+            if click.positive:
+                told[told_of_padding(voxels, (i, j, k), self._padding)] = None
+        return list(told)
+
+    @cached_property
+    def _padding(self) -> tuple[float, ...]:
+        from AdaptCore.predict.intensity import padding_values
+
+        return padding_values(voxelArray(self.volumeNode))
+
     def changedPlanes(self) -> list[PlaneGeometry]:
         """Planes whose prompts in the scene are no longer those of their session."""
         return [geometry for geometry in self.restored if self.isChanged(geometry)]
@@ -308,10 +352,12 @@ class Target:
         pixels[rows, columns] = values
         return pixels
 
-    def _giveUpLost(self, session: VolumeSession, voxels: np.ndarray | None = None, isStep: bool = True) -> None:
-        inside = np.argwhere(session.labelmap) if voxels is None else voxels
-        given = inside[session.labelmap[tuple(inside.T)] > 0]
-        lost = given[~segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, given)]
+    def _giveUpLost(self, session: VolumeSession, block: VoxelBlock | None = None, isStep: bool = True) -> None:
+        if block is None:
+            given = np.argwhere(session.labelmap)
+        else:
+            given = np.argwhere((session.labelmap[block.slices] > 0) & block.mask) + block.origin
+        lost = given[~segmentContents(*self._place, given, self._placed)]
         if len(lost):
             session.give_up(lost, is_step=isStep)
 
@@ -336,9 +382,12 @@ class Target:
             return np.zeros(geometry.shape, bool)
         voxels, rows, columns = self._voxels(geometry)
         held = np.zeros(geometry.shape, bool)
-        place = self.volumeNode, self.segmentationNode, self.segmentID
-        held[rows, columns] = segmentContents(*place, np.column_stack(voxels))
-        return parts_at(plane.was_inside & ~mask & held, [(click.x, click.y) for click in clicks])
+        held[rows, columns] = segmentContents(*self._place, np.column_stack(voxels), self._placed)
+        return parts_at(plane.was_inside & ~mask & held, clicks)
+
+    @property
+    def _place(self) -> tuple[Any, Any, str]:
+        return self.volumeNode, self.segmentationNode, self.segmentID
 
     def _voxels(self, geometry: PlaneGeometry) -> tuple[Any, np.ndarray, np.ndarray]:
         """The voxels a plane passes with their rows and columns; those of the latest plane are kept."""
@@ -363,7 +412,7 @@ class Target:
     def _contents(self, shape: tuple[int, int, int]) -> np.ndarray:
         """What the segment holds, whoever has drawn it, bool (i, j, k)."""
         contents = np.zeros(shape, bool, order="F")
-        block = segmentBlock(self.volumeNode, self.segmentationNode, self.segmentID)
+        block = segmentBlock(*self._place, self._placed)
         if block is not None:
             contents[block.slices] = block.mask
         return contents

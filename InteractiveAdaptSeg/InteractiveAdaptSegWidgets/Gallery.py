@@ -11,23 +11,25 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from InteractiveAdaptSegLib.PictureFile import writePicture
+from InteractiveAdaptSegLib.Words import candidateText, candidateToolTip, galleryText
+
 
 class Gallery:
     """Shows candidates on the panel's buttons; the first one has the number 1.
 
     Args:
-        buttons: tool buttons, checkable.
+        ui: the panel's widgets.
         onPick: called with the number of the candidate that is to be picked.
         onHover: called with the number of the candidate under the mouse, or None when the mouse has left it.
     """
 
-    def __init__(
-        self, buttons: Sequence[Any], onPick: Callable[[int], None], onHover: Callable[[int | None], None]
-    ) -> None:
-        self._buttons = buttons
+    def __init__(self, ui: Any, onPick: Callable[[int], None], onHover: Callable[[int | None], None]) -> None:
+        self.ui = ui
+        self._buttons = ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4
         self._shown: Sequence[Any] = ()
-        self._hoverFilter = HoverFilter(buttons, onHover)
-        for number, button in enumerate(buttons, start=1):
+        self._hoverFilter = HoverFilter(self._buttons, onHover)
+        for number, button in enumerate(self._buttons, start=1):
             _connect(button, number, onPick)
 
     def show(self, state: Any) -> None:
@@ -38,11 +40,12 @@ class Gallery:
         for number, button in enumerate(self._buttons, start=1):
             button.enabled = state.canPick and number <= len(state.views)
             button.checked = number == state.picked
+        self.ui.galleryLabel.text = galleryText(state, _)
+        self.ui.othersButton.enabled = state.canAskForOthers
+        self.ui.moreButton.enabled = state.canAskForMore
 
     def _drawPictures(self) -> None:
         """Give each button its candidate; Qt gets pictures through files, which are gone afterwards."""
-        from InteractiveAdaptSegLib.PictureFile import writePicture
-
         with tempfile.TemporaryDirectory(dir=slicer.app.temporaryPath) as folder:
             for number, button in enumerate(self._buttons, start=1):
                 view = self._shown[number - 1] if number <= len(self._shown) else None
@@ -50,8 +53,8 @@ class Gallery:
                 if view is not None:
                     writePicture(path, view.thumbnail)
                 button.setIcon(qt.QIcon() if view is None else qt.QIcon(qt.QPixmap(str(path))))
-                button.text = "" if view is None else candidateText(number, view)
-                button.toolTip = "" if view is None else candidateToolTip(number, view)
+                button.text = "" if view is None else candidateText(number, view, _)
+                button.toolTip = "" if view is None else candidateToolTip(number, view, _)
 
 
 def _connect(button: Any, number: int, onPick: Callable[[int], None]) -> None:
@@ -83,36 +86,3 @@ class HoverFilter(qt.QObject):
         elif event.type() == qt.QEvent.Leave:
             self.onHover(None)
         return False
-
-
-def candidateText(number: int, view: Any) -> str:
-    """The words below a candidate's picture."""
-    return _("{number}: {percent} %\n{area}").format(
-        number=number, percent=round(100 * view.probability), area=areaText(view.areaChange)
-    )
-
-
-def candidateToolTip(number: int, view: Any) -> str:
-    """What a candidate's numbers mean."""
-    return _(
-        "Candidate {number}: {area} against the present mask; {percent} % of the masks that you may want look like"
-        " it. Blue is added, orange is removed. Click on it or press {number} to pick it."
-    ).format(number=number, percent=round(100 * view.probability), area=areaText(view.areaChange))
-
-
-def areaText(area: float) -> str:
-    """A change of area, given in mm², in at most three digits or so."""
-    if abs(area) >= 1000:
-        return f"{area / 100:+.1f} cm²"
-    return f"{area:+.0f} mm²" if abs(area) >= 10 else f"{area:+.1f} mm²"
-
-
-def galleryText(state: Any) -> str:
-    """The words above the gallery."""
-    if state.isAsking:
-        return _("Looking for other masks...")
-    if not state.round:
-        return _("Other masks that you may want appear here.")
-    if not state.views:
-        return _("No other mask differs from this one.")
-    return _("Round {round} of {rounds}. Blue: added, orange: removed.").format(round=state.round, rounds=state.rounds)

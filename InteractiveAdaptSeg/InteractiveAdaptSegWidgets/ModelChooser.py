@@ -12,12 +12,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from AdaptCore.printable import printable
+from InteractiveAdaptSegLib.Words import deviceText, downloadText, modelText, removalText, samPackagesText
 
 DEVICE_SETTING = "InteractiveAdaptSeg/Device"
 MEMORY_SETTING = "InteractiveAdaptSeg/EmbeddingMemory"
 ADD_MODEL = Path(__file__).resolve().parents[1] / "Resources" / "UI" / "AddModel.ui"
-MEGABYTE = 1e6
 
 
 class ModelChooser:
@@ -28,7 +27,6 @@ class ModelChooser:
         session: the `SegmentationLogic`.
         reported: within it, errors are shown to the user.
         onChosen: called with the name of a model that the user has chosen.
-        onAnswering: called when another model answers than before.
     """
 
     def __init__(
@@ -37,16 +35,13 @@ class ModelChooser:
         session: Any,
         reported: Callable[[], AbstractContextManager[None]],
         onChosen: Callable[[str], None],
-        onAnswering: Callable[[], None],
     ) -> None:
         self.ui = ui
         self._session = session
         self._reported = reported
         self._onChosen = onChosen
-        self._onAnswering = onAnswering
         self._isRemembered = False
         self._names: tuple[str, ...] = ()
-        self._answering = ""
         self._state: Any = None
         ui.modelSection.connect("contentsCollapsed(bool)", self.onCollapsed)
         ui.modelSelector.connect("activated(int)", self.onModelChosen)
@@ -94,11 +89,7 @@ class ModelChooser:
             ui.modelSelector.clear()
             ui.modelSelector.addItems(list(state.names))
         ui.modelSelector.setCurrentIndex(state.names.index(state.name))
-        ui.modelLabel.text = modelText(state)
-        if state.answering != self._answering:
-            wasAnswering, self._answering = self._answering, state.answering
-            if wasAnswering:
-                self._onAnswering()
+        ui.modelLabel.text = modelText(state, _)
 
     def onCollapsed(self, isCollapsed: bool) -> None:
         """List what there is when the section is opened; that takes a second the first time, to load PyTorch."""
@@ -155,7 +146,7 @@ class ModelChooser:
         selector, device = self.ui.deviceSelector, self._session.model.device
         selector.clear()
         for name in ("", *available_devices()):
-            selector.addItem(deviceText(name), name)
+            selector.addItem(deviceText(name, _), name)
         selector.setCurrentIndex(max(0, selector.findData(device or "")))
         self.ui.memorySpinBox.value = self._session.model.memory
 
@@ -175,74 +166,17 @@ class ModelChooser:
             ui.downloadProgressBar.value = 100 * state.received // max(1, state.total)
 
 
-def modelText(state: Any) -> str:
-    """The words for what is told of a model."""
-    facts = [text for text in (printable(state.licence), sizeText(state.size)) if text]
-    text = {
-        "READY": _("ready"),
-        "LOADING": _("is being loaded"),
-        "NOT_DOWNLOADED": _("not downloaded"),
-        "DOWNLOADING": _("is being downloaded"),
-        "DAMAGED": _("the file was changed or is damaged"),
-        "GONE": _("the file is gone: put it back, or add it again under another name"),
-        "PACKAGES_MISSING": _("needs Python packages: press Install packages"),
-        "FAILED": _("could not be loaded: {problem}").format(problem=state.problem),
-        "UNKNOWN": _("not on this computer"),
-    }[state.status.name]
-    lines = [", ".join([text, *facts])]
-    if state.answering != state.name:
-        lines.append(_("Meanwhile {name} answers.").format(name=state.answering))
-    if state.computesOn:
-        lines.append(_("Computes on: {device}").format(device=deviceText(state.computesOn)))
-    return "\n".join(lines)
-
-
-def sizeText(size: int | None) -> str:
-    """Bytes in whole megabytes; empty where they are not known."""
-    return "" if size is None else f"{max(1, round(size / MEGABYTE))} MB"
-
-
-def deviceText(device: str) -> str:
-    """The words for a device; "" is the fastest one."""
-    kind, *number = device.split(":")
-    names = {
-        "": _("Automatic"),
-        "cpu": _("Processor (CPU)"),
-        "cuda": _("NVIDIA GPU (CUDA)"),
-        "mps": _("Apple GPU (MPS)"),
-    }
-    return " ".join((names.get(kind, kind), *number))
-
-
 def _confirmDownload(entry: Any) -> bool:
-    text = _(
-        "{name} will be downloaded to this computer: {description}\n\n"
-        "Size: {size}\nFrom: {url}\nTo: {path}\nLicence: {licence}\n\n{notes}"
-    ).format(
-        name=entry.name,
-        description=printable(entry.description),
-        size=sizeText(entry.size) or _("not known"),
-        url=printable(entry.url),
-        path=entry.path,
-        licence=printable(entry.licence),
-        notes=printable(entry.modality_notes),
-    )
-    return slicer.util.confirmOkCancelDisplay(text, _("Download a model"))
+    return bool(slicer.util.confirmOkCancelDisplay(downloadText(entry, _), _("Download a model")))
 
 
 def _confirmRemoval(entry: Any) -> bool:
-    text = _("{path} ({size}) will be deleted from this computer. {name} can be downloaded again.").format(
-        path=entry.path, size=sizeText(entry.size) or _("size not known"), name=entry.name
-    )
-    return slicer.util.confirmOkCancelDisplay(text, _("Remove a downloaded model"))
+    return bool(slicer.util.confirmOkCancelDisplay(removalText(entry, _), _("Remove a downloaded model")))
 
 
 def _confirmInstallation(requirements: Sequence[Any]) -> bool:
-    text = _(
-        "Models of Segment Anything need these Python packages: {names}. They will be downloaded and installed into "
-        "Slicer. It may take some minutes."
-    ).format(names=", ".join(map(str, requirements)))
-    return slicer.util.confirmOkCancelDisplay(text, _("Install Python packages"))
+    text = samPackagesText(requirements, _)
+    return bool(slicer.util.confirmOkCancelDisplay(text, _("Install Python packages")))
 
 
 def _askForName(path: Path) -> tuple[str, str] | None:

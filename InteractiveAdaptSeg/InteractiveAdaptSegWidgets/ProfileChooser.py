@@ -11,6 +11,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from InteractiveAdaptSegLib.Words import profileText
+
 SETTING = "InteractiveAdaptSeg/User"
 
 
@@ -55,7 +57,7 @@ class ProfileChooser:
 
     def show(self, state: Any, canChoose: bool) -> None:
         """Show a `ProfileState`, None for nobody."""
-        self.ui.profileLabel.text = profileText(state)
+        self.ui.profileLabel.text = profileText(state, _)
         isStored = canChoose and state is not None and state.picks > 0
         for widget, enabled in (
             (self.ui.userSelector, canChoose),
@@ -103,16 +105,6 @@ class ProfileChooser:
     def _remember(self) -> None:
         slicer.app.userSettings().setValue(SETTING, self._profile.user or "")
         self._onChosen(self._profile.user)
-
-
-def profileText(state: Any) -> str:
-    """The words for what is told of a profile."""
-    if state is None:
-        return _("No user: what you pick is not learnt.")
-    if not state.picks:
-        return _("{user}: nothing picked or accepted yet").format(user=state.user)
-    count = _("1 mask") if state.picks == 1 else _("{count} masks").format(count=state.picks)
-    return _("{user}: has learnt from {count}").format(user=state.user, count=count)
 
 
 def _filter() -> str:

@@ -11,6 +11,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from InteractiveAdaptSegLib.Words import doubtText, itemToolTip, progressText, reasonText, stateText
+
 INTERVAL = 50
 """Milliseconds between two looks at what the background has drawn, while it draws."""
 
@@ -85,7 +87,7 @@ class ReviewList:
             self._fill()
         self._canOpen, self._isIdle = canOpen, isIdle
         self._showButtons()
-        self.ui.cohortLabel.text = progressText(self._review.progress, self._review.folder)
+        self.ui.cohortLabel.text = progressText(self._review.progress, self._review.folder, _)
 
     def onOpenCohort(self) -> None:
         folder = qt.QFileDialog.getExistingDirectory(self.ui.cohortSection, _("Open a cohort folder"))
@@ -152,7 +154,7 @@ class ReviewList:
     def _isMeant(self, doubts: Mapping[Any, str]) -> bool:
         if not doubts:
             return True
-        text = "\n".join(doubtText(doubt.name, names) for doubt, names in doubts.items())
+        text = "\n".join(doubtText(doubt.name, names, _) for doubt, names in doubts.items())
         return slicer.util.confirmOkCancelDisplay(text, _("Accept case"))
 
     def _selected(self) -> Any:
@@ -164,9 +166,9 @@ class ReviewList:
         put, newCell = table.setItem, qt.QTableWidgetItem
         table.setRowCount(len(items))
         for row, item in enumerate(items):
-            texts = (item.case, reasonText(item.reason), stateText(item.status, item.case == openCase))
+            texts = (item.case, reasonText(item.reason, _), stateText(item.status, item.case == openCase, _))
             cells = [newCell(text) for text in texts]
-            cells[0].setToolTip(itemToolTip(item))
+            cells[0].setToolTip(itemToolTip(item, _))
             for column, cell in enumerate(cells):
                 put(row, column, cell)
             if item.case == openCase:
@@ -189,61 +191,3 @@ class ReviewList:
         if missing:
             self._review.askForPictures(missing)
             self._timer.start()
-
-
-def reasonText(reason: str) -> str:
-    """The words for why a case is asked for; other reasons, of cases that are set aside, as they are."""
-    return {
-        "unlike anything labelled": _("unlike anything labelled"),
-        "hard at the boundary": _("hard at the boundary"),
-        "uncertain in many places": _("uncertain in many places"),
-        "drawn by chance": _("drawn by chance"),
-    }.get(reason, reason)
-
-
-def stateText(status: str, isOpen: bool) -> str:
-    """The word for the state of a case."""
-    if isOpen:
-        return _("open, accepted") if status == "accepted" else _("open")
-    return {
-        "proposed": _("waiting"),
-        "waiting": _("no label yet"),
-        "not examined": _("not examined"),
-        "set aside": _("set aside"),
-        "accepted": _("accepted"),
-    }[status]
-
-
-def itemToolTip(item: Any) -> str:
-    """What is told of a case under the mouse."""
-    if item.score is None:
-        return ": ".join(filter(None, (item.case, reasonText(item.reason))))
-    return _("{case}: asked for, {reason} (score {score:.3f})").format(
-        case=item.case, reason=reasonText(item.reason), score=item.score
-    )
-
-
-def doubtText(doubt: str, names: str) -> str:
-    """The question about what looks like a slip."""
-    return {
-        "EMPTY": _("Segments without a voxel: {names}. They are accepted as empty."),
-        "LEFT_OUT": _("Segments that are no class of the cohort: {names}. They are left out."),
-        "PENDING": _("A mask of {names} is shown that was not accepted. It is left out."),
-        "AGAIN": _("A label was accepted before: {names}. It is kept, and the new one counts."),
-    }[doubt].format(names=names)
-
-
-def progressText(progress: Any, folder: Path | None) -> str:
-    """How far the review is, and what is to be done next."""
-    if folder is None:
-        return _("Open a cohort folder to review what is proposed for its cases.")
-    total = progress.accepted + progress.waiting
-    if not progress.areAskedFor:
-        text = _("{folder}: {accepted} of {total} cases are accepted.")
-        following = _("Which to review first tells: adaptseg cohort next")
-    else:
-        text = _("{folder}: {accepted} of {total} cases that were asked for are accepted.")
-        following = (
-            "" if progress.waiting else _("Next, in a terminal: adaptseg cohort train, then adaptseg cohort next")
-        )
-    return f"{text} {following}".strip().format(folder=folder.name, accepted=progress.accepted, total=total)

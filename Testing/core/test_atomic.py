@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from AdaptCore import atomic
 from AdaptCore.adapt.tasks import TaskStore
-from AdaptCore.atomic import atomic_target, write_bytes
+from AdaptCore.atomic import atomic_target, unless_busy, write_bytes
 from AdaptCore.errors import OutputError
 from Testing.tiny_model import taught, tiny_model
 
@@ -83,6 +84,24 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
         writing.write_bytes(b"half")
         raise OSError(28, "No space left on device")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"one": b"old"}
+
+
+@pytest.mark.parametrize(("platform", "calls"), [("win32", 3), ("linux", 1)])
+def test_only_on_windows_may_a_forbidden_file_be_a_busy_one(
+    monkeypatch: pytest.MonkeyPatch, platform: str, calls: int
+) -> None:
+    monkeypatch.setattr(atomic, "BUSY_RETRIES", 2)
+    monkeypatch.setattr(atomic, "BUSY_SECONDS", 0)
+    monkeypatch.setattr(atomic.sys, "platform", platform)
+    called = []
+
+    def forbidden() -> None:
+        called.append(1)
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(PermissionError):
+        unless_busy(forbidden)
+    assert len(called) == calls
 
 
 @posix

@@ -314,7 +314,7 @@ def test_without_slicer_core_growcut_is_left_out_and_said_so(
     file = a_data_folder / "result.json"
     assert bench(a_data_folder, "--max-clicks", "1", "--json", str(file)) == 0
     assert list(json.loads(file.read_text())["targets"]["balls:any"]["arms"]) == [FROZEN, LEARNING]
-    assert "without growcut: GrowCut needs slicer-core" in capsys.readouterr().out
+    assert "without growcut: GrowCut needs slicer-core" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("a_toy_registry")

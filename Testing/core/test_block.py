@@ -12,8 +12,9 @@ from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volume_prompts import VolumePrompts
-from AdaptCore.predict.block import BlockSession, WindowPolicy, predict_object
+from AdaptCore.predict.block import NEAR, BlockSession, WindowPolicy, predict_object
 from AdaptCore.predict.object_prompts import KnownSlice, VolumeClick
+from AdaptCore.prompts import SEEN_CLICKS
 from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model
 
@@ -379,3 +380,16 @@ def test_an_object_is_predicted_from_its_clicks_alone(a_volume: np.ndarray) -> N
     assert mask.shape == a_volume.shape and mask[30, 25, 20] and not mask[30, 25, 12]
     with pytest.raises(PromptError, match="at least one click"):
         predict_object(BrightModel(), a_volume, EVEN, [])  # type: ignore[arg-type]
+
+
+def test_long_history_is_packed_and_comes_back(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    places = [(30 + 4 * np.cos(angle), 25 + 4 * np.sin(angle), 20) for angle in np.linspace(0, 6, 40)]
+    given = [session.click(*place) for place in places]
+    masks, logits = [each.on(session.shape) for each in given], [each.logits.numpy().copy() for each in given]
+    assert sum(state.prediction is not None for state in session._history) == 1 + NEAR
+    for mask, exact in list(zip(masks, logits))[-2::-1]:
+        back = session.undo()
+        assert back is not None and np.array_equal(back.on(session.shape), mask) and not back.mask.flags.writeable
+        assert np.abs(back.logits.numpy() - exact).max() <= 1 / 16
+    assert len(session.prompts.clicks) == 1 and model.asked[-1].points.shape[1] == SEEN_CLICKS

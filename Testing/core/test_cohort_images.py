@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from AdaptCore.cohort.images import differs, digest, examine, find_images, named, read_label
+from AdaptCore.cohort.images import differs, digest, examine, find_images, named, read_label, stem
 from AdaptCore.errors import CohortError, ImageError
 from AdaptCore.io import Geometry, read_volume
 from Testing.cohort_toy import LABELS, SIZE, a_case, write
@@ -106,3 +106,8 @@ def test_rounding_is_no_difference_and_a_shift_is_one() -> None:
     assert differs(replace(GEOMETRY, origin=(-20.0005, 10.0, 5.0), spacing=(1.0, 1.5, 2.000001)), GEOMETRY) == ""
     assert differs(replace(GEOMETRY, origin=(-19.9, 10.0, 5.0)), GEOMETRY).startswith("origin (-19.9, 10, 5); ")
     assert differs(replace(GEOMETRY, direction=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0)), GEOMETRY).startswith("direction ")
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".nhdr", ".seg.nrrd", ".seg.nhdr", ".nii.gz", ".MHD"])
+def test_a_name_goes_without_the_type_of_the_file(suffix: str) -> None:
+    assert stem(Path(f"/a/scan.1{suffix}")) == "scan.1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -34,6 +35,17 @@ def with_two_places(path: Path, image: np.ndarray) -> Path:
     return write_nifti(path.with_suffix(".nii"), image, SFORM, QFORM, (1, 2))
 
 
+def nifti_place(path: Path) -> tuple[int, int, float, float]:
+    """Codes of qform and sform, and where along x each puts the first voxel."""
+    header = nibabel.load(path).header
+    return (
+        int(header["qform_code"]),
+        int(header["sform_code"]),
+        float(header["qoffset_x"]),
+        float(header["srow_x"][3]),
+    )
+
+
 @pytest.mark.parametrize("make", [sheared, with_two_places])
 @pytest.mark.parametrize("suffix", [".nii.gz", ".seg.nrrd", ".mha"])
 def test_a_label_that_begins_a_cohort_is_accepted_and_lies_where_its_image_does(
@@ -52,6 +64,8 @@ def test_a_label_that_begins_a_cohort_is_accepted_and_lies_where_its_image_does(
     assert len(accepted) == 2 and proposed
     for file in (*accepted, *proposed):
         assert largest_shift(read_volume(file).geometry, geometry) < 1e-4
+        if make is with_two_places:
+            assert nifti_place(file) == nifti_place(images[0]) == (1, 2, 30.0, 0.0)
     np.testing.assert_array_equal(read_volume(accepted[1]).array, a_case(1)[1])
 
 

@@ -257,3 +257,13 @@ def test_a_models_own_decoder_shares_no_weight_with_the_one_it_came_from(a_model
     assert theirs.keys() == ours.keys()
     assert all(torch.equal(weight, ours[name]) for name, weight in theirs.items())
     assert not {weight.data_ptr() for weight in theirs.values()} & {weight.data_ptr() for weight in ours.values()}
+
+
+def test_number_of_clicks_gives_few_shapes_of_tensors(a_model: CompactModel, a_plane: np.ndarray) -> None:
+    embedding = a_model.encode(a_plane)
+    clicks = tuple(Click(x % 50, x // 3, x % 2 == 0) for x in range(100))
+    asked = [Prompts(clicks[:count], box) for count in range(1, 101) for box in (None, Box(1, 1, 30, 30))]
+    shapes = {a_model.prompt_tensors(embedding, prompts, None).points.shape[1] for prompts in asked}
+    assert shapes == {8, 16, 24, 32, 40}
+    few = a_model.prompt_tensors(embedding, Prompts(clicks[:3]), None).labels[0].tolist()
+    assert few == [POSITIVE, NEGATIVE, POSITIVE, *[PADDING] * 5]

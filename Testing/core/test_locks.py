@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -109,6 +111,35 @@ def test_a_lock_that_its_holder_removed_meanwhile_is_made_anew(tmp_path: Path, m
         FileLock(tmp_path / "file", patience=0),
     ):
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+@pytest.mark.parametrize(("shared", "mode"), [(False, 0o600), (True, 0o660)])
+def test_a_lock_is_private_unless_it_is_shared(tmp_path: Path, shared: bool, mode: int) -> None:
+    before = os.umask(0o007)
+    try:
+        with locked(tmp_path / "file", shared=shared):
+            assert stat.S_IMODE((tmp_path / "file.lock").stat().st_mode) == mode
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_a_lock_that_may_not_be_opened_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    """On Windows alone, that may mean that the file is just being deleted."""
+
+    def forbidden(path: Path, flags: int, mode: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(locks.os, "open", forbidden)
+    monkeypatch.setattr(locks.sys, "platform", platform)
+    reason = "another process kept" if platform == "win32" else r"cannot be written \(Permission denied\)"
+    begun = time.monotonic()
+    with pytest.raises(OutputError, match=rf"file\.lock: {reason}"), FileLock(tmp_path / "file", patience=0.2):
+        pass
+    assert (time.monotonic() - begun > 0.2) == (platform == "win32")
 
 
 def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from AdaptCore.commands import models
+from AdaptCore.commands.console import quietly
 from AdaptCore.errors import CheckpointError, ModelError
 from AdaptCore.models.registry import ModelEntry, find_model, sha256_of, user_manifest, write_manifest
 
@@ -101,9 +102,13 @@ def test_a_damaged_list_of_the_users_models_hides_no_shipped_one(
     user_manifest().parent.mkdir(parents=True)
     user_manifest().write_text(content, encoding="utf-8")
     adaptseg("models", "list")
-    *shipped, wrong = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    shipped, (wrong,) = shown.out.splitlines(), shown.err.splitlines()
     assert [line.split()[0] for line in shipped] == ["compact", "compact3d", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
-    assert wrong == f"{user_manifest()}: {reason}"
+    assert wrong == f"adaptseg: {user_manifest()}: {reason}"
+    with quietly(True):
+        adaptseg("models", "list")
+    assert capsys.readouterr() == ("", shown.err)
     with pytest.raises(ModelError, match="a model manifest"):
         adaptseg("models", "verify")
     assert capsys.readouterr().out.startswith("compact: checksum and architecture are right")

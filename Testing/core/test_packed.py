@@ -9,10 +9,10 @@ import torch
 from AdaptCore.models.base import Question
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane
-from AdaptCore.predict.packed import PackedArray, PackedLogits, PackedMask
+from AdaptCore.predict.packed import PackedArray, PackedLogits, PackedMask, PackedPrompts
 from AdaptCore.predict.plane import MODELS_KEPT, PlaneSession
 from AdaptCore.predict.volume import VolumeSession
-from AdaptCore.prompts import Prompts
+from AdaptCore.prompts import SEEN_CLICKS, Box, Click, Lasso, Prompts
 from Testing.toy_model import BatchToy, ToyModel
 
 
@@ -142,3 +142,60 @@ def test_other_sizes_of_a_packed_answer_come_back() -> None:
     for one, other in zip(session.look.sizes, given.sizes, strict=True):
         np.testing.assert_array_equal(one.logits.numpy() > 0, other.logits.numpy() > 0)
         assert one.question is not None and one.question.prompts == other.question.prompts
+
+
+def test_packed_prompts_come_back_as_they_were_given() -> None:
+    clicks = tuple(Click(0.1 * x, 1 / (x + 1), x % 2 > 0) for x in range(90))
+    for prompts in (
+        Prompts(),
+        Prompts(clicks, Box(0.3, 1, 4.7, 9)),
+        Prompts(clicks, lasso=Lasso(((1, 2), (5, 3), (2, 8)))),
+    ):
+        assert PackedPrompts.of(prompts).prompts() == prompts
+
+
+def test_going_back_to_a_plane_embeds_only_what_is_asked_for() -> None:
+    model = BatchToy()
+    cache = EmbeddingCache(0)
+    session = PlaneSession(model, np.repeat(np.repeat(a_disc(), 3, 0), 3, 1), spacing=(1.0, 1.0), cache=cache)
+    image = session._encoder.image
+    session.click(150, 120)
+    given = session.look
+    session.rest(lambda: image)
+    encoded = model.encoded
+    assert session.question is not None and len(session.look.others) == 3 and session.prediction.mask.any()
+    assert model.encoded == encoded, "neither the answer nor those at other sizes need an embedding"
+    other = session.look.others[1]
+    assert other.question.embedding is other.question.embedding
+    assert other.question.embedding.plane_shape == given.others[1].question.embedding.plane_shape
+    assert model.encoded == encoded + 1
+
+
+def test_lesson_of_many_clicks_embeds_nothing_before_it_is_learnt() -> None:
+    model = ToyModel()
+    session = PlaneSession(model, a_disc(), cache=EmbeddingCache(0))
+    for step in range(12):
+        session.click(44 + step, 40)
+    encoded = model.encoded
+    examples = session.examples(session.prediction.mask)
+    assert len(examples) == 12 and model.encoded == encoded
+    assert examples[0].question.embedding.plane_shape == examples[0].mask.shape and model.encoded == encoded + 1
+
+
+def test_every_one_of_many_clicks_is_obeyed_though_the_model_sees_few() -> None:
+    class Witness(ToyModel):
+        most = 0
+
+        def decode(self, embedding, prompts, prior_logits=None):
+            Witness.most = max(Witness.most, len(prompts.seen))
+            return super().decode(embedding, prompts, prior_logits)
+
+    session = PlaneSession(Witness(), a_disc())
+    angles = np.random.default_rng(0).permutation(np.linspace(0, 2 * np.pi, 100))
+    session.click(50, 40)
+    for place, angle in enumerate(angles):
+        reach = 16 if place % 2 else 25
+        session.click(50 + reach * np.cos(angle), 40 + reach * np.sin(angle), positive=place % 2 > 0)
+    mask = session.prediction.mask
+    assert all(mask[click.place_in(mask.shape)] == click.positive for click in session.prompts.clicks)
+    assert len(session.prompts.clicks) == 101 and Witness.most == SEEN_CLICKS

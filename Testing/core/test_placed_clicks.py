@@ -145,6 +145,6 @@ def test_the_command_takes_both_beside_clicks_on_voxels(tmp_path: Path, monkeypa
 def test_an_image_without_millimetres_takes_clicks_on_voxels_only(tmp_path: Path) -> None:
     file = points_file(tmp_path / "F.mrk.json", {"label": "F-1", "position": [0, 0, 0]})
     for typed, files in ((["0,0,0"], []), ([], [str(file)])):
-        with pytest.raises(PromptError, match=r"does not say how large its voxels are\. Click on voxels with --click"):
+        with pytest.raises(PromptError, match=r"gives no place in mm\. Click on voxels with --click"):
             placed_clicks(typed, files, Geometry((9, 9, 9), has_millimetres=False))
     assert placed_clicks([], [], Geometry((9, 9, 9), has_millimetres=False)) == []

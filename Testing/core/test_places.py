@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -274,6 +275,60 @@ def test_without_spacing_there_are_no_millimetres(tmp_path: Path, name: str) -> 
     path.write_bytes(content)
     with pytest.warns(UserWarning, match="tells no spacing, so nothing is told in millimetres"):
         assert not read_volume(path).geometry.has_millimetres
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "unit"),
+    [
+        ("v.nrrd", 'space units: "um" "um" "um"', "um"),
+        ("v.nhdr", 'space units: "mm" "mm" "cm"', "cm"),
+        ("v.nrrd", 'spacings: 0.8 0.9 3\nunits: "m" "mm" "um"', "m, um"),
+        ("v.nrrd", 'spacings: 0.8 0.9 3\nkinds: domain domain domain\nunits: "mm" "mm" "\u00b5m"', "\u00b5m"),
+        ("v.mha", "DistanceUnits = cm", "cm"),
+        ("v.mhd", "DistanceUnits = um", "um"),
+    ],
+)
+def test_lengths_in_another_unit_are_no_millimetres(tmp_path: Path, name: str, line: str, unit: str) -> None:
+    """ITK and 3D Slicer take the numbers for mm; a mask with the same numbers lies on the image in them."""
+    path = with_line(tmp_path / name, line)
+    with pytest.warns(UserWarning, match=rf"gives lengths in {unit}, which 3D Slicer and ITK take for mm"):
+        geometry = read_volume(path).geometry
+    assert not geometry.has_millimetres
+    assert geometry.spacing == (0.8, 0.9, 3.0)
+    write_mask(np.ones(VOXELS.shape, np.uint8), geometry, tmp_path / "m.nrrd")
+    seen, mask = sitk.ReadImage(path), sitk.ReadImage(tmp_path / "m.nrrd")
+    assert seen.GetSpacing() == mask.GetSpacing() and seen.GetOrigin() == mask.GetOrigin()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("v.nrrd", 'space units: "mm" "mm" "mm"'),
+        ("v.nrrd", 'spacings: 0.8 0.9 3\nunits: "" "MM" "???"'),
+        ("v.mha", "DistanceUnits = mm"),
+        ("v.mha", "DistanceUnits = ?"),
+    ],
+)
+def test_millimetres_are_taken_in_silence(tmp_path: Path, name: str, line: str) -> None:
+    path = with_line(tmp_path / name, line)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_volume(path).geometry.has_millimetres
+
+
+def with_line(path: Path, line: str) -> Path:
+    """A volume whose header has a further line; the voxels of a .nhdr or .mhd are in a file beside it."""
+    if path.suffix in (".nrrd", ".nhdr"):
+        write_nrrd(path, more=f"{line}\n" + "data file: voxels.raw\n" * (path.suffix == ".nhdr"))
+        if "spacings" in line:  # in place of directions, beside which axes have no units
+            path.write_bytes(re.sub(rb"space.*\n(?=space|spacings)|space origin.*\n", b"", path.read_bytes()))
+    else:
+        write_mha(path)
+        path.write_bytes(path.read_bytes().replace(b"ElementType", f"{line}\nElementType".encode()))
+    if path.suffix in (".nhdr", ".mhd"):
+        path.with_name("voxels.raw").write_bytes(VOXELS.tobytes(order="F"))
+        path.write_bytes(path.read_bytes().removesuffix(VOXELS.tobytes(order="F")).replace(b"LOCAL", b"voxels.raw"))
+    return path
 
 
 LISTS = [

@@ -58,9 +58,12 @@ def test_list_shows_each_profile_and_what_is_wrong_with_a_file(
     a_store.pick(a_store.load("Bo", "cup", a_space()), np.zeros((1, 3)))
     (a_store.folder / "z.profile.safetensors").write_bytes(b"")
     assert profiles("list") == 0
-    anna, bo, empty = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    (anna, bo), (empty,) = shown.out.splitlines(), shown.err.splitlines()
     assert anna.split() == ["Anna", "cup", "8", "picks", "tiny"] and bo.split() == ["Bo", "cup", "1", "pick", "tiny"]
     assert empty.endswith("z.profile.safetensors: the file is empty; a profile file of AdaptSeg is wanted")
+    assert profiles("list", "--quiet") == 0
+    assert capsys.readouterr() == ("", shown.err)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,11 @@ def test_a_hostile_file_hides_no_other(
     shutil.copy(a_store.path("Anna", "cup"), path)
     rewritten(path, **facts)
     assert profiles("list") == 0
-    wrong, good = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)
-    assert wrong.startswith(f"{path}: its content is not that of a profile ({reason or ''}") and len(wrong) < 600
+    shown = capsys.readouterr()
+    (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
+    assert (
+        wrong.startswith(f"adaptseg: {path}: its content is not that of a profile ({reason or ''}") and len(wrong) < 600
+    )
     assert wrong.endswith("; a profile file is wanted")
     assert good.split() == ["Anna", "cup", "8", "picks", "tiny"]
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from AdaptCore.errors import PromptError
-from AdaptCore.prompts import Box, Click, Lasso, Prompts
+from AdaptCore.prompts import LATEST_SEEN, SEEN_CLICKS, Box, Click, Lasso, Prompts, contradict, most_telling
 
 
 @pytest.mark.parametrize("point", [(float("nan"), 0.0), (0.0, float("inf"))])
@@ -90,3 +90,37 @@ def test_nothing_positive_is_refused(prompts):
 
 def test_box_makes_negative_clicks_usable():
     Prompts((Click(1, 1, False),), Box(0, 0, 9, 9)).validate((20, 30))
+
+
+@pytest.mark.parametrize(
+    ("x", "positive", "found"), [(3.4, False, True), (2.5, False, True), (3.4, True, False), (3.6, False, False)]
+)
+def test_clicks_of_both_signs_in_one_pixel_contradict(x: float, positive: bool, found: bool) -> None:
+    assert contradict([Click(x, 7.0, positive)], [Click(3.0, 7.2), Click(9.0, 9.0, False)]) is found
+
+
+@pytest.mark.parametrize(
+    ("place", "pixel"), [((2.4, 3.6), (4, 2)), ((-0.5, 0.0), (0, 0)), ((9.5, 7.4), (7, 9)), ((99, -7), (0, 9))]
+)
+def test_click_lies_on_the_nearest_pixel_of_the_plane(place, pixel):
+    assert Click(*place).place_in((8, 10)) == pixel
+
+
+def test_model_sees_all_of_few_clicks_and_the_most_telling_of_many():
+    few = tuple(Click(x, 5, x % 3 > 0) for x in range(SEEN_CLICKS))
+    assert Prompts(few).seen == few
+    crowd = [Click(50 + 0.01 * x, 50) for x in range(150)]
+    far, background = Click(400, 300), Click(90, 90, positive=False)
+    latest = [Click(60 + 0.01 * x, 50) for x in range(LATEST_SEEN)]
+    given = Prompts((*crowd[:70], far, *crowd[70:], background, *latest))
+    seen = given.seen
+    assert len(seen) == SEEN_CLICKS and seen == given.seen
+    assert {far, background, crowd[0]} <= set(seen) and seen[-LATEST_SEEN:] == tuple(latest)
+    assert list(seen) == [click for click in given.clicks if click in set(seen)], "in the order they were given"
+
+
+def test_points_of_one_sign_do_not_stand_for_those_of_the_other():
+    points = [(0.0, 0.0, 0.0), (9.0, 0.0, 0.0), (5.5, 0.0, 0.0), (1.0, 0.0, 0.0), (5.0, 0.0, 0.0)]
+    assert most_telling(points, [True, True, False, True, True], most=3, latest=1) == [0, 2, 4]
+    assert most_telling(points, [True] * 5, most=3, latest=1) == [0, 1, 4]
+    assert most_telling(points[:3], [True] * 3, most=3, latest=1) == [0, 1, 2]

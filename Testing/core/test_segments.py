@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
+from AdaptCore import io
 from AdaptCore.cohort.images import read_label, read_template_label
 from AdaptCore.errors import ImageError
 from AdaptCore.files.geometry import Geometry
@@ -55,6 +56,47 @@ def test_names_come_with_their_values(tmp_path: Path) -> None:
 def test_our_own_segmentations_have_their_names(tmp_path: Path) -> None:
     write_mask(a_label(), GEOMETRY, tmp_path / "l.seg.nrrd", {1: "Leber", 2: "Größe: 3"})
     assert read_labels(tmp_path / "l.seg.nrrd").names == {1: "Leber", 2: "Größe: 3"}
+
+
+@pytest.mark.parametrize("name", ["l.seg.nhdr", "l.nhdr", "L.SEG.NHDR", "l.nrrd"])
+def test_names_are_read_from_every_form_of_nrrd(tmp_path: Path, name: str) -> None:
+    """Without them, the values of another segmentation would swap the classes of a cohort."""
+    swapped = np.array([0, 2, 1], np.uint8)[a_label()]
+    write_segments(tmp_path / "l.seg.nhdr", swapped, [("Tumour", 1, 0), ("Liver", 2, 0)])
+    path = tmp_path / name
+    if name.endswith("nrrd"):
+        path = write_segments(path, swapped, [("Tumour", 1, 0), ("Liver", 2, 0)])
+    else:
+        (tmp_path / "l.seg.nhdr").replace(path)
+    assert read_labels(path).names == {1: "Tumour", 2: "Liver"}
+    np.testing.assert_array_equal(read_label(path, GEOMETRY, (1, 2), NAMES), a_label())
+
+
+def test_layers_of_a_detached_header_become_one_label(tmp_path: Path) -> None:
+    layers = np.stack([a_label() == 1, a_label() == 2], -1).astype(np.uint8)
+    path = write_segments(tmp_path / "l.seg.nhdr", layers, [("Liver", 1, 0), ("Tumour", 1, 1)])
+    np.testing.assert_array_equal(read_labels(path).array, a_label())
+
+
+def test_names_may_hold_every_letter(tmp_path: Path) -> None:
+    write_mask(a_label(), GEOMETRY, tmp_path / "l.seg.nrrd", {1: r"a\nb\\c", 2: 'T:= "2"'})
+    assert read_labels(tmp_path / "l.seg.nrrd").names == {1: r"a\nb\\c", 2: 'T:= "2"'}
+
+
+def test_a_label_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    header_of = io.read_nrrd_header
+    monkeypatch.setattr(io, "read_nrrd_header", lambda path: read.append(path) or header_of(path))
+    path = write_segments(tmp_path / "l.seg.nrrd", a_label(), [("Liver", 1, 0), ("Tumour", 2, 0)])
+    read_labels(path)
+    assert read == [path]
+
+
+def test_points_in_time_are_no_layers_of_segments(tmp_path: Path) -> None:
+    path = write_segments(tmp_path / "l.nrrd", np.stack([a_label()] * 2, -1), [])
+    path.write_bytes(path.read_bytes().replace(b"kinds: vector", b"kinds: list"))
+    with pytest.raises(ImageError, match="axis of the kind 'list'"):
+        read_labels(path)
 
 
 def test_other_values_of_the_same_names_are_the_same_classes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -326,8 +327,8 @@ def test_a_file_that_cannot_be_merged_is_kept_aside(
         rewritten(path, digest="f" * 64)
         foreign = path.read_bytes()
     path.write_bytes(foreign)
-    with pytest.warns(UserWarning, match=r"cup-\w+\.task\.safetensors: .* wanted.*; it is kept as .*\.bak"):
-        a_store.save(a_task, known)
+    saved = a_store.save(a_task, known)
+    assert re.search(r"cup-\w+\.task\.safetensors: .* wanted.*; it is kept as .*\.bak$", saved.problem)
     (backup,) = a_store.folder.glob("*.bak")
     assert backup.read_bytes() == foreign
     assert a_store.load("cup", a_model).known.history == known.history
@@ -432,9 +433,26 @@ def test_nothing_of_the_images_is_stored_where_the_user_says_so(
     assert a_store.kept("cup") == "nothing of the images"
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_replay_memory_that_is_not_kept_is_not_read(
+    a_store: TaskStore,
+    a_model: CompactModel,
+    two_discs: Knowledge,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: bool,
+) -> None:
+    task = a_store.save(a_store.load("cup", a_model), two_discs)
+    if changed:
+        a_store.save(a_store.load("cup", a_model), learnt_from_discs(a_model, 1, two_discs))
+    a_store.replay_path("cup").write_bytes(b"damaged")
+    saved = a_store.save(task, learnt_from_discs(a_model, 2, two_discs), keep_replay=False)
+    assert saved.problem == "" and saved.revision != ("" if changed else None)
+    assert [path.name for path in a_store.folder.iterdir()] == [a_store.path("cup").name]
+
+
 def test_replay_memory_comes_back(a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge) -> None:
     task = a_store.save(a_store.load("cup", a_model), two_discs)
-    assert "derived image features of 2 accepted images, which may show anatomy, in " in a_store.kept("cup")
+    assert "derived image features of 2 accepted slices, which may show anatomy, in " in a_store.kept("cup")
     assert str(a_store.replay_path("cup")) in a_store.kept("cup")
     memory = a_store.load("cup", a_model).known.memory
     assert memory.nbytes < two_discs.memory.nbytes and memory.max_bytes == two_discs.memory.max_bytes
@@ -490,11 +508,10 @@ def test_a_replay_memory_without_room_costs_no_task(
 
     monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
     told = r"replay\.safetensors: cannot be written \(No space left on device\); the task itself is saved, but later "
-    with pytest.warns(UserWarning, match=told):
-        saved = a_store.save(a_store.load("cup", a_model), two_discs)
+    saved = a_store.save(a_store.load("cup", a_model), two_discs)
+    assert re.search(told, saved.problem)
     assert a_store.load("cup", a_model).known.history == two_discs.history
-    with pytest.warns(UserWarning, match=told):
-        a_store.save(saved, learnt_from_discs(a_model, 1, two_discs))
+    assert re.search(told, a_store.save(saved, learnt_from_discs(a_model, 1, two_discs)).problem)
     assert len(a_store.load("cup", a_model).known.history) == 3, "no lesson is counted twice"
 
 
@@ -512,8 +529,9 @@ def test_a_replay_memory_that_the_model_cannot_learn_from_is_kept_aside(
 ) -> None:
     a_store.save(a_store.load("cup", a_model), two_discs)
     rewritten(a_store.replay_path("cup"), REPLAY_KIND, {name: tensor})
-    with pytest.warns(UserWarning, match=rf"its facts are not those of a replay memory \({reason}\); it is kept as "):
-        known = a_store.load("cup", a_model).known
+    task = a_store.load("cup", a_model)
+    assert f"its facts are not those of a replay memory ({reason}); it is kept as " in task.problem
+    known = task.known
     assert known.memory.images == () and known.history == two_discs.history
     again = learnt_from_discs(a_model, 1, known)
     assert len(again.history) == 3
@@ -551,8 +569,8 @@ def test_damaged_replay_memory_is_kept_aside(a_store: TaskStore, a_model: Compac
     a_store.save(a_store.load("cup", a_model), two_discs)
     content = a_store.replay_path("cup").read_bytes()[:-1]
     a_store.replay_path("cup").write_bytes(content)
-    with pytest.warns(UserWarning, match="cut short or damaged"):
-        task = a_store.load("cup", a_model)
+    task = a_store.load("cup", a_model)
+    assert "cut short or damaged" in task.problem
     assert task.known.history == two_discs.history and task.known.memory.images == ()
     (backup,) = a_store.folder.glob("*.bak")
     assert backup.read_bytes() == content

@@ -44,9 +44,12 @@ def test_list_shows_each_task_and_what_is_wrong_with_a_file(
 ) -> None:
     (a_store.folder / "z.task.safetensors").write_bytes(b"")
     assert tasks("list") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("optic cup") and "3 images" in lines[0] and "tiny" in lines[0]
-    assert lines[1].endswith("z.task.safetensors: the file is empty; a task file of AdaptSeg is wanted")
+    shown = capsys.readouterr()
+    (row,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
+    assert row.startswith("optic cup") and "3 images" in row and "tiny" in row
+    assert wrong.endswith("z.task.safetensors: the file is empty; a task file of AdaptSeg is wanted")
+    assert tasks("list", "--quiet") == 0
+    assert capsys.readouterr() == ("", shown.err)
 
 
 @pytest.mark.parametrize(
@@ -72,8 +75,9 @@ def test_a_hostile_file_hides_no_other(
     shutil.copy(a_store.path("optic cup"), path)
     rewritten(path, **facts)
     assert tasks("list") == 0
-    wrong, good = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)
-    assert wrong == f"{path}: its facts are not those of a task ({reason}); a task file is wanted"
+    shown = capsys.readouterr()
+    (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
+    assert wrong == f"adaptseg: {path}: its facts are not those of a task ({reason}); a task file is wanted"
     assert good.startswith("optic cup") and "3 images" in good
 
 
@@ -81,7 +85,8 @@ def test_a_zip_under_the_name_of_a_task_hides_no_other(a_store: TaskStore, capsy
     with zipfile.ZipFile(a_store.folder / "a.task.safetensors", "w") as archive:
         archive.writestr("word/document.xml", "<w/>")
     assert tasks("list") == 0
-    wrong, good = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
     assert wrong.endswith("a.task.safetensors: a PyTorch file; a task file of AdaptSeg is wanted")
     assert good.startswith("optic cup")
 

@@ -49,14 +49,14 @@ def everything(model: CompactModel) -> CompactModel:
 def test_accepted_planes_teach_the_task(a_store: TaskStore, a_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(a_volume, "--click", CENTRE, "--click", BESIDE, "--task", "ball", "--learn") == 0
     line = capsys.readouterr().out.splitlines()[-2]
-    assert line.startswith("Task 'ball': accepted planes: 2 learnt; it knows 2 accepted images; ")
+    assert line.startswith("Task 'ball': accepted planes: 2 learnt; it knows 2 accepted slices; ")
     assert line.endswith(str(a_store.path("ball")))
     model = tiny_model()
     known = a_store.load("ball", model).known
     before, after = (one.decoder_parameters()["mix_half.conv.0.weight"] for one in (model, known.model))
     assert len(known.history) == 2 and not torch.equal(before, after)
     assert run(a_volume, "--click", CENTRE, "--task", "ball", "--learn") == 0
-    assert "1 learnt; it knows 3 accepted images" in capsys.readouterr().out
+    assert "1 learnt; it knows 3 accepted slices" in capsys.readouterr().out
 
 
 def test_the_task_answers_the_prompts(a_store: TaskStore, a_volume: Path) -> None:
@@ -124,7 +124,7 @@ def test_features_of_images_are_kept_unless_the_user_says_no(
     run(a_volume, "--click", CENTRE, "--task", "ball", "--learn")
     told = capsys.readouterr().out.splitlines()[-1]
     assert told.startswith(
-        "Kept with the task: derived image features of 1 accepted image, which may show anatomy, in "
+        "Kept with the task: derived image features of 1 accepted slice, which may show anatomy, in "
     )
     assert str(a_store.replay_path("ball")) in told and a_store.replay_path("ball").exists()
     run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--no-keep-replay")
@@ -252,4 +252,4 @@ def test_a_report_without_room_does_not_cost_what_was_learnt(
     assert run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--report", str(page)) == 2
     printed = capsys.readouterr()
     assert printed.err == f"adaptseg: {page}: cannot be written (No space left on device)\n"
-    assert "it knows 1 accepted image; " in printed.out and a_store.info("ball").accepted == 1
+    assert "it knows 1 accepted slice; " in printed.out and a_store.info("ball").accepted == 1

@@ -311,7 +311,7 @@ def test_drawing_ends_with_what_it_is_for(a_simple_drawer: User, a_scene: Any, h
         a_scene.Clear(False)
     elif how == "module reloaded":
         slicer.util.reloadScriptedModule(MODULE)
-        user.panel = slicer.modules.InteractiveAdaptSegWidget
+        user.widget = slicer.modules.InteractiveAdaptSegWidget
     elif how == "Slicer ended":
         user.host.close()
     elif how == "propagation":
@@ -319,8 +319,8 @@ def test_drawing_ends_with_what_it_is_for(a_simple_drawer: User, a_scene: Any, h
     else:
         user.segmentation.GetSegmentation().RemoveSegment(user.segmentation.GetSegmentation().GetNthSegmentID(0))
         user.host.process_events()
-    assert panel._drawMode.tool is None
-    assert panel._drawMode._observations._known == []
+    assert panel.tools.drawn is None
+    assert panel.tools._drawMode._observations._known == []
     for world in worlds[20:]:
         user.view.move(world)
     user.view.release(worlds[-1])
@@ -424,7 +424,7 @@ def test_points_go_on_in_the_segment_that_is_chosen_next(a_simple_drawer: User) 
     user.click(CENTRE)
     assert user.message == "" and user.panel.session.mask[CENTRE[1], CENTRE[0]]
     segmentation = user.segmentation.GetSegmentation()
-    user.panel._parameterNode.segmentID = segmentation.GetNthSegmentID(0)
+    user.panel.choices.node.segmentID = segmentation.GetNthSegmentID(0)
     user.host.process_events()
     assert user.ui.positiveButton.checked
     user.host.leave()

@@ -75,6 +75,29 @@ def test_each_frame_has_its_own_prompts_and_they_come_back(a_session: Panel, fra
     assert a_session.logic.isAccepted
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda voxels: voxels.__setitem__((17, 200, 9), voxels[17, 200, 9] + 1),
+        lambda voxels: voxels.__setitem__((0, 0, 0), 0),
+        lambda voxels: voxels.__setitem__(-1, voxels[-1] ^ 1),
+        lambda voxels: voxels.__setitem__((slice(0, 2), 5), voxels[1::-1, 5].copy()),
+        lambda voxels: voxels.__setitem__(slice(None), np.roll(voxels, 1, 2)),
+        lambda voxels: voxels.__setitem__(slice(None), voxels[:, :, ::-1].copy()),
+        lambda voxels: voxels.__setitem__(([40, 40, 99, 99], [7, 9, 7, 9], [3, 3, 3, 3]), [8, 9, 9, 8]),
+    ],
+)
+def test_digest_of_a_large_image_tells_every_change(make_volume: Any, change: Any) -> None:
+    from InteractiveAdaptSegLib.Frames import Frames
+
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (128, 256, 40), np.int16)
+    voxels[[40, 40, 99, 99], [7, 9, 7, 9], 3] = 9, 8, 8, 9
+    first = Frames().digest(make_volume(voxels))
+    assert first == Frames().digest(make_volume(voxels.copy()))
+    change(voxels)
+    assert first != Frames().digest(make_volume(voxels))
+
+
 def test_frames_that_are_only_looked_at_add_no_node(a_session: Panel, frames: Any, a_scene: Any) -> None:
     count = a_scene.GetNumberOfNodes()
     for step in range(6):

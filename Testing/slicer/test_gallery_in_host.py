@@ -199,7 +199,7 @@ def test_keys_are_slicers_where_nothing_can_be_picked(
         a_choice.ui.candidatesSection.collapsed = True
     else:
         a_choice.host.leave()
-    QTest.keyClicks(unwrapped(a_choice.panel.parent), "2")
+    QTest.keyClicks(unwrapped(a_choice.widget.parent), "2")
     assert asked == [2]
 
 
@@ -217,7 +217,7 @@ def test_reloaded_module_picks_once_for_one_key(a_choice: User) -> None:
 
     slicer.util.reloadScriptedModule(MODULE)
     a_choice.host.process_events()
-    a_choice.panel = slicer.modules.InteractiveAdaptSegWidget
+    a_choice.widget = slicer.modules.InteractiveAdaptSegWidget
     a_choice.click((CENTRE[0] + 3, CENTRE[1], CENTRE[2]))
     a_choice.wait()
     a_choice.host.press_key("2")
@@ -253,9 +253,8 @@ def test_gallery_goes_with_its_nodes(a_choice: User, a_scene: Any, gone: str) ->
 def test_slicer_can_end_while_candidates_are_asked_for(a_choice: User) -> None:
     a_choice.host.press_key("1")
     a_choice.press("more")
-    panel = a_choice.panel
     a_choice.host.close()
-    assert panel.session is None and stored().picks == 1
+    assert a_choice.widget.panel is None and stored().picks == 1
 
 
 def test_user_is_typed_told_and_remembered(a_choice: User, a_host: Any) -> None:
@@ -275,7 +274,7 @@ def test_user_is_typed_told_and_remembered(a_choice: User, a_host: Any) -> None:
 
 def test_user_of_the_last_session_is_chosen_again(a_host: Any, a_loaded_module: Any, a_volume: Any) -> None:
     a_host.application.userSettings().setValue("InteractiveAdaptSeg/User", "Ben")
-    panel = a_host.open(MODULE)
+    panel = a_host.open(MODULE).panel
     a_host.wait_until(lambda: panel.session.profile.user == "Ben")
     assert panel.ui.userSelector.currentText == "Ben"
 
@@ -340,7 +339,7 @@ def test_panel_is_usable_while_it_waits_for_candidates(a_user: User, monkeypatch
 
 
 def test_areas_are_short_and_have_their_sign(a_loaded_module: Any) -> None:
-    from InteractiveAdaptSegWidgets.Gallery import areaText
+    from InteractiveAdaptSegLib.Words import areaText
 
     areas = {12.34: "+12 mm²", -3.26: "-3.3 mm²", 0.94: "+0.9 mm²", -999.0: "-999 mm²", 1093.0: "+10.9 cm²"}
     assert {area: areaText(area) for area in areas} == areas

@@ -249,3 +249,17 @@ def test_packages_of_sam_are_those_that_its_adapter_imports(repository: Path) ->
 
     shipped = readRequirements(repository / "InteractiveAdaptSeg/Resources/requirements-sam.txt")
     assert {one.name.replace("-", "_") for one in shipped} == OPTIONAL
+
+
+@pytest.mark.parametrize(
+    ("version", "is_enough"),
+    [("2.3", False), ("2.4.1", True), ("3.0.2", True), ("4", False), ("", True), (None, False)],
+)
+def test_a_package_may_be_too_new_as_well_as_too_old(tmp_path: Path, version: str | None, is_enough: bool) -> None:
+    from InteractiveAdaptSegLib.InstallLogic import readRequirements
+
+    path = tmp_path / "requirements.txt"
+    path.write_text("pydicom>=2.4,<4\n", encoding="utf-8")
+    (requirement,) = readRequirements(path)
+    assert str(requirement) == "pydicom>=2.4,<4"
+    assert requirement.isMetBy(version) is is_enough

@@ -480,10 +480,60 @@ def test_features_of_the_images_are_kept_with_the_task_and_told_once(a_session: 
     assert b"Jane" not in task.read_bytes() + replay.read_bytes()
     (message,) = a_session.messages
     assert message.startswith(
-        "Kept with task 'tube' from now on, so that later lessons repeat them: derived image features of 1 accepted "
-        f"image, which may show anatomy, in {replay} ("
+        "Kept with task 'tube' from now on, so that later adaptation steps repeat them: derived image features of 1 "
+        f"accepted slice, which may show anatomy, in {replay} ("
     )
     assert len(a_store.load("tube", LearningToy()).known.memory.images) == 2
+
+
+def test_features_that_cannot_be_used_are_kept_aside_and_told(a_session: Panel, a_store: TaskStore) -> None:
+    accept(a_session)
+    a_session.wait()
+    a_session.logic.close()
+    replay = a_store.replay_path("tube")
+    replay.write_bytes(b"damaged")
+    again = Panel(a_session.scene, a_session.view, LearningToy())
+    again.choose(a_session.volume, a_session.segmentation, "organ")
+    again.logic.setTask("tube")
+    again.click(CENTRE)
+    (message,) = again.messages
+    assert message.startswith(f"{replay}: ") and f"; it is kept as {replay}." in message
+    accept(again, ABOVE)
+    again.wait()
+    assert sum("it is kept as" in text for text in again.messages) == 1
+    again.logic.close()
+
+
+def test_features_without_room_are_told_once_and_cost_no_task(
+    a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(path: Path, *rest: object) -> None:
+        raise OutputError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
+    for voxel in (CENTRE, ABOVE):
+        accept(a_session, voxel)
+        a_session.wait()
+    assert a_session.messages == [
+        f"{a_store.replay_path('tube')}: cannot be written (No space left on device); the task itself is saved, but "
+        "later adaptation steps cannot repeat it"
+    ]
+    assert stored(a_store) == 2
+
+
+def test_click_that_cannot_be_learnt_from_is_answered_and_told_once(
+    a_session: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    a_session.click(CENTRE)
+    monkeypatch.setattr("AdaptCore.adapt.clicks.take_steps", no_room)
+    a_session.click(BESIDE)
+    assert a_session.count_points() == (2, 0)
+    assert a_session.messages == ["cpu is out of memory: the click is answered, but nothing is learnt from it"]
+    a_session.click((CENTRE[0] - 3, *CENTRE[1:]))
+    assert len(a_session.messages) == 1
 
 
 def test_an_accepted_mask_that_is_taken_back_leaves_no_features(a_session: Panel, a_store: TaskStore) -> None:

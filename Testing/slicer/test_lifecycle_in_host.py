@@ -76,7 +76,7 @@ def end(how: str, user: User, scene: Any) -> None:
         segmentation.RemoveSegment(segmentation.GetNthSegmentID(0))
     elif how == "module reloaded":
         slicer.util.reloadScriptedModule(MODULE)
-        user.panel = slicer.modules.InteractiveAdaptSegWidget
+        user.widget = slicer.modules.InteractiveAdaptSegWidget
     else:
         user.host.close()
     user.host.process_events()
@@ -108,10 +108,10 @@ def test_work_can_be_ended_at_any_moment(
 ) -> None:
     before = own_threads()
     work(doing)
-    panel, session = a_user.panel, a_user.panel.session
+    widget, panel, session = a_user.widget, a_user.panel, a_user.panel.session
     end(how, a_user, a_scene)
     if how in ("module reloaded", "Slicer ended"):
-        assert (panel.session, panel.Observations) == (None, [])
+        assert (widget.panel, widget.Observations, panel.choices._observations._known) == (None, [], [])
         assert session._observations._known == []
         assert own_threads() <= before
         assert watched_typing() == (how == "module reloaded")

@@ -180,16 +180,16 @@ def test_scene_with_an_unknown_model_keeps_its_choice_until_the_user_makes_anoth
     a_file: Path, an_open_section: User
 ) -> None:
     user = an_open_section
-    user.panel._parameterNode.model = "theirs"
+    user.panel.choices.node.model = "theirs"
     assert user.message.startswith("This computer has no model 'theirs'")
     assert user.ui.modelSelector.currentText == "theirs"
     assert user.ui.modelLabel.text == "not on this computer\nMeanwhile compact answers."
     user.begin()
     user.click(CENTRE)
     user.press("accept")
-    assert user.segment()[CENTRE] and user.panel._parameterNode.model == "theirs"
+    assert user.segment()[CENTRE] and user.panel.choices.node.model == "theirs"
     choose_model(user, "compact")
-    assert user.panel._parameterNode.model == "compact"
+    assert user.panel.choices.node.model == "compact"
     assert user.ui.modelLabel.text.startswith("ready") and "theirs" not in listed(user.ui.modelSelector)
     assert user.segment()[CENTRE]
 
@@ -339,7 +339,7 @@ def test_packages_are_asked_for_when_a_model_that_needs_them_is_chosen(
     assert user.ui.installModelButton.isVisible()
     user.host.answer_next_dialog("Cancel")
     choose_model(user, "little")
-    assert installed == [] and user.panel._parameterNode.model == "little"
+    assert installed == [] and user.panel.choices.node.model == "little"
     assert user.ui.modelLabel.text.startswith("needs Python packages: press Install packages")
     assert user.panel.session.model.answering == "compact"
     user.host.answer_next_dialog("OK")
@@ -385,7 +385,7 @@ def test_device_of_the_last_session_is_taken_up_if_it_is_still_there(
     expected: str | None,
 ) -> None:
     a_host.application.userSettings().setValue("InteractiveAdaptSeg/Device", remembered)
-    panel = a_host.open(MODULE)
+    panel = a_host.open(MODULE).panel
     a_host.process_events()
     assert not panel.session.isBusy and a_loader.asked == [], "nothing is loaded before it is needed"
     panel.session.model.load()
@@ -408,7 +408,7 @@ def test_memory_limit_holds_at_once_and_is_remembered(a_loader: Loader, an_open_
 
 def test_memory_limit_of_the_last_session_is_taken_up(a_loader: Loader, a_host: Any, a_volume: Any) -> None:
     a_host.application.userSettings().setValue("InteractiveAdaptSeg/EmbeddingMemory", "128")
-    panel = a_host.open(MODULE)
+    panel = a_host.open(MODULE).panel
     a_host.process_events()
     assert panel.session.model.memory == 128
     panel.ui.modelSection.collapsed = False
@@ -501,7 +501,7 @@ def test_slicer_can_end_while_a_model_comes(
         assert a_server.halted.wait(TIMEOUT)
     threading.Timer(0.1, lambda: (a_server.goes_on.set(), a_loader.goes_on.set())).start()
     user.host.close()
-    assert panel.session is None
+    assert user.widget.panel is None
 
 
 def test_scene_can_be_closed_while_a_model_is_loaded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.util
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -19,6 +20,12 @@ SLICERS_OWN = {"slicer", "vtk", "qt", "ctk"}
 @pytest.fixture
 def module_file(repository: Path) -> Path:
     return repository / "InteractiveAdaptSeg" / "InteractiveAdaptSeg.py"
+
+
+@pytest.fixture
+def module_files(module_file: Path) -> list[Path]:
+    """All files of the module's two packages, and its own."""
+    return [module_file, *module_file.parent.glob("InteractiveAdaptSeg*/*.py")]
 
 
 @pytest.fixture
@@ -67,7 +74,29 @@ def test_heavy_packages_are_imported_only_when_needed(repository: Path) -> None:
             for node in at_import.body
             if isinstance(node, ast.ImportFrom) and "AdaptCore" in str(node.module)
         }
-        assert from_core <= {"AdaptCore.errors", "AdaptCore.prompts"}, file.name
+        assert from_core <= {"AdaptCore.errors", "AdaptCore.printable", "AdaptCore.prompts"}, file.name
+
+
+def imports_of(file: Path) -> set[str]:
+    """What a file imports at any time, dotted; imports for the type checker are left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    kept = ast.Module([node for node in tree.body if not is_type_checking(node)], [])
+    nodes = list(ast.walk(kept))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_module_imports_neither_commands_nor_training_nor_benchmarks(module_files: list[Path]) -> None:
+    closed = ("AdaptCore.commands", "AdaptCore.training", "AdaptCore.evaluate")
+    assert not {(file.name, name) for file in module_files for name in imports_of(file) if name.startswith(closed)}
+
+
+def test_files_of_the_module_import_each_other_in_no_circle(module_files: list[Path]) -> None:
+    names = {f"{file.parent.name}.{file.stem}": file for file in module_files}
+    graph = {name: imports_of(file) & names.keys() for name, file in names.items()}
+    assert sum(map(len, graph.values())) > 50
+    graphlib.TopologicalSorter(graph).prepare()
+    assert not {name for name in graph if "Lib." in name and any("Widgets." in other for other in graph[name])}
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -131,15 +160,17 @@ def a_module(a_scene: Any, module_file: Path, monkeypatch: pytest.MonkeyPatch) -
     return module
 
 
-def test_every_status_has_its_words(a_module: ModuleType) -> None:
+def test_every_status_has_its_words(a_scene: Any) -> None:
     from InteractiveAdaptSegLib.ViewModel import Status
+    from InteractiveAdaptSegLib.Words import statusText
 
-    words = [a_module.statusText(status.name) for status in Status]
+    words = [statusText(status, str) for status in Status]
     assert len(set(words)) == len(Status)
 
 
-def test_panel_tells_of_the_task_in_one_line(a_module: ModuleType) -> None:
+def test_panel_tells_of_the_task_in_one_line(a_scene: Any) -> None:
     from InteractiveAdaptSegLib.ViewModel import TaskState
+    from InteractiveAdaptSegLib.Words import taskText
 
     original, no_better = "the original model answers", "the adapted one is not clearly better"
     lines = {
@@ -156,26 +187,29 @@ def test_panel_tells_of_the_task_in_one_line(a_module: ModuleType) -> None:
         ),
     }
     for state, line in lines.items():
-        assert a_module.taskText(state) == line
-    assert "nothing is learnt" in a_module.taskText(None)
+        assert taskText(state, str) == line
+    assert "nothing is learnt" in taskText(None, str)
 
 
-def test_new_segmentation_has_the_geometry_of_the_volume(a_module: ModuleType, a_volume: Any) -> None:
+def test_new_segmentation_has_the_geometry_of_the_volume(a_scene: Any, a_volume: Any) -> None:
     import slicer
 
-    node = a_module.InteractiveAdaptSegLogic().addSegmentation(a_volume)
+    from InteractiveAdaptSegLib.SceneNodes import addSegmentation
+
+    node = addSegmentation(a_scene, a_volume)
     logic = slicer.vtkSlicerSegmentEditorLogic
     geometry = logic.GetReferenceImageGeometryStringFromSegmentation(node.GetSegmentation())
     assert geometry.split(";")[-7:-1] == ["0", "39", "0", "35", "0", "11"]
 
 
 def test_no_segmentation_is_added_for_a_volume_that_cannot_be_worked_on(
-    a_scene: Any, a_module: ModuleType, a_volume: Any, bend: Callable[..., None]
+    a_scene: Any, a_volume: Any, bend: Callable[..., None]
 ) -> None:
     from InteractiveAdaptSegLib.Errors import SceneError
+    from InteractiveAdaptSegLib.SceneNodes import addSegmentation
 
     bend(a_volume)
     nodes = a_scene.GetNumberOfNodes()
     with pytest.raises(SceneError, match="'Volume' is under the non-linear transform 'Bend'"):
-        a_module.InteractiveAdaptSegLogic().addSegmentation(a_volume)
+        addSegmentation(a_scene, a_volume)
     assert a_scene.GetNumberOfNodes() == nodes

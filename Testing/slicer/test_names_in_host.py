@@ -95,7 +95,7 @@ def test_task_that_cannot_be_used_is_told_of_and_stays_in_the_scene(a_user: User
     load(a_scene, path)
     a_user.host.process_events()
     assert a_user.panel.session.taskName is None
-    assert "Lesion" in a_user.panel._parameterNode.task
+    assert "Lesion" in a_user.panel.choices.node.task
     assert "task" in a_user.message
 
 

@@ -132,7 +132,7 @@ def test_undo_after_new_takes_the_segment_away_and_then_the_propagation(a_sessio
     a_session.logic.undo()
     assert a_session.segmentation.GetSegmentation().GetSegmentIDs() == ("lesion", "organ")
     assert a_session.logic.promptNodes.segmentID == "lesion"
-    assert a_session.messages == ["Gone to segment 'lesion'."]
+    assert a_session.messages == ["Now working on segment 'lesion'."]
     np.testing.assert_array_equal(a_session.segment("lesion"), propagated)
     a_session.logic.undo()
     np.testing.assert_array_equal(a_session.segment("lesion"), accepted)
@@ -222,6 +222,141 @@ def test_volume_that_is_moved_after_acceptance_is_told_once(
     assert len(a_session.messages) == 1
     put_under_transform(np.diag([1.0, 1.0, 1.0, 1.0]) + np.eye(4, k=3) * 5, a_session.volume)
     assert len(a_session.messages) == 2
+
+
+MOVED = (
+    "'Volume' and 'Segmentation' were moved against each other since masks were written into 'lesion': take the move "
+    "back, or put both under the same transform"
+)
+
+
+def test_work_is_there_when_a_volume_is_moved_back(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    mask = accept_at(a_session, CENTRE, "lesion")
+    target, origin = a_session.logic._requireTarget(), a_session.volume.GetOrigin()
+    a_session.volume.SetOrigin(origin[0] + 4.0, origin[1], origin[2])
+    a_session.click((CENTRE[0] + 4, CENTRE[1], CENTRE[2]))
+    for refused in (a_session.logic.accept, a_session.logic.propagate):
+        with pytest.raises(SceneError, match=f"^{MOVED}$"):
+            refused()
+    with pytest.raises(SceneError, match=f"^{MOVED}$"):
+        a_session.logic.propagate(a_session.view)
+    np.testing.assert_array_equal(target.session.labelmap > 0, mask)
+    a_session.logic.undo()
+    a_session.volume.SetOrigin(*origin)
+    a_session.look_at(CENTRE)
+    assert a_session.logic.showPlane(a_session.view)
+    assert a_session.logic.isAccepted
+    np.testing.assert_array_equal(target.session.labelmap > 0, mask)
+    np.testing.assert_array_equal(a_session.segment("lesion"), mask)
+    a_session.logic.propagate()
+    a_session.wait()
+    assert len(np.unique(np.argwhere(a_session.segment("lesion"))[:, 2])) >= 7
+
+
+def test_work_in_a_moved_volume_outlives_saving_and_another_segment(
+    a_session: Panel, make_volume: Callable[..., Any], voxels: np.ndarray, tmp_path: Any
+) -> None:
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    mask = accept_at(a_session, CENTRE, "lesion")
+    first, target, origin = a_session.volume, a_session.logic._requireTarget(), a_session.volume.GetOrigin()
+    other = make_volume(voxels, ijkToWorld(first))
+    first.SetOrigin(origin[0] + 4.0, origin[1], origin[2])
+    a_session.choose(other, a_session.segmentation, "organ")
+    a_session.click((OTHER_CENTRE[0], OTHER_CENTRE[1], OTHER_CENTRE[2]))
+    a_session.logic.accept()
+    np.testing.assert_array_equal(target.session.labelmap > 0, mask)
+    a_session.scene.RemoveNode(other)
+    loaded = save_and_reload(a_session, tmp_path)
+    loaded.look_at(CENTRE)
+    loaded.logic.showPlane(loaded.view)
+    np.testing.assert_array_equal(loaded.logic._requireTarget().session.labelmap > 0, mask)
+    loaded.volume.SetOrigin(*origin)
+    loaded.look_at(CENTRE)
+    assert loaded.logic.showPlane(loaded.view)
+    assert loaded.logic.isAccepted
+    np.testing.assert_array_equal(loaded.logic._requireTarget().session.labelmap > 0, mask)
+    loaded.logic.close()
+
+
+def test_propagation_whose_volume_is_moved_meanwhile_is_not_written(a_session: Panel) -> None:
+    mask = accept_at(a_session, CENTRE, "lesion")
+    a_session.logic.propagate()
+    a_session.volume.SetOrigin(0.0, 0.0, 0.0)
+    a_session.wait()
+    assert a_session.messages[-1] == MOVED
+    np.testing.assert_array_equal(a_session.logic._requireTarget().session.labelmap > 0, mask)
+
+
+def test_mask_that_was_taken_back_does_not_hold_its_volume(a_session: Panel) -> None:
+    accept_at(a_session, CENTRE, "lesion")
+    a_session.logic.undo()
+    a_session.volume.SetOrigin(*(value + 3.0 for value in a_session.volume.GetOrigin()))
+    assert a_session.messages == []
+    a_session.logic.propagate()
+    a_session.wait()
+    labels = a_session.logic._requireTarget().session.labelmap > 0
+    assert len(np.unique(np.argwhere(labels)[:, 2])) >= 7
+    assert not a_session.logic._requireTarget().isMoved
+
+
+@pytest.fixture
+def two_volumes(a_session: Panel, make_volume: Callable[..., Any], voxels: np.ndarray) -> tuple[Any, Any]:
+    """Two volumes in the same place; a segment of one segmentation is accepted on each, the second one last."""
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    first = a_session.volume
+    accept_at(a_session, CENTRE, "lesion")
+    second = make_volume(voxels, ijkToWorld(first))
+    a_session.volume = second
+    accept_at(a_session, OTHER_CENTRE, "organ")
+    return first, second
+
+
+def test_undo_stops_before_what_a_removed_volume_hides(a_session: Panel, two_volumes: tuple[Any, Any]) -> None:
+    first, second = two_volumes
+    held = [a_session.segment(name) for name in ("lesion", "organ")]
+    a_session.choose(first, a_session.segmentation, "lesion")
+    a_session.click((CENTRE[0], CENTRE[1], CENTRE[2] - 1))
+    a_session.logic.accept()
+    a_session.scene.RemoveNode(second)
+    while a_session.logic.canUndo:
+        a_session.logic.undo()
+    for name, mask in zip(("lesion", "organ"), held):
+        np.testing.assert_array_equal(a_session.segment(name), mask)
+    for _ in range(2):
+        a_session.logic.redo()
+    assert np.unique(np.argwhere(a_session.segment("lesion"))[:, 2]).tolist() == [CENTRE[2] - 1, CENTRE[2]]
+    np.testing.assert_array_equal(a_session.segment("organ"), held[1])
+
+
+def test_redo_stops_before_what_a_removed_volume_hides(a_session: Panel, two_volumes: tuple[Any, Any]) -> None:
+    first, second = two_volumes
+    a_session.choose(first, a_session.segmentation, "lesion")
+    lesion = a_session.segment("lesion")
+    for _ in range(4):
+        a_session.logic.undo()
+    a_session.choose(first, a_session.segmentation, "lesion")
+    a_session.scene.RemoveNode(second)
+    while a_session.logic.canRedo:
+        a_session.logic.redo()
+    np.testing.assert_array_equal(a_session.segment("lesion"), lesion)
+    assert not a_session.segment("organ").any()
+
+
+def test_new_segment_stays_once_the_volume_before_it_is_removed(a_session: Panel, two_volumes: tuple[Any, Any]) -> None:
+    first, second = two_volumes
+    a_session.choose(second, a_session.segmentation, "organ")
+    a_session.choose(first, a_session.segmentation, "")
+    count = len(a_session.segmentation.GetSegmentation().GetSegmentIDs())
+    a_session.scene.RemoveNode(second)
+    assert not a_session.logic.canUndo
+    a_session.logic.undo()
+    assert len(a_session.segmentation.GetSegmentation().GetSegmentIDs()) == count
+    a_session.click(CENTRE)
+    assert a_session.logic.canUndo
 
 
 @pytest.mark.parametrize("shift", [(0, 0, 0.5), (0, 0, -0.5), (0.5, -0.5, 0.5)])

@@ -228,7 +228,7 @@ def test_removed_segment_gives_place_to_the_next_one(a_user: User, a_segmentatio
     a_segmentation.GetSegmentation().RemoveSegment("lesion")
     a_user.host.process_events()
     assert a_user.ui.segmentSelector.currentSegmentID() == "organ"
-    assert a_user.panel._parameterNode.segmentID == "organ"
+    assert a_user.panel.choices.node.segmentID == "organ"
     assert a_user.panel.session.promptNodes.segmentID == "organ"
 
 
@@ -272,12 +272,12 @@ def test_reloaded_module_goes_on_and_the_old_panel_is_silent(a_user: User) -> No
 
     a_user.begin()
     a_user.click(CENTRE)
-    old = a_user.panel
+    old = a_user.widget
     slicer.util.reloadScriptedModule(MODULE)
     a_user.host.process_events()
-    a_user.panel = slicer.modules.InteractiveAdaptSegWidget
-    assert a_user.panel is not old
-    assert (old.session, old.Observations) == (None, [])
+    a_user.widget = slicer.modules.InteractiveAdaptSegWidget
+    assert a_user.widget is not old
+    assert (old.panel, old.Observations) == (None, [])
     assert a_user.ui.positiveButton.checked
     a_user.click(BESIDE)
     a_user.press("accept")
@@ -294,9 +294,9 @@ def test_slicer_can_end_while_the_panel_is_in_use(a_user: User, a_scene: Any, do
     if doing == "learning":
         a_user.panel.session.setLearning(True)
         a_user.press("accept")
-    panel = a_user.panel
+    widget, choices = a_user.widget, a_user.panel.choices
     a_user.host.close()
-    assert (panel.session, panel.Observations) == (None, [])
+    assert (widget.panel, widget.Observations, choices._observations._known) == (None, [], [])
     a_scene.Clear(False)
 
 
@@ -344,14 +344,14 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
 
 
 def test_long_line_on_a_task_is_wrapped_and_does_not_widen_the_panel(a_user: User) -> None:
-    width = a_user.panel.parent.width
+    width = a_user.widget.parent.width
     a_user.ui.taskLabel.text = (
         "Lesion: 12 images accepted; the original model answers, the adapted one is not clearly better"
     )
-    a_user.panel.parent.resize(1, 1)
+    a_user.widget.parent.resize(1, 1)
     for _ in range(5):
         a_user.host.process_events()
-    assert a_user.panel.parent.width <= width
+    assert a_user.widget.parent.width <= width
 
 
 def test_self_test_passes_in_the_host(

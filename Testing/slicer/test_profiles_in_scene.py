@@ -243,7 +243,7 @@ def test_refused_task_changes_no_profile(a_round: Panel) -> None:
 
 
 def test_profile_is_that_of_the_command_line(a_session: Panel) -> None:
-    from AdaptCore.commands.advising import OTHERWISE
+    from AdaptCore.facts import OTHERWISE
 
     assert a_session.logic.profile.task == OTHERWISE
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from Testing.slicer.panel import Panel
 from Testing.slicer.scenes import CENTRE, SHAPE
+from Testing.toy_model import ToyModel
 
 
 @pytest.fixture
@@ -276,3 +278,86 @@ def test_box_that_is_moved_over_the_edge_is_cut_off_and_one_beside_the_plane_is_
     assert some_prompts.steps(0)[0].box.x0 == -0.5
     node.SetCenterWorld(*np.add(node.GetCenterWorld(), (0.8 * 5, 0.0, 0.0)))
     assert some_prompts.steps(0) == []
+
+
+PLANES = '[{"plane_to_ijk": [[1, 0, 0], [0, 1, 0], [0, 0, 5]], "shape": [20, 24]}]'
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("planes", "[{"),
+        ("planes", "[" * 100_000),
+        ("planes", "7"),
+        ("planes", '[{"shape": [20, 24]}]'),
+        ("planes", PLANES.replace("[0, 0, 5]", "[0, 0, Infinity]")),
+        ("planes", PLANES.replace("[0, 1, 0], ", "")),
+        ("ijkToRAS", "[[1, 0], [0, 1]]"),
+        ("ijkToRAS", '["a", "b"]'),
+        ("placement", "[[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]"),
+        ("accepted", '{"0": "no base64!"}'),
+        ("accepted", '{"0": "YWFhYQ=="}'),
+        ("accepted", '{"9": "eJxjYGBgAAAABAAB"}'),
+        ("start", "[1, 2]"),
+        ("picks", '{"0": 3}'),
+        ("picks", '{"first": [0, ""]}'),
+        ("confidences", '{"7": {"0": 0.5}}'),
+        ("confidences", '{"2": {"5": "sure"}}'),
+    ],
+)
+def test_prompts_that_cannot_be_read_are_told_from_those_that_can(
+    a_scene: Any, a_volume: Any, a_segmentation: Any, some_prompts: Any, parameter: str, value: str
+) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes
+
+    plane = slice_of(2, 5)
+    some_prompts.addStep(plane, click(0, 3, 4))
+    some_prompts.setMask(PlaneMask.ACCEPTED, plane, np.ones(plane.shape, bool))
+    some_prompts.setConfidences({plane: 0.5})
+    some_prompts.setPlacement(np.eye(4))
+    sought = (a_scene, a_volume, a_segmentation, "lesion")
+    assert PromptNodes.find(*sought).node is some_prompts.node and not PromptNodes.damaged(*sought)
+    some_prompts.node.SetParameter(parameter, value)
+    assert PromptNodes.find(*sought) is None
+    assert [each.node for each in PromptNodes.damaged(*sought)] == [some_prompts.node]
+
+
+@pytest.mark.parametrize("mark", [None, "", "second"])
+def test_a_box_without_its_marks_is_no_prompt(some_prompts: Any, mark: str | None) -> None:
+    from AdaptCore.prompts import Box
+    from InteractiveAdaptSegLib.PromptNodes import PLANE_ATTRIBUTE, STEP_ATTRIBUTE, PromptStep
+
+    for number, index in enumerate((5, 6)):
+        some_prompts.addStep(slice_of(2, index), PromptStep(number, box=Box(2, 2, 8, 8)))
+    some_prompts.boxNodes[1].SetAttribute(STEP_ATTRIBUTE if mark else PLANE_ATTRIBUTE, mark)
+    assert [action.step for action in some_prompts.steps(0)] == [0] and some_prompts.steps(1) == []
+    assert some_prompts.nextStep == 1
+    some_prompts.removeStep(0)
+    assert len(some_prompts.boxNodes) == 1
+
+
+def test_a_segment_whose_prompts_are_damaged_begins_without_any_and_says_so_once(
+    a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any
+) -> None:
+    panels = [Panel(a_scene, a_slice_view, ToyModel()) for _ in range(3)]
+    first, second, third = panels
+    first.choose(a_volume, a_segmentation, "lesion")
+    first.click(CENTRE)
+    first.logic.accept()
+    accepted = first.segment("lesion")
+    assert accepted.any()
+    damaged = first.logic.promptNodes.node
+    first.logic.close()
+    damaged.SetParameter("planes", "[{")
+    for panel in (second, third):
+        panel.choose(a_volume, a_segmentation, "lesion")
+        assert panel.logic.promptNodes.node is not damaged
+        np.testing.assert_array_equal(panel.segment("lesion"), accepted)
+    assert third.messages == []
+    (message,) = second.messages
+    assert message.startswith(f"The prompts in the node '{damaged.GetName()}' are damaged and are not used.")
+    assert damaged.GetParameter("planes") == "[{"
+    third.click((CENTRE[0], CENTRE[1], CENTRE[2] + 1))
+    assert third.logic.mask is not None and third.logic.mask.any()
+    second.logic.close()
+    third.logic.close()

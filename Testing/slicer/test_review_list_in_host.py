@@ -52,7 +52,7 @@ def open_row(user: User, row: int) -> None:
     from Testing.host.user import double_click_row
 
     double_click_row(user.ui.cohortTable, row)
-    user.volume = user.panel._parameterNode.inputVolume
+    user.volume = user.panel.choices.node.inputVolume
 
 
 def segments(user: User) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_cohort_is_opened_corrected_accepted_and_goes_on(
     assert rows(user)[0][2] == "open"
     assert user.status == "The model is not sure of this slice: accept it as it is, or correct it."
     np.testing.assert_array_equal(segments(user), proposed(a_cohort, first))
-    segmentID = user.panel._parameterNode.segmentID
+    segmentID = user.panel.choices.node.segmentID
     least = int(user.panel.session.activePlane.plane_to_ijk[2, 2])
     confidence = a_cohort.confidence(a_cohort.case(first), 1)
     means = {
@@ -125,7 +125,7 @@ def test_cohort_is_opened_corrected_accepted_and_goes_on(
     np.testing.assert_array_equal(accepted(a_cohort, first), wanted)
     assert (accepted(a_cohort, first)[i, j, k], proposed(a_cohort, first)[i, j, k]) == (0, int(segmentID[-1]))
     assert [row[2] for row in rows(user)[:2]] == ["accepted", "open"]
-    user.volume = user.panel._parameterNode.inputVolume
+    user.volume = user.panel.choices.node.inputVolume
     assert user.volume.GetName() == second
     np.testing.assert_array_equal(segments(user), proposed(a_cohort, second))
     told = status_of(a_cohort, capsys, monkeypatch)
@@ -152,7 +152,7 @@ def test_pictures_appear_by_themselves(a_reviewer: User, a_cohort: Cohort) -> No
     table = a_reviewer.ui.cohortTable
     a_reviewer.host.wait_until(lambda: all(not table.item(row, 0).icon().isNull() for row in range(3)))
     assert (a_cohort.folder / "rounds" / "1" / "pictures" / f"{asked(a_cohort)[0]}.png").is_file()
-    a_reviewer.host.wait_until(lambda: not a_reviewer.panel._reviewList._timer.active)
+    a_reviewer.host.wait_until(lambda: not a_reviewer.panel.reviewList._timer.active)
 
 
 def test_corrections_are_lost_only_after_a_yes(a_reviewer: User, a_cohort: Cohort) -> None:
@@ -161,7 +161,7 @@ def test_corrections_are_lost_only_after_a_yes(a_reviewer: User, a_cohort: Cohor
     user = a_reviewer
     open_row(user, 0)
     user.press("negative")
-    user.click(np.argwhere(user.segment(user.panel._parameterNode.segmentID))[0])
+    user.click(np.argwhere(user.segment(user.panel.choices.node.segmentID))[0])
     user.wait()
     slicer.app.setTestingEnabled(False)
     user.host.answer_next_dialog("Cancel")
@@ -203,7 +203,7 @@ def test_saved_scene_opens_its_cohort_and_goes_on(
 ) -> None:
     user, first = a_reviewer, asked(a_cohort)[0]
     open_row(user, 0)
-    segmentID = user.panel._parameterNode.segmentID
+    segmentID = user.panel.choices.node.segmentID
     k = int(user.panel.session.activePlane.plane_to_ijk[2, 2])
     i, j = np.argwhere(user.segment(segmentID)[..., k])[-1]
     user.press("negative")
@@ -221,7 +221,7 @@ def test_saved_scene_opens_its_cohort_and_goes_on(
     user.host.process_events()
     assert user.message == ""
     assert rows(user)[0] == [first, "hard at the boundary", "open"]
-    user.volume = user.panel._parameterNode.inputVolume
+    user.volume = user.panel.choices.node.inputVolume
     np.testing.assert_array_equal(segments(user), wanted)
     user.press("acceptCase")
     np.testing.assert_array_equal(accepted(a_cohort, first), wanted)
@@ -238,7 +238,7 @@ def test_scene_that_was_loaded_beside_the_panel_goes_on_with_its_own_case(
     a_reviewer.host.leave()
     a_scene.Clear(False)
     assert a_scene.ReadFromMRB(path, True, None)
-    a_reviewer.panel = a_reviewer.host.open("InteractiveAdaptSeg")
+    a_reviewer.widget = a_reviewer.host.open("InteractiveAdaptSeg")
     assert [row[2] for row in rows(a_reviewer)[:2]] == ["open", "waiting"]
 
 
@@ -284,12 +284,12 @@ def test_thousand_cases_are_listed_within_a_second(a_user: User, a_cohort: Cohor
     grow(a_cohort, 1000)
     a_user.ui.cohortSection.collapsed = False
     begun = time.process_time()
-    with a_user.panel._reported():
-        a_user.panel._reviewList._review.open(a_cohort.folder)
+    with a_user.panel.messages.reported():
+        a_user.panel.reviewList._review.open(a_cohort.folder)
     seconds = time.process_time() - begun
     assert a_user.ui.cohortTable.rowCount == 1005
     assert seconds < 1.0
     print(f"{seconds:.2f} s")
-    a_user.host.wait_until(lambda: not a_user.panel._reviewList._timer.active)
+    a_user.host.wait_until(lambda: not a_user.panel.reviewList._timer.active)
     pictures = a_cohort.folder / "rounds" / "1" / "pictures"
     assert 0 < len(list(pictures.iterdir())) < 20, "only those that can be seen"

@@ -149,6 +149,88 @@ def test_masking_by_intensity_holds(
     )
 
 
+def test_masking_by_intensity_is_that_of_slicer_on_any_grid(
+    a_scene: Any, a_volume: Any, make_volume: Callable[..., Any], voxels: np.ndarray
+) -> None:
+    import slicer
+
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    beside = ijkToWorld(a_volume)
+    beside[:3, 3] += beside[:3, :3] @ (0.3, -0.4, 0.5)
+    found = []
+    for name in ("ours", "slicers"):
+        node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        node.SetReferenceImageGeometryParameterFromVolumeNode(make_volume(voxels, beside))
+        node.GetSegmentation().AddEmptySegment("lesion", "lesion")
+        writer = SegmentWriter(a_scene)
+        writer.setTarget(a_volume, node, "lesion")
+        writer.editorNode.SourceVolumeIntensityMaskOn()
+        writer.editorNode.SetSourceVolumeIntensityMaskRange(100, 400)
+        if name == "ours":
+            report = writer.write(block((5, 35), (3, 33), (2, 9)))
+        else:
+            writer._modify(writer._modifier(block((5, 35), (3, 33), (2, 9))), writer._editor.ModificationModeAdd)
+        image = node.GetBinaryLabelmapInternalRepresentation("lesion")
+        found.append((image.GetExtent(), slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, "lesion").copy()))
+        writer.release()
+    assert found[0][0] == found[1][0]
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    assert found[0][1].sum() > 200
+    assert report.notEditable == 31 * 31 * 8 - found[0][1].sum()
+
+
+def test_voxels_that_masking_keeps_in_the_segment_are_told(
+    a_writer: Any, a_segmentation: Any, a_volume: Any, an_ellipsoid: np.ndarray
+) -> None:
+    a_writer.write(block((0, 39), (0, 35), (6, 6)))
+    a_writer.editorNode.SourceVolumeIntensityMaskOn()
+    a_writer.editorNode.SetSourceVolumeIntensityMaskRange(400, 1000)
+    report = a_writer.write(None, remove=block((0, 39), (0, 35), (6, 6)))
+    kept = ~an_ellipsoid & expected((0, 39), (0, 35), (6, 6))
+    np.testing.assert_array_equal(contents(a_segmentation, a_volume, "lesion"), kept)
+    assert (report.leftOut, report.taken, report.notEditable) == ({}, {}, kept.sum())
+
+
+def test_voxels_outside_the_range_of_intensities_are_not_told_to_belong_to_a_segment_that_may_be_overwritten(
+    a_writer: Any, a_segmentation: Any, a_volume: Any, an_ellipsoid: np.ndarray
+) -> None:
+    a_writer.setTarget(a_volume, a_segmentation, "organ")
+    a_writer.write(block((0, 39), (0, 35), (6, 6)))
+    a_writer.setTarget(a_volume, a_segmentation, "lesion")
+    a_writer.editorNode.SetOverwriteMode(a_writer.editorNode.OverwriteAllSegments)
+    a_writer.editorNode.SourceVolumeIntensityMaskOn()
+    a_writer.editorNode.SetSourceVolumeIntensityMaskRange(400, 1000)
+    report = a_writer.write(block((0, 39), (0, 35), (6, 6)))
+    taken = int(an_ellipsoid[:, :, 6].sum())
+    assert (report.leftOut, report.taken, report.notEditable) == ({}, {"organ": taken}, 40 * 36 - taken)
+
+
+def test_refused_write_leaves_the_grid_as_it_was(
+    a_scene: Any, a_volume: Any, a_writer: Any, make_volume: Callable[..., Any], voxels: np.ndarray
+) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    node = a_scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Small")
+    small = make_volume(voxels[:20, :, :6], ijkToWorld(a_volume))
+    node.SetReferenceImageGeometryParameterFromVolumeNode(small)
+    node.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    a_writer.setTarget(a_volume, node, "lesion")
+    key = "Reference image geometry"
+    before = node.GetSegmentation().GetConversionParameter(key)
+    a_writer.editorNode.SourceVolumeIntensityMaskOn()
+    a_writer.editorNode.SetSourceVolumeIntensityMaskRange(1000, 2000)
+    with pytest.raises(SceneError, match="Left out: 300 voxels outside of what Masking"):
+        a_writer.write(block((15, 24), (10, 19), (5, 7)))
+    assert before and node.GetSegmentation().GetConversionParameter(key) == before
+    a_writer.editorNode.SourceVolumeIntensityMaskOff()
+    a_writer.write(block((15, 24), (10, 19), (5, 7)))
+    assert node.GetSegmentation().GetConversionParameter(key) != before
+    np.testing.assert_array_equal(contents(node, a_volume, "lesion"), expected((15, 24), (10, 19), (5, 7)))
+
+
 def test_undo_and_redo_bring_back_each_state(a_writer: Any, a_segmentation: Any, a_volume: Any) -> None:
     a_writer.write(block((3, 8), (10, 20), (6, 6)))
     a_writer.write(block((3, 8), (10, 20), (7, 7)))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from AdaptCore.errors import PromptError
 from AdaptCore.models.base import Decoding, Embedding
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.propagate import PropagationPolicy
@@ -317,8 +318,6 @@ def test_scribble_is_one_step(a_session: Panel) -> None:
 
 
 def test_refused_prompt_changes_nothing(a_session: Panel) -> None:
-    from AdaptCore.errors import PromptError
-
     with pytest.raises(PromptError):
         a_session.click(CENTRE, positive=False)
     assert a_session.count_points() == (0, 0)
@@ -328,8 +327,6 @@ def test_refused_prompt_changes_nothing(a_session: Panel) -> None:
 
 
 def test_click_outside_the_volume_is_refused(a_session: Panel) -> None:
-    from AdaptCore.errors import PromptError
-
     with pytest.raises(PromptError, match="outside the plane"):
         a_session.click((SHAPE[0] + 5, 0, CENTRE[2]))
 
@@ -546,13 +543,82 @@ def test_refused_choice_changes_nothing(
     assert not a_session.segment("lesion").any()
 
 
-def test_segment_editor_masking_holds(a_session: Panel) -> None:
+def test_click_on_a_voxel_that_has_one_of_the_other_sign_is_refused(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.click(OTHER_CENTRE, positive=False)
+    mask = a_session.logic.mask
+    told = "One voxel cannot be on the object and on the background. Leave one out."
+    with pytest.raises(PromptError, match=f"^{told}$"):
+        a_session.click((CENTRE[0] + 0.3, *CENTRE[1:]), positive=False)
+    with pytest.raises(PromptError, match=f"^{told}$"):
+        a_session.logic.addScribble(a_session.view, [a_session.world(voxel) for voxel in (CENTRE, OTHER_CENTRE)])
+    a_session.place(CENTRE, positive=False)
+    assert a_session.messages == [told]
+    assert a_session.count_points() == (1, 1)
+    np.testing.assert_array_equal(a_session.logic.mask, mask)
+    a_session.click((CENTRE[0], CENTRE[1], CENTRE[2] + 1), positive=True)
+    a_session.click((CENTRE[0] + 1, CENTRE[1], CENTRE[2] + 1), positive=False)
+    assert a_session.count_points() == (2, 2)
+
+
+def test_point_that_is_dragged_onto_one_of_the_other_sign_is_told(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.click(OTHER_CENTRE, positive=False)
+    node = a_session.points(positive=False)
+    node.SetNthControlPointPositionWorld(0, *a_session.world(CENTRE))
+    node.InvokeEvent(node.PointEndInteractionEvent)
+    a_session.catch_up()
+    assert a_session.messages == ["One voxel cannot be on the object and on the background. Leave one out."]
+
+
+def test_click_in_padding_is_told(a_panel: Panel, make_volume: Callable[..., Any], voxels: np.ndarray) -> None:
+    padded = voxels.copy()
+    padded[:6] = padded[-6:] = padded[:, :6] = -3024
+    a_panel.choose(make_volume(padded), a_panel.scene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "")
+    a_panel.click(CENTRE)
+    a_panel.click((2, 20, CENTRE[2]), positive=False)
+    assert a_panel.messages == []
+    a_panel.click((3, 20, CENTRE[2]))
+    assert a_panel.messages == ["This voxel is padding (-3024), outside of what was measured."]
+    a_panel.logic.addScribble(a_panel.view, [a_panel.world((i, 3, CENTRE[2])) for i in range(8, 30)])
+    assert len(a_panel.messages) == 2 and a_panel.messages[0] == a_panel.messages[1]
+
+
+def test_segment_editor_masking_holds(a_session: Panel, voxels: np.ndarray) -> None:
+    node = a_session.logic.editorNode
+    node.SourceVolumeIntensityMaskOn()
+    node.SetSourceVolumeIntensityMaskRange(500, 2000)
+    a_session.click(CENTRE)
+    mask = a_session.logic.mask.T
+    isBright = voxels[:, :, CENTRE[2]] >= 500
+    a_session.logic.accept()
+    np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]], mask & isBright)
+    left_out = (mask & ~isBright).sum()
+    assert 20 < left_out < mask.sum() - 20
+    told = f"Left out: {left_out} voxels outside of what Masking in the Segment Editor lets change."
+    assert a_session.messages == [told]
+    labels = a_session.logic._requireTarget().session.labelmap[:, :, CENTRE[2]] > 0
+    np.testing.assert_array_equal(labels, mask & isBright)
+    assert a_session.logic.isAccepted
+
+
+def test_mask_that_segment_editor_masking_lets_nothing_of_be_written_is_refused(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.Errors import SceneError
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.logic.undo()
     node = a_session.logic.editorNode
     node.SourceVolumeIntensityMaskOn()
     node.SetSourceVolumeIntensityMaskRange(1000, 2000)
-    a_session.click(CENTRE)
-    a_session.logic.accept()
+    count = a_session.logic.mask.sum()
+    with pytest.raises(SceneError, match=f"nothing of the mask can be written. Left out: {count} voxels outside of"):
+        a_session.logic.accept()
     assert not a_session.segment("lesion").any()
+    assert not a_session.logic.isAccepted
+    node.SourceVolumeIntensityMaskOff()
+    a_session.logic.redo()
+    assert a_session.segment("lesion").sum() == count
 
 
 def test_propagation_fills_the_object_and_nothing_else(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
@@ -814,8 +880,6 @@ def test_propagation_of_an_oblique_plane_is_refused(a_panel: Panel, an_oblique_v
 
 
 def test_empty_slice_cannot_be_propagated(a_session: Panel) -> None:
-    from AdaptCore.errors import PromptError
-
     a_session.look_at(CENTRE)
     with pytest.raises(PromptError, match="empty on slice 6"):
         a_session.logic.propagate(a_session.view)

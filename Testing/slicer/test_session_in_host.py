@@ -114,16 +114,16 @@ def test_undo_after_new_goes_back_to_the_first_segment_and_the_panel_follows(a_u
     a_user.click(CENTRE)
     a_user.press("accept")
     accepted = a_user.segment()
-    first = a_user.panel._parameterNode.segmentID
+    first = a_user.panel.choices.node.segmentID
     a_user.press("newSegment")
-    second = a_user.panel._parameterNode.segmentID
+    second = a_user.panel.choices.node.segmentID
     assert second != first
     a_user.press("undo")
-    assert a_user.panel._parameterNode.segmentID == a_user.ui.segmentSelector.currentSegmentID() == first
-    assert a_user.message.startswith("Gone to segment '")
+    assert a_user.panel.choices.node.segmentID == a_user.ui.segmentSelector.currentSegmentID() == first
+    assert a_user.message.startswith("Now working on segment '")
     np.testing.assert_array_equal(a_user.segment(first), accepted)
     a_user.press("undo")
     assert not a_user.segment(first).any()
     a_user.press("redo", "redo")
-    assert a_user.panel._parameterNode.segmentID == a_user.ui.segmentSelector.currentSegmentID() == second
+    assert a_user.panel.choices.node.segmentID == a_user.ui.segmentSelector.currentSegmentID() == second
     np.testing.assert_array_equal(a_user.segment(first), accepted)

@@ -43,7 +43,7 @@ def test_keys_of_greyed_out_buttons_do_nothing(a_user: User, monkeypatch: pytest
         a_user.host.press_key(key)
     assert asked == [] and a_user.message == ""
     assert not a_user.ui.positiveButton.checked
-    assert a_user.panel._drawMode.tool is None
+    assert a_user.panel.tools.drawn is None
 
 
 def test_plus_and_minus_give_the_mouse_to_prompts_and_back(a_mask: User) -> None:
@@ -66,7 +66,7 @@ def test_keys_are_slicers_in_another_module(a_mask: User, monkeypatch: pytest.Mo
     assert asked == ["undo"]
     a_mask.host.leave()
     for key in ("Return", "P", "Ctrl+Z"):
-        QTest.keySequence(unwrapped(a_mask.panel.parent), QKeySequence(key))
+        QTest.keySequence(unwrapped(a_mask.widget.parent), QKeySequence(key))
     assert asked == ["undo"]
 
 

@@ -23,6 +23,7 @@ from Testing.slicer.scenes import CENTRE, SHAPE
 from Testing.toy_model import ToyModel
 
 BESIDE = (CENTRE[0] + 6, CENTRE[1], CENTRE[2])
+NEAR = (BESIDE[0], BESIDE[1] + 1, BESIDE[2])
 ABOVE = (CENTRE[0], CENTRE[1], CENTRE[2] + 1)
 FAR = (CENTRE[0], CENTRE[1], CENTRE[2] + 3)
 TIMEOUT = 20.0
@@ -417,7 +418,7 @@ def test_task_learns_from_slow_answers_as_from_fast_ones(
         panel.logic.setTask("tube")
         panel.choose(a_volume, a_segmentation, segment_id)
         panel.logic.editorNode.SetOverwriteMode(panel.logic.editorNode.OverwriteNone)  # both may hold the same voxels
-        for voxel, positive in ((CENTRE, True), (BESIDE, False), (BESIDE, True)):
+        for voxel, positive in ((CENTRE, True), (BESIDE, False), (NEAR, True)):
             panel.click(voxel, positive)
             panel.wait()
             found.append(panel.logic.mask)
@@ -469,6 +470,26 @@ def test_slice_that_was_never_looked_at_is_encoded_beside_the_window_before_it_i
     assert "MainThread" not in a_learning_session.model.threads
     assert len(a_learning_session.logic.taskHistory) == 1
     assert a_learning_session.logic.canUndo
+
+
+@pytest.mark.parametrize("offers", [False, True])
+def test_slice_whose_embedding_is_gone_is_encoded_beside_the_window(a_learning_session: Panel, offers: bool) -> None:
+    panel = a_learning_session
+    panel.click(CENTRE)
+    panel.wait()
+    panel.click(ABOVE)
+    panel.wait()
+    panel.logic._model.cache.clear()
+    panel.model.threads.clear()
+    panel.logic.candidates.setWanted(offers)
+    panel.look_at(CENTRE)
+    panel.logic.showPlane(panel.view)
+    panel.wait()
+    panel.logic._model.cache.clear()
+    panel.logic.accept()
+    panel.wait()
+    assert panel.model.threads and "MainThread" not in panel.model.threads
+    assert len(panel.logic.taskHistory) == 1
 
 
 def test_error_in_what_is_learnt_leaves_the_mask_with_its_undo_step(a_learning_session: Panel) -> None:

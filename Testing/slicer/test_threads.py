@@ -37,6 +37,6 @@ def test_embeddings_of_neighbours_are_waited_for_too(a_user: User) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(VolumeSession, "wait", lambda volume_session, timeout=None: False)
         assert session.needsTime and not session.isBusy
-        a_user.panel.updateGui()
+        a_user.panel.follow()
         assert a_user.panel._timer.active
     a_user.host.wait_until(lambda: not a_user.panel._timer.active)

@@ -14,7 +14,11 @@ class User:
 
     def __init__(self, host: Any, view: Any, volume: Any) -> None:
         self.host, self.view, self.volume = host, view, volume
-        self.panel = host.open(MODULE)
+        self.widget = host.open(MODULE)
+
+    @property
+    def panel(self) -> Any:
+        return self.widget.panel
 
     @property
     def ui(self) -> Any:
@@ -30,7 +34,7 @@ class User:
 
     @property
     def segmentation(self) -> Any:
-        return self.panel._parameterNode.segmentation
+        return self.panel.choices.node.segmentation
 
     def press(self, *names: str) -> None:
         from Testing.host.user import press

@@ -1,0 +1,118 @@
+"""The part of the panel that gives the mouse in the slice views to prompts: + and - points, box, lasso, scribbles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import qt
+import slicer
+
+from InteractiveAdaptSegLib.PlaceMode import isPlacing, placedSign, startPlacing, stopPlacing
+from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+from InteractiveAdaptSegWidgets.DrawMode import DrawMode, Tool, givePrompt
+
+SIGNS = ("positive", "negative")
+"""Names of the buttons for points, in the order of `PromptNodes.pointNodes`."""
+
+
+class Tools:
+    """Buttons, of which one at most is down.
+
+    Args:
+        ui: the panel's widgets.
+        session: takes the prompts.
+        reported: within it, errors are shown to the user.
+        onMessage: called with what the user should do instead.
+        onChanged: called when a tool is taken up or put down.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        session: SegmentationLogic,
+        reported: Callable[[], AbstractContextManager[None]],
+        onMessage: Callable[[str], None],
+        onChanged: Callable[[], None],
+    ) -> None:
+        self.ui = ui
+        self._session = session
+        self._reported = reported
+        self._onChanged = onChanged
+        self._isClosed = False
+        self._drawMode = DrawMode(
+            slicer.mrmlScene,
+            onDrawn=lambda *drawn: qt.QTimer.singleShot(0, lambda: self.onDrawn(*drawn)),
+            onMessage=onMessage,
+            onChanged=onChanged,
+        )
+        for sign in range(len(SIGNS)):
+            self._connectSign(sign)
+        for tool in Tool:
+            self._connectTool(tool)
+
+    @property
+    def drawn(self) -> Tool | None:
+        """What the mouse draws now; None for nothing."""
+        return self._drawMode.tool
+
+    def stop(self) -> None:
+        """Give the mouse back to the views, whatever it is used for."""
+        self._drawMode.stop()
+        self.stopPlacing()
+
+    def stopDrawing(self) -> None:
+        """Put down a tool that draws."""
+        self._drawMode.stop()
+
+    def stopPlacing(self) -> None:
+        """Let clicks place no more points of prompts."""
+        if placedSign(slicer.mrmlScene) is not None:
+            stopPlacing(slicer.mrmlScene)
+
+    def close(self) -> None:
+        """Put down a tool that draws, for good; placing goes on when the module is loaded again."""
+        self._isClosed = True
+        self._drawMode.stop()
+
+    def show(self, canPlace: bool) -> None:
+        """Show which button the mouse in the views belongs to; it may be left with the Escape key."""
+        prompts = self._session.promptNodes
+        nodes = prompts.pointNodes if prompts is not None else (None, None)
+        for name, node in zip(SIGNS, nodes):
+            self._show(name, canPlace, isPlacing(slicer.mrmlScene, node))
+        for tool in Tool:
+            self._show(tool.value, canPlace, tool is self._drawMode.tool)
+
+    def onPlace(self, sign: int, isOn: bool) -> None:
+        if isOn and self._session.promptNodes is not None:
+            startPlacing(slicer.mrmlScene, self._session.promptNodes.pointNodes[sign])
+        else:
+            self.stopPlacing()
+        self._onChanged()
+
+    def onDraw(self, tool: Tool, isOn: bool) -> None:
+        if isOn:
+            self._drawMode.start(tool)
+        else:
+            self._drawMode.stop()
+
+    def onDrawn(self, tool: Tool, sliceNode: Any, worldPoints: list[list[float]]) -> None:
+        """The user has drawn in a slice view."""
+        if not self._isClosed:
+            with self._reported():
+                givePrompt(self._session, tool, sliceNode, worldPoints)
+
+    def _connectSign(self, sign: int) -> None:
+        self._button(SIGNS[sign]).connect("clicked(bool)", lambda isOn: self.onPlace(sign, isOn))
+
+    def _connectTool(self, tool: Tool) -> None:
+        self._button(tool.value).connect("clicked(bool)", lambda isOn: self.onDraw(tool, isOn))
+
+    def _show(self, name: str, canPlace: bool, isDown: bool) -> None:
+        button = self._button(name)
+        button.enabled, button.checked = canPlace, isDown
+
+    def _button(self, name: str) -> Any:
+        return getattr(self.ui, f"{name}Button")
