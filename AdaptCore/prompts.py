@@ -42,7 +42,7 @@ class Click:
         """Column and row of the pixel that it lies in."""
         return math.floor(self.x + 0.5), math.floor(self.y + 0.5)
 
-    def place_in(self, shape: tuple[int, int]) -> tuple[int, int]:
+    def place_in(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """(row, column) of its pixel in an array of a plane (H, W), of the nearest pixel where it lies beside."""
         column, row = self.pixel
         return min(max(row, 0), shape[0] - 1), min(max(column, 0), shape[1] - 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,13 +11,13 @@ from torch import Tensor
 from AdaptCore.adapt.losses import click_gaussian, click_loss, tether_loss
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.adapt.steps import take_steps
-from AdaptCore.models.base import AdaptableModel, Embedding, Model, Question, to_prior
+from AdaptCore.models.base import AdaptableModel, Model
 from AdaptCore.models.devices import free_memory, why_device_fails
-from AdaptCore.prompts import Click, Prompts
+from AdaptCore.models.frame import AnyClick, AnyQuestion, Frame, equivalent_radius
 
 
 class ClickAdapter:
-    """The adapter of a plane session.
+    """The adapter of a session.
 
     The target is the answer with the new clicks, the trained output the answer without them. Around a new click the
     output is drawn to the target, where that has the click's class; elsewhere it is tethered to what it was.
@@ -32,7 +31,7 @@ class ClickAdapter:
         self._recipe = recipe
         self.problem = ""
 
-    def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
+    def adapt(self, model: Model, question: AnyQuestion, added: int, logits: Tensor) -> Model:
         """See `AdaptCore.predict.plane.Adapter`; the model must be an `AdaptableModel`.
 
         A step needs more memory than an answer. Where the device cannot take it, the click counts all the same.
@@ -50,12 +49,12 @@ class ClickAdapter:
         self.problem = f"{learner.device} {reason}: the click is answered, but nothing is learnt from it"
         return model
 
-    def _stepped(self, learner: AdaptableModel, question: Question, added: int, logits: Tensor) -> AdaptableModel:
+    def _stepped(self, learner: AdaptableModel, question: AnyQuestion, added: int, logits: Tensor) -> AdaptableModel:
         recipe = self._recipe
-        clicks = question.prompts.clicks
-        before = Question(question.embedding, Prompts(clicks[:-added], question.prompts.box), question.prior)
+        clicks = question.clicks
+        before = question.without(added)
         device = learner.device
-        target = (to_prior(logits, question.embedding, learner.mask_side) > 0).float().to(device)
+        target = (question.embedding.gridded(logits, learner.mask_side) > 0).float().to(device)
         around = click_weights(clicks[-added:], target, question.embedding, recipe)
         free = torch.from_numpy(question.embedding.inside(learner.mask_side)).to(device)
         around, away = around * free, (1 - around) * free
@@ -70,26 +69,25 @@ class ClickAdapter:
         return take_steps(learner, [loss] * recipe.mid_steps, recipe.mid_rate, head_only=recipe.mid_head_only)
 
 
-def click_weights(clicks: Sequence[Click], target: Tensor, embedding: Embedding, recipe: Recipe) -> Tensor:
-    """How much each pixel of `target` (m, m) tells of the clicks, (m, m) from 0 to 1.
+def click_weights(clicks: Sequence[AnyClick], target: Tensor, embedding: Frame, recipe: Recipe) -> Tensor:
+    """How much each cell of `target` on the model's grid tells of the clicks, from 0 to 1.
 
-    A pixel counts for a click whose class it has, as far as the recipe's Gaussian or single pixel reaches.
+    A cell counts for a click whose class it has, as far as the recipe's Gaussian or single pixel reaches.
     """
     side = target.shape[-1]
-    radius = math.sqrt(max(1.0, float(target.sum())) / math.pi)
+    radius = equivalent_radius(max(1.0, float(target.sum())), target.ndim)
     sigma = max(recipe.min_click_sigma, recipe.click_sigma * radius)
     weights = torch.zeros_like(target)
     for click in clicks:
-        x, y = embedding.on_grid(click, side)
+        place: tuple[float, ...] = embedding.on_grid(click, side)
         if recipe.click_target == "pixels":
-            row, column = embedding.cell(click, side)
-            x, y, sigma = column, row, 1 / (2 * recipe.click_cut)
-        around = click_gaussian(x, y, sigma, recipe.click_cut, (side, side), target.device)
+            place, sigma = embedding.cell(click, side), 1 / (2 * recipe.click_cut)
+        around = click_gaussian(place, sigma, recipe.click_cut, target.shape, target.device)
         weights = torch.maximum(weights, around * (target == float(click.positive)))
     return weights
 
 
-def _best(model: AdaptableModel, question: Question) -> Tensor:
-    """Logits (m, m) of the alternative with the best score."""
+def _best(model: AdaptableModel, question: AnyQuestion) -> Tensor:
+    """Logits on the grid of the alternative with the best score."""
     decoding = model.answer(question)
     return decoding.logits[decoding.best]

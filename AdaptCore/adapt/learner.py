@@ -19,10 +19,10 @@ from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_losses, 
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
 from AdaptCore.errors import AdaptSegError
-from AdaptCore.models.base import AdaptableModel, Model, Question
+from AdaptCore.models.base import AdaptableModel, Model
+from AdaptCore.models.frame import AnyQuestion
 from AdaptCore.predict.learning import Example
-from AdaptCore.predict.masks import binarize, iou
-from AdaptCore.predict.plane import answer
+from AdaptCore.predict.masks import iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,7 @@ class Learner:
         with self._lock:
             return self._latest[0] if self._latest and self._latest[2] is self._knowledge else None
 
-    def adapt(self, model: Model, question: Question, added: int, logits: Tensor) -> Model:
+    def adapt(self, model: Model, question: AnyQuestion, added: int, logits: Tensor) -> Model:
         """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
         return self._adapter.adapt(model, question, added, logits)
 
@@ -208,8 +208,7 @@ def learnt(
 
 def agreement(model: Model, example: Example) -> float:
     """IoU of a model's answer to an example's question with its mask; two empty masks agree."""
-    logits, _ = answer(model, example.question)
-    return iou(binarize(logits.numpy()), example.mask)
+    return iou(example.answered(model), example.mask)
 
 
 def _taught(

@@ -14,7 +14,8 @@ from AdaptCore.adapt.clicks import click_weights
 from AdaptCore.adapt.losses import click_loss, label_loss
 from AdaptCore.adapt.pseudo_labels import PseudoLabel, pseudo_label
 from AdaptCore.adapt.recipe import Recipe
-from AdaptCore.models.base import AdaptableModel, Decoding, Question
+from AdaptCore.models.base import AdaptableModel, Decoding
+from AdaptCore.models.frame import AnyQuestion
 from AdaptCore.predict.learning import Example
 
 
@@ -23,18 +24,18 @@ class Lesson:
     """A question and what an accepted mask says about it.
 
     Attributes:
-        around: weights (m, m) of the click-centred loss, or None.
+        around: weights on the model's grid of the click-centred loss, or None.
     """
 
-    question: Question
+    question: AnyQuestion
     label: PseudoLabel
     around: Tensor | None = None
 
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors."""
-        rest = [tensor for tensor in (self.question.prior, self.around) if tensor is not None]
-        return self.question.embedding.nbytes + self.label.nbytes + sum(tensor.nbytes for tensor in rest)
+        around = 0 if self.around is None else self.around.nbytes
+        return self.question.embedding.nbytes + self.question.nbytes + self.label.nbytes + around
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +118,7 @@ def _loss(decoding: Decoding, lesson: Lesson, recipe: Recipe) -> Tensor:
 
 def contradicts(example: Example) -> bool:
     """Whether more than half of the clicks lie on the wrong side of the mask: then one of the two is a mistake."""
-    height, width = example.mask.shape
-    wrong = [bool(example.mask[click.place_in((height, width))]) != click.positive for click in example.clicks]
+    wrong = [bool(example.mask[click.place_in(example.mask.shape)]) != click.positive for click in example.clicks]
     return 2 * sum(wrong) > len(wrong)
 
 

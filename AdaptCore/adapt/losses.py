@@ -1,6 +1,8 @@
-"""Losses of online adaptation; all take logits float32 (m, m) and give a scalar."""
+"""Losses of online adaptation; all take logits float32 on the model's grid, (m, m) or (m, m, m), and give a scalar."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +23,23 @@ def label_loss(logits: Tensor, label: PseudoLabel) -> Tensor:
 
 
 def click_loss(logits: Tensor, around: Tensor, target: Tensor) -> Tensor:
-    """Click-centred cross-entropy (OAIMS) towards `target` (m, m): mean over the click's weights `around` (m, m)."""
+    """Click-centred cross-entropy (OAIMS) towards `target`: mean over the click's weights `around`."""
     return _mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), around)
 
 
 def tether_loss(logits: Tensor, anchor: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy to the probabilities of other logits, both (m, m), as a mean over `weight` (m, m)."""
+    """Cross-entropy to the probabilities of other logits as a mean over `weight`."""
     return _mean(F.binary_cross_entropy_with_logits(logits, anchor.sigmoid(), reduction="none"), weight)
 
 
 def click_gaussian(
-    x: float, y: float, sigma: float, cut: float, shape: tuple[int, int], device: torch.device
+    place: Sequence[float], sigma: float, cut: float, shape: Sequence[int], device: torch.device
 ) -> Tensor:
-    """Weights (m, m) that fall from 1 at (x, y) as a Gaussian and end after `cut` standard deviations."""
-    rows = (torch.arange(shape[0], device=device) - y) ** 2
-    columns = (torch.arange(shape[1], device=device) - x) ** 2
-    away = (rows[:, None] + columns[None, :]) / sigma**2
+    """Weights of a shape that fall from 1 at a place as a Gaussian and end after `cut` standard deviations."""
+    away = torch.zeros((), device=device)
+    for at, length in zip(place, shape, strict=True):
+        away = away[..., None] + (torch.arange(length, device=device) - at) ** 2
+    away = away / sigma**2
     return torch.exp(-away / 2) * (away < cut**2)
 
 

@@ -10,9 +10,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from AdaptCore.adapt.recipe import Recipe
-from AdaptCore.models.base import Embedding, to_prior
+from AdaptCore.models.frame import AnyClick, Frame
 from AdaptCore.predict.masks import depth
-from AdaptCore.prompts import Click
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +19,8 @@ class PseudoLabel:
     """Wanted mask and how sure it is.
 
     Attributes:
-        target: float32 (m, m), 1 inside the object and 0 outside.
-        weight: float32 (m, m), 0 on padding and where nothing is known, 1 where it is sure.
+        target: float32 on the model's grid, 1 inside the object and 0 outside.
+        weight: float32, 0 on padding and where nothing is known, 1 where it is sure.
     """
 
     target: torch.Tensor
@@ -37,7 +36,7 @@ class PseudoLabel:
 
 
 def pseudo_label(
-    mask: np.ndarray, embedding: Embedding, clicks: Sequence[Click], mask_side: int, recipe: Recipe
+    mask: np.ndarray, embedding: Frame, clicks: Sequence[AnyClick], mask_side: int, recipe: Recipe
 ) -> PseudoLabel:
     """The pseudo-label of an accepted mask.
 
@@ -46,7 +45,7 @@ def pseudo_label(
     its click's class for sure.
 
     Args:
-        mask: bool (H, W) of what was embedded.
+        mask: bool of what was embedded, (H, W) or (S, S, S).
         clicks: in its pixels.
         mask_side: side m of the label.
     """
@@ -59,16 +58,16 @@ def pseudo_label(
     weight = np.where(core | (outside > radius), 1.0, recipe.band_weight)
     target = present.copy()
     for click in clicks:
-        row, column = embedding.cell(click, mask_side)
-        target[row, column], weight[row, column] = click.positive, 1.0
+        cell = embedding.cell(click, mask_side)
+        target[cell], weight[cell] = click.positive, 1.0
     weight = weight * embedding.inside(mask_side)
     return PseudoLabel(torch.from_numpy(target.astype(np.float32)), torch.from_numpy(weight.astype(np.float32)))
 
 
-def grid_mask(mask: np.ndarray, embedding: Embedding, mask_side: int) -> np.ndarray:
-    """A mask (H, W) at the mask resolution, bool (m, m); one that is not empty keeps at least one pixel."""
+def grid_mask(mask: np.ndarray, embedding: Frame, mask_side: int) -> np.ndarray:
+    """A mask of what was embedded on the model's grid, bool; one that is not empty keeps at least one pixel."""
     signs = torch.from_numpy(np.where(mask, np.float32(1), np.float32(-1)))
-    small = to_prior(signs, embedding, mask_side).numpy()
+    small = embedding.gridded(signs, mask_side).numpy()
     present = small > 0
     if mask.any() and not present.any():
         present = small == small.max()
@@ -76,7 +75,7 @@ def grid_mask(mask: np.ndarray, embedding: Embedding, mask_side: int) -> np.ndar
 
 
 def _distance_outside(present: np.ndarray) -> np.ndarray:
-    """Distance (m, m) of each pixel outside the object to it, 0 inside; infinite if there is no object."""
+    """Distance of each cell outside the object to it, 0 inside; infinite if there is no object."""
     if not present.any():
         return np.full(present.shape, np.inf)
     return np.asarray(distance_transform_edt(~present))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from AdaptCore.models.frame import AnyQuestion
 from AdaptCore.prompts import Click, Prompts
 
 Module = TypeVar("Module", bound=torch.nn.Module)
@@ -48,14 +49,15 @@ class Embedding:
         return int(inside[:, 0].sum()), int(inside[0].sum())
 
     def on_grid(self, click: Click, mask_side: int) -> tuple[float, float]:
-        """A click's (x, y) in pixels of the mask resolution."""
+        """A click's (row, column) in pixels of the mask resolution."""
         scale_x, scale_y = self.scale
         share = mask_side / self.input_side
-        return (click.x + 0.5) * scale_x * share - 0.5, (click.y + 0.5) * scale_y * share - 0.5
+        return (click.y + 0.5) * scale_y * share - 0.5, (click.x + 0.5) * scale_x * share - 0.5
 
     def cell(self, click: Click, mask_side: int) -> tuple[int, int]:
         """(row, column) of the pixel of the mask resolution that holds a click, the nearest one before the padding."""
-        return Click(*self.on_grid(click, mask_side)).place_in(self.free_of_padding(mask_side))
+        row, column = self.on_grid(click, mask_side)
+        return Click(column, row).place_in(self.free_of_padding(mask_side))
 
     def inside(self, mask_side: int) -> np.ndarray:
         """bool (m, m) at the mask resolution, False on pixels that are padding by more than a half."""
@@ -63,6 +65,10 @@ class Embedding:
             np.arange(mask_side) + 0.5 < length * mask_side / self.input_side for length in self.input_shape
         )
         return np.asarray(rows[:, None] & columns[None, :])
+
+    def gridded(self, logits: torch.Tensor, mask_side: int) -> torch.Tensor:
+        """Logits (H, W) on the plane at the mask resolution; see `to_prior`."""
+        return to_prior(logits, self, mask_side)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +127,19 @@ class Question:
     def is_ambiguous(self) -> bool:
         """Whether it is a lone click, which gets alternatives."""
         return self.is_opening and self.prior is None
+
+    @property
+    def clicks(self) -> tuple[Click, ...]:
+        return self.prompts.clicks
+
+    @property
+    def nbytes(self) -> int:
+        """Memory besides the embedding's in bytes."""
+        return 0 if self.prior is None else self.prior.nbytes
+
+    def without(self, latest: int) -> Question:
+        """The same without its latest clicks, strokes and lassos."""
+        return replace(self, prompts=Prompts(self.prompts.clicks[:-latest], self.prompts.box))
 
     @property
     def is_opening(self) -> bool:
@@ -182,11 +201,11 @@ class AdaptableModel(Model, Protocol):
         """A model that shares all but the mask decoder, which is its own and holds copies of these weights."""
         ...
 
-    def answer(self, question: Question) -> Decoding:
+    def answer(self, question: AnyQuestion) -> Decoding:
         """As `decode`; gradients flow to the decoder's parameters where they ask for them."""
         ...
 
-    def answers(self, questions: Sequence[Question]) -> list[Decoding]:
+    def answers(self, questions: Sequence[AnyQuestion]) -> list[Decoding]:
         """As `answer` for each of several questions, at once where that is faster."""
         ...
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Triple = tuple[float, float, float]
+
 POSITIVE, NEGATIVE, PADDING = range(3)
 
 GUIDES = 4

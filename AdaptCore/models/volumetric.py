@@ -10,17 +10,35 @@ features by one vector each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from AdaptCore.models.base import Decoding
 from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
 from AdaptCore.models.described import described_network
 from AdaptCore.models.placement import PlacedModel
-from AdaptCore.models.volume_prompts import PROMPT_CHANNELS, VolumePrompts, fold, guides, prompt_maps
+from AdaptCore.models.volume_prompts import (
+    GUIDES,
+    PADDING,
+    POSITIVE,
+    PROMPT_CHANNELS,
+    Triple,
+    VolumePrompts,
+    fold,
+    guides,
+    prompt_maps,
+)
+
+WINDOW_SIDE = 48
+"""Samples along each side of the windows that the product asks."""
+
+PROMPT_LAYERS = ("dense_", "output_tokens", "quality")
+HEAD_LAYERS = ("mix_half", "full", "hypernetworks")
 
 IMAGE_CHANNELS = 8 + 8 + 1
 """Standardized and equalized intensities of eight voxels, and their share that lies in the volume."""
@@ -281,6 +299,73 @@ class VolumeEmbedding:
         """Memory of the features in bytes."""
         return sum(t.element_size() * t.nelement() for t in self.features)
 
+    def on_grid(self, click: WindowClick, mask_side: int) -> Triple:
+        """A click's coordinates in samples: a window is its own grid, whatever `mask_side` says here and below."""
+        return click.position
+
+    def cell(self, click: WindowClick, mask_side: int) -> tuple[int, int, int]:
+        """The sample that holds a click, the nearest one of the window."""
+        return click.place_in((self.side,) * 3)
+
+    def inside(self, mask_side: int) -> np.ndarray:
+        """bool S x S x S, False on samples outside of the volume."""
+        share = self.features[0][0, GUIDES] >= 0.5
+        for axis in range(3):
+            share = share.repeat_interleave(2, axis)
+        return np.asarray(share.cpu().numpy())
+
+    def gridded(self, logits: Tensor, mask_side: int) -> Tensor:
+        """Logits of the window as they are."""
+        return logits.float()
+
+
+@dataclass(frozen=True)
+class WindowClick:
+    """A click in coordinates of a window's samples, in the order of its axes."""
+
+    position: Triple
+    positive: bool = True
+
+    def place_in(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Its sample in an array of the window, the nearest one where it lies beside."""
+        i, j, k = (min(max(round(at), 0), length - 1) for at, length in zip(self.position, shape))
+        return i, j, k
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeQuestion:
+    """What the decoder is asked in one window.
+
+    Attributes:
+        embedding: of the window.
+        prompts: a batch of one.
+        is_ambiguous: whether it is a lone click, which gets alternatives.
+    """
+
+    embedding: VolumeEmbedding
+    prompts: VolumePrompts
+    is_ambiguous: bool = False
+
+    @property
+    def clicks(self) -> tuple[WindowClick, ...]:
+        """Those that the window shows, in order."""
+        points, labels = self.prompts.points[0].tolist(), self.prompts.labels[0].tolist()
+        pairs = [((i, j, k), label) for (i, j, k), label in zip(points, labels) if label != PADDING]
+        return tuple(WindowClick(position, label == POSITIVE) for position, label in pairs)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory besides the embedding's in bytes."""
+        parts = (self.prompts.prior, self.prompts.slices, self.prompts.known)
+        return sum({part.data_ptr(): part.nbytes for part in parts}.values())
+
+    def without(self, latest: int) -> VolumeQuestion:
+        """The same without its latest clicks."""
+        prompts = self.prompts
+        shown = (prompts.labels[0] != PADDING).nonzero()[:-latest, 0]
+        fewer = replace(prompts, points=prompts.points[:, shown], labels=prompts.labels[:, shown])
+        return replace(self, prompts=fewer)
+
 
 class VolumetricModel(PlacedModel):
     """The network behind the contract: encode windows once, decode prompts on them.
@@ -294,6 +379,7 @@ class VolumetricModel(PlacedModel):
     """
 
     decoder_name = "decoder"
+    mask_side = WINDOW_SIDE
 
     def __init__(
         self,
@@ -353,6 +439,31 @@ class VolumetricModel(PlacedModel):
             ModelError: out of memory, on the CPU too.
         """
         return self._run(lambda: self._decoded(embeddings, prompts))
+
+    def answer(self, question: VolumeQuestion) -> Decoding:
+        """As `decode` for one window; gradients flow to the decoder's parameters where they ask for them."""
+        decoder, device = self.network.decoder, self.device
+        guide, *features = [part.to(device) for part in question.embedding.features]
+        with torch.no_grad():
+            maps = decoder.maps(question.prompts.to(device), guide)
+        with self._autocast():
+            drawn, tokens = decoder.drawn(features, maps)
+            vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
+        masks = decoder.masks if question.is_ambiguous else 1
+        return Decoding(read(drawn, vectors[:, :masks])[0], quality[0, :masks])
+
+    def answers(self, questions: Sequence[VolumeQuestion]) -> list[Decoding]:
+        """As `answer` for each of several questions."""
+        return [self.answer(question) for question in questions]
+
+    def decoder_parameters(self) -> dict[str, nn.Parameter]:
+        """The decoder's parameters by name, without those of layers that read prompts alone."""
+        named = self.network.decoder.named_parameters()
+        return {name: each for name, each in named if not name.startswith(PROMPT_LAYERS)}
+
+    def head_parameters(self) -> dict[str, nn.Parameter]:
+        """Those of them that lie behind the transformer blocks, at half resolution and above: cheap gradients."""
+        return {name: each for name, each in self.decoder_parameters().items() if name.startswith(HEAD_LAYERS)}
 
     def _encoded(self, windows: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
         prepared = prepare(windows.to(self.device), inside.to(self.device))

@@ -6,13 +6,16 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError, PromptError
-from AdaptCore.models.volumetric import VolumeEmbedding, VolumetricModel
+from AdaptCore.models.base import Model
+from AdaptCore.models.volumetric import WINDOW_SIDE, VolumeEmbedding, VolumeQuestion, VolumetricModel, WindowClick
+from AdaptCore.predict.learning import Adapter, Example
 from AdaptCore.predict.object_prompts import (
     Ask,
     KnownSlice,
@@ -27,6 +30,9 @@ from AdaptCore.predict.openings import Answer, Evidence, evidence, support
 from AdaptCore.predict.packed import PackedLogits, PackedMask
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample
+
+MODELS_KEPT = 3
+"""Entries of the history that keep a decoder which clicks have changed."""
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
@@ -52,7 +58,7 @@ class WindowPolicy:
         kept: embeddings of windows that a session keeps.
     """
 
-    side: int = 48
+    side: int = WINDOW_SIDE
     sizes: tuple[float, ...] = (64.0, 128.0, 256.0)
     margin: float = 1.7
     least_fill: float = 0.36
@@ -61,6 +67,14 @@ class WindowPolicy:
     more: int = 3
     least_voxels: float = 16.0
     kept: int = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Where and with what an answer was asked for; `prior` is the earlier mask's logits in its window."""
+
+    ask: Ask
+    prior: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +125,25 @@ class _PackedPrediction:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """One entry of the history; at most one of its two predictions is there."""
+    """One entry of the history; at most one of its two predictions is there.
 
+    Attributes:
+        model: the one that the next prompt asks.
+        asked: where and after what the prediction was asked for.
+    """
+
+    model: VolumetricModel
     prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     prediction: ObjectPrediction | None = None
     packed: _PackedPrediction | None = None
+    asked: Asked | None = None
 
     def at_rest(self) -> _State:
         given = self.prediction
-        return self if given is None else _State(self.prompts, None, _PackedPrediction.of(given))
+        return self if given is None else replace(self, prediction=None, packed=_PackedPrediction.of(given))
 
     def at_hand(self) -> _State:
-        return self if self.packed is None else _State(self.prompts, self.packed.prediction())
+        return self if self.packed is None else replace(self, prediction=self.packed.prediction(), packed=None)
 
 
 Guess = Callable[[Triple], Sequence[KnownSlice]]
@@ -138,6 +159,7 @@ class BlockSession:
         spacing: of the voxels in millimetres.
         policy: which windows are predicted in.
         guess: masks of slices through a first click, such as a model of planes gives; None for no guess.
+        adapter: changes the model from click to click; None for one that stays as it is.
 
     Raises:
         ImageError: the volume has other dimensions or no voxel, or the spacing is not above zero.
@@ -150,15 +172,16 @@ class BlockSession:
         spacing: Triple,
         policy: WindowPolicy = WindowPolicy(),
         guess: Guess | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         if volume.ndim != 3 or not volume.size:
             raise ImageError(f"Objects need a volume of three axes and one channel, got an array of {volume.shape}.")
         if not all(math.isfinite(space) and space > 0 for space in spacing):
             raise ImageError(f"Voxel spacing must be above zero along each axis, got {spacing} mm.")
-        self._model, self._volume, self._spacing, self._policy = model, volume, spacing, policy
-        self._guess = guess
+        self._volume, self._spacing, self._policy = volume, spacing, policy
+        self._guess, self._adapter = guess, adapter
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
-        self._history = [_State()]
+        self._history = [_State(model)]
         self._position = 0
 
     @property
@@ -243,7 +266,7 @@ class BlockSession:
                 return
             same = Answer(coarse.window, coarse.logits, coarse.score)
             finer = self._with_known(field_.box, field_.logits > 0, same, prompts)
-            state = _State(prompts, finer)
+            state = replace(state, prediction=finer)
             self._history[place] = state
             yield finer
 
@@ -264,12 +287,56 @@ class BlockSession:
             raise PromptError(f"You clicked outside the volume of {self.shape} voxels: nothing has changed.")
 
     def _push(self, prompts: ObjectPrompts) -> ObjectPrediction:
-        found = self._predict(prompts)
+        found, asked = self._predict(prompts)
+        model = self._adapted(found, asked)
+        if model is not self._state.model:
+            found = self._changed(self._answers([asked.ask], asked.prior, model)[0], asked)
         box, logits = paste(found.logits, found.window, self.shape)
         prediction = self._with_known(box, logits > 0, found, prompts)
-        self._history = [*self._history[: self._position + 1], _State(prompts, prediction)]
+        kept = self._history[: self._position + 1]
+        # A model with a decoder of its own is kept for the latest entries only.
+        kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
+        self._history = [*kept, _State(model, prompts, prediction, asked=asked)]
         self._go_to(self._position + 1)
         return prediction
+
+    def examples(self, mask: np.ndarray) -> list[Example]:
+        """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order.
+
+        A window that cuts the mask off tells nothing of its outline.
+        """
+        asked = [state.asked for state in self._history[: self._position + 1] if state.asked]
+        places = np.argwhere(mask)
+        if not len(places):
+            return []
+        corners = [tuple(map(float, place)) for place in (places.min(0), places.max(0))]
+        showing = [each for each in asked if all(each.ask.window.contains((i, j, k)) for i, j, k in corners)]
+        return [self._example(each, mask) for each in showing or asked]
+
+    def _example(self, asked: Asked, mask: np.ndarray) -> Example:
+        window = asked.ask.window
+        clicks = [click for click in self.prompts.clicks if window.contains(click.position)]
+        inside = tuple(WindowClick(window.to_samples(click.position), click.positive) for click in clicks)
+        return Example(self._question(asked), sample(mask, window)[0].numpy() >= 0.5, inside, window_mask)
+
+    def _question(self, asked: Asked) -> VolumeQuestion:
+        (embedding,) = self._embeddings([asked.ask.window])
+        is_lone = asked.prior is None and asked.ask.prompts.is_lone_click
+        return VolumeQuestion(embedding, shown([asked.ask], self.shape, asked.prior), is_lone)
+
+    def _adapted(self, found: Answer, asked: Asked) -> VolumetricModel:
+        """The model after the new click of an answer; first prompts teach nothing, nor does what is no click."""
+        model = self._state.model
+        if self._adapter is None or not self._is_new_click(asked.ask.prompts):
+            return model
+        if not found.window.contains(asked.ask.prompts.clicks[-1].position):
+            return model
+        question = self._question(asked)
+        return cast(VolumetricModel, self._adapter.adapt(cast(Model, model), question, 1, found.logits))
+
+    def _is_new_click(self, prompts: ObjectPrompts) -> bool:
+        """Whether prompts are the present ones with one more click on an object that has a mask."""
+        return self.prediction is not None and len(prompts.clicks) > len(self.prompts.clicks)
 
     def _go_to(self, position: int) -> ObjectPrediction | None:
         """Make an entry beside the present one the present one; those further away than `NEAR` rest."""
@@ -286,30 +353,35 @@ class BlockSession:
         mask.flags.writeable = False
         return ObjectPrediction(box, mask, found.score, found.window, found.logits)
 
-    def _predict(self, prompts: ObjectPrompts) -> Answer:
+    def _predict(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
         earlier = self.prediction
         if earlier is None:
-            answer = self._opening(prompts)
+            answer, asked = self._opening(prompts)
         else:
             held = Answer(earlier.window, earlier.logits, earlier.score)
-            answer = self._corrected(held, self._holding(earlier.window, prompts), prompts)
+            answer, asked = self._corrected(held, self._holding(earlier.window, prompts), prompts)
         for _ in range(self._policy.more):
             better = self._fitting(answer, prompts)
             if better is None:
                 break
-            answer = self._corrected(answer, better, prompts)
-        return answer
+            answer, asked = self._corrected(answer, better, prompts)
+        return answer, asked
 
-    def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> Answer:
-        """The answer in a window with an earlier one as prompt; a click changes little far away from it."""
-        prior = resample(held.logits, held.window, window, OUTSIDE_LOGIT)
-        (answer,) = self._answers([Ask(window, prompts)], prior)
-        if self.prediction is None or len(prompts.clicks) == len(self.prompts.clicks):
+    def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
+        """The answer in a window with an earlier one as prompt."""
+        asked = Asked(Ask(window, prompts), resample(held.logits, held.window, window, OUTSIDE_LOGIT))
+        (answer,) = self._answers([asked.ask], asked.prior)
+        return self._changed(answer, asked), asked
+
+    def _changed(self, answer: Answer, asked: Asked) -> Answer:
+        """An answer that changes little of the earlier one far away from a new click."""
+        prompts, prior = asked.ask.prompts, asked.prior
+        if prior is None or not self._is_new_click(prompts):
             return answer
-        near = bump(window, prompts.clicks[-1].position, self._policy.local * window.side)
+        near = bump(answer.window, prompts.clicks[-1].position, self._policy.local * answer.window.side)
         return replace(answer, logits=torch.lerp(prior, answer.logits, near))
 
-    def openings(self, prompts: ObjectPrompts) -> tuple[list[Answer], list[Evidence]]:
+    def openings(self, prompts: ObjectPrompts) -> tuple[list[Ask], list[Answer], list[Evidence]]:
         """Answers to first prompts in several windows, and what each tells of itself; changes nothing."""
         extent = told_extent(prompts)
         clicks = prompts.clicks or clicks_in(prompts.slices)
@@ -317,7 +389,7 @@ class BlockSession:
         asks = [Ask(self._window(*extent), prompts)] if extent else self._around(clicks[0], prompts)
         asks += self._by_guesses(prompts, guesses)
         answers = self._answers(asks)
-        return answers, evidence(asks, answers, guesses, self.shape, self._spacing)
+        return asks, answers, evidence(asks, answers, guesses, self.shape, self._spacing)
 
     def voxels(self, answer: Answer) -> np.ndarray:
         """The mask of an answer as bool (I, J, K)."""
@@ -326,10 +398,11 @@ class BlockSession:
         full[box] = logits > 0
         return full
 
-    def _opening(self, prompts: ObjectPrompts) -> Answer:
+    def _opening(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
         """The first prediction: the best supported one."""
-        answers, found = self.openings(prompts)
-        return max(zip(found, answers), key=lambda pair: support(pair[0]))[1]
+        asks, answers, found = self.openings(prompts)
+        best = max(range(len(asks)), key=lambda place: support(found[place]))
+        return answers[best], Asked(asks[best], None)
 
     def _guessed(self, click: VolumeClick, prompts: ObjectPrompts) -> list[KnownSlice]:
         """Guesses of the slices through a click that the user did not tell."""
@@ -394,10 +467,13 @@ class BlockSession:
         window = self._holding(self._window(*extent), prompts)
         return window if window.millimetres(self._spacing) < 0.85 * held else None
 
-    def _answers(self, asks: Sequence[Ask], prior: Tensor | None = None) -> list[Answer]:
-        """What the model says in windows of one side; `prior` is of the only one."""
+    def _answers(
+        self, asks: Sequence[Ask], prior: Tensor | None = None, model: VolumetricModel | None = None
+    ) -> list[Answer]:
+        """What a model, the present one by default, says in windows of one side; `prior` is of the only one."""
+        model = model or self._state.model
         embeddings = self._embeddings([ask.window for ask in asks])
-        logits, quality = self._model.decode(embeddings, shown(asks, self.shape, prior))
+        logits, quality = model.decode(embeddings, shown(asks, self.shape, prior))
         lone = torch.tensor([ask.prompts.is_lone_click and prior is None for ask in asks])
         best = torch.where(lone, quality.argmax(1), 0).tolist()
         return [
@@ -409,7 +485,7 @@ class BlockSession:
         missing = [window for window in windows if window not in self._cache]
         if missing:
             samples, inside = zip(*(sample(self._volume, window) for window in missing))
-            for window, embedding in zip(missing, self._model.encode(torch.stack(samples), torch.stack(inside))):
+            for window, embedding in zip(missing, self._state.model.encode(torch.stack(samples), torch.stack(inside))):
                 self._cache[window] = embedding
         for window in windows:
             self._cache.move_to_end(window)
@@ -459,6 +535,13 @@ def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma:
         change = bump(window, (i, j, k), sigma)
         logits = logits + sign * (abs(value) + 1) / _at(change, at) * change
     return logits
+
+
+def window_mask(model: Model, question: VolumeQuestion) -> np.ndarray:
+    """A model's mask for a question about a window, bool S x S x S."""
+    with torch.no_grad():
+        decoding = cast(VolumetricModel, model).answer(question)
+    return (decoding.logits[decoding.best] > 0).cpu().numpy()
 
 
 def bump(window: VolumeWindow, position: Triple, sigma: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from AdaptCore.models.base import Model, Question
-from AdaptCore.prompts import Click
+from AdaptCore.models.frame import AnyClick, AnyQuestion
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,25 +18,31 @@ class Example:
     """What an accepted mask says about one question: the answer that was wanted.
 
     Attributes:
-        mask: bool (H, W) of what the question's embedding shows.
+        mask: bool of what the question's embedding shows, (H, W) or (S, S, S).
         clicks: all clicks that led to the mask and lie there, in its pixels.
+        answer: gives a model's mask for a question, bool of the same shape.
     """
 
-    question: Question
+    question: AnyQuestion
     mask: np.ndarray
-    clicks: tuple[Click, ...]
+    clicks: tuple[AnyClick, ...]
+    answer: Callable[[Model, AnyQuestion], np.ndarray]
+
+    def answered(self, model: Model) -> np.ndarray:
+        """What a model answers to the question."""
+        return self.answer(model, self.question)
 
 
 class Adapter(Protocol):
     """Changes a model from click to click on one image."""
 
-    def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
+    def adapt(self, model: Model, question: AnyQuestion, added: int, logits: torch.Tensor) -> Model:
         """A model that has learnt from the latest clicks; the one given stays as it is.
 
         Args:
             question: with the latest clicks at the end.
             added: how many of its clicks are new.
-            logits: float32 (H, W), the answer to the question on what its embedding shows.
+            logits: float32, the answer to the question on what its embedding shows.
         """
         ...
 

@@ -246,6 +246,11 @@ def answer(model: Model, question: Question) -> tuple[torch.Tensor, float]:
         return _best(model.decode(question.embedding, question.prompts, question.prior), question)
 
 
+def answered_mask(model: Model, question: Question) -> np.ndarray:
+    """As `answer`, the mask alone: bool (H, W)."""
+    return binarize(answer(model, question)[0].numpy())
+
+
 def _best(decoding: Decoding, question: Question) -> tuple[torch.Tensor, float]:
     best = decoding.best
     logits = to_plane(decoding.logits[best], question.embedding).float().cpu()
@@ -759,7 +764,7 @@ def _in_lasso(look: Look, prompts: Prompts) -> Look:
 
 def _example(window: CropWindow | None, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
     seen = prompts if window is None else prompts_in(prompts, window)
-    return Example(question, _seen(mask, window), seen.clicks)
+    return Example(question, _seen(mask, window), seen.clicks, answered_mask)
 
 
 def _seen(plane: np.ndarray, window: CropWindow | None) -> np.ndarray:

@@ -28,7 +28,7 @@ from AdaptCore.predict.geometry import (
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.learning import Example, Learning, Preference
 from AdaptCore.predict.packed import PackedArray
-from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
+from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, answered_mask
 from AdaptCore.predict.propagate import (
     Progress,
     PropagatedPlane,
@@ -255,7 +255,7 @@ class VolumeSession:
         examples = session.examples(mask) if session and mask.any() else []
         if not examples and mask.any():
             click = innermost(mask)
-            examples = [Example(Question(self._embed(geometry), Prompts((click,))), mask, (click,))]
+            examples = [Example(Question(self._embed(geometry), Prompts((click,))), mask, (click,), answered_mask)]
         return examples
 
     def teach(self, geometry: PlaneGeometry, mask: np.ndarray, examples: Sequence[Example] | None = None) -> None:

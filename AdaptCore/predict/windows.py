@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from AdaptCore.errors import ImageError
+from AdaptCore.models.volume_prompts import Triple
 
-Triple = tuple[float, float, float]
 Box3 = tuple[slice, slice, slice]
 
 

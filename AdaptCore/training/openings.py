@@ -80,7 +80,7 @@ def samples(
 
 def _sample(session: BlockSession, truth: np.ndarray, click: Tensor, scene: int) -> Sample:
     i, j, k = (float(np.clip(at, 0, length - 1)) for at, length in zip(click.tolist(), truth.shape))
-    answers, found = session.openings(ObjectPrompts((VolumeClick((i, j, k)),)))
+    _, answers, found = session.openings(ObjectPrompts((VolumeClick((i, j, k)),)))
     ious = [iou(truth, session.voxels(answer)) for answer in answers]
     return Sample(scene, np.array([astuple(each) for each in found]), np.array(ious))
 

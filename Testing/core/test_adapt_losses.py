@@ -81,7 +81,7 @@ def test_tether_pulls_to_the_anchor_only_where_it_has_weight() -> None:
 
 
 def test_gaussian_falls_with_the_distance_and_ends_at_three_sigma() -> None:
-    weights = click_gaussian(30.0, 12.0, 4.0, 3.0, (40, 60), CPU)
+    weights = click_gaussian((12.0, 30.0), 4.0, 3.0, (40, 60), CPU)
     assert weights.shape == (40, 60)
     assert weights[12, 30] == 1
     assert float(weights[12, 34]) == pytest.approx(math.exp(-0.5))
@@ -93,6 +93,6 @@ def test_gaussian_falls_with_the_distance_and_ends_at_three_sigma() -> None:
 
 
 def test_gaussian_is_centred_between_pixels() -> None:
-    weights = click_gaussian(3.5, 2.25, 1.0, 3.0, (6, 8), CPU)
+    weights = click_gaussian((2.25, 3.5), 1.0, 3.0, (6, 8), CPU)
     assert float(weights[2, 3]) == float(weights[2, 4]) == pytest.approx(math.exp(-(0.25 + 0.0625) / 2))
     assert weights[2, 3] > weights[3, 3] > weights[1, 3]

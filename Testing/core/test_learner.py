@@ -20,7 +20,7 @@ from AdaptCore.errors import ModelError
 from AdaptCore.models.base import AdaptableModel, Question
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.predict.learning import Example
-from AdaptCore.predict.plane import PlaneSession
+from AdaptCore.predict.plane import PlaneSession, answered_mask
 from AdaptCore.prompts import Click, Prompts
 from Testing.learning_toy import LearningToy, a_cone
 from Testing.tiny_model import tiny_model
@@ -34,7 +34,7 @@ MIDDLE = Click(31.5, 31.5)
 def an_example(model: AdaptableModel, radius: float = 12, *clicks: Click) -> Example:
     """A cone, clicked in its middle, and the accepted mask of a radius."""
     question = Question(model.encode(a_cone(SIDE, radius)), Prompts((MIDDLE,)))
-    return Example(question, a_cone(SIDE, radius) > 0.5, clicks or (MIDDLE,))
+    return Example(question, a_cone(SIDE, radius) > 0.5, clicks or (MIDDLE,), answered_mask)
 
 
 def many_examples(model: AdaptableModel, seed: int) -> list[Example]:
@@ -44,7 +44,9 @@ def many_examples(model: AdaptableModel, seed: int) -> list[Example]:
     mask = (columns - 25) ** 2 + (rows - 24) ** 2 < 100
     embedding = model.encode(np.clip(0.3 + 0.4 * mask + 0.2 * rng.random(mask.shape), 0, 1).astype(np.float32))
     clicks = tuple(Click(float(x), float(y)) for x, y in rng.integers(20, 29, (4, 2)))
-    return [Example(Question(embedding, Prompts(clicks[: count + 1])), mask, clicks) for count in range(4)]
+    return [
+        Example(Question(embedding, Prompts(clicks[: count + 1])), mask, clicks, answered_mask) for count in range(4)
+    ]
 
 
 def bias_of(model: AdaptableModel) -> float:
@@ -139,7 +141,7 @@ def test_agreement_is_iou_and_two_empty_masks_agree() -> None:
     assert agreement(model, example) == pytest.approx(overlap / union)
     nothing = LearningToy(torch.tensor(-0.1))
     away = Question(model.encode(np.zeros((SIDE, SIDE), np.float32)), Prompts((Click(5, 5, positive=False),)))
-    assert agreement(nothing, Example(away, np.zeros((SIDE, SIDE), bool), ())) == 1.0
+    assert agreement(nothing, Example(away, np.zeros((SIDE, SIDE), bool), (), answered_mask)) == 1.0
     assert agreement(model, replace(example, mask=~answered)) == 0.0
 
 

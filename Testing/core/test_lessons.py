@@ -16,6 +16,7 @@ from AdaptCore.adapt.pseudo_labels import PseudoLabel
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN
 from AdaptCore.models.base import AdaptableModel, Decoding, Embedding, Question
 from AdaptCore.predict.learning import Example
+from AdaptCore.predict.plane import answered_mask
 from AdaptCore.prompts import Click, Prompts
 from Testing.learning_toy import LearningToy
 from Testing.tiny_model import tiny_model
@@ -41,7 +42,7 @@ def examples_of(model: AdaptableModel, seed: int = 0) -> list[Example]:
         Question(embedding, Prompts(CLICKS[:count]), None if count == 1 else prior)
         for count in range(1, len(CLICKS) + 1)
     ]
-    return [Example(question, a_disc(), CLICKS) for question in questions]
+    return [Example(question, a_disc(), CLICKS, answered_mask) for question in questions]
 
 
 def a_lesson(number: int = 0, size: int = 4) -> Lesson:

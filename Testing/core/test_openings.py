@@ -89,7 +89,7 @@ def test_guesses_are_asked_together_and_one_by_one_beside_windows_of_several_siz
         guesses.append(KnownSlice(axis, 25, np.expand_dims(mask, axis), False))
     session = BlockSession(BrightModel(), volume, SPACING, guess=lambda position: guesses)  # type: ignore[arg-type]
     prompts = ObjectPrompts((VolumeClick((25, 25, 25)),))
-    answers, found = session.openings(prompts)
+    _, answers, found = session.openings(prompts)
     assert [round(answer.window.millimetres(SPACING)) for answer in answers] == [60, 34, 34, 17]
     assert [one.told for one in found] == [0, 2, 1, 1]
     assert session.prediction is None and not session.can_undo, "asking changes nothing"

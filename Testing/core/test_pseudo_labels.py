@@ -121,11 +121,11 @@ def test_an_empty_mask_is_sure_background_but_for_the_clicks() -> None:
 def test_a_click_is_brought_to_the_mask_resolution_by_pixel_centres() -> None:
     embedding = Embedding((), (50, 100), (100, 200), 200)
     assert embedding.on_grid(Click(0, 0), 50) == pytest.approx((-0.25, -0.25))
-    assert embedding.on_grid(Click(40, 10), 50) == pytest.approx((19.75, 4.75))
+    assert embedding.on_grid(Click(40, 10), 50) == pytest.approx((4.75, 19.75))
     assert embedding.cell(Click(40, 10), 50) == (5, 20)
     assert embedding.cell(Click(99.5, -0.5), 50) == (0, 49)
     rounded = Embedding((), (3, 100), (2, 80), 80)
-    assert rounded.on_grid(Click(49.5, 1), 40) == pytest.approx((19.5, 0.0))
+    assert rounded.on_grid(Click(49.5, 1), 40) == pytest.approx((0.0, 19.5))
 
 
 def test_the_accepted_mask_stays_as_it_is_and_the_label_tells_its_size() -> None:
