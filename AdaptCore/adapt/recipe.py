@@ -88,7 +88,10 @@ OAIMS = Recipe(
 )
 """The whole prediction as pseudo-label and the click-centred Gaussian loss in both processes, nothing remembered."""
 
-RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SCHOEN, OAIMS)}
+VOLUMES = replace(DEFAULT, name="volumes", post_steps=12, post_rate=5e-4)
+"""For the model of volumes, whose weights are far from trained through: larger steps, and more of them."""
+
+RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SCHOEN, OAIMS, VOLUMES)}
 
 
 def recipe_named(name: str) -> Recipe:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
 from AdaptCore.commands.bench_cohort import PARTS, run_cohort
+from AdaptCore.commands.bench_learn3d import run_learn3d
 from AdaptCore.commands.bench_object import OBJECT_RIVALS, run_object
 from AdaptCore.commands.bench_preference import run_preference
 from AdaptCore.commands.bench_volume import run_volume
@@ -34,6 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_latency(kinds)
     _add_propagate(kinds)
     _add_adapt(kinds)
+    _add_learn3d(kinds)
     _add_volume(kinds)
     _add_preference(kinds)
     _add_cohort(kinds)
@@ -228,6 +230,35 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     long.add_argument("--soak", type=positive, metavar="N", help="only learn from N images: memory and time")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the learning curves into this PNG file")
+
+
+def _add_learn3d(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        kinds, "learn3d", "compare learning in volumes with the frozen model on the same objects in order", run_learn3d
+    )
+    _add_data(parser)
+    parser.add_argument("--model", default="compact3d", help="model of volumes (default: compact3d)")
+    parser.add_argument(
+        "--max-clicks",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="accept a mask after this many clicks at the latest (10)",
+    )
+    parser.add_argument(
+        "--stop-dice",
+        type=_share,
+        default=0.85,
+        metavar="DICE",
+        help="accept a mask as soon as it has this Dice (0.85)",
+    )
+    parser.add_argument(
+        "--arms",
+        type=_names,
+        default=list(ARMS),
+        metavar="ARM[,ARM]",
+        help=f"what to compare: {', '.join(ARMS)} (default: all)",
+    )
 
 
 def _add_volume(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
