@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
-from typing import Any
+from dataclasses import astuple, fields
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,10 +17,75 @@ from AdaptCore.adapt.lessons import Lesson, Memory
 from AdaptCore.adapt.pseudo_labels import PseudoLabel
 from AdaptCore.json_text import parse
 from AdaptCore.models.base import Embedding, Question
+from AdaptCore.models.frame import AnyQuestion, Frame
+from AdaptCore.models.volume_prompts import VolumePrompts
+from AdaptCore.models.volumetric import VolumeEmbedding, VolumeQuestion
 from AdaptCore.prompts import Box, Click, Prompts
 
-PARTS = ("target", "weight", "prior", "around")
-"""Maps of a lesson; not every lesson has the last two."""
+LABELS = ("target", "weight", "around")
+"""Maps of a lesson beside those of its question; not every lesson has the last one."""
+
+
+class Form(Protocol):
+    """How embeddings and questions of one kind are written."""
+
+    def shape(self, embedding: Any) -> list[Any]:
+        """What an embedding is beside its features."""
+        ...
+
+    def embedding(self, features: tuple[Tensor, ...], shape: Sequence[Any]) -> Frame: ...
+
+    def described(self, question: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and facts of a question beside its embedding."""
+        ...
+
+    def question(self, embedding: Any, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> AnyQuestion: ...
+
+
+class PlaneForm:
+    """Questions on planes."""
+
+    def shape(self, embedding: Embedding) -> list[Any]:
+        return [embedding.plane_shape, embedding.input_shape, embedding.input_side]
+
+    def embedding(self, features: tuple[Tensor, ...], shape: Sequence[Any]) -> Embedding:
+        plane, fitted, side = shape
+        return Embedding(features, (int(plane[0]), int(plane[1])), (int(fitted[0]), int(fitted[1])), int(side))
+
+    def described(self, question: Question) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        prompts = question.prompts
+        box = astuple(prompts.box) if prompts.box else None
+        tensors = {} if question.prior is None else {"prior": question.prior}
+        return tensors, {"clicks": [astuple(click) for click in prompts.clicks], "box": box}
+
+    def question(self, embedding: Embedding, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Question:
+        clicks = tuple(Click(float(x), float(y), bool(positive)) for x, y, positive in facts["clicks"])
+        prompts = Prompts(clicks, Box(*facts["box"]) if facts["box"] else None)
+        return Question(embedding, prompts, tensors.get("prior"))
+
+
+class WindowForm:
+    """Questions about windows of volumes."""
+
+    def shape(self, embedding: VolumeEmbedding) -> list[Any]:
+        return [embedding.side]
+
+    def embedding(self, features: tuple[Tensor, ...], shape: Sequence[Any]) -> VolumeEmbedding:
+        return VolumeEmbedding(features, int(shape[0]))
+
+    def described(self, question: VolumeQuestion) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {part.name: getattr(question.prompts, part.name) for part in fields(VolumePrompts)}
+        return tensors, {"is_ambiguous": question.is_ambiguous}
+
+    def question(
+        self, embedding: VolumeEmbedding, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+    ) -> VolumeQuestion:
+        parts = {part.name: tensors[part.name] for part in fields(VolumePrompts)}
+        prompts = VolumePrompts(**parts | {"labels": parts["labels"].long()})
+        return VolumeQuestion(embedding, prompts, bool(facts["is_ambiguous"]))
+
+
+FORMS: dict[str, Form] = {"planes": PlaneForm(), "windows": WindowForm()}
 
 
 def pack_memory(memory: Memory) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -28,16 +93,23 @@ def pack_memory(memory: Memory) -> tuple[dict[str, Tensor], dict[str, str]]:
     asked = [lesson.question.embedding for lessons in memory.images for lesson in lessons]
     embeddings = list({id(embedding): embedding for embedding in asked}.values())
     places = {id(embedding): place for place, embedding in enumerate(embeddings)}
+    kind = "windows" if any(isinstance(embedding, VolumeEmbedding) for embedding in embeddings) else "planes"
+    form = FORMS[kind]
     tensors: dict[str, Tensor] = {}
     for place, embedding in enumerate(embeddings):
         tensors |= {f"embedding.{place}.{layer}": tensor.half() for layer, tensor in enumerate(embedding.features)}
     images = []
     for image, lessons in enumerate(memory.images):
+        described = []
         for place, lesson in enumerate(lessons):
-            tensors |= {f"lesson.{image}.{place}.{part}": tensor.half() for part, tensor in _parts(lesson).items()}
-        images.append([_described(lesson, places[id(lesson.question.embedding)]) for lesson in lessons])
-    shapes = [[len(one.features), one.plane_shape, one.input_shape, one.input_side] for one in embeddings]
+            maps, facts = form.described(lesson.question)
+            maps = maps | _labels(lesson)
+            tensors |= {f"lesson.{image}.{place}.{part}": tensor.half() for part, tensor in maps.items()}
+            described.append(facts | {"embedding": places[id(lesson.question.embedding)]})
+        images.append(described)
+    shapes = [[len(one.features), *form.shape(one)] for one in embeddings]
     return tensors, {
+        "form": kind,
         "count": str(len(images)),
         "embeddings": json.dumps(shapes),
         "images": json.dumps(images),
@@ -53,19 +125,16 @@ def unpack_memory(
     Raises:
         LookupError, TypeError, ValueError: tensors or facts are not those of `pack_memory`.
     """
+    form = FORMS[facts.get("form", "planes")]
     placed = {name: tensor.to(device) for name, tensor in tensors.items()}
     embeddings = [
-        Embedding(
-            tuple(placed[f"embedding.{place}.{layer}"] for layer in range(layers)),
-            (int(plane[0]), int(plane[1])),
-            (int(fitted[0]), int(fitted[1])),
-            int(side),
-        )
-        for place, (layers, plane, fitted, side) in enumerate(parse(facts["embeddings"]))
+        form.embedding(tuple(placed[f"embedding.{place}.{layer}"] for layer in range(layers)), shape)
+        for place, (layers, *shape) in enumerate(parse(facts["embeddings"]))
     ]
     images = [
         tuple(
-            _lesson(described, embeddings, placed, f"lesson.{image}.{place}") for place, described in enumerate(lessons)
+            _lesson(form, described, embeddings, _under(placed, f"lesson.{image}.{place}."))
+            for place, described in enumerate(lessons)
         )
         for image, lessons in enumerate(parse(facts["images"]))
     ]
@@ -74,25 +143,18 @@ def unpack_memory(
     return Memory.of(max_bytes, zip(images, map(str, parse(facts["names"])), strict=True))
 
 
-def _parts(lesson: Lesson) -> dict[str, Tensor]:
-    parts = (lesson.label.target, lesson.label.weight, lesson.question.prior, lesson.around)
-    return {name: tensor for name, tensor in zip(PARTS, parts, strict=True) if tensor is not None}
+def _under(tensors: Mapping[str, Tensor], begin: str) -> dict[str, Tensor]:
+    """Those whose names begin so, without that, in single precision."""
+    return {name.removeprefix(begin): tensor.float() for name, tensor in tensors.items() if name.startswith(begin)}
 
 
-def _described(lesson: Lesson, embedding: int) -> dict[str, Any]:
-    prompts = lesson.question.prompts
-    return {
-        "embedding": embedding,
-        "clicks": [astuple(click) for click in prompts.clicks],
-        "box": astuple(prompts.box) if prompts.box else None,
-    }
+def _labels(lesson: Lesson) -> dict[str, Tensor]:
+    maps = (lesson.label.target, lesson.label.weight, lesson.around)
+    return {name: tensor for name, tensor in zip(LABELS, maps, strict=True) if tensor is not None}
 
 
 def _lesson(
-    described: Mapping[str, Any], embeddings: Sequence[Embedding], tensors: Mapping[str, Tensor], place: str
+    form: Form, described: Mapping[str, Any], embeddings: Sequence[Frame], tensors: Mapping[str, Tensor]
 ) -> Lesson:
-    clicks = tuple(Click(float(x), float(y), bool(positive)) for x, y, positive in described["clicks"])
-    prompts = Prompts(clicks, Box(*described["box"]) if described["box"] else None)
-    maps = {part: tensors[f"{place}.{part}"].float() for part in PARTS if f"{place}.{part}" in tensors}
-    question = Question(embeddings[described["embedding"]], prompts, maps.get("prior"))
-    return Lesson(question, PseudoLabel(maps["target"], maps["weight"]), maps.get("around"))
+    question = form.question(embeddings[described["embedding"]], tensors, described)
+    return Lesson(question, PseudoLabel(tensors["target"], tensors["weight"]), tensors.get("around"))

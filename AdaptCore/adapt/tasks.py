@@ -382,18 +382,18 @@ def _check_fits(memory: Memory, frozen: AdaptableModel) -> None:
         LookupError, TypeError, ValueError, RuntimeError: it cannot.
     """
     lessons = [lesson for lessons in memory.images for lesson in lessons]
-    side = frozen.mask_side
-    maps = [(each.label.target, each.label.weight, each.around, each.question.prior) for each in lessons]
-    if any(each.shape != (side, side) for each in itertools.chain(*maps) if each is not None):
-        raise ValueError(f"maps that are not {side} x {side}")
+    maps = [(each.label.target, each.label.weight, each.around, *each.question.maps) for each in lessons]
+    for lesson, of_one in zip(lessons, maps):
+        shape = lesson.question.embedding.inside(frozen.mask_side).shape
+        if any(tuple(each.shape) != shape for each in of_one if each is not None):
+            raise ValueError(f"maps that are not {' x '.join(map(str, shape))}")
     features = [each.question.embedding.features for each in lessons]
     if not all(each.isfinite().all() for each in itertools.chain(*features, *maps) if each is not None):
         raise ValueError("numbers that are not finite")
     if len({tuple(each.shape for each in of_one) for of_one in features}) > 1:
         raise ValueError("embeddings of several shapes")
     for lesson in lessons[:1]:
-        question = lesson.question
-        frozen.decode(question.embedding, question.prompts, question.prior)
+        frozen.answer(lesson.question)
 
 
 def _store_memory(path: Path, memory: Memory, frozen: AdaptableModel) -> None:

@@ -167,9 +167,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.object:
         typed = whole_object.typed_clicks(clicks, volume.geometry.size)
         tell_of_padding(volume.array, [whole_object.voxel_of(click) for click in typed if click.positive])
-        mask = whole_object.segment_object(volume, typed, arguments.model, arguments.device)
+        mask, use = whole_object.segment_object(volume, typed, arguments)
         write_mask(mask, volume.geometry, arguments.out)
         say(f"{arguments.out}: {describe(mask, volume.geometry)}")
+        _tell(use.saved)
         return
     prompts = collect_prompts(clicks, arguments.box, volume.geometry.size, axis, arguments.pick)
     check_intensities(volume, window, prompts, axis)

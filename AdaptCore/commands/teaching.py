@@ -8,15 +8,19 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from AdaptCore.adapt.recipe import RECIPES, recipe_named
 from AdaptCore.errors import FullDiskError, OutputError, TaskError
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.learner import Learner
+    from AdaptCore.adapt.recipe import Recipe
     from AdaptCore.adapt.tasks import Task
     from AdaptCore.models.base import AdaptableModel, Model
+    from AdaptCore.models.volumetric import VolumetricModel
+
+    AnyModel = Model | VolumetricModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,26 +68,30 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         store.info(arguments.task)
 
 
-def begin(arguments: argparse.Namespace, model: Model) -> TaskUse:
+def begin(arguments: argparse.Namespace, model: AnyModel, recipe: Recipe | None = None, unit: str = "slice") -> TaskUse:
     """What answers the prompts and, with --learn, learns from them.
+
+    Args:
+        recipe: where none is typed; None for the one that the task was learnt with.
+        unit: what is accepted, for people.
 
     Raises:
         TaskError: the task is of another model, or its file cannot be used.
     """
     if arguments.task is None:
-        return TaskUse(model, model.name)
+        return TaskUse(model, model.name, unit=unit)
     from AdaptCore.adapt.learner import Learner
     from AdaptCore.adapt.tasks import TaskStore
 
     frozen = cast("AdaptableModel", model)
-    task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else None)
+    task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else recipe)
     _warn(task.problem)
     learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
     answering = task.known.answering(frozen)
     label = f"{model.name}, task {task.name}"
     if answering is frozen and not learner:
         label = f"{label} (which leaves the answers to the frozen model)"
-    return TaskUse(answering, label, task, learner, arguments.keep_replay is not False)
+    return TaskUse(answering, label, task, learner, arguments.keep_replay is not False, unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +99,19 @@ class TaskUse:
     """A task in use by one command; the learner's thread ends with the `with` block.
 
     Attributes:
-        model: answers before anything is learnt.
+        model: answers before anything is learnt; of planes or of volumes.
         model_label: its name for people.
         task: None without --task.
         learner: None without --learn.
+        unit: what is accepted, for people.
     """
 
-    model: Model
+    model: Any
     model_label: str
     task: Task | None = None
     learner: Learner | None = None
     keep_replay: bool = True
+    unit: str = "slice"
 
     def __enter__(self) -> TaskUse:
         return self
@@ -133,18 +143,19 @@ class TaskUse:
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
-        lines = [f"Task {task.name!r}: accepted planes: {learnt}; it knows {_slices(info.accepted)}; {info.path}"]
+        lines = [
+            f"Task {task.name!r}: accepted {self.unit}s: {learnt}; it knows {self._counted(info.accepted)}; {info.path}"
+        ]
         if info.replay:
             lines.append(f"Kept with the task: {store.kept(task.name)}")
         elif had_replay:
             lines.append("The features of images that were kept with the task have been removed (--no-keep-replay).")
         return lines
 
+    def _counted(self, count: int) -> str:
+        return f"{count} accepted {self.unit}" + ("" if count == 1 else "s")
+
 
 def _warn(problem: str) -> None:
     if problem:
         warnings.warn(problem, stacklevel=3)
-
-
-def _slices(count: int) -> str:
-    return "1 accepted slice" if count == 1 else f"{count} accepted slices"

@@ -6,16 +6,18 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from AdaptCore.commands import teaching
 from AdaptCore.commands.typed_prompts import parse_click
 from AdaptCore.errors import PromptError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from AdaptCore.commands.teaching import TaskUse
     from AdaptCore.files.geometry import Volume
     from AdaptCore.predict.object_prompts import VolumeClick
 
-ONLY_PLANES = ("box", "axis", "propagate", "window", "task", "learn", "user", "candidates", "pick", "report")
+ONLY_PLANES = ("box", "axis", "propagate", "window", "user", "candidates", "pick", "report")
 """Arguments that speak of planes, which an object in three dimensions does not know yet."""
 
 
@@ -29,7 +31,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     values = {name: getattr(arguments, name) for name in ONLY_PLANES}
     given = [name for name, value in values.items() if value is not None and value is not False and value != []]
     if given:
-        raise PromptError(f"--object goes with clicks alone: leave out --{', --'.join(given)}.")
+        raise PromptError(f"--object goes with clicks, --task and --learn alone: leave out --{', --'.join(given)}.")
 
 
 def voxel_of(click: VolumeClick) -> tuple[int, int, int]:
@@ -61,19 +63,23 @@ def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[Volu
     return [VolumeClick((float(i), float(j), float(k)), positive) for (i, j, k), positive in ordered]
 
 
-def segment_object(volume: Volume, clicks: Sequence[VolumeClick], plane_model: str, device: str | None) -> np.ndarray:
-    """The mask, uint8 (I, J, K), of the object that clicks point at.
+def segment_object(
+    volume: Volume, clicks: Sequence[VolumeClick], arguments: argparse.Namespace
+) -> tuple[np.ndarray, TaskUse]:
+    """The mask, uint8 (I, J, K), of the object that clicks point at; a task answers, and learns from it with --learn.
 
-    Args:
-        plane_model: what guesses the slices through the first click.
+    Returns:
+        The mask, and the task in use: what it has learnt is not saved yet.
 
     Raises:
         PromptError: a file that does not say how far its voxels are apart.
         ImageError: a volume in colour.
         ModelError, CheckpointError: a model cannot be loaded.
+        TaskError: the task is of another model, or its file cannot be used.
     """
+    from AdaptCore.adapt.recipe import VOLUMES
     from AdaptCore.models.registry import load_model, load_volume_model
-    from AdaptCore.predict.block import predict_object
+    from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.guess import SliceGuess
 
     if not volume.geometry.has_millimetres:
@@ -81,6 +87,16 @@ def segment_object(volume: Volume, clicks: Sequence[VolumeClick], plane_model: s
             "--object needs to know how far the voxels are apart in mm, which the file does not say: add its spacing, "
             "or leave out --object."
         )
-    spacing = volume.geometry.spacing
-    guess = SliceGuess(load_model(plane_model, device), volume.array, spacing)
-    return predict_object(load_volume_model(device=device), volume.array, spacing, clicks, guess).astype("uint8")
+    spacing, device = volume.geometry.spacing, arguments.device
+    guess = SliceGuess(load_model(arguments.model, device), volume.array, spacing)
+    model = load_volume_model(device=device)
+    with teaching.begin(arguments, model, VOLUMES, "object") as use:
+        session = BlockSession(use.model, volume.array, spacing, guess=guess)
+        for click in clicks:
+            session.click(*click.position, positive=click.positive)
+        assert session.prediction is not None, "typed_clicks gives at least one"
+        mask = session.prediction.on(session.shape)
+        if use.learner:
+            use.learner.learn(session.examples(mask))
+            use.learner.wait()
+    return mask.astype("uint8"), use

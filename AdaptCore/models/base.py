@@ -133,9 +133,14 @@ class Question:
         return self.prompts.clicks
 
     @property
+    def maps(self) -> tuple[torch.Tensor, ...]:
+        """What it has on the mask resolution."""
+        return () if self.prior is None else (self.prior,)
+
+    @property
     def nbytes(self) -> int:
         """Memory besides the embedding's in bytes."""
-        return 0 if self.prior is None else self.prior.nbytes
+        return sum(each.nbytes for each in self.maps)
 
     def without(self, latest: int) -> Question:
         """The same without its latest clicks, strokes and lassos."""

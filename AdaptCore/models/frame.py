@@ -48,8 +48,8 @@ class Frame(Protocol):
 AnyQuestion = Any
 """What a decoder is asked: a `Question` on a plane, or a `VolumeQuestion` in a window.
 
-Both have an `embedding`, which is a `Frame`, `clicks` in order, `nbytes` beside the embedding's, and a method `without`
-that leaves out the latest clicks.
+Both have an `embedding`, which is a `Frame`, `clicks` in order, `maps` on its grid, `nbytes` without the embedding, and
+a method `without` that leaves out the latest clicks.
 """
 
 

@@ -354,10 +354,14 @@ class VolumeQuestion:
         return tuple(WindowClick(position, label == POSITIVE) for position, label in pairs)
 
     @property
+    def maps(self) -> tuple[Tensor, ...]:
+        """What it has on the samples of the window."""
+        return self.prompts.prior[0], self.prompts.slices[0], self.prompts.known[0]
+
+    @property
     def nbytes(self) -> int:
         """Memory besides the embedding's in bytes."""
-        parts = (self.prompts.prior, self.prompts.slices, self.prompts.known)
-        return sum({part.data_ptr(): part.nbytes for part in parts}.values())
+        return sum({part.data_ptr(): part.nbytes for part in self.maps}.values())
 
     def without(self, latest: int) -> VolumeQuestion:
         """The same without its latest clicks."""

@@ -144,7 +144,7 @@ def test_task_and_profile_learn_together(
     words = ("--user", "Anna", "--task", "ball", "--learn")
     assert run(a_volume, "--box", "10,8,36,32,3", "--box", "10,8,36,32,4", *words) == 0
     task, _, profile = capsys.readouterr().out.splitlines()[-3:]
-    assert task.startswith("Task 'ball': accepted planes: 2 ") and profile.startswith("Profile of 'Anna' for 'ball': ")
+    assert task.startswith("Task 'ball': accepted slices: 2 ") and profile.startswith("Profile of 'Anna' for 'ball': ")
     assert TaskStore().info("ball").accepted == 2
     (info,) = a_store.profiles()
     assert (info.user, info.task, info.digest, info.picks) == ("Anna", "ball", model.digest, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from AdaptCore.adapt.clicks import click_weights
 from AdaptCore.adapt.learner import Learner, agreement
 from AdaptCore.adapt.pseudo_labels import pseudo_label
 from AdaptCore.adapt.recipe import VOLUMES, without
+from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.evaluate.adapt import arms_of
 from AdaptCore.evaluate.datasets import VolumeItem, VolumeTarget
 from AdaptCore.evaluate.learn3d import ObjectLearningRules, learn3d_figures, learn3d_report, run_object_target
@@ -154,6 +156,28 @@ def test_a_click_changes_the_model_of_its_object_and_undo_brings_the_earlier_one
         assert session_model(session) is frozen
         session.redo()
         assert session_model(session) is changed and learner.knowledge.model is frozen
+
+
+def test_a_task_keeps_what_objects_have_taught(tmp_path: Path) -> None:
+    frozen = cast(AdaptableModel, tiny_volume_model())
+    store = TaskStore(tmp_path)
+    task = store.load("balls", frozen, replace(VOLUMES, post_rate=5e-3))
+    with Learner(frozen, task.recipe, known=task.known) as learner:
+        for seed in range(2):
+            volume, truth = a_volume(seed)
+            session = BlockSession(cast(VolumetricModel, learner.model), volume, SPACING, POLICY)
+            session.click(12, 12, 12)
+            learner.learn(session.examples(truth))
+            learner.wait()
+        known = learner.knowledge
+    assert store.save(task, known).problem == ""
+    again = store.load("balls", frozen)
+    assert again.problem == "" and again.recipe.name == "volumes" and again.known.history == known.history
+    kept, before = (of.memory.images[-1][0] for of in (again.known, known))
+    answers = [of.model.answer(lesson.question).logits for of, lesson in ((again.known, kept), (known, before))]
+    torch.testing.assert_close(*answers, atol=0.05, rtol=0.05)
+    np.testing.assert_allclose(kept.question.clicks[0].position, before.question.clicks[0].position, atol=0.01)
+    assert torch.equal(kept.label.target, before.label.target)
 
 
 def test_the_benchmark_compares_the_same_objects_in_all_arms() -> None:

@@ -49,7 +49,7 @@ def everything(model: CompactModel) -> CompactModel:
 def test_accepted_planes_teach_the_task(a_store: TaskStore, a_volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(a_volume, "--click", CENTRE, "--click", BESIDE, "--task", "ball", "--learn") == 0
     line = capsys.readouterr().out.splitlines()[-2]
-    assert line.startswith("Task 'ball': accepted planes: 2 learnt; it knows 2 accepted slices; ")
+    assert line.startswith("Task 'ball': accepted slices: 2 learnt; it knows 2 accepted slices; ")
     assert line.endswith(str(a_store.path("ball")))
     model = tiny_model()
     known = a_store.load("ball", model).known
