@@ -143,9 +143,8 @@ class TaskUse:
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
-        lines = [
-            f"Task {task.name!r}: accepted {self.unit}s: {learnt}; it knows {self._counted(info.accepted)}; {info.path}"
-        ]
+        accepted = f"accepted {self.unit}s: {learnt}; it knows {self._counted(info.accepted)}"
+        lines = [f"Task {task.name!r}: {accepted}; {info.path}"]
         if info.replay:
             lines.append(f"Kept with the task: {store.kept(task.name)}")
         elif had_replay:

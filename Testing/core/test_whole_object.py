@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from AdaptCore import cli
+from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.commands.whole_object import typed_clicks
 from AdaptCore.evaluate.metrics import dice
 from AdaptCore.evaluate.object_model import ObjectModel
@@ -17,6 +18,7 @@ from AdaptCore.io import read_volume
 from AdaptCore.predict.block import BlockSession
 from AdaptCore.predict.guess import SliceGuess
 from Testing.bright_model import BrightModel
+from Testing.tiny_volume_model import tiny_volume_model
 from Testing.toy_model import ToyModel
 
 SPACING = (1.0, 1.0, 2.0)
@@ -56,10 +58,25 @@ def test_one_click_gives_the_object_on_all_slices(tmp_path: Path, a_file: Path) 
     assert [k for k in range(20) if mask[:, :, k].any()] == list(range(6, 13))
 
 
+def test_a_task_learns_from_objects_and_answers_the_next_one(
+    tmp_path: Path, a_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("AdaptCore.models.registry.load_volume_model", lambda device=None: tiny_volume_model())
+    asked = (a_file, "--object", "--click", "16,22,11", "--task", "balls", "--out", tmp_path / "mask.nii.gz")
+    assert run(*asked) == 2 and "no task 'balls'" in capsys.readouterr().err
+    assert run(*asked, "--learn") == 0
+    assert "Task 'balls': accepted objects: 1 learnt; it knows 1 accepted object; " in capsys.readouterr().out
+    (info,) = TaskStore().tasks()
+    assert info.recipe == "volumes" and info.replay is not None
+    assert run(*asked) == 0
+    assert TaskStore().info("balls").accepted == 1, "nothing is learnt without --learn"
+
+
 def test_what_speaks_of_planes_is_refused(tmp_path: Path, a_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "m.nrrd"
     assert run(a_file, "--object", "--click", "14,20,9", "--propagate", "--axis", 2, "--out", out) == 2
-    assert "--object goes with clicks alone: leave out --axis, --propagate." in capsys.readouterr().err
+    told = "--object goes with clicks, --task and --learn alone: leave out --axis, --propagate."
+    assert told in capsys.readouterr().err
     assert run(a_file, "--object", "--click", "14,20,9", "--axis", 0, "--out", out) == 2
     assert "leave out --axis." in capsys.readouterr().err
     assert run(a_file, "--object", "--click", "14,20,9,-", "--out", out) == 2
