@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from AdaptCore.files.geometry import Volume
     from AdaptCore.predict.block import VolumeClick
 
-ONLY_PLANES = ("box", "axis", "propagate", "window", "task", "learn", "user", "candidates", "pick", "report")
+ONLY_PLANES = (
+    "box",
+    "axis",
+    "propagate",
+    "window",
+    "task",
+    "learn",
+    "user",
+    "candidates",
+    "pick",
+    "report",
+    "all_parts",
+)
 """Arguments that speak of planes, which an object in three dimensions does not know yet."""
 
 
