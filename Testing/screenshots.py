@@ -1,6 +1,7 @@
 """Draws the panel and a slice view, as they are in the stand-in for Slicer's window, for README and tutorial.
 
-`python Testing/screenshots.py FOLDER` writes one PNG for each thing that the user does with the phantom of the demo.
+`python Testing/screenshots.py FOLDER [--dark]` writes one PNG of Slicer's window for each thing that the user does with
+the phantom of the demo.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULE = "InteractiveAdaptSeg"
-PANEL_SIZE = (400, 830)
+WINDOW = (1280, 800)
+"""Pixels of Slicer's window on a small screen."""
+PANEL_WIDTH, PANEL_TOP, PANEL_HEIGHT = 400, 112, 650
+VIEWS_TOP = 62
+FRAME = {
+    "File    Edit    View    Help": 18,
+    "Modules:  Interactive AdaptSeg": 46,
+    "3D Slicer": 78,
+    "\u25b8  Help & Acknowledgement": 102,
+    "\u25b8  Data Probe": 786,
+}
+"""What Slicer's window shows around panel and views, with the base line of each text."""
 LAYOUT_ROUNDS = 5
 """Times that events are dealt with until layouts within layouts have settled."""
 SEGMENT_COLOUR = (0.9, 0.6, 0.0)
@@ -135,8 +147,10 @@ class Desk:
         from Testing.host.user import type_text
 
         self.add_segment()
+        self.panel.ui.learningSection.collapsed = False
         type_text(self.panel.ui.taskSelector, "Lesion")
         type_text(self.panel.ui.userSelector, "Anna")
+        self.panel.ui.learningSection.collapsed = True
         self.press("positiveButton")
         self.click(self.middle)
 
@@ -156,26 +170,46 @@ class Desk:
         self.press("acceptButton")
 
     def picture(self, *beside: np.ndarray) -> Any:
-        """The panel, and beside it pictures (h, w, 3) from 0 to 255 one below the other, or else the slice view."""
+        """Slicer's window with the panel, and beside it pictures (h, w, 3) from 0 to 255, or else the slice view.
+
+        What of the panel is below the window's lower end is left out, as in Slicer, where it can be scrolled.
+        """
         import qt
         import slicer
 
-        self.widget.parent.resize(*PANEL_SIZE)
+        panel = self.widget.parent
+        panel.resize(PANEL_WIDTH, max(PANEL_HEIGHT, panel.minimumSizeHint.height()))
         for _ in range(LAYOUT_ROUNDS):
             slicer.app.processEvents()
-        shown = beside or (self.view.picture(),)
-        picture = qt.QPixmap(PANEL_SIZE[0] + max(each.shape[1] for each in shown), PANEL_SIZE[1])
-        picture.fill(qt.QColor("white" if beside else "black"))
+        palette = panel.palette
+        picture = qt.QPixmap(*WINDOW)
+        picture.fill(palette.color(qt.QPalette.Window))
         painter = qt.QPainter(picture)
-        painter.drawPixmap(0, 0, self.widget.parent.grab())
-        below = (PANEL_SIZE[1] - sum(each.shape[0] for each in shown)) // 2
-        for each in shown:
-            height, width, _ = each.shape
-            image = qt.QImage(np.ascontiguousarray(each).tobytes(), width, height, 3 * width, qt.QImage.Format_RGB888)
-            painter.drawImage(PANEL_SIZE[0], below, image)
-            below += height
+        painter.setPen(palette.color(qt.QPalette.WindowText))
+        for text, line in FRAME.items():
+            painter.drawText(12, line, text)
+        painter.drawPixmap(0, PANEL_TOP, panel.grab(), 0, 0, PANEL_WIDTH, PANEL_HEIGHT)
+        views = qt.QRect(PANEL_WIDTH, VIEWS_TOP, WINDOW[0] - PANEL_WIDTH, WINDOW[1] - VIEWS_TOP)
+        painter.fillRect(views, qt.QColor("white" if beside else "black"))
+        _draw_below_each_other(painter, views, beside or (self.view.picture(),))
         painter.end()
         return picture
+
+
+def _draw_below_each_other(painter: Any, place: Any, pictures: tuple[np.ndarray, ...]) -> None:
+    """Draw pictures (h, w, 3) as large as a place can show them all."""
+    import qt
+
+    painter.setRenderHint(qt.QPainter.SmoothPixmapTransform)
+    height, width = sum(each.shape[0] for each in pictures), max(each.shape[1] for each in pictures)
+    scale = min(place.height() / height, place.width() / width)
+    top = place.top() + (place.height() - scale * height) / 2
+    for each in pictures:
+        rows, columns, _ = each.shape
+        image = qt.QImage(np.ascontiguousarray(each).tobytes(), columns, rows, 3 * columns, qt.QImage.Format_RGB888)
+        left = place.left() + (place.width() - scale * columns) / 2
+        painter.drawImage(qt.QRectF(left, top, scale * columns, scale * rows), image)
+        top += scale * rows
 
 
 @contextmanager
@@ -228,6 +262,7 @@ def learning() -> Iterator[tuple[str, Any]]:
             desk.press("positiveButton")
             desk.click(desk.middle)
             desk.correct(rng)
+        desk.panel.ui.learningSection.collapsed = False
         desk.press("learningButton")
         charts = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
         yield "8-learning-curve", desk.picture(*map(picture_of, charts))
@@ -239,18 +274,6 @@ def refusal() -> Iterator[tuple[str, Any]]:
         desk.begin()
         desk.click((-4, *desk.middle[1:]))
         yield "9-error", desk.picture()
-
-
-def dark() -> Iterator[tuple[str, Any]]:
-    """Candidates in Slicer's dark style."""
-    from PySide6.QtWidgets import QApplication
-
-    with a_desk() as desk:
-        light = QApplication.palette()
-        QApplication.setPalette(dark_palette())
-        desk.begin()
-        yield "10-dark", desk.picture()
-        QApplication.setPalette(light)
 
 
 def dark_palette() -> Any:
@@ -269,13 +292,19 @@ def dark_palette() -> Any:
     return palette
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, is_dark: bool) -> None:
     """Write all pictures."""
+    from PySide6.QtWidgets import QApplication
+
+    from Testing.host.application import qSlicerApplication
+
     folder.mkdir(parents=True, exist_ok=True)
-    for pictures in (first_segmentation, learning, refusal, dark):
+    if is_dark:
+        (QApplication.instance() or qSlicerApplication(["Slicer"])).setPalette(dark_palette())
+    for pictures in (first_segmentation, learning, refusal):
         for name, picture in pictures():
             assert picture.save(str(folder / f"{name}.png")), name
 
 
 if __name__ == "__main__":
-    draw(Path(sys.argv[1]))
+    draw(Path(sys.argv[1]), is_dark="--dark" in sys.argv[2:])

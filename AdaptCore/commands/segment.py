@@ -113,6 +113,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--object", action="store_true", help="segment the whole object in three dimensions, from clicks anywhere in it"
     )
     parser.add_argument(
+        "--all-parts",
+        action="store_true",
+        help="keep the parts of a mask that were not pointed at (default: those that hold no click on the object and "
+        "lie outside of the box are dropped)",
+    )
+    parser.add_argument(
         "--window",
         metavar="LOW,HIGH",
         help="intensities that the model sees (default: 0.5 to 99.5 percent of the voxels)",
@@ -209,6 +215,7 @@ def run(arguments: argparse.Namespace) -> None:
             preference=advice.preference,
             teach=arguments.learn,
             look=look if advice.adviser else None,
+            only_pointed=not arguments.all_parts,
         )
 
     def report() -> None:
@@ -281,6 +288,7 @@ def segment(
     preference: Preference | None = None,
     teach: bool = True,
     look: Look | None = None,
+    only_pointed: bool = False,
 ) -> Segmentation:
     """Predict and accept each plane with prompts; carry the masks on where asked.
 
@@ -291,6 +299,7 @@ def segment(
         prompts: plane index across `axis` -> its prompts.
         preference: changes the answers to what a user prefers.
         teach: whether the accepted planes teach learner and preference.
+        only_pointed: whether parts of a mask that were not pointed at are dropped.
 
     Raises:
         PromptError: a prompt does not fit its plane.
@@ -309,6 +318,7 @@ def segment(
         precompute=0,
         learner=learner,
         preference=preference,
+        only_pointed=only_pointed,
     ) as session:
         for done, index in enumerate(indices, start=1):
             geometry = axis_plane(session.shape, axis, index)

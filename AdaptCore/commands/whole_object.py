@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from AdaptCore.files.geometry import Volume
     from AdaptCore.predict.object_prompts import VolumeClick
 
-ONLY_PLANES = ("box", "axis", "propagate", "window", "user", "candidates", "pick", "report")
+ONLY_PLANES = ("box", "axis", "propagate", "window", "user", "candidates", "pick", "report", "all_parts")
 """Arguments that speak of planes, which an object in three dimensions does not know yet."""
 
 

@@ -17,6 +17,7 @@ from AdaptCore.predict.held import HeldLook
 from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.masks import binarize, dice, filled
 from AdaptCore.predict.obedience import ObediencePolicy, obey
+from AdaptCore.predict.pointing import only_pointed, pointed_pixels
 from AdaptCore.predict.sizes import (
     Evidence,
     SizePolicy,
@@ -405,6 +406,7 @@ class PlaneSession:
         prior: mask or logits (H, W) that the session starts from.
         adapter: changes the model after every click but the first, as part of the click's answer.
         preference: changes every answer to what the user prefers.
+        only_pointed: drop the parts of every answer that were not pointed at, see `AdaptCore.predict.pointing`.
 
     Raises:
         ImageError: the image, embedding or prior does not fit.
@@ -423,9 +425,11 @@ class PlaneSession:
         prior: np.ndarray | None = None,
         adapter: Adapter | None = None,
         preference: Preference | None = None,
+        only_pointed: bool = False,
     ) -> None:
         self._adapter = adapter
         self._preference = preference
+        self._only_pointed = only_pointed
         cache = EmbeddingCache(PRIVATE_CACHE_BYTES) if cache is None else cache
         self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
         self.zoom = zoom_policy(zoom)
@@ -475,6 +479,11 @@ class PlaneSession:
     def look(self) -> Look | None:
         """The current answer as it was asked for, with the answers at other sizes; None at the start."""
         return self._state.look
+
+    @property
+    def pointed_at(self) -> np.ndarray | None:
+        """Pixels, bool (H, W), that each part of an answer must hold one of; None where all parts are kept."""
+        return self._pointed_at(self.prompts) if self._only_pointed else None
 
     @property
     def was_inside(self) -> np.ndarray:
@@ -595,6 +604,7 @@ class PlaneSession:
             source=source,
             adapter=self._adapter,
             preference=self._preference,
+            only_pointed=self._only_pointed,
         )
         if other.shape != self.shape:
             raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")
@@ -645,10 +655,10 @@ class PlaneSession:
         prompts = self.prompts.with_scribble(added.clicks)
         prompts = prompts.with_box(added.box) if added.box else prompts
         self._validate(prompts)
-        look = self._answer(self.model, prompts, added)
+        look = self._pointed(self._answer(self.model, prompts, added), prompts)
         model = self._adapted(look, added.clicks)
         if model is not self.model:
-            look = self._answer(model, prompts, added)
+            look = self._pointed(self._answer(model, prompts, added), prompts)
         return self._push(model, prompts, self._preferred(model, look))
 
     def _preferred(self, model: Model, look: Look) -> Look:
@@ -717,8 +727,23 @@ class PlaneSession:
                 return around
         return window if suffices else None
 
+    def _pointed(self, look: Look, prompts: Prompts) -> Look:
+        """The look and its others without what was not pointed at; one that was taken over as it is stays so."""
+        if not self._only_pointed or look.question is None:
+            return look
+        pixels = self._pointed_at(prompts)
+        first, *others = (
+            replace(each, logits=torch.from_numpy(only_pointed(each.logits.numpy(), pixels)), others=())
+            for each in (look, *look.others)
+        )
+        return replace(first, others=tuple(others))
+
+    def _pointed_at(self, prompts: Prompts) -> np.ndarray:
+        start = self._asked()[0].prediction
+        return pointed_pixels(prompts, self.shape, None if start is None else start.mask)
+
     def _push(self, model: Model, prompts: Prompts, look: Look) -> Prediction:
-        prediction = self._held(_in_lasso(look, prompts), prompts)
+        prediction = self._held(self._pointed(_in_lasso(look, prompts), prompts), prompts)
         self._append(_State(model, prediction))
         return prediction
 

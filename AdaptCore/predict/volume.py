@@ -107,6 +107,8 @@ class VolumeSession:
             there is logged as a warning, and raised when such a plane is prompted.
         learner: learns from the planes that are accepted, and its model then answers in the place of `model`.
         preference: changes every answer to what the user prefers, and learns from the planes that are accepted.
+        only_pointed: drop the parts of every answer that were not pointed at, see `AdaptCore.predict.pointing`; a
+            propagation always drops what does not touch the plane before.
 
     Raises:
         ImageError: the volume has other dimensions, is empty, or has no finite voxel.
@@ -124,6 +126,7 @@ class VolumeSession:
         precompute: int = 2,
         learner: Learning | None = None,
         preference: Preference | None = None,
+        only_pointed: bool = False,
     ) -> None:
         self.shape = check_volume(volume)
         self._model = model
@@ -135,6 +138,7 @@ class VolumeSession:
         self._precompute = precompute
         self._learner = learner
         self._preference = preference
+        self._only_pointed = only_pointed
         self._current: PlaneGeometry | None = None
         self._worker = BackgroundWorker()
         self._sessions: dict[PlaneGeometry, PlaneSession] = {}
@@ -443,6 +447,7 @@ class VolumeSession:
             prior=prior,
             adapter=self._learner,
             preference=self._preference,
+            only_pointed=self._only_pointed,
         )
 
     def _turn_to(self, geometry: PlaneGeometry) -> None:

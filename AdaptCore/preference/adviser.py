@@ -16,6 +16,7 @@ from AdaptCore.models.base import Model, Question, ReadoutModel, to_plane, to_pr
 from AdaptCore.predict.learning import Example
 from AdaptCore.predict.masks import binarize, iou
 from AdaptCore.predict.plane import Look, PlaneSession, mask_logits
+from AdaptCore.predict.pointing import only_pointed
 from AdaptCore.predict.zoom import CropWindow
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
@@ -125,7 +126,7 @@ class Adviser:
             drawn, z = drawn[agreeing], z[agreeing]
         side = session.model.mask_side
         rows, columns = question.embedding.free_of_padding(side)
-        samples = Samples(drawn[:, :rows, :columns].numpy(), z)
+        samples = Samples(_pointed(drawn[:, :rows, :columns].numpy(), present, session.pointed_at), z)
         shown = to_prior(present.seen, question.embedding, side)[:rows, :columns].numpy()
         others = other_sizes(present, recipe) if sizes and around is None else []
         proposal = propose(samples, shown, self._seed, replace(recipe, candidates=recipe.candidates - len(others)))
@@ -232,6 +233,19 @@ class Adviser:
         if self._latent is not None and isinstance(model, ReadoutModel):
             return ReadoutSampler(model, self._latent, question)
         return FreeSampler(model, question)
+
+
+def _pointed(logits: np.ndarray, present: Look, pixels: np.ndarray | None) -> np.ndarray:
+    """Logits (N, h, w) on what the question shows, each without the parts that were not pointed at.
+
+    Args:
+        pixels: of the plane, bool (H, W), see `PlaneSession.pointed_at`.
+    """
+    if pixels is None:
+        return logits
+    seen = torch.from_numpy(present.part_of(pixels)).float()[None]
+    near = F.adaptive_max_pool2d(seen, logits.shape[1:])[0].numpy() > 0
+    return np.stack([only_pointed(each, near) for each in logits])
 
 
 def other_sizes(present: Look, recipe: Recipe) -> list[Look]:

@@ -131,6 +131,11 @@ class Candidates:
         return self._offer.number if self._offer else 0
 
     @property
+    def isWanted(self) -> bool:
+        """Whether candidates are asked for with every answer."""
+        return self._isWanted
+
+    @property
     def isAsking(self) -> bool:
         return self._asked is not None
 
@@ -173,7 +178,7 @@ class Candidates:
         self._ask(self._plane, self.round + 1, self._origins[self._answer])
 
     def askForOthers(self) -> None:
-        """Ask for other candidates, since none of these is wanted.
+        """Ask for other candidates, since the user wants none of these.
 
         Raises:
             PromptError: there are none, or there were enough rounds.
@@ -258,7 +263,7 @@ def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, numb
     """Ask an adviser for a round, and make what is shown of it.
 
     Args:
-        around: z (n, D) of the members of the candidate that more are wanted of; None for no such one.
+        around: z (n, D) of the members of a candidate, to offer more that are like it; None for no such one.
     """
     from AdaptCore.predict.geometry import extract
     from AdaptCore.predict.intensity import apply_window

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import slicer
 import vtk
 
+from AdaptCore.errors import AdaptSegError
+from InteractiveAdaptSegLib.Measures import Measures, Measuring
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.SceneNodes import addSegmentation
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
@@ -47,6 +49,7 @@ class Choices:
         self._isApplying = False
         self._isSceneNew = True
         self._observations = Observations()
+        self._measuring = Measuring()
         self.node: Any = None
 
     def use(self, node: Any) -> None:
@@ -97,11 +100,21 @@ class Choices:
         choice.segmentID = segmentID
         self.apply()
 
+    def chooseNeighbour(self, step: int) -> bool:
+        """Choose the segment that is so many places after the chosen one in the list; whether there is one."""
+        segmentation = self.node.segmentation.GetSegmentation()
+        place = segmentation.GetSegmentIndex(self.node.segmentID) + step
+        if not 0 <= place < segmentation.GetNumberOfSegments():
+            return False
+        self._segmentList.setCurrentSegmentID(segmentation.GetNthSegmentID(place))
+        return True
+
     def apply(self) -> None:
         """Work on the chosen segment; nothing is loaded before all is chosen and all packages are there."""
         if self._isApplying or self.node is None:
             return
         with self._applying():
+            self._applyOnlyPointed(self.node)
             self._applySegment(self.node)
             if self.node.model not in ("", self._session.model.name) and self._isReady():
                 with self._reported():
@@ -135,6 +148,11 @@ class Choices:
         choice.task, choice.user = task or session.taskName or "", user or session.profile.user or ""
         self._onNames()
 
+    def _applyOnlyPointed(self, choice: Any) -> None:
+        if choice.onlyPointed != self._session.onlyPointed:
+            with self._reported():
+                self._session.setOnlyPointed(choice.onlyPointed)
+
     def _applySegment(self, choice: Any) -> None:
         segments = self._segmentList
         if segments.currentNode() != choice.segmentation:
@@ -147,6 +165,21 @@ class Choices:
         segments.setCurrentSegmentID(choice.segmentID)
         with self._reported():
             self._session.setTarget(choice.inputVolume, choice.segmentation, choice.segmentID)
+
+    @property
+    def colour(self) -> tuple[float, float, float] | None:
+        """The chosen segment's, red, green and blue from 0 to 1."""
+        segment = None if self.node is None else self._segment
+        return None if segment is None else tuple(segment.GetColor())
+
+    @property
+    def measures(self) -> Measures | None:
+        """The chosen segment's; None where none is chosen, or it is empty or cannot be measured."""
+        if self.node is None or self._segment is None or not self._session.hasTarget:
+            return None
+        with suppress(AdaptSegError):
+            return self._measuring.measures(self.node.inputVolume, self.node.segmentation, self.node.segmentID)
+        return None
 
     @property
     def _segment(self) -> slicer.vtkSegment | None:

@@ -265,7 +265,9 @@ class ChosenModel:
         """
         entry = self.entry
         if entry is None or entry.url is None:
-            raise ModelError(f"model '{self._wanted}' cannot be downloaded: one of the official models is wanted")
+            raise ModelError(
+                f"Model '{self._wanted}' cannot be downloaded, only official models can: choose one of them."
+            )
         if self._download is not None:
             raise ModelError(f"{self._download.entry.name} is being downloaded: wait for its end or cancel it")
         if confirm(entry):
@@ -304,7 +306,7 @@ class ChosenModel:
         from AdaptCore.models.registry import add_model
 
         if not NAME.fullmatch(name):
-            raise ModelError(f"model name '{name}': letters, digits, _ and - are wanted")
+            raise ModelError(f"Model name '{name}': use letters, digits, _ and - only.")
         self._adding = self._worker.submit(add_model, path, name, licence=licence or "not stated")
 
     def load(self) -> Model:

@@ -491,8 +491,8 @@ def _requireGrid(volumeNode: Any, geometry: Geometry) -> None:
     drift = np.linalg.inv(_ijkToRas(geometry)) @ slicer.util.arrayFromVTKMatrix(matrix) - np.eye(4)
     if size != tuple(geometry.size) or np.abs(drift @ np.array([*size, 1.0])).max() > SAME_PLACE:
         raise SceneError(
-            f"volume '{volumeNode.GetName()}' is no longer on the grid of its image ({size} voxels; {geometry.size} "
-            "where they were are wanted): undo that, or open the case again"
+            f"Volume '{volumeNode.GetName()}' is no longer on the grid of its image: it has {size} voxels, its image "
+            f"{geometry.size}, or was moved. Undo that, or open the case again."
         )
 
 

@@ -107,6 +107,11 @@ class WriteCommand:
     confidencesBefore: Mapping[PlaneGeometry, float]
     confidencesAfter: Mapping[PlaneGeometry, float]
 
+    @property
+    def isPropagation(self) -> bool:
+        """Whether slices were written that nobody has accepted yet."""
+        return any(self.confidencesBefore.get(plane) != sure for plane, sure in self.confidencesAfter.items())
+
     def undo(self) -> None:
         self.writer.undo()
         for target, steps in self.steps.items():

@@ -13,7 +13,8 @@ from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
 
-COLOR = (0.94, 0.89, 0.26)
+FILL, OUTLINE = 0.3, 3
+"""Opacity inside, and pixels of the line around it: an accepted mask is filled, and has a thin line."""
 SEGMENT_ID = "preview"
 UNNEEDED = ("Smoothing factor", "Compute surface normals")
 """Steps of the conversion to a surface that take most of its time and show nothing on a flat mask."""
@@ -26,11 +27,18 @@ class PreviewNode:
         self._scene = scene
         self.node: Any = None
 
-    def show(self, volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray) -> None:
-        """Show a plane's mask (H, W) in place of the one before."""
+    def show(
+        self, volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray, color: tuple[float, float, float]
+    ) -> None:
+        """Show a plane's mask (H, W) in place of the one before.
+
+        Args:
+            color: of the segment that it may be written into.
+        """
         if self.node is None or self.node.GetScene() is None:
             self.node = self._create()
         segment = self.node.GetSegmentation().GetSegment(SEGMENT_ID)
+        segment.SetColor(color)
         segment.AddRepresentation(_labelmap(), planeImage(volumeNode, geometry, mask))
         self.node.GetSegmentation().CreateRepresentation(_surface(), True)
         self.node.Modified()
@@ -56,7 +64,6 @@ class PreviewNode:
         node.CreateDefaultDisplayNodes()
         segment = slicer.vtkSegment()
         segment.SetName("Preview")
-        segment.SetColor(COLOR)
         segmentation = node.GetSegmentation()
         segmentation.SetSourceRepresentationName(_labelmap())
         for parameter in UNNEEDED:
@@ -64,7 +71,8 @@ class PreviewNode:
         segmentation.AddSegment(segment, SEGMENT_ID)
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
-        display.SetOpacity2DFill(0.35)
+        display.SetOpacity2DFill(FILL)
+        display.SetSliceIntersectionThickness(OUTLINE)
         display.SetPreferredDisplayRepresentationName2D(_labelmap())
         display.SetPreferredDisplayRepresentationName3D(_surface())
         return node

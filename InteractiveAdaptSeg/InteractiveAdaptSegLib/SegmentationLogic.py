@@ -106,6 +106,7 @@ class SegmentationLogic:
         self._history = History()
         self._changingPrompts = False
         self._mustFollowPrompts = False
+        self._onlyPointed = True
         self._writer = SegmentWriter(scene, self._onOutsideEdit)
         self._preview = PreviewNode(scene)
         self._observations = Observations()
@@ -227,6 +228,16 @@ class SegmentationLogic:
     def canRedo(self) -> bool:
         self._forgetLostWrites()
         return self._history.canRedo and self.isIdle
+
+    @property
+    def onlyPointed(self) -> bool:
+        """Whether the parts of masks that were not pointed at are dropped."""
+        return self._onlyPointed
+
+    @property
+    def nextSteps(self) -> tuple[Command | None, Command | None]:
+        """What undo would take back, and what redo would do again."""
+        return self._history.next, self._history.nextUndone
 
     @property
     def editorNode(self) -> Any:
@@ -352,6 +363,13 @@ class SegmentationLogic:
         self._model.setDevice(device)
         self._onChanged()
 
+    def setOnlyPointed(self, isOnly: bool) -> None:
+        """Drop the parts of masks that were not pointed at, or keep them; what is not accepted is answered anew."""
+        if isOnly != self._onlyPointed:
+            self.requireIdle()
+            self._onlyPointed = isOnly
+            self._renewSessions()
+
     def clearTarget(self) -> None:
         """Stop working on the current segment; what was written and the prompts stay."""
         self.stopPropagation()
@@ -447,7 +465,7 @@ class SegmentationLogic:
             self._showMask()
         else:
             target, geometry = self._requirePlane()
-            self._preview.show(target.volumeNode, geometry, self._candidates.view(number).mask)
+            self._preview.show(target.volumeNode, geometry, self._candidates.view(number).mask, target.color)
 
     def pick(self, number: int) -> None:
         """Take a candidate for the active plane's mask; it takes the place of one of the same round."""
@@ -879,6 +897,7 @@ class SegmentationLogic:
             cache=self._model.cache,
             learner=self._task,
             preference=self._profile,
+            only_pointed=self._onlyPointed,
         )
         target.takeUp(session)
         return session
@@ -894,19 +913,23 @@ class SegmentationLogic:
             return
         model = self._model.arrived()
         if model is not None:
-            self._candidates.drop()
             texts = [f"Model {self._model.answering} answers from now on.", self._task.useModel(model)]
             texts.append(self._profile.useModel(model, self._task.name))
             self._tell(*texts)
-            for target in self._targets.values():
-                try:
-                    target.beginAnew()
-                except AdaptSegError as error:
-                    self._onMessage(str(error))
             self._model.cache.clear()
-            if self._active is not None and not self._isAccepted:
-                self._activate(self._active)
+            self._renewSessions()
         self._onChanged()
+
+    def _renewSessions(self) -> None:
+        """Other sessions in place of the open ones, which answer the prompts anew; labels stay."""
+        self._candidates.drop()
+        for target in self._targets.values():
+            try:
+                target.beginAnew()
+            except AdaptSegError as error:
+                self._onMessage(str(error))
+        if self._active is not None and not self._isAccepted:
+            self._activate(self._active)
 
     def _onProfileChanged(self) -> None:
         self._candidates.askAnew()
@@ -955,7 +978,8 @@ class SegmentationLogic:
         if self._active is None or self._mask is None or self._isAccepted:
             self._preview.hide()
         else:
-            self._preview.show(self._requireTarget().volumeNode, self._active, self._mask)
+            target = self._requireTarget()
+            self._preview.show(target.volumeNode, self._active, self._mask, target.color)
 
     def _deactivate(self) -> None:
         self._active = self._mask = None

@@ -245,6 +245,12 @@ class Target:
         """The segment's, as the user sees it."""
         return self.segmentationNode.GetSegmentation().GetSegment(self.segmentID).GetName()
 
+    @property
+    def color(self) -> tuple[float, float, float]:
+        """The segment's, red, green and blue from 0 to 1."""
+        red, green, blue = self.segmentationNode.GetSegmentation().GetSegment(self.segmentID).GetColor()
+        return red, green, blue
+
     def plane(self, geometry: PlaneGeometry) -> PlaneSession:
         """The session of a plane, with the prompts that the scene holds for it."""
         plane = self.session.plane(geometry)

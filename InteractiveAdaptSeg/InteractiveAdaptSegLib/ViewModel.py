@@ -7,7 +7,17 @@ from enum import Enum, auto
 
 from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
 from InteractiveAdaptSegLib.ChosenModel import ModelStatus
+from InteractiveAdaptSegLib.Commands import (
+    ON_PLANE,
+    ClearCommand,
+    LessonCommand,
+    NewSegmentCommand,
+    PromptCommand,
+    WriteCommand,
+)
+from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+from InteractiveAdaptSegLib.Target import sliceIndex
 
 
 class Status(Enum):
@@ -28,13 +38,17 @@ class PanelState:
     """Which buttons can be pressed, and the status.
 
     Attributes:
+        canPlace: whether prompts can be placed.
+        canBegin: whether a tool can be taken up that makes the first segment.
         keepsTool: whether the mouse keeps its tool, though nothing can be placed now.
+        isLoading: whether a model is being loaded.
         progress: planes done and planes there can be at most, of a propagation under way; at most 0 while that is not
             known.
     """
 
     status: Status
     canPlace: bool = False
+    canBegin: bool = False
     keepsTool: bool = False
     canAccept: bool = False
     canPropagate: bool = False
@@ -45,11 +59,16 @@ class PanelState:
     canCancel: bool = False
     canChooseTask: bool = False
     canChooseSegment: bool = True
+    isLoading: bool = False
     progress: tuple[int, int] = (0, 0)
 
 
-def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> PanelState:
-    """The panel's state for what the logic is doing now."""
+def panelState(logic: SegmentationLogic, packagesMissing: bool = False, hasVolume: bool = False) -> PanelState:
+    """The panel's state for what the logic is doing now.
+
+    Args:
+        hasVolume: whether a volume is chosen.
+    """
     if packagesMissing:
         return PanelState(Status.PACKAGES_MISSING)
     if logic.isPropagating:
@@ -62,9 +81,10 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False) -> Panel
         canUndo=logic.canUndo,
         canRedo=logic.canRedo,
         canChooseTask=True,
+        isLoading=logic.model.isComing,
     )
     if not logic.hasTarget:
-        return nothing
+        return replace(nothing, status=Status.READY_FOR_CLICK, canBegin=True) if hasVolume else nothing
     if logic.mask is None:
         return replace(nothing, status=Status.READY_FOR_CLICK, canPlace=True)
     return replace(
@@ -81,6 +101,61 @@ def _statusOfMask(logic: SegmentationLogic) -> Status:
     if not logic.isAccepted:
         return Status.MASK_TO_ACCEPT
     return Status.UNSURE if logic.isUnsure else Status.ACCEPTED
+
+
+class StepKind(Enum):
+    """What one step of undo was."""
+
+    POSITIVE_POINT = auto()
+    NEGATIVE_POINT = auto()
+    POSITIVE_SCRIBBLE = auto()
+    NEGATIVE_SCRIBBLE = auto()
+    BOX = auto()
+    LASSO = auto()
+    PICK = auto()
+    CLEAR = auto()
+    ACCEPT = auto()
+    PROPAGATE = auto()
+    NEW_SEGMENT = auto()
+    FORGET = auto()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of undo.
+
+    Attributes:
+        slice: index of the slice that it concerns; None for none, or an oblique one.
+    """
+
+    kind: StepKind
+    slice: int | None = None
+
+
+def stepState(command: Command | None) -> Step | None:
+    """What is told of the next step of undo or redo; None where there is none."""
+    if isinstance(command, LessonCommand):
+        return Step(StepKind.FORGET)
+    if isinstance(command, NewSegmentCommand):
+        return Step(StepKind.NEW_SEGMENT)
+    if not isinstance(command, ON_PLANE):
+        return None
+    return Step(_kindOf(command), None if command.geometry.axis is None else sliceIndex(command.geometry))
+
+
+def _kindOf(command: PromptCommand | ClearCommand | WriteCommand) -> StepKind:
+    if isinstance(command, ClearCommand):
+        return StepKind.CLEAR
+    if isinstance(command, WriteCommand):
+        return StepKind.PROPAGATE if command.isPropagation else StepKind.ACCEPT
+    action = command.action
+    if action.picked:
+        return StepKind.PICK
+    if action.isOutline:
+        return StepKind.BOX if action.lasso is None else StepKind.LASSO
+    points = StepKind.POSITIVE_POINT, StepKind.NEGATIVE_POINT
+    scribbles = StepKind.POSITIVE_SCRIBBLE, StepKind.NEGATIVE_SCRIBBLE
+    return (points if len(action.clicks) == 1 else scribbles)[not action.clicks[0].positive]
 
 
 @dataclass(frozen=True)

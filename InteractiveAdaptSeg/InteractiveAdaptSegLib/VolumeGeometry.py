@@ -33,7 +33,7 @@ def voxelArray(volumeNode: Any) -> np.ndarray:
     """
     image = volumeNode.GetImageData()
     if image is None or not image.GetNumberOfPoints():
-        raise SceneError(f"volume '{volumeNode.GetName()}' holds no image: a volume with voxels is wanted")
+        raise SceneError(f"Volume '{volumeNode.GetName()}' holds no image: choose a volume with voxels.")
     array = slicer.util.arrayFromVolume(volumeNode)
     voxels = array.transpose(2, 1, 0, *range(3, array.ndim))
     if voxels.ndim == 4:
@@ -56,7 +56,7 @@ def _greyOrColour(voxels: np.ndarray, name: str) -> np.ndarray:
         return voxels[..., 0]
     if components in (3, 4):
         return voxels[..., :3]
-    raise SceneError(f"volume '{name}' has {components} components: 1 (grey) or 3 (colour) are wanted")
+    raise SceneError(f"Volume '{name}' has {components} components: choose one with 1 (grey) or 3 (colour).")
 
 
 def ijkToWorld(volumeNode: Any) -> np.ndarray:

@@ -11,7 +11,8 @@ from AdaptCore.printable import printable
 if TYPE_CHECKING:
     from AdaptCore.models.registry import ModelEntry
     from InteractiveAdaptSegLib.Candidates import CandidateView
-    from InteractiveAdaptSegLib.ViewModel import GalleryState, ModelState, ProfileState, Status, TaskState
+    from InteractiveAdaptSegLib.Measures import Measures
+    from InteractiveAdaptSegLib.ViewModel import GalleryState, ModelState, ProfileState, Status, Step, TaskState
 
 Translate = Callable[[str], str]
 
@@ -22,33 +23,84 @@ def statusText(status: Status, _: Translate) -> str:
     """A status of the panel."""
     return {
         "PACKAGES_MISSING": _("Python packages are missing: press Install."),
-        "NOTHING_CHOSEN": _("Choose a volume and a segment."),
-        "READY_FOR_CLICK": _("Press + and click on the object in a slice view."),
-        "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - clicks."),
+        "NOTHING_CHOSEN": _("Choose a volume."),
+        "READY_FOR_CLICK": _("Choose a tool and point at the object in a slice view."),
+        "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - prompts."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
-        "UNSURE": _("The model is not sure of this slice: accept it as it is, or correct it."),
-        "PREDICTING": _("The model is looking at the slice. This may take a while here."),
+        "UNSURE": _("The model is not confident of this slice: accept it as it is, or correct it."),
+        "PREDICTING": _("The model is predicting. This may take a while on this computer."),
         "PROPAGATING": _("Propagating..."),
     }[status.name]
+
+
+def sentence(text: str) -> str:
+    """A message as a sentence: a capital letter first, a full stop at its end."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def measuresText(measures: Measures | None, _: Translate) -> str:
+    """The size of the segment."""
+    if measures is None:
+        return ""
+    slices = _("1 slice") if measures.slices == 1 else _("{count} slices").format(count=measures.slices)
+    return _("{volume} mL, longest diameter {diameter:.1f} mm, {slices}").format(
+        volume=f"{measures.volume:.3g}" if measures.volume < 1000 else f"{measures.volume:.0f}",
+        diameter=measures.diameter,
+        slices=slices,
+    )
+
+
+def undoText(step: Step | None, _: Translate) -> str:
+    """What Undo would take back."""
+    return _("Nothing to undo.") if step is None else _("Undo: {step}").format(step=stepText(step, _))
+
+
+def redoText(step: Step | None, _: Translate) -> str:
+    """What Redo would do again."""
+    return _("Nothing to redo.") if step is None else _("Redo: {step}").format(step=stepText(step, _))
+
+
+def stepText(step: Step, _: Translate) -> str:
+    """One step of undo."""
+    text = {
+        "POSITIVE_POINT": _("point + on {slice}"),
+        "NEGATIVE_POINT": _("point - on {slice}"),
+        "POSITIVE_SCRIBBLE": _("scribble + on {slice}"),
+        "NEGATIVE_SCRIBBLE": _("scribble - on {slice}"),
+        "BOX": _("box on {slice}"),
+        "LASSO": _("lasso on {slice}"),
+        "PICK": _("picked candidate on {slice}"),
+        "CLEAR": _("cleared prompts on {slice}"),
+        "ACCEPT": _("accepted {slice}"),
+        "PROPAGATE": _("propagated from {slice}"),
+        "NEW_SEGMENT": _("new segment"),
+        "FORGET": _("forgotten slice"),
+    }[step.kind.name]
+    return text.format(
+        slice=_("oblique slice") if step.slice is None else _("slice {number}").format(number=step.slice)
+    )
 
 
 def taskText(state: TaskState | None, _: Translate) -> str:
     """What is told of a task."""
     if state is None:
         return _("No task: nothing is learnt.")
-    count = _("1 image accepted") if state.accepted == 1 else _("{count} images accepted").format(count=state.accepted)
-    text = f"{state.name}: {count}; {answeringText(state, _)}"
+    count = _("1 slice accepted") if state.accepted == 1 else _("{count} slices accepted").format(count=state.accepted)
+    text = f"{state.name}: {count}; {predictingText(state, _)}"
     return text if state.isLearning else text + _("; not learning")
 
 
-def answeringText(state: TaskState, _: Translate) -> str:
-    """Which model answers under a task, and why."""
+def predictingText(state: TaskState, _: Translate) -> str:
+    """Which model predicts under a task, and why."""
     if state.gain is None:
-        return _("the adapted model answers") if state.isAdapted else _("the original model answers")
+        return _("the adapted model predicts") if state.isAdapted else _("the frozen model predicts")
     text = (
-        _("the adapted model answers, its first masks {gain:+.2f} IoU over the original model")
+        _("the adapted model predicts, its first masks {gain:+.2f} IoU over the frozen model")
         if state.isAdapted
-        else _("the original model answers, the adapted one is not clearly better (first masks {gain:+.2f} IoU)")
+        else _("the frozen model predicts, the adapted one is not clearly better (first masks {gain:+.2f} IoU)")
     )
     return text.format(gain=round(state.gain, 2) + 0)
 
@@ -66,17 +118,17 @@ def profileText(state: ProfileState | None, _: Translate) -> str:
 def galleryText(state: GalleryState, _: Translate) -> str:
     """The line above the candidates."""
     if state.isAsking:
-        return _("Looking for other masks...")
+        return _("Computing candidates...")
     if not state.round:
-        return _("Other masks that you may want appear here.")
+        return _("Candidates appear here with the next mask.")
     if not state.views:
-        return _("No other mask differs from this one.")
+        return _("No candidate differs from this mask.")
     return _("Round {round} of {rounds}. Blue: added, orange: removed.").format(round=state.round, rounds=state.rounds)
 
 
 def candidateText(number: int, view: CandidateView, _: Translate) -> str:
     """The lines below a candidate's picture."""
-    return _("{number}: {percent} %\n{area}").format(
+    return _("{number}: likely\n{percent} %\n{area}").format(
         number=number, percent=round(100 * view.probability), area=areaText(view.areaChange)
     )
 
@@ -112,7 +164,7 @@ def modelText(state: ModelState, _: Translate) -> str:
     }[state.status.name]
     lines = [", ".join([text, *facts])]
     if state.answering != state.name:
-        lines.append(_("Meanwhile {name} answers.").format(name=state.answering))
+        lines.append(_("Meanwhile {name} predicts.").format(name=state.answering))
     if state.computesOn:
         lines.append(_("Computes on: {device}").format(device=deviceText(state.computesOn, _)))
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import qt
 import slicer
 import vtk
 
@@ -107,6 +108,8 @@ class DrawMode:
     def _putDown(self) -> None:
         self._dropStroke()
         self._observations.clear()
+        for widget in self._sliceWidgets.values():
+            widget.sliceView().unsetViewCursor()
         self._sliceWidgets.clear()
         self._tool, layout = None, slicer.app.layoutManager()
         if layout is not None:
@@ -117,6 +120,7 @@ class DrawMode:
         layout = slicer.app.layoutManager()
         for name in layout.sliceViewNames():
             widget = layout.sliceWidget(name)
+            widget.sliceView().setViewCursor(qt.QCursor(qt.Qt.CrossCursor))
             interactor = widget.sliceView().interactor()
             self._sliceWidgets[interactor] = widget
             for event, method in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,44 @@ from InteractiveAdaptSegLib.Words import candidateText, candidateToolTip, galler
 class Gallery:
     """Shows candidates on the panel's buttons; the first one has the number 1.
 
+    The section opens by itself when the first candidates are asked for, and stays open. While the user keeps it closed,
+    none are asked for.
+
     Args:
         ui: the panel's widgets.
+        candidates: the session's `Candidates`.
+        reported: within it, errors are shown to the user.
         onPick: called with the number of the candidate that is to be picked.
         onHover: called with the number of the candidate under the mouse, or None when the mouse has left it.
     """
 
-    def __init__(self, ui: Any, onPick: Callable[[int], None], onHover: Callable[[int | None], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        candidates: Any,
+        reported: Callable[[], AbstractContextManager[None]],
+        onPick: Callable[[int], None],
+        onHover: Callable[[int | None], None],
+    ) -> None:
         self.ui = ui
+        self._candidates = candidates
+        self._reported = reported
         self._buttons = ui.candidateButton1, ui.candidateButton2, ui.candidateButton3, ui.candidateButton4
         self._shown: Sequence[Any] = ()
+        self._hasOpened = False
+        candidates.setWanted(True)
+        ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCollapsed)
+        ui.othersButton.connect("clicked()", self.onOthers)
+        ui.moreButton.connect("clicked()", self.onMore)
         self._hoverFilter = HoverFilter(self._buttons, onHover)
         for number, button in enumerate(self._buttons, start=1):
             _connect(button, number, onPick)
 
     def show(self, state: Any) -> None:
         """Show a `GalleryState`."""
+        if (state.isAsking or state.views) and not self._hasOpened:
+            self._hasOpened = True
+            self.ui.candidatesSection.collapsed = False
         if state.views is not self._shown:
             self._shown = state.views
             self._drawPictures()
@@ -43,6 +66,19 @@ class Gallery:
         self.ui.galleryLabel.text = galleryText(state, _)
         self.ui.othersButton.enabled = state.canAskForOthers
         self.ui.moreButton.enabled = state.canAskForMore
+
+    def onCollapsed(self, isCollapsed: bool) -> None:
+        if isCollapsed == self._candidates.isWanted:
+            with self._reported():
+                self._candidates.setWanted(not isCollapsed)
+
+    def onOthers(self) -> None:
+        with self._reported():
+            self._candidates.askForOthers()
+
+    def onMore(self) -> None:
+        with self._reported():
+            self._candidates.askForMore()
 
     def _drawPictures(self) -> None:
         """Give each button its candidate; Qt gets pictures through files, which are gone afterwards."""

@@ -1,4 +1,4 @@
-"""The line of the panel that tells what goes beyond the status: news, and why something was refused."""
+"""The top of the panel, which never changes its height: the status, and below it news and why something was refused."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.printable import printable
+from InteractiveAdaptSegLib.Words import sentence
+
+STATUS_LINES, MESSAGE_LINES = 2, 3
+"""Lines that are always there; a longer message can be scrolled, and is shown in full under the mouse."""
 
 
 class Messages:
-    """Shows one message at a time.
+    """Shows one message at a time; one that says why something was refused has an icon.
 
     Args:
-        label: shows the text.
+        ui: the panel's widgets.
         onDone: called after each of the user's calls.
     """
 
-    def __init__(self, label: Any, onDone: Callable[[], None]) -> None:
-        self._label = label
+    def __init__(self, ui: Any, onDone: Callable[[], None]) -> None:
+        self.ui = ui
         self._onDone = onDone
+        ui.statusLabel.setFixedHeight(_height(ui.statusLabel, STATUS_LINES))
+        ui.messageArea.setFixedHeight(_height(ui.messageLabel, MESSAGE_LINES))
+        ui.progressFrame.setFixedHeight(ui.cancelButton.sizeHint.height())
 
-    def show(self, text: str) -> None:
+    def show(self, text: str, isRefusal: bool = False) -> None:
         """Show a message in place of the one before."""
-        self._label.text = printable(text)
+        ui, text = self.ui, printable(text)
+        ui.messageLabel.text = ui.messageLabel.toolTip = text
+        icon = slicer.app.style().standardIcon(qt.QStyle.SP_MessageBoxWarning) if text and isRefusal else qt.QIcon()
+        ui.messageIcon.setPixmap(icon.pixmap(ui.messageIcon.maximumSize))
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -37,5 +48,9 @@ class Messages:
             try:
                 yield
             except AdaptSegError as error:
-                self.show(str(error))
+                self.show(sentence(str(error)), isRefusal=True)
         self._onDone()
+
+
+def _height(label: Any, lines: int) -> int:
+    return lines * int(qt.QFontMetrics(label.font).lineSpacing()) + 2

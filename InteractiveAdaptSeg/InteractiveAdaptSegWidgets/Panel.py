@@ -19,10 +19,11 @@ from InteractiveAdaptSegLib.ViewModel import (
     modelState,
     panelState,
     profileState,
+    stepState,
     taskActions,
     taskState,
 )
-from InteractiveAdaptSegLib.Words import statusText, taskText
+from InteractiveAdaptSegLib.Words import measuresText, redoText, statusText, taskText, undoText
 from InteractiveAdaptSegWidgets.Gallery import Gallery
 from InteractiveAdaptSegWidgets.LearningPlot import LearningPlot
 from InteractiveAdaptSegWidgets.Messages import Messages
@@ -56,7 +57,7 @@ class Panel:
         self._timer = qt.QTimer()
         self._timer.setInterval(NEWS_INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
-        self.messages = Messages(ui.messageLabel, self.follow)
+        self.messages = Messages(ui, self.follow)
         reported = self.messages.reported
         self.session: SegmentationLogic = logic.startSession(
             onChanged=self.follow,
@@ -73,17 +74,16 @@ class Panel:
             onChanged=self.follow,
             onNames=lambda: qt.QTimer.singleShot(0, self.showNames),
         )
-        self.tools = Tools(ui, session, reported, self.messages.show, self.show)
+        self.tools = Tools(ui, session, reported, self.onToolBegins, self.messages.show, self.show)
         review = CohortReview(slicer.mrmlScene, session)
         self.reviewList = ReviewList(ui, review, reported, self.onCohortOpened, self.onCaseShown)
-        self._gallery = Gallery(ui, self.onPick, self.onHover)
+        self._gallery = Gallery(ui, session.candidates, reported, self.onPick, self.onHover)
         self._profileChooser = ProfileChooser(ui, session.profile, reported, self.onUserChosen)
         self._taskButtons = TaskButtons(ui, session, reported)
         self._modelChooser = ModelChooser(ui, session, reported, self.onModelChosen)
         self._learningPlot = LearningPlot(slicer.mrmlScene)
         self._connectButtons()
-        self._shortcuts = Shortcuts(ui)
-        session.candidates.setWanted(not ui.candidatesSection.collapsed)
+        self._shortcuts = Shortcuts(ui, self.onPreviousSegment)
 
     def close(self) -> None:
         """Let go of everything when the module is unloaded or Slicer ends."""
@@ -122,8 +122,9 @@ class Panel:
             return
         state = self._state()
         self._showButtons(state)
-        self.tools.show(state.canPlace)
+        self.tools.show(state.canPlace or state.canBegin)
         self._showProgress(state)
+        self._showSegment()
         self._showTask(state)
         self._gallery.show(galleryState(self.session))
         self._modelChooser.show(modelState(self.session))
@@ -147,6 +148,23 @@ class Panel:
             return
         with self.messages.reported():
             self.choices.addSegment()
+
+    def onToolBegins(self) -> None:
+        """A tool is taken up: the first one finds a segment to work on, or makes it."""
+        if not self.session.hasTarget:
+            self.onNewSegment()
+
+    def onNextSegment(self) -> None:
+        """Accept what is shown, and go to the next segment; after the last one, to a new one."""
+        with self.messages.reported():
+            if self.session.mask is not None and not self.session.isAccepted:
+                self.session.accept()
+            if not self.choices.chooseNeighbour(1):
+                self.choices.addSegment()
+
+    def onPreviousSegment(self) -> None:
+        with self.messages.reported():
+            self.choices.chooseNeighbour(-1)
 
     def onInstall(self) -> None:
         with self.messages.reported():
@@ -174,6 +192,9 @@ class Panel:
         with self.messages.reported():
             self.session.setLearning(checked)
 
+    def onOnlyPointed(self, checked: bool) -> None:
+        self.choices.node.onlyPointed = checked
+
     def onPick(self, number: int) -> None:
         with self.messages.reported():
             self.session.pick(number)
@@ -182,18 +203,6 @@ class Panel:
         """The mouse is on a candidate, or has left it: None."""
         if not self._isClosed:
             self.session.preview(number)
-
-    def onOthers(self) -> None:
-        with self.messages.reported():
-            self.session.candidates.askForOthers()
-
-    def onMore(self) -> None:
-        with self.messages.reported():
-            self.session.candidates.askForMore()
-
-    def onCandidatesCollapsed(self, isCollapsed: bool) -> None:
-        with self.messages.reported():
-            self.session.candidates.setWanted(not isCollapsed)
 
     def onAccept(self) -> None:
         with self.messages.reported():
@@ -245,7 +254,9 @@ class Panel:
                 self._timer.stop()
 
     def _state(self) -> PanelState:
-        return panelState(self.session, bool(self._logic.missingPackages()))
+        choice = self.choices.node
+        hasVolume = choice is not None and choice.inputVolume is not None
+        return panelState(self.session, bool(self._logic.missingPackages()), hasVolume)
 
     def _followWork(self) -> None:
         if not self.session.needsTime:
@@ -271,17 +282,30 @@ class Panel:
             (ui.cancelButton, state.canCancel),
             (ui.taskSelector, state.canChooseTask),
             (ui.learnCheckBox, state.canChooseTask),
+            (ui.nextSegmentButton, state.canPlace),
+            (ui.onlyPointedCheckBox, state.canChooseTask),
             *((getattr(ui, name), state.canChooseSegment) for name in CHOOSERS),
         ):
             button.enabled = enabled
+        undone, redone = map(stepState, self.session.nextSteps)
+        ui.undoButton.toolTip, ui.redoButton.toolTip = undoText(undone, _), redoText(redone, _)
 
     def _showProgress(self, state: PanelState) -> None:
         ui = self.ui
         ui.installButton.visible = state.status is Status.PACKAGES_MISSING
-        ui.progressBar.visible = state.canCancel
+        ui.progressBar.visible = state.canCancel or state.isLoading
+        ui.cancelButton.visible = state.canCancel
         ui.progressBar.maximum = state.progress[1]
         ui.progressBar.value = state.progress[0]
         ui.statusLabel.text = statusText(state.status, _)
+
+    def _showSegment(self) -> None:
+        self.ui.onlyPointedCheckBox.checked = self.choices.node is None or self.choices.node.onlyPointed
+        self.ui.resultLabel.text = measuresText(self.choices.measures, _)
+        colour = self.choices.colour
+        shown = "" if colour is None else f"background-color: rgb({', '.join(str(round(255 * c)) for c in colour)});"
+        if self.ui.segmentColour.styleSheet != shown:
+            self.ui.segmentColour.styleSheet = shown
 
     def _showTask(self, state: PanelState) -> None:
         task = taskState(self.session)
@@ -294,15 +318,14 @@ class Panel:
     def _connectButtons(self) -> None:
         ui = self.ui
         ui.segmentSelector.connect("currentSegmentChanged(QString)", self.choices.chooseSegment)
-        ui.candidatesSection.connect("contentsCollapsed(bool)", self.onCandidatesCollapsed)
         ui.taskSelector.connect("activated(int)", self.onTaskChosen)
         ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
+        ui.onlyPointedCheckBox.connect("clicked(bool)", self.onOnlyPointed)
         calls: tuple[tuple[Any, Callable[[], None]], ...] = (
             (ui.newSegmentButton, self.onNewSegment),
+            (ui.nextSegmentButton, self.onNextSegment),
             (ui.installButton, self.onInstall),
-            (ui.othersButton, self.onOthers),
-            (ui.moreButton, self.onMore),
             (ui.acceptButton, self.onAccept),
             (ui.propagateButton, self.onPropagate),
             (ui.unsureButton, self.onUnsure),

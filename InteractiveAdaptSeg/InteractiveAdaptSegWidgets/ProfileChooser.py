@@ -84,13 +84,13 @@ class ProfileChooser:
 
     def onExport(self) -> None:
         name = f"{self._profile.user} {self._profile.task}.profile.safetensors"
-        path = qt.QFileDialog.getSaveFileName(self.ui.profileSection, _("Export the profile"), name, _filter())
+        path = qt.QFileDialog.getSaveFileName(self.ui.learningSection, _("Export the profile"), name, _filter())
         if path:
             with self._reported():
                 self._profile.export(Path(path))
 
     def onImport(self) -> None:
-        path = qt.QFileDialog.getOpenFileName(self.ui.profileSection, _("Import a profile"), "", _filter())
+        path = qt.QFileDialog.getOpenFileName(self.ui.learningSection, _("Import a profile"), "", _filter())
         if path:
             with self._reported():
                 self._profile.importFrom(Path(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
@@ -17,11 +18,14 @@ KEYS = {
     "accept": ("Return", "Enter"),
     "propagate": ("P",),
     "unsure": ("N",),
-    "undo": ("Ctrl+Z",),
-    "redo": ("Ctrl+Y",),
+    "nextSegment": ("W",),
+    "undo": ("Z", "Ctrl+Z"),
+    "redo": ("Y", "Ctrl+Y"),
     "cancel": ("Esc",),
 }
-"""Keys for each button; the first one is shown in its tool tip. Slicer's window and slice views use none of them."""
+"""Keys for each button; the first one is shown on it. Slicer's window and slice views use none of them."""
+
+PREVIOUS_SEGMENT = "Q"
 
 PUT_DOWN = "cancel"
 TOOLS = ("positive", "negative", "box", "lasso", "scribblePositive", "scribbleNegative")
@@ -42,10 +46,12 @@ class Shortcuts:
 
     Args:
         ui: the panel's widgets.
+        onPreviousSegment: called with the key of `PREVIOUS_SEGMENT`, which has no button.
     """
 
-    def __init__(self, ui: Any) -> None:
+    def __init__(self, ui: Any, onPreviousSegment: Callable[[], None]) -> None:
         self._endingTyping: list[Any] = []
+        _addShortcut(ui.nextSegmentButton, PREVIOUS_SEGMENT, onPreviousSegment)
         for name, keys in KEYS.items():
             chosen = slicer.app.userSettings().value(SETTING.format(name=name))
             keys = (chosen,) if chosen else keys
@@ -68,15 +74,16 @@ class Shortcuts:
 
 
 def _addShortcuts(button: Any, keys: tuple[str, ...]) -> list[Any]:
-    """Let keys press a button, and say so in its tool tip."""
+    """Let keys press a button, and say so on it and in its tool tip."""
     shown = qt.QKeySequence(keys[0]).toString(qt.QKeySequence.NativeText)
+    button.text = f"{button.text} ({shown})"
     button.toolTip = f"{button.toolTip} ({shown})"
-    return [_addShortcut(button, key) for key in keys]
+    return [_addPress(button, key) for key in keys]
 
 
 def _addPuttingDown(button: Any, keys: tuple[str, ...]) -> None:
     """Let keys press a button that is down, and nothing else."""
-    shortcuts = [_addShortcut(button, key) for key in keys]
+    shortcuts = [_addPress(button, key) for key in keys]
 
     def follow(isDown: bool) -> None:
         for shortcut in shortcuts:
@@ -86,11 +93,15 @@ def _addPuttingDown(button: Any, keys: tuple[str, ...]) -> None:
     button.connect("toggled(bool)", follow)
 
 
-def _addShortcut(button: Any, key: str) -> Any:
+def _addPress(button: Any, key: str) -> Any:
     def press() -> None:
         button.click()
 
+    return _addShortcut(button, key, press)
+
+
+def _addShortcut(button: Any, key: str, call: Callable[[], None]) -> Any:
     shortcut = qt.QShortcut(button)
     shortcut.setKey(qt.QKeySequence(key))
-    shortcut.connect("activated()", press)
+    shortcut.connect("activated()", call)
     return shortcut

@@ -24,6 +24,7 @@ class Tools:
         ui: the panel's widgets.
         session: takes the prompts.
         reported: within it, errors are shown to the user.
+        begin: makes a segment where none is chosen, before a tool is taken up.
         onMessage: called with what the user should do instead.
         onChanged: called when a tool is taken up or put down.
     """
@@ -33,12 +34,14 @@ class Tools:
         ui: Any,
         session: SegmentationLogic,
         reported: Callable[[], AbstractContextManager[None]],
+        begin: Callable[[], None],
         onMessage: Callable[[str], None],
         onChanged: Callable[[], None],
     ) -> None:
         self.ui = ui
         self._session = session
         self._reported = reported
+        self._begin = begin
         self._onChanged = onChanged
         self._isClosed = False
         self._drawMode = DrawMode(
@@ -86,6 +89,8 @@ class Tools:
             self._show(tool.value, canPlace, tool is self._drawMode.tool)
 
     def onPlace(self, sign: int, isOn: bool) -> None:
+        if isOn:
+            self._begin()
         if isOn and self._session.promptNodes is not None:
             startPlacing(slicer.mrmlScene, self._session.promptNodes.pointNodes[sign])
         else:
@@ -94,6 +99,8 @@ class Tools:
 
     def onDraw(self, tool: Tool, isOn: bool) -> None:
         if isOn:
+            self._begin()
+        if isOn and self._session.promptNodes is not None:
             self._drawMode.start(tool)
         else:
             self._drawMode.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, Signal
+from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QApplication
 
 from Testing.host import signals
@@ -37,12 +38,19 @@ class qMRMLSliceView(QObject):
     def __init__(self, interactor: Any) -> None:
         super().__init__()
         self._interactor = interactor
+        self.unsetViewCursor()
 
     def interactor(self) -> Any:
         return self._interactor
 
     def scheduleRender(self) -> None:
         pass
+
+    def setViewCursor(self, cursor: QCursor) -> None:
+        self.cursor: QCursor | None = cursor
+
+    def unsetViewCursor(self) -> None:
+        self.cursor = None
 
 
 class qMRMLSliceWidget(QObject):
@@ -93,6 +101,9 @@ class Application:
 
     def disconnect(self, signature: str, slot: signals.Slot | None = None) -> bool:
         return signals.disconnect(QApplication.instance(), signature, slot)
+
+    def style(self) -> Any:
+        return wrapped(QApplication.style())
 
     def userSettings(self) -> Any:
         return wrapped(self._settings)

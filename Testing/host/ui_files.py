@@ -26,6 +26,8 @@ class UiLoader(QUiLoader):
         connections = tree.find("connections")
         if connections is not None:
             tree.remove(connections)
+        for text in tree.iterfind(".//property[@name='text']/string"):
+            text.text = translated(text.text or "")
         buffer = QBuffer()
         buffer.setData(ElementTree.tostring(tree))
         buffer.open(QIODevice.OpenModeFlag.ReadOnly)
@@ -33,6 +35,11 @@ class UiLoader(QUiLoader):
         for connection in connections if connections is not None else ():
             _connect(root, connection)
         return root
+
+
+def translated(text: str) -> str:
+    """A text in the language of the user, which is English."""
+    return text
 
 
 def _connect(root: QWidget, connection: ElementTree.Element) -> None:

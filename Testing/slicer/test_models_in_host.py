@@ -77,7 +77,7 @@ def an_open_section(a_user: User) -> User:
     import slicer
 
     a_user.ui.modelSection.collapsed = False
-    a_user.ui.taskSection.collapsed = False
+    a_user.ui.learningSection.collapsed = False
     slicer.app.setTestingEnabled(False)
     return a_user
 
@@ -99,7 +99,7 @@ def test_models_are_listed_with_licence_size_and_state(a_file: Path, an_open_sec
     assert not ui.downloadModelButton.enabled and ui.addModelButton.enabled
     assert not ui.downloadProgressBar.isVisible() and not ui.cancelDownloadButton.isVisible()
     choose_model(an_open_section, "sam_vit_b")
-    assert ui.modelLabel.text == "not downloaded, Apache-2.0, 375 MB\nMeanwhile compact answers."
+    assert ui.modelLabel.text == "not downloaded, Apache-2.0, 375 MB\nMeanwhile compact predicts."
     assert ui.downloadModelButton.enabled
     a_file.write_bytes(b"rubbish")
     choose_model(an_open_section, "mine")
@@ -151,7 +151,7 @@ def test_window_goes_on_while_a_model_is_loaded(a_file: Path, an_open_section: U
     a_loader.goes_on.clear()
     choose_model(user, "mine")
     assert user.ui.modelLabel.text.startswith("is being loaded, CC0-1.0")
-    assert "Meanwhile compact answers." in user.ui.modelLabel.text
+    assert "Meanwhile compact predicts." in user.ui.modelLabel.text
     user.press("accept")
     assert user.segment()[CENTRE]
     a_loader.goes_on.set()
@@ -183,7 +183,7 @@ def test_scene_with_an_unknown_model_keeps_its_choice_until_the_user_makes_anoth
     user.panel.choices.node.model = "theirs"
     assert user.message.startswith("This computer has no model 'theirs'")
     assert user.ui.modelSelector.currentText == "theirs"
-    assert user.ui.modelLabel.text == "not on this computer\nMeanwhile compact answers."
+    assert user.ui.modelLabel.text == "not on this computer\nMeanwhile compact predicts."
     user.begin()
     user.click(CENTRE)
     user.press("accept")
@@ -304,7 +304,7 @@ def test_cancelled_dialogs_and_wrong_files_add_nothing(a_file: Path, an_open_sec
     user.host.name_file_in_next_dialog(a_file)
     user.host.fill_in_dialog("AddModel", {"nameLineEdit": "two words"}, "OK")
     user.press("addModel")
-    assert user.message == "model name 'two words': letters, digits, _ and - are wanted"
+    assert user.message == "Model name 'two words': use letters, digits, _ and - only."
     (tmp_path / "wrong.pth").write_bytes(b"<html>")
     user.host.name_file_in_next_dialog(tmp_path / "wrong.pth")
     user.host.fill_in_dialog("AddModel", {}, "OK")
@@ -475,7 +475,7 @@ def test_last_lesson_is_undone_and_the_task_is_reset(a_learning_model: None, an_
     user.host.answer_next_dialog("OK")
     user.press("resetTask")
     assert not TaskStore().path("tube").exists() and len(list(TaskStore().folder.glob("*.bak"))) == 1
-    assert user.ui.taskLabel.text == "tube: 0 images accepted; the original model answers"
+    assert user.ui.taskLabel.text == "tube: 0 slices accepted; the frozen model predicts"
     assert user.message.startswith("Task 'tube' begins anew; its old file is ")
     assert not user.ui.resetTaskButton.enabled
     np.testing.assert_array_equal(user.segment(), before)

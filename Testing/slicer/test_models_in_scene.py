@@ -647,7 +647,7 @@ def test_wrong_file_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("name", ["", "two words", "-x", "../up"])
 def test_odd_name_for_a_model_is_refused(a_panel: Panel, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="letters, digits, _ and - are wanted"):
+    with pytest.raises(ModelError, match="use letters, digits, _ and - only"):
         a_panel.logic.model.addFile(tmp_path / "mine.safetensors", name, "")
     assert not a_panel.logic.isBusy
 

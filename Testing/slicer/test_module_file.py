@@ -74,7 +74,7 @@ def test_heavy_packages_are_imported_only_when_needed(repository: Path) -> None:
             for node in at_import.body
             if isinstance(node, ast.ImportFrom) and "AdaptCore" in str(node.module)
         }
-        assert from_core <= {"AdaptCore.errors", "AdaptCore.printable", "AdaptCore.prompts"}, file.name
+        assert from_core <= {f"AdaptCore.{name}" for name in ("errors", "json_text", "printable", "prompts")}, file.name
 
 
 def imports_of(file: Path) -> set[str]:
@@ -172,18 +172,18 @@ def test_panel_tells_of_the_task_in_one_line(a_scene: Any) -> None:
     from InteractiveAdaptSegLib.ViewModel import TaskState
     from InteractiveAdaptSegLib.Words import taskText
 
-    original, no_better = "the original model answers", "the adapted one is not clearly better"
+    original, no_better = "the frozen model predicts", "the adapted one is not clearly better"
     lines = {
-        TaskState("cup", isLearning=True): f"cup: 0 images accepted; {original}",
-        TaskState("cup", True, 1, isAdapted=True): "cup: 1 image accepted; the adapted model answers",
+        TaskState("cup", isLearning=True): f"cup: 0 slices accepted; {original}",
+        TaskState("cup", True, 1, isAdapted=True): "cup: 1 slice accepted; the adapted model predicts",
         TaskState("cup", True, 12, isAdapted=True, gain=0.084): (
-            "cup: 12 images accepted; the adapted model answers, its first masks +0.08 IoU over the original model"
+            "cup: 12 slices accepted; the adapted model predicts, its first masks +0.08 IoU over the frozen model"
         ),
         TaskState("cup", True, 12, gain=-0.004): (
-            f"cup: 12 images accepted; {original}, {no_better} (first masks +0.00 IoU)"
+            f"cup: 12 slices accepted; {original}, {no_better} (first masks +0.00 IoU)"
         ),
         TaskState("cup", False, 12, gain=-0.084): (
-            f"cup: 12 images accepted; {original}, {no_better} (first masks -0.08 IoU); not learning"
+            f"cup: 12 slices accepted; {original}, {no_better} (first masks -0.08 IoU); not learning"
         ),
     }
     for state, line in lines.items():

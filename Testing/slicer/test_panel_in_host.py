@@ -22,11 +22,11 @@ def test_module_names_itself_in_slicers_list(a_loaded_module: Any) -> None:
     assert a_loaded_module.dependencies == ("Markups", "Plots", "Segmentations")
 
 
-def test_opened_panel_chooses_the_first_volume_and_asks_for_a_segment(a_user: User) -> None:
+def test_opened_panel_chooses_the_first_volume_and_offers_the_tools(a_user: User) -> None:
     assert a_user.ui.volumeSelector.currentNode() is a_user.volume
     assert a_user.ui.segmentationSelector.currentNode() is None
-    assert a_user.status == "Choose a volume and a segment."
-    assert a_user.enabled() == set()
+    assert a_user.status == "Choose a tool and point at the object in a slice view."
+    assert a_user.enabled() == {"positive", "negative"}
     assert not a_user.ui.progressBar.isVisible()
     assert not a_user.ui.installButton.isVisible()
 
@@ -35,11 +35,11 @@ def test_click_in_a_slice_view_gives_a_mask_that_accept_writes_into_the_segment(
     a_user: User, an_ellipsoid: np.ndarray
 ) -> None:
     a_user.press("newSegment")
-    assert a_user.status == "Press + and click on the object in a slice view."
+    assert a_user.status == "Choose a tool and point at the object in a slice view."
     a_user.press("positive")
     assert a_user.ui.positiveButton.checked
     a_user.click(CENTRE)
-    assert a_user.status == "Accept the mask, or correct it with + and - clicks."
+    assert a_user.status == "Accept the mask, or correct it with + and - prompts."
     assert not a_user.segment().any()
     a_user.press("accept")
     assert a_user.status == "Accepted. Propagate it, or go on with another slice."
@@ -57,6 +57,7 @@ def coloured_share(user: User) -> float:
 
 def test_mask_is_painted_in_the_slice_view_before_it_is_accepted(a_user: User) -> None:
     a_user.begin()
+    a_user.segmentation.GetSegmentation().GetNthSegment(0).SetColor(1.0, 0.4, 0.0)
     a_user.click(CENTRE)
     assert coloured_share(a_user) > 0.05
     a_user.press("undo")
@@ -90,7 +91,7 @@ def test_undo_and_redo_go_through_all_that_was_done(a_user: User) -> None:
     count = a_user.segment().sum()
     a_user.press("undo")
     assert not a_user.segment().any()
-    assert a_user.status == "Accept the mask, or correct it with + and - clicks."
+    assert a_user.status == "Accept the mask, or correct it with + and - prompts."
     a_user.press("undo")
     assert a_user.enabled() == {"positive", "negative", "redo"}
     a_user.press("redo", "redo")
@@ -172,7 +173,7 @@ def test_click_outside_of_the_volume_is_refused_with_a_reason(a_user: User) -> N
     assert a_user.message
     assert a_user.panel.session.promptNodes.pointNodes[0].GetNumberOfControlPoints() == 0
     a_user.click(CENTRE)
-    assert a_user.status == "Accept the mask, or correct it with + and - clicks."
+    assert a_user.status == "Accept the mask, or correct it with + and - prompts."
 
 
 def test_leaving_the_module_ends_placing_and_coming_back_finds_all_as_it_was(a_user: User) -> None:
@@ -194,7 +195,7 @@ def test_closed_scene_leaves_an_empty_panel(a_user: User, a_scene: Any) -> None:
     a_scene.Clear(False)
     a_user.host.process_events()
     assert a_user.ui.volumeSelector.currentNode() is None
-    assert a_user.status == "Choose a volume and a segment."
+    assert a_user.status == "Choose a volume."
     assert a_user.enabled() == set()
 
 
@@ -215,8 +216,9 @@ def test_node_removed_under_the_panel_is_told_of(a_user: User, a_scene: Any, gon
     a_scene.RemoveNode(node)
     a_user.host.process_events()
     assert a_user.message == f"'{node.GetName()}' was removed: choose a volume and a segment to go on."
-    assert a_user.status == "Choose a volume and a segment."
-    assert a_user.enabled() == set()
+    assert a_user.status.startswith("Choose a volume." if gone == "volume" else "Choose a tool")
+    assert a_user.enabled() == (set() if gone == "volume" else {"positive", "negative"})
+    assert not a_user.ui.positiveButton.checked
 
 
 def test_removed_segment_gives_place_to_the_next_one(a_user: User, a_segmentation: Any) -> None:
@@ -236,7 +238,7 @@ def test_segmentation_made_in_the_list_of_segmentations_gets_its_first_segment(a
     from Testing.host.user import choose
 
     choose(a_user.ui.segmentationSelector, "Create new Segmentation")
-    assert a_user.status == "Choose a volume and a segment."
+    assert a_user.status == "Choose a tool and point at the object in a slice view."
     a_user.begin()
     a_user.click(CENTRE)
     a_user.press("accept")
@@ -260,7 +262,7 @@ def test_choices_come_back_with_a_saved_scene(a_user: User, a_scene: Any, a_segm
     assert a_user.volume.GetName() == "Volume"
     assert a_user.ui.segmentationSelector.currentNode().GetName() == "Segmentation"
     assert a_user.ui.segmentSelector.currentSegmentID() == "organ"
-    assert a_user.status == "Press + and click on the object in a slice view."
+    assert a_user.status == "Choose a tool and point at the object in a slice view."
     assert a_user.panel.session.showPlane(a_scene.GetFirstNodeByClass("vtkMRMLSliceNode"))
     np.testing.assert_array_equal(a_user.panel.session.mask, mask)
     a_user.press("accept")
@@ -327,7 +329,7 @@ def test_missing_packages_are_installed_only_after_a_yes(
         assert bool(installed) is expected
     assert "torch" not in installed
     assert not ui.installButton.isVisible()
-    assert ui.statusLabel.text == "Choose a volume and a segment."
+    assert ui.statusLabel.text == "Choose a tool and point at the object in a slice view."
 
 
 def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
@@ -335,7 +337,7 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
 
     type_text(a_user.ui.taskSelector, "lesions")
     assert a_user.panel.session.taskName == "lesions"
-    assert a_user.ui.taskLabel.text.startswith("lesions: 0 images accepted")
+    assert a_user.ui.taskLabel.text.startswith("lesions: 0 slices accepted")
     press(a_user.ui.learnCheckBox)
     assert a_user.panel.session.mustLearn is False
     assert a_user.ui.taskLabel.text.endswith("not learning")
@@ -346,7 +348,7 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
 def test_long_line_on_a_task_is_wrapped_and_does_not_widen_the_panel(a_user: User) -> None:
     width = a_user.widget.parent.width
     a_user.ui.taskLabel.text = (
-        "Lesion: 12 images accepted; the original model answers, the adapted one is not clearly better"
+        "Lesion: 12 slices accepted; the frozen model predicts, the adapted one is not clearly better"
     )
     a_user.widget.parent.resize(1, 1)
     for _ in range(5):

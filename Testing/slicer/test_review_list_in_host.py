@@ -93,7 +93,7 @@ def test_cohort_is_opened_corrected_accepted_and_goes_on(
     open_row(user, 0)
     assert user.message == ""
     assert rows(user)[0][2] == "open"
-    assert user.status == "The model is not sure of this slice: accept it as it is, or correct it."
+    assert user.status == "The model is not confident of this slice: accept it as it is, or correct it."
     np.testing.assert_array_equal(segments(user), proposed(a_cohort, first))
     segmentID = user.panel.choices.node.segmentID
     least = int(user.panel.session.activePlane.plane_to_ijk[2, 2])

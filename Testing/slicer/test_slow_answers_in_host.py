@@ -15,7 +15,7 @@ from Testing.slicer.scenes import CENTRE
 from Testing.slicer.user import User
 
 BESIDE = (CENTRE[0] + 6, CENTRE[1], CENTRE[2])
-LOOKING = "The model is looking at the slice. This may take a while here."
+LOOKING = "The model is predicting. This may take a while on this computer."
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_window_goes_on_while_a_slow_model_looks(
     assert points(a_user) == (1, 0) and a_user.ui.positiveButton.checked
     goes_on.set()
     a_user.wait()
-    assert a_user.status == "Accept the mask, or correct it with + and - clicks."
+    assert a_user.status == "Accept the mask, or correct it with + and - prompts."
     assert not a_user.ui.progressBar.isVisible() and a_user.ui.positiveButton.enabled
     a_user.press("accept")
     truth = an_ellipsoid[:, :, CENTRE[2]]
@@ -68,7 +68,7 @@ def test_cancelled_answer_is_dropped_and_the_tool_stays_in_hand(
         a_user.press("cancel")
     else:
         a_user.host.press_key("Esc")
-    assert a_user.status == "Press + and click on the object in a slice view."
+    assert a_user.status == "Choose a tool and point at the object in a slice view."
     assert a_user.panel.session.promptNodes.boxNodes == [] and "undo" not in a_user.enabled()
     assert a_user.ui.boxButton.checked and a_user.ui.boxButton.enabled
     goes_on.set()

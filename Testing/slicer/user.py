@@ -15,6 +15,7 @@ class User:
     def __init__(self, host: Any, view: Any, volume: Any) -> None:
         self.host, self.view, self.volume = host, view, volume
         self.widget = host.open(MODULE)
+        self.ui.learningSection.collapsed = False
 
     @property
     def panel(self) -> Any:
