@@ -23,11 +23,13 @@ from AdaptCore.predict.object_prompts import (
     VolumeClick,
     bounds_of,
     clicks_in,
+    known_in,
     shown,
     told_extent,
 )
 from AdaptCore.predict.openings import Answer, Evidence, evidence, support
 from AdaptCore.predict.packed import PackedLogits, PackedMask
+from AdaptCore.predict.pointing import only_pointed
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample
 
@@ -160,6 +162,7 @@ class BlockSession:
         policy: which windows are predicted in.
         guess: masks of slices through a first click, such as a model of planes gives; None for no guess.
         adapter: changes the model from click to click; None for one that stays as it is.
+        only_pointed: drop the parts of every answer that were not pointed at, see `AdaptCore.predict.pointing`.
 
     Raises:
         ImageError: the volume has other dimensions or no voxel, or the spacing is not above zero.
@@ -173,13 +176,14 @@ class BlockSession:
         policy: WindowPolicy = WindowPolicy(),
         guess: Guess | None = None,
         adapter: Adapter | None = None,
+        only_pointed: bool = True,
     ) -> None:
         if volume.ndim != 3 or not volume.size:
             raise ImageError(f"Objects need a volume of three axes and one channel, got an array of {volume.shape}.")
         if not all(math.isfinite(space) and space > 0 for space in spacing):
             raise ImageError(f"Voxel spacing must be above zero along each axis, got {spacing} mm.")
         self._volume, self._spacing, self._policy = volume, spacing, policy
-        self._guess, self._adapter = guess, adapter
+        self._guess, self._adapter, self._only_pointed = guess, adapter, only_pointed
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         self._history = [_State(model)]
         self._position = 0
@@ -291,6 +295,8 @@ class BlockSession:
         model = self._adapted(found, asked)
         if model is not self._state.model:
             found = self._changed(self._answers([asked.ask], asked.prior, model)[0], asked)
+        if self._only_pointed:
+            found = replace(found, logits=_pointed(found, prompts, self.shape))
         box, logits = paste(found.logits, found.window, self.shape)
         prediction = self._with_known(box, logits > 0, found, prompts)
         kept = self._history[: self._position + 1]
@@ -535,6 +541,19 @@ def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma:
         change = bump(window, (i, j, k), sigma)
         logits = logits + sign * (abs(value) + 1) / _at(change, at) * change
     return logits
+
+
+def _pointed(answer: Answer, prompts: ObjectPrompts, shape: tuple[int, int, int]) -> Tensor:
+    """An answer's logits without the parts that hold no + click, and nothing of the box or of a known slice."""
+    window, cells = answer.window, np.zeros((answer.window.side,) * 3, bool)
+    for click in prompts.clicks:
+        if click.positive:
+            cells[WindowClick(window.to_samples(click.position)).place_in(cells.shape)] = True
+    if prompts.box is not None:
+        ends = [[round(at) for at in window.to_samples(corner)] for corner in prompts.box]
+        cells[tuple(slice(max(0, low), max(0, high) + 1) for low, high in zip(*ends))] = True
+    cells |= known_in(window, prompts.slices, shape)[0].numpy() > 0
+    return torch.from_numpy(only_pointed(answer.logits.numpy(), cells))
 
 
 def window_mask(model: Model, question: VolumeQuestion) -> np.ndarray:

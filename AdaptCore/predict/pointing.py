@@ -29,7 +29,7 @@ def pointed_pixels(prompts: Prompts, shape: tuple[int, int], start: np.ndarray |
 
 
 def only_pointed(logits: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Logits (H, W) without the connected parts of their mask that hold none of the pixels; corners connect.
+    """Logits, (H, W) or (S, S, S), without the parts of their mask that hold none of the pixels; corners connect.
 
     A mask that holds none of them at all stays as it is. The given array is not changed.
     """

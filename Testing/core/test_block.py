@@ -239,6 +239,20 @@ def test_of_several_windows_the_best_rated_is_taken(a_volume: np.ndarray) -> Non
     assert prediction.window.millimetres(EVEN) == pytest.approx(40) and prediction.score == pytest.approx(0.9)
 
 
+def test_parts_that_were_not_pointed_at_are_dropped() -> None:
+    volume = a_ball((60, 40, 40), (18, 20, 20), 7) + a_ball((60, 40, 40), (38, 20, 20), 5)
+    policy = WindowPolicy(side=32, sizes=(60.0,), least_fill=0.0)
+    session, _ = a_session(volume, EVEN, policy)
+    one = session.click(18, 20, 20).on(session.shape)
+    assert one[18, 20, 20] and not one[30:].any()
+    both = session.click(38, 20, 20).on(session.shape)
+    assert both[18, 20, 20] and both[38, 20, 20]
+    everything = BlockSession(BrightModel(), volume, EVEN, policy, only_pointed=False)  # type: ignore[arg-type]
+    assert everything.click(18, 20, 20).on(session.shape)[38, 20, 20]
+    boxed, _ = a_session(volume, EVEN, policy)
+    assert boxed.box((8, 8, 8), (46, 32, 32)).on(session.shape)[[18, 38], 20, 20].all()
+
+
 def test_a_far_click_enlarges_the_window_and_keeps_the_mask() -> None:
     volume = a_ball((120, 60, 60), (30, 30, 30), 9)
     session, model = a_session(volume)

@@ -59,7 +59,7 @@ def test_one_click_gives_the_object_on_all_slices(tmp_path: Path, a_file: Path) 
 
 
 def test_a_task_learns_from_objects_and_answers_the_next_one(
-    tmp_path: Path, a_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    a_home: Path, tmp_path: Path, a_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("AdaptCore.models.registry.load_volume_model", lambda device=None: tiny_volume_model())
     asked = (a_file, "--object", "--click", "16,22,11", "--task", "balls", "--out", tmp_path / "mask.nii.gz")
