@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,25 @@ class PackedMask:
     def mask(self) -> np.ndarray:
         """bool (H, W)."""
         bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
-        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).astype(bool)
+        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).view(bool)
+
+
+class PackedMasks(Mapping[int, np.ndarray]):
+    """Masks by slice index, bool (H, W) and read-only, each unpacked when it is asked for."""
+
+    def __init__(self, packed: Mapping[int, PackedMask]) -> None:
+        self._packed = packed
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        mask = self._packed[index].mask()
+        mask.flags.writeable = False
+        return mask
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 @dataclass(frozen=True, eq=False)
