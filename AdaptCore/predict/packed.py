@@ -34,15 +34,18 @@ def _packed(values: np.ndarray) -> bytes | mmap.mmap:
     if len(data) <= OWN_MEMORY:
         return data
     try:
-        memory = _own_memory(len(data))
+        memory = own_memory(len(data))
     except OSError:
         return data
     memory.write(data)
     return memory
 
 
-def _own_memory(size: int) -> mmap.mmap:
-    """Private where the system tells that from shared: it joins private places, of which it has about 65,000."""
+def own_memory(size: int) -> mmap.mmap:
+    """Zeros outside of the heap, of which only the pages that are written to take memory.
+
+    Private where the system tells that from shared: it joins private places, of which it has about 65,000.
+    """
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE) if hasattr(mmap, "MAP_PRIVATE") else mmap.mmap(-1, size)
 
 

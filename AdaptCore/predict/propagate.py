@@ -88,7 +88,7 @@ class Propagation:
 
     Attributes:
         axis, start: the plane it started from.
-        masks: slice index -> bool (H, W), read-only, held packed; neither the start nor other confirmed planes are among them.
+        masks: slice index -> bool (H, W), read-only; neither the start nor other confirmed planes are among them.
         confidences: slice index -> agreement with the moved mask of the plane before times likeness to the start.
         cancelled: whether it was stopped from outside; the planes done until then are kept.
     """

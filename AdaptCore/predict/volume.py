@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from AdaptCore.predict.geometry import (
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.learning import Example, Learning, Preference
 from AdaptCore.predict.origins import Origin, Origins
-from AdaptCore.predict.packed import PackedArray
+from AdaptCore.predict.packed import PackedArray, own_memory
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
 from AdaptCore.predict.propagate import (
     Progress,
@@ -136,7 +137,8 @@ class VolumeSession:
         self._started: dict[PlaneGeometry, tuple[int, int]] = {}
         self._last_revision = 0
         self._embedded_around: PlaneGeometry | None = None
-        self._labels = np.zeros(self.shape, np.uint8, order="F")
+        # Arrays of numpy's own take memory in pages of 2 MB, each of several slices.
+        self._labels = np.ndarray(self.shape, np.uint8, own_memory(math.prod(self.shape)), order="F")
         self._origins = Origins(self._labels.size)
         self._times_followed = 0
         self._changes: list[_Change] = []
