@@ -14,7 +14,7 @@ import numpy as np
 
 from AdaptCore.errors import PromptError
 
-SEEN_CLICKS = 32
+SEEN_CLICKS = 48
 """Most clicks that a model sees, so that a click costs the same after 200 of them (docs/prediction.md)."""
 
 LATEST_SEEN = 8

@@ -130,6 +130,11 @@ class Desk:
             press(getattr(self.panel.ui, name))
             self.wait()
 
+    def take_up(self, tool: str) -> None:
+        """Press a tool's button unless it is down."""
+        if not getattr(self.panel.ui, tool).checked:
+            self.press(tool)
+
     def click(self, voxel: Any) -> None:
         self.view.click(self.world(voxel))
         self.host.process_events()
@@ -151,7 +156,7 @@ class Desk:
         type_text(self.panel.ui.taskSelector, "Lesion")
         type_text(self.panel.ui.userSelector, "Anna")
         self.panel.ui.learningSection.collapsed = True
-        self.press("positiveButton")
+        self.take_up("positiveButton")
         self.click(self.middle)
 
     def correct(self, rng: np.random.Generator) -> None:
@@ -164,9 +169,8 @@ class Desk:
             if iou(truth, self.session.mask) >= GOOD_IOU:
                 break
             click = next_click(truth, self.session.mask, rng)
-            self.press("positiveButton" if click.positive else "negativeButton")
+            self.take_up("positiveButton" if click.positive else "negativeButton")
             self.click((click.x, click.y, self.middle[2]))
-            self.press("positiveButton" if click.positive else "negativeButton")
         self.press("acceptButton")
 
     def picture(self, *beside: np.ndarray) -> Any:
@@ -259,7 +263,7 @@ def learning() -> Iterator[tuple[str, Any]]:
         for seed in range(1, LEARNT_IMAGES):
             desk.look_at(seed)
             desk.add_segment()
-            desk.press("positiveButton")
+            desk.take_up("positiveButton")
             desk.click(desk.middle)
             desk.correct(rng)
         desk.panel.ui.learningSection.collapsed = False

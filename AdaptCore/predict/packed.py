@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +34,18 @@ def _packed(values: np.ndarray) -> bytes | mmap.mmap:
     if len(data) <= OWN_MEMORY:
         return data
     try:
-        memory = _own_memory(len(data))
+        memory = own_memory(len(data))
     except OSError:
         return data
     memory.write(data)
     return memory
 
 
-def _own_memory(size: int) -> mmap.mmap:
-    """Private where the system tells that from shared: it joins private places, of which it has about 65,000."""
+def own_memory(size: int) -> mmap.mmap:
+    """Zeros outside of the heap, of which only the pages that are written to take memory.
+
+    Private where the system tells that from shared: it joins private places, of which it has about 65,000.
+    """
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE) if hasattr(mmap, "MAP_PRIVATE") else mmap.mmap(-1, size)
 
 
@@ -101,7 +105,25 @@ class PackedMask:
     def mask(self) -> np.ndarray:
         """bool (H, W)."""
         bits = np.frombuffer(zlib.decompress(self.data), np.uint8)
-        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).astype(bool)
+        return np.unpackbits(bits, count=int(np.prod(self.shape))).reshape(self.shape).view(bool)
+
+
+class PackedMasks(Mapping[int, np.ndarray]):
+    """Masks by slice index, bool (H, W) and read-only, each unpacked when it is asked for."""
+
+    def __init__(self, packed: Mapping[int, PackedMask]) -> None:
+        self._packed = packed
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        mask = self._packed[index].mask()
+        mask.flags.writeable = False
+        return mask
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
 
 
 @dataclass(frozen=True, eq=False)

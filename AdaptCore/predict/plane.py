@@ -752,7 +752,8 @@ class PlaneSession:
 
     def _append(self, state: _State) -> None:
         kept = self._history[: self._position + 1]
-        kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
+        first = kept[0].model
+        kept[:-MODELS_KEPT] = [old if old.model is first else replace(old, model=first) for old in kept[:-MODELS_KEPT]]
         self._history = [*kept, state]
         self._go_to(self._position + 1)
 

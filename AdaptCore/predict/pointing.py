@@ -1,4 +1,4 @@
-"""Only what was pointed at: parts of a mask that hold no + prompt, and touch none that does, are dropped (ours)."""
+"""What prompts say of the parts of a mask: those not pointed at are dropped, a given mask is corrected (ours)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,29 @@ def only_pointed(logits: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
     A mask that holds none of them at all stays as it is. The given array is not changed.
     """
-    parts, count = parts_of(binarize(logits))
-    kept = np.unique(parts[pixels])
-    kept = kept[kept > 0]
-    if not kept.size or kept.size == count:
+    mask = binarize(logits)
+    strays = mask & ~parts_that_hold(mask, pixels)
+    if not strays.any() or np.array_equal(strays, mask):
         return logits
-    return np.where((parts > 0) & ~np.isin(parts, kept), np.minimum(logits, np.float32(OUTSIDE_LOGIT)), logits)
+    return np.where(strays, np.minimum(logits, np.float32(OUTSIDE_LOGIT)), logits)
+
+
+def corrected(given: np.ndarray, answer: np.ndarray, prompts: Prompts) -> np.ndarray:
+    """A given mask, bool (H, W), with what + prompts add and without what - clicks take away; elsewhere it stays.
+
+    Args:
+        answer: bool (H, W), the model's to all prompts, which began from the given mask.
+    """
+    missed = np.zeros(given.shape, bool)
+    for click in prompts.clicks:
+        if not click.positive:
+            missed[click.place_in(given.shape)] = True
+    added = parts_that_hold(answer & ~given, pointed_pixels(prompts, given.shape))
+    return (given | added) & ~parts_that_hold(given & ~answer, missed)
+
+
+def parts_that_hold(mask: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """The connected parts of a mask that hold any of some pixels, both bool (H, W); corners connect."""
+    parts, _ = parts_of(mask)
+    held = np.unique(parts[pixels])
+    return np.isin(parts, held[held > 0])

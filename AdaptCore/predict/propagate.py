@@ -15,6 +15,7 @@ from AdaptCore.models.base import Embedding, Model, to_plane, to_prior
 from AdaptCore.predict.context import AppearanceContext
 from AdaptCore.predict.masks import binarize, depth, dice
 from AdaptCore.predict.motion import carried
+from AdaptCore.predict.packed import PackedMask, PackedMasks
 from AdaptCore.predict.plane import PlaneEncoder
 from AdaptCore.predict.zoom import (
     OUTSIDE_LOGIT,
@@ -212,28 +213,23 @@ def gather(
     Args:
         lengths: most planes each direction can give; when one ends early, its rest leaves the total.
     """
-    done: list[PropagatedPlane] = []
+    masks: dict[int, PackedMask] = {}
+    confidences: dict[int, float] = {}
     total = sum(lengths)
     stopped = False
     for planes, length in zip(directions, lengths):
-        before = len(done)
+        before = len(masks)
         while not (stopped := cancelled is not None and cancelled()):
             plane = next(planes, None)
             if plane is None:
                 break
-            done.append(plane)
+            masks[plane.index], confidences[plane.index] = PackedMask.of(plane.mask), plane.confidence
             if progress is not None:
-                progress(len(done), total, plane.confidence)
+                progress(len(masks), total, plane.confidence)
         if stopped:
             break
-        total -= length - (len(done) - before)
-    return Propagation(
-        axis,
-        start,
-        MappingProxyType({plane.index: plane.mask for plane in done}),
-        MappingProxyType({plane.index: plane.confidence for plane in done}),
-        stopped,
-    )
+        total -= length - (len(masks) - before)
+    return Propagation(axis, start, PackedMasks(masks), MappingProxyType(confidences), stopped)
 
 
 def _prompts(model: Model, before: np.ndarray, policy: PropagationPolicy) -> Prompts:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import partial
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,8 @@ from AdaptCore.predict.geometry import (
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.learning import Example, Learning, Preference
-from AdaptCore.predict.packed import PackedArray
+from AdaptCore.predict.origins import Origin, Origins
+from AdaptCore.predict.packed import PackedArray, own_memory
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, answered_mask
 from AdaptCore.predict.propagate import (
     Progress,
@@ -42,21 +42,13 @@ from AdaptCore.predict.zoom import ZoomPolicy, zoom_policy
 from AdaptCore.prompts import Prompts
 
 
-class _Origin(IntEnum):
-    """Where a voxel's label comes from."""
-
-    NONE = 0
-    CARRIED = 1
-    CONFIRMED = 2
-
-
 @dataclass(frozen=True, eq=False)
 class _Part:
     """Voxels (flat indices) with the labels and the origin that a step gives them."""
 
     voxels: np.ndarray
     labels: np.ndarray
-    origin: _Origin
+    origin: Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,8 +137,9 @@ class VolumeSession:
         self._started: dict[PlaneGeometry, tuple[int, int]] = {}
         self._last_revision = 0
         self._embedded_around: PlaneGeometry | None = None
-        self._labels = np.zeros(self.shape, np.uint8, order="F")
-        self._origins = np.full(self.shape, _Origin.NONE, np.uint8, order="F")
+        # Arrays of numpy's own take memory in pages of 2 MB, each of several slices.
+        self._labels = np.ndarray(self.shape, np.uint8, own_memory(math.prod(self.shape)), order="F")
+        self._origins = Origins(self._labels.size)
         self._times_followed = 0
         self._changes: list[_Change] = []
         self._position = 0
@@ -224,7 +217,8 @@ class VolumeSession:
         Raises:
             PromptError: there is no such slice.
         """
-        return bool((extract(self._origins, axis_plane(self.shape, axis, index)) == _Origin.CONFIRMED).all())
+        voxels, _, _ = plane_voxels(self.shape, axis_plane(self.shape, axis, index))
+        return bool((self._origins.at(self._flat(voxels)) == Origin.CONFIRMED).all())
 
     def accept(self, geometry: PlaneGeometry, mask: np.ndarray | None = None, *, teach: bool = True) -> bool:
         """Confirm a plane: its prediction, or `mask` (H, W), becomes the labels of the voxels it passes.
@@ -244,7 +238,7 @@ class VolumeSession:
         check_mask(accepted, geometry)
         voxels, rows, columns = plane_voxels(self.shape, geometry)
         flat = self._flat(voxels)
-        is_changed = self._apply([_Part(flat, accepted[rows, columns], _Origin.CONFIRMED)])
+        is_changed = self._apply([_Part(flat, accepted[rows, columns], Origin.CONFIRMED)])
         if is_changed and teach:
             self.teach(geometry, accepted)
         return is_changed
@@ -295,8 +289,8 @@ class VolumeSession:
             self._times_followed += 1
             return
         flat = self._flat((voxels[:, 0], voxels[:, 1], voxels[:, 2]))
-        origins = _linear(self._origins)[flat]
-        parts = [(flat[origins == origin], origin) for origin in _Origin]
+        origins = self._origins.at(flat)
+        parts = [(flat[origins == origin], origin) for origin in Origin]
         self._apply(_Part(part, np.zeros(len(part), np.uint8), origin) for part, origin in parts)
 
     def propagate(
@@ -365,10 +359,13 @@ class VolumeSession:
         """
         if labels.shape != self.shape:
             raise ImageError(f"labels of shape {labels.shape}: one label for each of {self.shape} voxels is wanted")
-        met: list[Any] = [...] if planes is None else [plane_voxels(self.shape, plane)[0] for plane in planes]
-        for voxels in met:
+        if planes is None:
+            self._labels[...] = labels
+            self._origins.carry(None)
+        for plane in planes or ():
+            voxels, _, _ = plane_voxels(self.shape, plane)
             self._labels[voxels] = labels[voxels]
-            self._origins[voxels] = np.maximum(self._origins[voxels], _Origin.CARRIED)
+            self._origins.carry(self._flat(voxels))
         self._times_followed += 1
 
     def undo(self) -> None:
@@ -476,8 +473,8 @@ class VolumeSession:
         if not self._changes and not self._times_followed:
             return False
         voxels, _, _ = plane_voxels(self.shape, geometry)
-        lowest = self._origins[voxels].min()
-        return bool(lowest == _Origin.CONFIRMED or (lowest == _Origin.CARRIED and self._labels[voxels].any()))
+        lowest = self._origins.at(self._flat(voxels)).min()
+        return bool(lowest == Origin.CONFIRMED or (lowest == Origin.CARRIED and self._labels[voxels].any()))
 
     def _precompute_around(self, geometry: PlaneGeometry) -> None:
         axis = geometry.axis
@@ -536,19 +533,18 @@ class VolumeSession:
         return passed
 
     def _write(self, result: Propagation, passed: Iterable[int]) -> None:
-        masks: dict[int, np.ndarray | None] = {**dict.fromkeys(passed), **result.masks}
-        self._apply(self._carried(result.axis, index, mask) for index, mask in masks.items())
+        self._apply(self._carried(result.axis, index, result.masks.get(index)) for index in (*passed, *result.masks))
 
     def _carried(self, axis: int, index: int, mask: np.ndarray | None) -> _Part:
         """What a propagation gives a slice, None for nothing; confirmed voxels stay."""
         voxels, rows, columns = plane_voxels(self.shape, axis_plane(self.shape, axis, index))
         flat = self._flat(voxels)
-        origins = _linear(self._origins)[flat]
+        origins = self._origins.at(flat)
         if mask is None:
-            carried = flat[origins == _Origin.CARRIED]
-            return _Part(carried, np.zeros(len(carried), np.uint8), _Origin.NONE)
-        free = origins != _Origin.CONFIRMED
-        return _Part(flat[free], mask[rows, columns][free], _Origin.CARRIED)
+            carried = flat[origins == Origin.CARRIED]
+            return _Part(carried, np.zeros(len(carried), np.uint8), Origin.NONE)
+        free = origins != Origin.CONFIRMED
+        return _Part(flat[free], mask[rows, columns][free], Origin.CARRIED)
 
     def _apply(self, parts: Iterable[_Part]) -> bool:
         """Write parts one after the other, as one step of the history; False and none if nothing changes."""
@@ -562,7 +558,7 @@ class VolumeSession:
 
     def _written(self, part: _Part) -> _PackedPart | None:
         """Write what of a part differs from the present labels and origins; None if nothing does."""
-        labels, origins = _linear(self._labels)[part.voxels], _linear(self._origins)[part.voxels]
+        labels, origins = _linear(self._labels)[part.voxels], self._origins.at(part.voxels)
         differs = (labels != part.labels) | (origins != part.origin)
         if not differs.any():
             return None
@@ -575,11 +571,11 @@ class VolumeSession:
         labels, present = part.labels[side].values(), part.labels[1 - side].values()
         self._set(part.voxels.values(), labels, present, part.origins[side].values())
 
-    def _set(self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | _Origin) -> None:
+    def _set(self, voxels: np.ndarray, labels: np.ndarray, present: np.ndarray, origins: np.ndarray | Origin) -> None:
         """Give voxels (flat indices) labels and origins; memory of a slice without a label stays untouched."""
         differs = labels != present
         _linear(self._labels)[voxels[differs]] = labels[differs]
-        _linear(self._origins)[voxels] = origins
+        self._origins.put(voxels, origins)
 
     def lost_since(self, step: int) -> np.ndarray:
         """Voxels N x 3 (i, j, k) that the steps from `step` on (see `steps`) have taken from the object."""
@@ -593,7 +589,7 @@ class VolumeSession:
         return np.column_stack(np.unravel_index(gone, self.shape, order="F"))
 
     def _flat(self, voxels: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-        """Indices of voxels (i, j, k) in `_linear` labels and origins, int32 where that is enough."""
+        """Indices of voxels (i, j, k) in `_linear` labels and in origins, int32 where that is enough."""
         flat = np.ravel_multi_index(voxels, self.shape, order="F")
         return flat.astype(np.int32 if self._labels.size < 2**31 else np.int64)
 

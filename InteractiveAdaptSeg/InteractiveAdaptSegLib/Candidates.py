@@ -15,8 +15,8 @@ from AdaptCore.errors import AdaptSegError, PromptError
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.Commands import PickCommand
 from InteractiveAdaptSegLib.PackedMask import packMask
-from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.Target import Correction, Target
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class AskedPlane:
     Attributes:
         plane: a copy that nothing else changes.
         voxels: of the volume, (i, j, k) or (i, j, k, 3).
-        kept: bool (H, W), what any mask is added to; None for nothing.
+        correction: makes a mask of an answer.
         pixelArea: mm² of the plane.
     """
 
@@ -67,7 +67,7 @@ class AskedPlane:
     geometry: PlaneGeometry
     voxels: np.ndarray
     window: Window
-    kept: np.ndarray | None
+    correction: Correction
     pixelArea: float
 
     @classmethod
@@ -78,7 +78,7 @@ class AskedPlane:
             geometry,
             voxelArray(volumeNode),
             target.session.window,
-            target.prompts.mask(PlaneMask.KEPT, geometry),
+            target.correction(geometry),
             pixelArea(ijkToWorld(volumeNode), geometry),
         )
 
@@ -281,9 +281,8 @@ def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, numb
 
 def _viewOf(asked: AskedPlane, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
     assert asked.plane.prediction is not None
-    before, mask = asked.plane.prediction.mask, copy.copy(asked.plane).take(shown.look(candidate)).mask
-    if asked.kept is not None:
-        before, mask = before | asked.kept, mask | asked.kept
+    answers = asked.plane.prediction.mask, copy.copy(asked.plane).take(shown.look(candidate)).mask
+    before, mask = map(asked.correction.of, answers)
     added, removed = mask & ~before, before & ~mask
     area = (int(added.sum()) - int(removed.sum())) * asked.pixelArea
     return CandidateView(mask, added, removed, area, candidate.probability, picture)

@@ -72,12 +72,14 @@ class PlaneMask(Enum):
 
     Attributes:
         START: the labels that the plane's first prompt was given on.
+        DRAWN: those labels, where others have drawn some of them or they were loaded: prompts correct them.
         KEPT: the labels at the time when earlier prompts were cleared; masks to come are added to them.
         ACCEPTED: the mask that was accepted last.
         LEFT_OUT: what of that mask was not written, such as voxels of another segment.
     """
 
     START = "start"
+    DRAWN = "drawn"
     KEPT = "kept"
     ACCEPTED = "accepted"
     LEFT_OUT = "leftOut"

@@ -49,6 +49,27 @@ class Change:
     remove: VoxelBlock | None
 
 
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What is shown and written of an answer.
+
+    Attributes:
+        drawn: bool (H, W), what the segment held before the first prompt, which the prompts correct; None for nothing.
+        kept: bool (H, W), what any mask is added to; None for nothing.
+    """
+
+    drawn: np.ndarray | None
+    kept: np.ndarray | None
+    prompts: Prompts
+
+    def of(self, answer: np.ndarray) -> np.ndarray:
+        """The mask (H, W) for an answer (H, W)."""
+        from AdaptCore.predict.pointing import corrected
+
+        mask = answer if self.drawn is None else corrected(self.drawn, answer, self.prompts)
+        return mask if self.kept is None else mask | self.kept
+
+
 @dataclass(eq=False)
 class Target:
     """State of one segment.
@@ -115,8 +136,8 @@ class Target:
             session.accept(geometry, mask, teach=False)
         if self.prompts.areOfProposal:
             self._follow(session)
-        elif self.confidences:
-            session.follow(self._contents(session.shape), self.confidences)
+        elif planes := [*self.confidences, *(plane for plane, _ in self.prompts.masks(PlaneMask.DRAWN))]:
+            session.follow(self._contents(session.shape), planes)
         self._giveUpLost(session, isStep=False)
         self.noteWrite()
 
@@ -269,10 +290,16 @@ class Target:
 
     def noteStart(self, geometry: PlaneGeometry) -> None:
         """Before a prompt is given: what the plane's first one is given on is stored with the scene."""
-        plane = self.session.plane(geometry)
-        if plane.prompts == Prompts() and not self.openSteps(geometry):
-            start = plane.prediction
-            self.prompts.setMask(PlaneMask.START, geometry, start.mask if start else None)
+        if self.session.plane(geometry).prompts == Prompts() and not self.openSteps(geometry):
+            before = self.prompts.mask(PlaneMask.DRAWN, geometry)
+            isDrawn = self._isDrawn(geometry)
+            if isDrawn:
+                self.session.follow(self._contents(self.session.shape), [geometry])
+            prediction = self.session.plane(geometry).prediction
+            start = prediction.mask if prediction else None
+            isDrawn = isDrawn or (before is not None and start is not None and np.array_equal(before, start))
+            self.prompts.setMask(PlaneMask.START, geometry, start)
+            self.prompts.setMask(PlaneMask.DRAWN, geometry, start if isDrawn else None)
 
     def copied(self, geometry: PlaneGeometry) -> PlaneSession:
         """A copy of a plane's session, to be asked and then taken or dropped."""
@@ -331,8 +358,12 @@ class Target:
         prediction = self.plane(geometry).prediction
         if prediction is None:
             return None
-        kept = self.prompts.mask(PlaneMask.KEPT, geometry)
-        return prediction.mask if kept is None else prediction.mask | kept
+        return self.correction(geometry).of(prediction.mask)
+
+    def correction(self, geometry: PlaneGeometry) -> Correction:
+        """What makes the mask of a plane from what its session answers."""
+        drawn, kept = (self.prompts.mask(kind, geometry) for kind in (PlaneMask.DRAWN, PlaneMask.KEPT))
+        return Correction(drawn, kept, self.plane(geometry).prompts)
 
     def planeLabels(self, geometry: PlaneGeometry) -> np.ndarray:
         """What this session has given the segment on a plane, bool (H, W)."""
@@ -350,6 +381,12 @@ class Target:
     def _written(self, geometry: PlaneGeometry) -> np.ndarray:
         """Which of the voxels that a plane passes this session has given the segment, bool (N)."""
         return self.session.labelmap[self._voxels(geometry)[0]] > 0
+
+    def _isDrawn(self, geometry: PlaneGeometry) -> bool:
+        """Whether the segment holds voxels on a plane that this session has not given it."""
+        voxels = np.column_stack(self._voxels(geometry)[0])
+        held = segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, voxels)
+        return bool((held & ~self._written(geometry)).any())
 
     def _onPixels(self, geometry: PlaneGeometry, values: np.ndarray) -> np.ndarray:
         """Values (N) of the voxels that a plane passes, bool (H, W); pixels that are nearest to none count as held."""

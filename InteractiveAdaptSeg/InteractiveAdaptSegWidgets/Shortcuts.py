@@ -25,11 +25,33 @@ KEYS = {
 }
 """Keys for each button; the first one is shown on it. Slicer's window and slice views use none of them."""
 
+NNINTERACTIVE = {
+    **KEYS,
+    "positive": ("P",),
+    "negative": (),
+    "box": ("B",),
+    "scribblePositive": ("S",),
+    "scribbleNegative": (),
+    "clear": ("R",),
+    "propagate": ("Shift+P",),
+    "nextSegment": ("E",),
+    "undo": ("Ctrl+Z", "Z"),
+    "redo": ("Ctrl+Y", "Y"),
+}
+"""Keys as users of nnInteractive know them; some of them are those of slice views too, which then do without."""
+
+SCHEMES = {"Interactive AdaptSeg": KEYS, "nnInteractive": NNINTERACTIVE}
+SCHEME_SETTING = "InteractiveAdaptSeg/KeyScheme"
+
 PREVIOUS_SEGMENT = "Q"
+CHANGE_SIGN = "T"
+"""Takes up the tool of the other sign in place of the one in hand; for the keys of nnInteractive."""
 
 PUT_DOWN = "cancel"
 TOOLS = ("positive", "negative", "box", "lasso", "scribblePositive", "scribbleNegative")
 """Buttons that give the mouse to prompts; the key of `PUT_DOWN` gives it back."""
+
+SIGNS = (("positive", "negative"), ("scribblePositive", "scribbleNegative"))
 
 SETTING = "InteractiveAdaptSeg/Keys/{name}"
 """In Slicer's settings: another key for a button."""
@@ -50,35 +72,73 @@ class Shortcuts:
     """
 
     def __init__(self, ui: Any, onPreviousSegment: Callable[[], None]) -> None:
+        self.ui = ui
+        self._onPreviousSegment = onPreviousSegment
+        self._shortcuts: list[Any] = []
         self._endingTyping: list[Any] = []
-        _addShortcut(ui.nextSegmentButton, PREVIOUS_SEGMENT, onPreviousSegment)
-        for name, keys in KEYS.items():
-            chosen = slicer.app.userSettings().value(SETTING.format(name=name))
-            keys = (chosen,) if chosen else keys
-            shortcuts = _addShortcuts(getattr(ui, f"{name}Button"), keys)
-            if name == PUT_DOWN:
-                for tool in TOOLS:
-                    _addPuttingDown(getattr(ui, f"{tool}Button"), keys)
-            if name == ENDS_TYPING:
-                self._endingTyping = shortcuts
+        self._texts = {name: self._button(name).text for name in {**KEYS, **NNINTERACTIVE}}
+        self._toolTips = {name: self._button(name).toolTip for name in self._texts}
+        ui.keysSelector.addItems(list(SCHEMES))
+        ui.keysSelector.connect("activated(int)", self.onSchemeChosen)
+        scheme = slicer.app.userSettings().value(SCHEME_SETTING)
+        self.use(scheme if scheme in SCHEMES else next(iter(SCHEMES)))
+        for tool in TOOLS:
+            _addPuttingDown(self._button(tool), self._keys(KEYS, PUT_DOWN))
         slicer.app.connect(FOCUS_CHANGED, self._onFocusChanged)
 
     def close(self) -> None:
         """Stop watching where the user types; the keys go with their buttons."""
         slicer.app.disconnect(FOCUS_CHANGED, self._onFocusChanged)
 
+    def use(self, scheme: str) -> None:
+        """Let the keys of a scheme press the buttons, in place of those before."""
+        for shortcut in self._shortcuts:
+            shortcut.enabled = False
+            shortcut.deleteLater()
+        self.ui.keysSelector.setCurrentText(scheme)
+        keys = SCHEMES[scheme]
+        self._shortcuts = [_addShortcut(self.ui.nextSegmentButton, PREVIOUS_SEGMENT, self._onPreviousSegment)]
+        if keys is NNINTERACTIVE:
+            self._shortcuts.append(_addShortcut(self.ui.boxButton, CHANGE_SIGN, self.onChangeSign))
+        for name in self._texts:
+            shortcuts = self._addShortcuts(name, self._keys(keys, name))
+            self._shortcuts += shortcuts
+            if name == ENDS_TYPING:
+                self._endingTyping = shortcuts
+
+    def onSchemeChosen(self) -> None:
+        scheme = self.ui.keysSelector.currentText
+        slicer.app.userSettings().setValue(SCHEME_SETTING, scheme)
+        self.use(scheme)
+
+    def onChangeSign(self) -> None:
+        """Take up the tool of the other sign."""
+        for pair in SIGNS:
+            down = [name for name in pair if self._button(name).checked]
+            if down:
+                other = pair[1 - pair.index(down[0])]
+                self._button(other).click()
+                return
+
+    def _addShortcuts(self, name: str, keys: tuple[str, ...]) -> list[Any]:
+        """Let keys press a button, and say so on it and in its tool tip."""
+        button = self._button(name)
+        shown = qt.QKeySequence(keys[0]).toString(qt.QKeySequence.NativeText) if keys else ""
+        button.text = f"{self._texts[name]} ({shown})" if shown else self._texts[name]
+        button.toolTip = f"{self._toolTips[name]} ({shown})" if shown else self._toolTips[name]
+        return [_addPress(button, key) for key in keys]
+
+    def _keys(self, scheme: dict[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
+        chosen = slicer.app.userSettings().value(SETTING.format(name=name))
+        return (chosen,) if chosen else scheme.get(name, ())
+
+    def _button(self, name: str) -> Any:
+        return getattr(self.ui, f"{name}Button")
+
     def _onFocusChanged(self, old: Any, now: Any) -> None:
         isTyping = now is not None and any(now.inherits(kind) for kind in TEXT_FIELDS)
         for shortcut in self._endingTyping:
             shortcut.enabled = not isTyping
-
-
-def _addShortcuts(button: Any, keys: tuple[str, ...]) -> list[Any]:
-    """Let keys press a button, and say so on it and in its tool tip."""
-    shown = qt.QKeySequence(keys[0]).toString(qt.QKeySequence.NativeText)
-    button.text = f"{button.text} ({shown})"
-    button.toolTip = f"{button.toolTip} ({shown})"
-    return [_addPress(button, key) for key in keys]
 
 
 def _addPuttingDown(button: Any, keys: tuple[str, ...]) -> None:

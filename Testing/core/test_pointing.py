@@ -12,7 +12,7 @@ from AdaptCore import cli
 from AdaptCore.io import read_volume
 from AdaptCore.predict.geometry import axis_plane
 from AdaptCore.predict.plane import PlaneSession
-from AdaptCore.predict.pointing import only_pointed, pointed_pixels
+from AdaptCore.predict.pointing import corrected, only_pointed, pointed_pixels
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.preference.adviser import Adviser, space_of
 from AdaptCore.preference.profile import Profile
@@ -146,3 +146,16 @@ def test_the_command_drops_parts_unless_it_is_told_to_keep_them(
     found = read_volume(mask).array[..., 2].T > 0
     assert found[LEFT].mean() > 0.5
     assert found[RIGHT].any() == expected
+
+
+def test_a_given_mask_is_changed_only_where_it_is_clicked() -> None:
+    given, answer = np.zeros(SHAPE, bool), np.zeros(SHAPE, bool)
+    given[LEFT] = given[SMALL] = True
+    answer[11:20, 6:16] = answer[RIGHT] = True
+    plus, minus = Click(45, 15), Click(31, 31, positive=False)
+    expected = given.copy()
+    np.testing.assert_array_equal(corrected(given, answer, Prompts((Click(10, 15),))), expected)
+    expected[RIGHT] = True
+    np.testing.assert_array_equal(corrected(given, answer, Prompts((plus,))), expected)
+    expected[SMALL] = False
+    np.testing.assert_array_equal(corrected(given, answer, Prompts((plus, minus))), expected)

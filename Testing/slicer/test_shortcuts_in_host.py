@@ -134,3 +134,34 @@ def test_n_leads_to_the_least_sure_slice_and_on_until_all_are_accepted(a_mask: U
     assert not a_mask.ui.unsureButton.enabled
     a_mask.press("redo")
     assert a_mask.ui.unsureButton.enabled
+
+
+def test_keys_of_nninteractive(a_mask: User, a_host: Any) -> None:
+    from Testing.host.user import choose
+
+    ui = a_mask.ui
+    ui.modelSection.collapsed = False
+    choose(ui.keysSelector, "nnInteractive")
+    ui.modelSection.collapsed = True
+    assert (ui.positiveButton.text, ui.negativeButton.text) == ("Point + (P)", "Point -")
+    assert ui.nextSegmentButton.text == "Next (E)" and ui.clearButton.text == "Clear (R)"
+    tools = {"P": "positive", "B": "box", "S": "scribblePositive", "L": "lasso"}
+    a_mask.press("positive")
+    for key, tool in tools.items():
+        a_mask.host.press_key(key)
+        assert [name for name in ui.__dict__ if name.endswith("Button") and getattr(ui, name).checked] == [
+            f"{tool}Button"
+        ]
+    for key, tool in (("S", "scribblePositive"), ("T", "scribbleNegative"), ("P", "positive"), ("T", "negative")):
+        a_mask.host.press_key(key)
+        assert getattr(ui, f"{tool}Button").checked
+    a_mask.host.press_key("X")
+    assert not ui.boxButton.checked, "the keys before are gone"
+    a_mask.host.press_key("R")
+    assert a_mask.panel.session.mask is None
+    a_mask.host.press_key("Ctrl+Z")
+    assert a_mask.panel.session.mask is not None
+    a_mask.host.press_key("E")
+    a_mask.wait()
+    assert a_mask.segment()[CENTRE] and a_mask.segmentation.GetSegmentation().GetNumberOfSegments() == 2
+    assert a_host.application.userSettings().value("InteractiveAdaptSeg/KeyScheme") == "nnInteractive"
