@@ -398,7 +398,7 @@ def test_an_object_is_predicted_from_its_clicks_alone(a_volume: np.ndarray) -> N
 
 def test_long_history_is_packed_and_comes_back(a_volume: np.ndarray) -> None:
     session, model = a_session(a_volume)
-    places = [(30 + 4 * np.cos(angle), 25 + 4 * np.sin(angle), 20) for angle in np.linspace(0, 6, 40)]
+    places = [(30 + 4 * np.cos(angle), 25 + 4 * np.sin(angle), 20) for angle in np.linspace(0, 6, 60)]
     given = [session.click(*place) for place in places]
     masks, logits = [each.on(session.shape) for each in given], [each.logits.numpy().copy() for each in given]
     assert sum(state.prediction is not None for state in session._history) == 1 + NEAR
