@@ -118,7 +118,7 @@ class Choices:
             self._applySegment(self.node)
             if self.node.model not in ("", self._session.model.name) and self._isReady():
                 with self._reported():
-                    self._session.setModel(self.node.model)
+                    self._session.model.choose(self.node.model)
         self._onChanged()
 
     def follow(self) -> None:
@@ -142,10 +142,10 @@ class Choices:
         if user and user != session.profile.user:
             with self._reported():
                 session.profile.choose(user)
-        if task and task != session.taskName:
+        if task and task != session.task.name:
             with self._reported():
                 session.setTask(task)
-        choice.task, choice.user = task or session.taskName or "", user or session.profile.user or ""
+        choice.task, choice.user = task or session.task.name or "", user or session.profile.user or ""
         self._onNames()
 
     def _applyOnlyPointed(self, choice: Any) -> None:

@@ -79,10 +79,17 @@ class ChosenProfile:
     Args:
         onMessage: called, by the thread that calls, with what the user should know.
         onChanged: called when another profile was chosen, or the chosen one begins anew.
+        requireIdle: raises an AdaptSegError while a profile is asked.
     """
 
-    def __init__(self, onMessage: Callable[[str], None], onChanged: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        onMessage: Callable[[str], None],
+        onChanged: Callable[[], None],
+        requireIdle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._onMessage = onMessage
+        self._requireIdle = requireIdle
         self._onChanged = onChanged
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-profile")
         self._learning: list[Future[str]] = []
@@ -157,6 +164,7 @@ class ChosenProfile:
         Raises:
             AdaptSegError: as `prepared`; the choice stays as it was.
         """
+        self._requireIdle()
         self.use(self.prepared(user, self.task))
 
     def open(self, frozen: Model) -> None:
@@ -274,6 +282,7 @@ class ChosenProfile:
             ProfileError: nobody is chosen, or there is nothing to reset.
             OutputError: the system could not write.
         """
+        self._requireIdle()
         kept = _store().reset(self._requireUser(), self.task)
         self._takeUpAnew(self.user)
         self._onMessage(f"The profile begins anew; its old file is {kept}")
@@ -298,6 +307,7 @@ class ChosenProfile:
         """
         from AdaptCore.preference.profile import counted_picks
 
+        self._requireIdle()
         self.wait()
         info = _store().import_(path, self.user, None if self.user is None else self.task)
         self._takeUpAnew(info.user)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import AdaptSegError, ModelError, OutputError, TaskError
-from InteractiveAdaptSegLib.LearningTask import LearningTask
+from InteractiveAdaptSegLib.OpenTask import OpenTask
 
 if TYPE_CHECKING:
     import torch
@@ -27,17 +27,27 @@ class ChosenTask:
     Args:
         loadModel: gives the frozen model, called once, unless `useModel` gives one before.
         onMessage: called, by the thread that calls `update` or `end`, with what the user should know.
+        requireIdle: raises an AdaptSegError while a task is asked.
+        onChanged: called when another model answers than before, or another task learns.
     """
 
-    def __init__(self, loadModel: Callable[[], Model], onMessage: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loadModel: Callable[[], Model],
+        onMessage: Callable[[str], None],
+        requireIdle: Callable[[], None] = lambda: None,
+        onChanged: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loadModel = loadModel
         self._onMessage = onMessage
+        self._requireIdle = requireIdle
+        self._onChanged = onChanged
         self._frozen: Model | None = None
         self._name: str | None = None
         self._isOn = True
         self._storedHistory: tuple[Outcome, ...] = ()
-        self._inUse: dict[tuple[str, Model], LearningTask] = {}
-        self._lessons: dict[int, tuple[LearningTask, int]] = {}
+        self._inUse: dict[tuple[str, Model], OpenTask] = {}
+        self._lessons: dict[int, tuple[OpenTask, int]] = {}
         self._tickets = count(1)
 
     @property
@@ -79,12 +89,14 @@ class ChosenTask:
         Raises:
             AdaptSegError: the task cannot be used or, if it is to learn, not be saved; the choice stays as it was.
         """
+        self._requireIdle()
         history: tuple[Outcome, ...] = ()
         if name is not None:
             name, history = self._checked(name)
             if self._frozen is not None:
                 self._use(name, self._frozen)
         self._name, self._storedHistory = name, history
+        self._onChanged()
 
     def setOn(self, isOn: bool) -> None:
         """Let chosen tasks learn, or only answer.
@@ -92,9 +104,11 @@ class ChosenTask:
         Raises:
             OutputError: the chosen task cannot be saved.
         """
+        self._requireIdle()
         if isOn and self._name is not None:
             self._prepare(self._name)
         self._isOn = isOn
+        self._onChanged()
 
     def open(self) -> Model:
         """The frozen model, once the chosen task is in use.
@@ -138,6 +152,7 @@ class ChosenTask:
         """
         from AdaptCore.adapt.tasks import TaskStore
 
+        self._requireIdle()
         if self._name is None:
             raise TaskError("no task is chosen: choose one first")
         task = self._current
@@ -153,6 +168,7 @@ class ChosenTask:
             task.close()
             self.open()
         self._onMessage(f"Task '{self._name}' begins anew; its old file is {kept}")
+        self._onChanged()
 
     @property
     def latestLesson(self) -> int | None:
@@ -230,7 +246,7 @@ class ChosenTask:
         self._inUse.clear()
 
     @property
-    def _current(self) -> LearningTask | None:
+    def _current(self) -> OpenTask | None:
         return None if self._name is None or self._frozen is None else self._inUse.get((self._name, self._frozen))
 
     def _end(self, name: str, frozen: Model) -> None:
@@ -265,4 +281,4 @@ class ChosenTask:
 
         if not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name, frozen] = LearningTask(name, frozen)
+        self._inUse[name, frozen] = OpenTask(name, frozen)

@@ -77,6 +77,16 @@ class ClearCommand:
     keptBefore: dict[str, str]
     keptAfter: dict[str, str]
 
+    @classmethod
+    def clearing(cls, target: Target, geometry: PlaneGeometry) -> ClearCommand:
+        """Clear the prompts of a plane; its labels are kept."""
+        actions, before = target.storedSteps(geometry), target.prompts.packedMasks(PlaneMask.KEPT)
+        target.plane(geometry).reset()
+        target.prompts.setMask(PlaneMask.KEPT, geometry, target.planeLabels(geometry))
+        after = target.prompts.packedMasks(PlaneMask.KEPT)
+        target.prompts.removePlane(geometry)
+        return cls(target, geometry, actions, before, after)
+
     def undo(self) -> None:
         self.target.plane(self.geometry).undo()
         for action in self.actions:

@@ -110,7 +110,7 @@ class Panel:
         state = self._state()
         if not (state.canPlace or state.keepsTool):
             self.tools.stopDrawing()
-        self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
+        self._learningPlot.follow(self.session.task.name, self.session.task.history)
         self._followWork()
         self.show()
         self._followModel()
@@ -135,8 +135,8 @@ class Panel:
         if self._isClosed or self._logic.missingPackages():
             return
         self.ui.taskSelector.clear()
-        self.ui.taskSelector.addItems(list(self.session.taskNames()))
-        self.ui.taskSelector.setEditText(self.session.taskName or "")
+        self.ui.taskSelector.addItems(list(self.session.task.names()))
+        self.ui.taskSelector.setEditText(self.session.task.name or "")
         self._profileChooser.listUsers()
         self._modelChooser.takeUpSettings()
         self.follow()
@@ -175,7 +175,7 @@ class Panel:
     def onTaskChosen(self) -> None:
         """The user has chosen a task or typed a name; without a name, nothing is learnt."""
         name = self.ui.taskSelector.currentText.strip() or None
-        if self._isClosed or name == self.session.taskName or self._logic.missingPackages():
+        if self._isClosed or name == self.session.task.name or self._logic.missingPackages():
             return
         with self.messages.reported():
             self.session.setTask(name)
@@ -228,7 +228,7 @@ class Panel:
 
     def onShowLearning(self) -> None:
         with self.messages.reported():
-            self._learningPlot.show(self.session.taskName or "", self.session.taskHistory)
+            self._learningPlot.show(self.session.task.name or "", self.session.task.history)
 
     def onCancel(self) -> None:
         self.session.cancelPropagation()
@@ -309,7 +309,7 @@ class Panel:
 
     def _showTask(self, state: PanelState) -> None:
         task = taskState(self.session)
-        self.ui.learnCheckBox.checked = self.session.mustLearn
+        self.ui.learnCheckBox.checked = self.session.task.isOn
         self.ui.taskLabel.text = taskText(task, _)
         self.ui.learningButton.enabled = task is not None and task.accepted > 0
         self._profileChooser.show(profileState(self.session), state.canChooseTask)

@@ -142,7 +142,7 @@ def test_panel_shows_what_the_task_has_learnt_and_goes_on_showing_it(a_user: Use
     a_user.click(CENTRE)
     a_user.press("accept")
     a_user.wait()
-    history = a_user.panel.session.taskHistory
+    history = a_user.panel.session.task.history
     assert len(history) == 4
     assert columns(a_scene)["Original model"] == pytest.approx([outcome.frozen for outcome in history])
     assert columns(a_scene)["Clicks"] == [7, 5, 2, history[-1].clicks]
