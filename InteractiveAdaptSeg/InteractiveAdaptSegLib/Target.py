@@ -199,10 +199,10 @@ class Target:
 
     @property
     def _placed(self) -> np.ndarray | None:
-        """Where the volume lay in the segmentation when masks were written that are still there; None without any."""
+        """Where the volume lay in the segmentation when masks were written or taken over that are there; else None."""
         prompts = self.prompts
-        holds = prompts.areOfProposal or self.confidences or prompts.hasMasks(PlaneMask.ACCEPTED)
-        return prompts.placement if holds else None
+        stored = any(prompts.hasMasks(kind) for kind in (PlaneMask.ACCEPTED, PlaneMask.DRAWN))
+        return prompts.placement if stored or prompts.areOfProposal or self.confidences else None
 
     def stored(self) -> StoredMasks:
         """The masks that say what was accepted."""
@@ -321,6 +321,8 @@ class Target:
             before = self.prompts.mask(PlaneMask.DRAWN, geometry)
             isDrawn = self._isDrawn(geometry)
             if isDrawn:
+                if self._placed is None:
+                    self.notePlacement()
                 self.session.follow(self._contents(self.session.shape), [geometry])
             prediction = self.session.plane(geometry).prediction
             start = prediction.mask if prediction else None
@@ -412,7 +414,7 @@ class Target:
     def _isDrawn(self, geometry: PlaneGeometry) -> bool:
         """Whether the segment holds voxels on a plane that this session has not given it."""
         voxels = np.column_stack(self._voxels(geometry)[0])
-        held = segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, voxels)
+        held = segmentContents(*self._place, voxels, self._placed)
         return bool((held & ~self._written(geometry)).any())
 
     def _onPixels(self, geometry: PlaneGeometry, values: np.ndarray) -> np.ndarray:
