@@ -142,7 +142,7 @@ def _calibrate_sizes(arguments: argparse.Namespace) -> None:
     prepare_folder(arguments.out, (path.name,))
     model = load_model(arguments.sizes, arguments.device)
     if not isinstance(model, BatchModel):
-        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only: the built-in model is wanted")
+        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only. Choose the built-in model.")
     recipe = Recipe()
     if arguments.scenes:
         recipe = replace(recipe, wide_scenes=arguments.scenes, filled_scenes=arguments.scenes)

@@ -121,7 +121,7 @@ def run_target(
 
     Raises:
         ImageError: image and mask of a volume differ in size.
-        ModelError: GrowCut is wanted and slicer-core is missing.
+        ModelError: GrowCut was asked for and slicer-core is missing.
     """
     trials: dict[str, list[VolumeTrial]] = {arm: [] for arm in (FROZEN, LEARNING, *([GROWCUT] if growcut else []))}
     learner = AttentiveLearner(model, recipe, rules.seed)

@@ -358,7 +358,7 @@ class VolumeSession:
             ImageError: the labels are not of the volume's shape.
         """
         if labels.shape != self.shape:
-            raise ImageError(f"labels of shape {labels.shape}: one label for each of {self.shape} voxels is wanted")
+            raise ImageError(f"Expected a label for each of {self.shape} voxels, got shape {labels.shape}.")
         if planes is None:
             self._labels[...] = labels
             self._origins.carry(None)
@@ -401,7 +401,7 @@ class VolumeSession:
             ValueError: it is of a volume of another shape.
         """
         if other.shape != self.shape:
-            raise ValueError(f"a session of a volume of {other.shape}: one of {self.shape} is wanted")
+            raise ValueError(f"expected a session of a volume of {self.shape}, got {other.shape}")
         self._labels, self._origins, self._times_followed = other._labels, other._origins, other._times_followed
         self._changes, self._position, self._last_revision = other._changes, other._position, other._last_revision
 
@@ -500,14 +500,14 @@ class VolumeSession:
     def _prediction_mask(self, geometry: PlaneGeometry) -> np.ndarray:
         session = self._sessions.get(geometry)
         if session is None or session.prediction is None:
-            raise PromptError("this plane has no prediction to accept: give it a click, box or scribble first")
+            raise PromptError("This plane has no prediction to accept. Give it a click, box or scribble first.")
         return session.prediction.mask
 
     def _check_extent(self, axis: int, index: int, extent: tuple[int, int] | None) -> tuple[int, int]:
         first, last = (0, self.shape[axis] - 1) if extent is None else extent
         if not 0 <= first <= index <= last < self.shape[axis]:
             raise PromptError(
-                f"extent {first} to {last}: slices from 0 to {self.shape[axis] - 1} around slice {index} are wanted"
+                f"Expected slices from 0 to {self.shape[axis] - 1} around slice {index}, got {first} to {last}."
             )
         return first, last
 

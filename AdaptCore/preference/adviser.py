@@ -106,14 +106,14 @@ class Adviser:
 
         Args:
             around: z (n, D) of a candidate's members, to get more that are like it.
-            sizes: whether answers at other sizes are offered too, unless more like a candidate are wanted.
+            sizes: whether answers at other sizes are offered too, unless more like a candidate are asked for.
 
         Raises:
             PromptError: nothing was asked yet.
         """
         present = session.look
         if present is None or present.question is None:
-            raise PromptError("nothing to choose from: a click, box or scribble is wanted first")
+            raise PromptError("There is nothing to choose from yet. Click, or draw a box or scribble, first.")
         question, recipe = present.question, self._profile.recipe
         sampler = self._sampler(session.model, question)
         mixture = self._profile.belief.on(sampler.prior)

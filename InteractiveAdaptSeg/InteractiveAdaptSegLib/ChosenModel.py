@@ -453,7 +453,7 @@ class ChosenModel:
             entry = adding.result()
         except AdaptSegError as error:
             lacksPackages = isinstance(error, ModelError) and self.missingPackages()
-            self._onMessage(f"{error}. {INSTALL_FIRST}" if lacksPackages else str(error))
+            self._onMessage(f"{str(error).rstrip('.')}. {INSTALL_FIRST}" if lacksPackages else str(error))
             return True
         self.refresh()
         self._onMessage(f"{entry.name} was added: it can be chosen now.")

@@ -199,7 +199,9 @@ class ChosenProfile:
         try:
             choice = self.prepared(self.user, task)
         except AdaptSegError as error:
-            text = f"The profile of {self.user} cannot go on, so that picks are not learnt now: {error}."
+            text = (
+                f"The profile of {self.user} cannot go on, so that picks are not learnt now: {str(error).rstrip('.')}."
+            )
             choice = self.prepared(None, task)
         self.use(choice)
         return text
@@ -362,7 +364,7 @@ class ChosenProfile:
             lesson.names = teach(adviser)
         except AdaptSegError as error:
             return f"Nothing was learnt for {lesson.user}: {error}"
-        return problem and f"{problem}; it is kept beside its place, and what is known here of {lesson.user} goes on"
+        return problem and f"{problem} It is kept beside its place, and what is known here of {lesson.user} goes on."
 
     def _forget(self, lesson: Lesson) -> str:
         """Forget; what the user should know, empty if nothing."""

@@ -135,7 +135,7 @@ class ChosenTask:
                 self._use(self._name, frozen)
             except AdaptSegError as error:
                 name, self._name, self._storedHistory = self._name, None, ()
-                return f"Task '{name}' cannot go on, so that nothing is learnt now: {error}."
+                return f"Task '{name}' cannot go on, so that nothing is learnt now: {str(error).rstrip('.')}."
         return ""
 
     @property

@@ -56,7 +56,7 @@ class Teaching:
             try:
                 target.session.teach(geometry, mask, found or None)
             except AdaptSegError as error:
-                self._onMessage(f"The mask is accepted, but nothing is learnt from it: {error}.")
+                self._onMessage(f"The mask is accepted, but nothing is learnt from it: {str(error).rstrip('.')}.")
             goOn()
 
         self._asker.ask(

@@ -370,7 +370,7 @@ def test_damaged_task_is_refused_and_its_file_stays(a_session: Panel, a_store: T
         a_session.click(CENTRE)
     a_store.prepare("old")
     a_store.path("old").write_bytes(b"rubbish")
-    with pytest.raises(TaskError, match="a task file of AdaptSeg is wanted"):
+    with pytest.raises(TaskError, match="Expected a task file of AdaptSeg"):
         a_session.logic.setTask("old")
     assert a_store.path("old").read_bytes() == b"rubbish"
     assert a_session.logic.task.name == "tube"
@@ -383,7 +383,7 @@ def test_task_of_another_model_is_refused_at_the_first_prompt(
     store_eager_task(a_store, "tube")
     before = a_store.path("tube").read_bytes()
     monkeypatch.setattr(a_session.model, "digest", "71", raising=False)
-    with pytest.raises(TaskError, match="take that model, or another task name"):
+    with pytest.raises(TaskError, match="Choose that model, or another task name"):
         a_session.click(CENTRE)
     assert a_session.count_points() == (0, 0)
     assert a_store.path("tube").read_bytes() == before
@@ -394,7 +394,7 @@ def test_task_of_another_model_is_refused_at_the_first_prompt(
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201])
 def test_odd_name_is_refused(a_session: Panel, name: str) -> None:
-    with pytest.raises(TaskError, match="on one line are wanted"):
+    with pytest.raises(TaskError, match="on one line, got"):
         a_session.logic.setTask(name)
     assert a_session.logic.task.name == "tube"
 
@@ -497,10 +497,10 @@ def test_features_that_cannot_be_used_are_kept_aside_and_told(a_session: Panel, 
     again.logic.setTask("tube")
     again.click(CENTRE)
     (message,) = again.messages
-    assert message.startswith(f"{replay}: ") and f"; it is kept as {replay}." in message
+    assert message.startswith(f"{replay}: ") and f" It is kept as {replay}." in message
     accept(again, ABOVE)
     again.wait()
-    assert sum("it is kept as" in text for text in again.messages) == 1
+    assert sum("It is kept as" in text for text in again.messages) == 1
     again.logic.close()
 
 
@@ -508,15 +508,15 @@ def test_features_without_room_are_told_once_and_cost_no_task(
     a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(path: Path, *rest: object) -> None:
-        raise OutputError(f"{path}: cannot be written (No space left on device)")
+        raise OutputError(f"{path}: The file cannot be written (No space left on device).")
 
     monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
     for voxel in (CENTRE, ABOVE):
         accept(a_session, voxel)
         a_session.wait()
     assert a_session.messages == [
-        f"{a_store.replay_path('tube')}: cannot be written (No space left on device); the task itself is saved, but "
-        "later adaptation steps cannot repeat it"
+        f"{a_store.replay_path('tube')}: The file cannot be written (No space left on device). The task itself is "
+        "saved, but later adaptation steps cannot repeat it."
     ]
     assert stored(a_store) == 2
 
@@ -531,7 +531,7 @@ def test_click_that_cannot_be_learnt_from_is_answered_and_told_once(
     monkeypatch.setattr("AdaptCore.adapt.clicks.take_steps", no_room)
     a_session.click(BESIDE)
     assert a_session.count_points() == (2, 0)
-    assert a_session.messages == ["cpu is out of memory: the click is answered, but nothing is learnt from it"]
+    assert a_session.messages == ["cpu is out of memory. The click is answered, but nothing is learnt from it."]
     a_session.click((CENTRE[0] - 3, *CENTRE[1:]))
     assert len(a_session.messages) == 1
 

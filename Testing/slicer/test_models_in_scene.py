@@ -281,7 +281,7 @@ def test_damaged_list_of_own_models_is_told_of_and_the_shipped_ones_are_there(a_
     user_manifest().write_text("{")
     a_panel.logic.model.refresh()
     assert list(a_panel.logic.model.entries) == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
-    assert len(a_panel.messages) == 1 and "model manifest is wanted" in a_panel.messages[0]
+    assert len(a_panel.messages) == 1 and "model manifest" in a_panel.messages[0]
 
 
 def test_model_is_not_changed_during_a_propagation(a_session: Panel) -> None:
@@ -347,7 +347,7 @@ def test_task_of_another_model_is_no_longer_chosen_and_its_file_stays(a_session:
     stored = TaskStore().path("tube").read_bytes()
     assert a_session.logic.task.name is None and not a_session.logic.task.isLearning
     assert "Task 'tube' cannot go on, so that nothing is learnt now" in a_session.messages[-1]
-    assert "take that model, or another task name" in a_session.messages[-1]
+    assert "Choose that model, or another task name" in a_session.messages[-1]
     a_session.logic.setTask("all of it")
     a_session.click(ABOVE)
     a_session.logic.accept()
@@ -550,7 +550,7 @@ def test_failed_download_keeps_nothing_and_says_why(a_panel: Panel, a_server: Se
     a_panel.logic.model.startDownload(agree)
     a_panel.wait()
     (message,) = a_panel.messages
-    assert "nothing was kept" in message and URL in message
+    assert "Nothing was kept" in message and URL in message
     assert ("Check the internet connection and press Download again" in message) is (what == "offline")
     assert status(a_panel) == "NOT_DOWNLOADED" and list((a_home / "models").iterdir()) == []
 
@@ -627,8 +627,8 @@ def test_file_added_under_the_name_that_the_scene_asks_for_answers(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("new", b"<html>", "the file is a web page"),
-        ("mine", None, "a model 'mine' is there already"),
+        ("new", b"<html>", "got a web page"),
+        ("mine", None, "There is a model 'mine' already"),
     ],
 )
 def test_wrong_file_is_refused_with_the_reason(

@@ -286,7 +286,7 @@ def test_thread_ends_with_the_session(a_session: Panel, a_slow_model: SlowToy) -
 
 
 def test_prompt_that_does_not_fit_is_refused_at_once(a_session: Panel) -> None:
-    with pytest.raises(PromptError, match="at least one positive click or a box is wanted"):
+    with pytest.raises(PromptError, match="Expected a positive click or a box"):
         a_session.click(CENTRE, positive=False)
     a_session.look_at(CENTRE)
     with pytest.raises(PromptError, match="outside the plane"):
