@@ -25,7 +25,7 @@ from AdaptCore.predict.geometry import (
     plane_voxels,
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
-from AdaptCore.predict.learning import Example, Learning, Preference
+from AdaptCore.predict.learning import Example, Learning, Preference, Taught
 from AdaptCore.predict.origins import Origin, Origins
 from AdaptCore.predict.packed import PackedArray, own_memory
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession
@@ -69,17 +69,11 @@ class _PackedPart:
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """What one step changes, and what it taught.
-
-    Attributes:
-        ticket: of the learner's lesson.
-        names: of what the preference has learnt.
-    """
+    """What one step changes, and what it taught."""
 
     revision: int
     parts: tuple[_PackedPart, ...]
-    ticket: int | None = None
-    names: tuple[str, ...] = ()
+    taught: tuple[Taught, ...] = ()
 
 
 class VolumeSession:
@@ -270,10 +264,10 @@ class VolumeSession:
         session = self._sessions.get(geometry)
         examples = self.examples(geometry, mask) if examples is None else examples
         if examples:
-            names = self._preference.learn(self._answering, examples) if self._preference else ()
-            ticket = self._learner.learn(examples) if self._learner else None
-            latest = self._changes[self._position - 1]
-            self._changes[self._position - 1] = replace(latest, ticket=ticket, names=names)
+            preferred = self._preference.learn(self._answering, examples) if self._preference else None
+            learnt = self._learner.learn(examples) if self._learner else None
+            taught = tuple(each for each in (learnt, preferred) if each)
+            self._changes[self._position - 1] = replace(self._changes[self._position - 1], taught=taught)
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()
@@ -375,10 +369,8 @@ class VolumeSession:
             change = self._changes[self._position]
             for part in reversed(change.parts):
                 self._restore(part, 0)
-            if self._learner and change.ticket is not None:
-                self._learner.forget(change.ticket)
-            if self._preference and change.names:
-                self._preference.forget(change.names)
+            for taught in change.taught:
+                taught.undo()
 
     def redo(self) -> None:
         """Apply again what was taken back last, with what it had taught. Does nothing at the end."""
@@ -387,10 +379,8 @@ class VolumeSession:
             for part in change.parts:
                 self._restore(part, 1)
             self._position += 1
-            if self._learner and change.ticket is not None:
-                self._learner.recall(change.ticket)
-            if self._preference and change.names:
-                self._preference.recall(change.names)
+            for taught in change.taught:
+                taught.redo()
 
     def take_over(self, other: VolumeSession) -> None:
         """Go on from the labels of another session of the same volume, which is done; undo reaches what it did.

@@ -134,10 +134,10 @@ class Answering:
         Raises:
             TaskError: there is none that can be taken back.
         """
-        ticket = self.task.latestLesson
-        if ticket is None:
+        lesson = self.task.latestLesson
+        if lesson is None:
             raise TaskError("nothing was learnt since the panel was opened, or it was taken back already")
-        command = LessonCommand(self.task, ticket, self._onMessage)
+        command = LessonCommand(lesson, self._onMessage)
         command.redo()
         return command
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from AdaptCore.models.base import Model, Question
-    from AdaptCore.predict.learning import Example
+    from AdaptCore.predict.learning import Example, Taught
     from AdaptCore.preference.adviser import Adviser
     from AdaptCore.preference.latent import Latent
     from AdaptCore.preference.mixture import Mixture
@@ -93,9 +92,8 @@ class ChosenProfile:
         self._onChanged = onChanged
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-profile")
         self._learning: list[Future[str]] = []
-        self._lessons: dict[str, Lesson] = {}
-        self._forgotten: dict[str, Lesson] = {}
-        self._names = count(1)
+        self._lessons: set[Lesson] = set()
+        self._forgotten: set[Lesson] = set()
         self._frozen: Model | None = None
         self._latent: Latent | None = None
         self._advisers: dict[tuple[str, str], Adviser] = {}
@@ -240,29 +238,34 @@ class ChosenProfile:
         adviser = self._choice.adviser
         return None if adviser is None else adviser.preferred(model, question)
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
-        """Learn from an accepted mask in the background; gives a name for `forget`, none where nobody is chosen."""
-        if self.user is None:
-            return ()
-        name = str(next(self._names))
-        self._lessons[name] = Lesson(self.user, self.task)
-        self._learnSoon(self._lessons[name], lambda adviser: adviser.learn(model, examples))
-        return (name,)
+    def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:
+        """Learn from an accepted mask in the background, where a user is chosen.
 
-    def forget(self, names: Sequence[str]) -> bool:
-        """Take back accepted masks in the background, also of a user that is no longer the chosen one."""
-        for name in names:
-            if name in self._lessons:
-                self._forgotten[name] = self._lessons.pop(name)
-                self.forgetSoon(self._forgotten[name])
+        It can be taken back also when another user is chosen.
+        """
+        from AdaptCore.predict.learning import Taught
+
+        if self.user is None:
+            return None
+        lesson = Lesson(self.user, self.task)
+        self._lessons.add(lesson)
+        self._learnSoon(lesson, lambda adviser: adviser.learn_picks(model, examples))
+        return Taught(lambda: self._takeBack(lesson), lambda: self._bringBack(lesson))
+
+    def _takeBack(self, lesson: Lesson) -> bool:
+        if lesson not in self._lessons:
+            return False
+        self._lessons.remove(lesson)
+        self._forgotten.add(lesson)
+        self.forgetSoon(lesson)
         return True
 
-    def recall(self, names: Sequence[str]) -> bool:
-        """Learn accepted masks again in the background that were taken back."""
-        for name in names:
-            if name in self._forgotten:
-                self._lessons[name] = self._forgotten.pop(name)
-                self._learning.append(self._worker.submit(self._recall, self._lessons[name]))
+    def _bringBack(self, lesson: Lesson) -> bool:
+        if lesson not in self._forgotten:
+            return False
+        self._forgotten.remove(lesson)
+        self._lessons.add(lesson)
+        self._learning.append(self._worker.submit(self._recall, lesson))
         return True
 
     def update(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from itertools import count
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import AdaptSegError, ModelError, OutputError, TaskError
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from AdaptCore.adapt.guard import Outcome
     from AdaptCore.models.base import Model, Question
-    from AdaptCore.predict.learning import Example
+    from AdaptCore.predict.learning import Example, Taught
 
 
 class ChosenTask:
@@ -47,8 +46,7 @@ class ChosenTask:
         self._isOn = True
         self._storedHistory: tuple[Outcome, ...] = ()
         self._inUse: dict[tuple[str, Model], OpenTask] = {}
-        self._lessons: dict[int, tuple[OpenTask, int]] = {}
-        self._tickets = count(1)
+        self._lessons: dict[Taught, tuple[OpenTask, Taught]] = {}
 
     @property
     def name(self) -> str | None:
@@ -163,7 +161,7 @@ class ChosenTask:
         kept = TaskStore().reset(self._name)
         self._storedHistory = ()
         if task is not None:
-            self._lessons = {ticket: lesson for ticket, lesson in self._lessons.items() if lesson[0] is not task}
+            self._lessons = {taught: lesson for taught, lesson in self._lessons.items() if lesson[0] is not task}
             del self._inUse[self._name, task.learner.frozen]
             task.close()
             self.open()
@@ -171,13 +169,13 @@ class ChosenTask:
         self._onChanged()
 
     @property
-    def latestLesson(self) -> int | None:
-        """Ticket of the image that the chosen task has learnt last, as long as it can be taken back."""
+    def latestLesson(self) -> Taught | None:
+        """The image that the chosen task has learnt last, as long as it can be taken back."""
         task = self._current
         if task is None or task.isBusy or task.learner.latest is None:
             return None
         latest = (task, task.learner.latest)
-        return next((ticket for ticket, lesson in self._lessons.items() if lesson == latest), None)
+        return next((taught for taught, lesson in self._lessons.items() if lesson == latest), None)
 
     @property
     def model(self) -> Model:
@@ -189,28 +187,27 @@ class ChosenTask:
         task = self._current
         return task.learner.adapt(model, question, added, logits) if task and self._isOn else model
 
-    def learn(self, examples: Sequence[Example]) -> int:
-        """Teach the chosen task in the background, and save it then; gives a ticket for `forget`."""
-        ticket, task = next(self._tickets), self._current
-        if task is not None and self._isOn:
-            self._lessons[ticket] = task, task.learner.learn(examples)
-            task.saveSoon()
-        return ticket
+    def learn(self, examples: Sequence[Example]) -> Taught | None:
+        """Teach the chosen task in the background, and save it then.
 
-    def forget(self, ticket: int) -> bool:
-        """Take back a lesson, also of a task that is no longer the chosen one."""
-        task, lesson = self._lessons.get(ticket, (None, 0))
-        if task is None or not task.learner.forget(lesson):
-            return False
-        task.saveSoon()
-        return True
+        The lesson can be taken back also when another task is chosen.
+        """
+        from AdaptCore.predict.learning import Taught
 
-    def recall(self, ticket: int) -> bool:
-        """Learn again what was taken back last."""
-        task, lesson = self._lessons.get(ticket, (None, 0))
-        if task is None or not task.learner.recall(lesson):
-            return False
+        task = self._current
+        if task is None or not self._isOn:
+            return None
+        lesson = task.learner.learn(examples)
+        taught = Taught(lambda: self._step(taught, lesson.undo), lambda: self._step(taught, lesson.redo))
+        self._lessons[taught] = task, lesson
         task.saveSoon()
+        return taught
+
+    def _step(self, taught: Taught, step: Callable[[], bool]) -> bool:
+        """Take a lesson back, or learn it again; False once its task was closed."""
+        if taught not in self._lessons or not step():
+            return False
+        self._lessons[taught][0].saveSoon()
         return True
 
     def wait(self, timeout: float | None = None) -> bool:

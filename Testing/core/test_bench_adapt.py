@@ -43,7 +43,7 @@ from AdaptCore.evaluate.adapt_report import comparison
 from AdaptCore.evaluate.clicks import ModelSegmenter, click_curve
 from AdaptCore.evaluate.datasets import Item, Target
 from AdaptCore.evaluate.learning_curve import running_mean
-from AdaptCore.predict.plane import Example
+from AdaptCore.predict.learning import Example, Taught
 from Testing.learning_toy import LearningToy, a_cone
 
 QUICK = Recipe("quick", mid_steps=1, mid_rate=1e-4, post_steps=3, post_rate=1e-4)
@@ -79,7 +79,7 @@ class Attentive(Learner):
         super().__init__(LearningToy(), QUICK)
         self.told: list[Example] = []
 
-    def learn(self, examples: Sequence[Example]) -> int:
+    def learn(self, examples: Sequence[Example]) -> Taught:
         self.told = list(examples)
         return super().learn(examples)
 
