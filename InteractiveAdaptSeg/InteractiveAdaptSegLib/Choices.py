@@ -178,7 +178,7 @@ class Choices:
         if self.node is None or self._segment is None or not self._session.hasTarget:
             return None
         with suppress(AdaptSegError):
-            return self._measuring.measures(self.node.inputVolume, self.node.segmentation, self.node.segmentID)
+            return self._measuring.measures(self.node.segmentation, self.node.segmentID)
         return None
 
     @property

@@ -37,6 +37,9 @@ from InteractiveAdaptSegWidgets.Tools import Tools
 NEWS_INTERVAL, NEWS_PATIENCE = 5, 0.02
 """Milliseconds between two looks at work that is under way, and seconds that each waits to let it go on."""
 
+MEASURE_DELAY = 300
+"""Milliseconds without a change before the segment is measured."""
+
 CHOOSERS = ("volumeSelector", "segmentationSelector", "segmentSelector", "newSegmentButton")
 """Widgets that choose what is segmented."""
 
@@ -57,6 +60,10 @@ class Panel:
         self._timer = qt.QTimer()
         self._timer.setInterval(NEWS_INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
+        self._measureTimer = qt.QTimer()
+        self._measureTimer.setSingleShot(True)
+        self._measureTimer.setInterval(MEASURE_DELAY)
+        self._measureTimer.connect("timeout()", self.onMeasure)
         self.messages = Messages(ui, self.follow)
         reported = self.messages.reported
         self.session: SegmentationLogic = logic.startSession(
@@ -90,6 +97,7 @@ class Panel:
         self._isClosed = True
         self.tools.close()
         self._timer.stop()
+        self._measureTimer.stop()
         self._shortcuts.close()
         self.reviewList.close()
         self.choices.use(None)
@@ -253,6 +261,10 @@ class Panel:
             if not self.session.needsTime:
                 self._timer.stop()
 
+    def onMeasure(self) -> None:
+        """Tell the size of the segment, once nothing has changed for a while: measuring a large one takes time."""
+        self.ui.resultLabel.text = measuresText(self.choices.measures, _)
+
     def _state(self) -> PanelState:
         choice = self.choices.node
         hasVolume = choice is not None and choice.inputVolume is not None
@@ -301,7 +313,7 @@ class Panel:
 
     def _showSegment(self) -> None:
         self.ui.onlyPointedCheckBox.checked = self.choices.node is None or self.choices.node.onlyPointed
-        self.ui.resultLabel.text = measuresText(self.choices.measures, _)
+        self._measureTimer.start()
         colour = self.choices.colour
         shown = "" if colour is None else f"background-color: rgb({', '.join(str(round(255 * c)) for c in colour)});"
         if self.ui.segmentColour.styleSheet != shown:
