@@ -28,7 +28,7 @@ def kept_aside(path: Path, reason: AdaptSegError) -> str:
         OutputError: it cannot be moved.
     """
     with told(path):
-        return f"{reason}; it is kept as {set_aside(path)}"
+        return f"{reason} It is kept as {set_aside(path)}."
 
 
 def set_aside(path: Path) -> Path:
@@ -50,4 +50,4 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be moved ({error.strerror})") from error
+        raise OutputError(f"{path}: The file cannot be moved ({error.strerror}).") from error

@@ -53,7 +53,7 @@ def atomic_target(path: Path, suffix: str = ".tmp", *, private: bool = False) ->
         remove_leftovers(target.parent)
         temporary, descriptor = _new_file(target.parent, suffix, PRIVATE if private or target.exists() else SHARED)
     except OSError as error:
-        raise output_error(f"{path}: cannot be written", error) from error
+        raise output_error(f"{path}: The file cannot be written", error) from error
     if sys.platform == "win32":  # renames no open file
         os.close(descriptor)
     try:
@@ -63,7 +63,7 @@ def atomic_target(path: Path, suffix: str = ".tmp", *, private: bool = False) ->
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except OSError as error:
-        raise output_error(f"{path}: cannot be written", error) from error
+        raise output_error(f"{path}: The file cannot be written", error) from error
     finally:
         temporary.unlink(missing_ok=True)
         if sys.platform != "win32":
@@ -132,19 +132,17 @@ def check_folder(path: Path) -> None:
     _check_name(path)
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise OutputError(f"{path}: the folder {folder} does not exist; an existing folder is wanted")
+        raise OutputError(f"{path}: The folder {folder} does not exist. Choose one that does.")
     if path.is_dir():
-        raise OutputError(f"{path}: this is a folder; a file name is wanted")
+        raise OutputError(f"{path}: This is a folder. Choose a file name.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise OutputError(f"{path}: the file is read-only; a file that may be replaced is wanted")
+        raise OutputError(f"{path}: The file is read-only. Choose another one.")
     probe = folder / f".adaptseg-{uuid.uuid4().hex}.tmp"
     try:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise output_error(
-            f"{path}: the folder {folder} cannot be written", error, "; another one is wanted"
-        ) from error
+        raise output_error(f"{path}: The folder {folder} cannot be written", error, " Choose another one.") from error
 
 
 def prepare_folder(folder: Path, names: Iterable[str]) -> None:
@@ -156,7 +154,7 @@ def prepare_folder(folder: Path, names: Iterable[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise output_error(f"{folder}: the folder cannot be made", error, "; another one is wanted") from error
+        raise output_error(f"{folder}: The folder cannot be made", error, " Choose another one.") from error
     for name in names:
         check_folder(folder / name)
 
@@ -167,14 +165,14 @@ def _check_name(path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise output_error(f"{path}: cannot be written", error, "; another file name is wanted") from error
+        raise output_error(f"{path}: The file cannot be written", error, " Choose another file name.") from error
 
 
 def output_error(what: str, error: OSError | ValueError, advice: str = "") -> OutputError:
     """An error of the system in words of ours."""
     number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, None)
     kind = FullDiskError if number in FULL else OutputError
-    return kind(f"{what} ({reason or error}){advice}")
+    return kind(f"{what} ({reason or error}).{advice}")
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: each message says what was got and what was wanted."""
+"""Errors that a user can act on: each message says what was got and what was expected."""
 
 
 class AdaptSegError(ValueError):

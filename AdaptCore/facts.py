@@ -93,19 +93,17 @@ def read_facts(path: Path, kind: Kind) -> dict[str, str]:
     try:
         content = unless_busy(header)
     except OSError as error:
-        raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
+        raise kind.error(f"{path}: The {kind.name} file cannot be read ({error.strerror}).") from error
     metadata = content.get("__metadata__") if isinstance(content, dict) else None
     if not isinstance(metadata, dict) or metadata.get("kind") != f"adaptseg-{kind.name}":
-        raise kind.error(
-            f"{path}: a safetensors file, but no {kind.name} file; a {kind.name} file of AdaptSeg is wanted"
-        )
+        raise kind.error(f"{path}: Expected a {kind.name} file of AdaptSeg, got another safetensors file.")
     version = metadata.get("version")
     if not all(isinstance(fact, str) for fact in metadata.values()) or not VERSION.fullmatch(str(version)):
         raise damaged(path, kind)
     if int(str(version)) > kind.version:
         raise kind.error(
-            f"{path}: {kind.name} file of version {version}, written by a newer AdaptSeg; "
-            f"version {kind.version} is wanted"
+            f"{path}: Expected a {kind.name} file of version {kind.version}, got version {version} of a newer "
+            "AdaptSeg: install that one."
         )
     return metadata
 
@@ -113,7 +111,7 @@ def read_facts(path: Path, kind: Kind) -> dict[str, str]:
 def _header(stream: BinaryIO, path: Path, kind: Kind) -> Any:
     start = stream.read(9)
     if start[8:9] != b"{":
-        raise kind.error(f"{path}: {kind_of(start)}; a {kind.name} file of AdaptSeg is wanted")
+        raise kind.error(f"{path}: Expected a {kind.name} file of AdaptSeg, got {kind_of(start)}.")
     length = int.from_bytes(start[:8], "little")
     if length > MOST_HEADER_BYTES:
         raise damaged(path, kind)
@@ -126,15 +124,15 @@ def _header(stream: BinaryIO, path: Path, kind: Kind) -> Any:
 def kind_of(start: bytes) -> str:
     """What a file seems to be, judged by its first bytes."""
     if not start:
-        return "the file is empty"
+        return "an empty file"
     if start.startswith(ZIP_START):
         return "a PyTorch file"
     if start[8:9] == b"{":
         return "a safetensors file"
     if start.lstrip().startswith(b"<"):
-        return "the file is a web page"
-    return f"not a checkpoint (the file starts with {start[:8]!r})"
+        return "a web page"
+    return f"a file that begins with {start[:8]!r}"
 
 
 def damaged(path: Path, kind: Kind) -> AdaptSegError:
-    return kind.error(f"{path}: the file is cut short or damaged; a whole {kind.name} file is wanted")
+    return kind.error(f"{path}: The {kind.name} file is cut short or damaged. Choose a whole one.")

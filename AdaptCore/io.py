@@ -106,7 +106,7 @@ def _read(path: Path, readers: Mapping[str, Reader]) -> Voxels:
         if not path.exists():
             raise ImageError(f"{path}: No such file or folder. {KNOWN_IMAGES}")
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({reason(error)}). {KNOWN_IMAGES}") from error
+        raise ImageError(f"{path}: The image cannot be read ({reason(error)}). {KNOWN_IMAGES}") from error
     if path.is_dir():
         array, geometry = _guarded(path, lambda: read_dicom_folder(path))
     else:
@@ -207,7 +207,7 @@ def _without_alpha(path: Path, array: np.ndarray) -> np.ndarray:
     kept = ALPHA.get(array.shape[3]) if array.ndim == 4 else None
     if kept is None:
         return array
-    warnings.warn(f"{path}: the alpha channel (transparency) is left out", stacklevel=2)
+    warnings.warn(f"{path}: The alpha channel (transparency) is left out.", stacklevel=2)
     return array[..., 0] if kept == 1 else array[..., :kept]
 
 
@@ -217,7 +217,7 @@ def _guarded(path: Path, read: Callable[[], Result]) -> Result:
         return read()
     except (RuntimeError, OSError) as error:
         place = error.filename if isinstance(error, OSError) and error.filename else path
-        raise ImageError(f"{place}: cannot be read ({reason(error)}). {KNOWN_IMAGES}") from error
+        raise ImageError(f"{place}: The image cannot be read ({reason(error)}). {KNOWN_IMAGES}") from error
 
 
 def _finite(array: np.ndarray, path: Path, mend: bool) -> np.ndarray:
@@ -232,7 +232,7 @@ def _finite(array: np.ndarray, path: Path, mend: bool) -> np.ndarray:
         raise ImageError(f"{path}: {count} voxels are NaN or infinite. Expected finite ones.")
     if count:
         lowest = array.min(where=~broken, initial=np.inf)
-        warnings.warn(f"{path}: {count} NaN or infinite voxels are replaced by {lowest:g}", stacklevel=2)
+        warnings.warn(f"{path}: {count} NaN or infinite voxels are replaced by {lowest:g}.", stacklevel=2)
         array = np.where(broken, lowest, array)
     array.flags.writeable = False
     return array

@@ -44,7 +44,7 @@ class FileLock:
         give_up = time.monotonic() + self._patience
         while not self._acquired():
             if time.monotonic() > give_up:
-                raise OutputError(f"{self._path}: another process kept this lock for {self._patience:g} s; try again")
+                raise OutputError(f"{self._path}: Another process kept this lock for {self._patience:g} s. Try again.")
             time.sleep(POLL_SECONDS)
         return self
 
@@ -64,7 +64,7 @@ class FileLock:
         except OSError as error:
             if sys.platform == "win32" and isinstance(error, PermissionError):  # the file is just being deleted
                 return False
-            raise output_error(f"{self._path}: cannot be written", error) from error
+            raise output_error(f"{self._path}: The lock cannot be written", error) from error
         try:
             if claim(descriptor) and is_at(descriptor, self._path):
                 self._descriptor = descriptor
@@ -72,7 +72,7 @@ class FileLock:
         except OSError as error:
             os.close(descriptor)
             raise output_error(
-                f"{self._path}: this disk cannot lock files", error, "; use a folder on another one"
+                f"{self._path}: This disk cannot lock files", error, " Choose a folder on another one."
             ) from error
         os.close(descriptor)
         return False

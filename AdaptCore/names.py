@@ -25,11 +25,11 @@ def clean_name(name: str, what: str, error: type[AdaptSegError]) -> str:
     hidden = [character for character in hidden_in(clean) if unicodedata.category(character) == "Cf"]
     if hidden:
         raise error(
-            f"{what} name {name!r:.80}: the character U+{ord(hidden[0]):04X} cannot be seen, or changes the order of "
-            "the others; leave it out"
+            f"The character U+{ord(hidden[0]):04X} in the {what} name {name!r:.80} cannot be seen, or changes the "
+            "order of the others. Leave it out."
         )
     if not clean or len(clean) > MOST_NAME_LENGTH or hidden_in(clean):
-        raise error(f"{what} name {name!r:.80}: 1 to {MOST_NAME_LENGTH} characters on one line are wanted")
+        raise error(f"Expected a {what} name of 1 to {MOST_NAME_LENGTH} characters on one line, got {name!r:.80}.")
     return clean
 
 

@@ -35,7 +35,7 @@ class Click:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
-            raise PromptError(f"click at ({self.x}, {self.y}): finite coordinates are wanted")
+            raise PromptError(f"Expected finite coordinates of a click, got ({self.x}, {self.y}).")
 
     @property
     def pixel(self) -> tuple[int, int]:
@@ -73,9 +73,9 @@ class Box:
     def __post_init__(self) -> None:
         corners = (self.x0, self.y0, self.x1, self.y1)
         if not all(math.isfinite(value) for value in corners):
-            raise PromptError(f"box {corners}: finite coordinates are wanted")
+            raise PromptError(f"Expected finite corners of a box, got {corners}.")
         if self.x1 <= self.x0 or self.y1 <= self.y0:
-            raise PromptError(f"box {corners}: a width and height above zero are wanted (x0 < x1, y0 < y1)")
+            raise PromptError(f"Expected a box with a width and height above zero (x0 < x1, y0 < y1), got {corners}.")
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ class Lasso:
 
     def __post_init__(self) -> None:
         if len(self.points) < 3:
-            raise PromptError(f"lasso of {len(self.points)} points: at least 3 are wanted, around the object")
+            raise PromptError(f"Expected a lasso of at least 3 points around the object, got {len(self.points)}.")
         for x, y in self.points:
             if not (math.isfinite(x) and math.isfinite(y)):
-                raise PromptError(f"lasso through ({x}, {y}): finite coordinates are wanted")
+                raise PromptError(f"Expected finite coordinates of a lasso, got ({x}, {y}).")
         width, height = (max(values) - min(values) for values in zip(*self.points))
         if width <= 0 or height <= 0:
-            raise PromptError(f"lasso of {width:g} x {height:g} pixels: an outline is wanted, not a line")
+            raise PromptError(f"Expected a lasso around the object, got a line of {width:g} x {height:g} pixels.")
 
     @property
     def box(self) -> Box:
@@ -156,17 +156,15 @@ class Prompts:
         for click in self.clicks:
             if not (-0.5 <= click.x <= width - 0.5 and -0.5 <= click.y <= height - 0.5):
                 raise PromptError(
-                    f"click at ({click.x:g}, {click.y:g}) is outside the plane of {width} x {height} pixels"
+                    f"The click at ({click.x:g}, {click.y:g}) is outside the plane of {width} x {height} pixels."
                 )
         if self.box and not (
             self.box.x1 > -0.5 and self.box.y1 > -0.5 and self.box.x0 < width - 0.5 and self.box.y0 < height - 0.5
         ):
             corners = f"({self.box.x0:g}, {self.box.y0:g}) to ({self.box.x1:g}, {self.box.y1:g})"
-            raise PromptError(f"box from {corners} is outside the plane of {width} x {height} pixels")
+            raise PromptError(f"The box from {corners} is outside the plane of {width} x {height} pixels.")
         if self.box is None and not any(click.positive for click in self.clicks):
-            raise PromptError(
-                f"{len(self.clicks)} negative clicks and no box: at least one positive click or a box is wanted"
-            )
+            raise PromptError(f"Expected a positive click or a box, got {len(self.clicks)} negative clicks alone.")
 
 
 def most_telling(

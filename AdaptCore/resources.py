@@ -20,7 +20,7 @@ def resource_path(name: str) -> Path:
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise ModelError(f"{name} is missing; looked in {', '.join(map(str, folders))}")
+    raise ModelError(f"{name} is missing in {', '.join(map(str, folders))}. Install AdaptSeg again.")
 
 
 def resource_folders(package: Path) -> tuple[Path, ...]:

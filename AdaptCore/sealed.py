@@ -43,7 +43,7 @@ def read_sealed(path: Path, kind: Kind) -> tuple[dict[str, Tensor], dict[str, st
     try:
         tensors = load(unless_busy(path.read_bytes))
     except OSError as error:
-        raise kind.error(f"{path}: cannot be read ({error.strerror}); a {kind.name} file is wanted") from error
+        raise kind.error(f"{path}: The {kind.name} file cannot be read ({error.strerror}).") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, kind) from error
     if metadata.pop("sha256", None) != _seal(tensors, metadata):

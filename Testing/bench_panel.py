@@ -154,7 +154,7 @@ class Bench:
             with self.beating("beats_learning"):
                 self.timed("accept", self.press, "accept")
                 self.host.wait_until(lambda: not self.panel.session.isBusy)
-        assert len(self.panel.session.taskHistory) == 2 * len(BALLS)
+        assert len(self.panel.session.task.history) == 2 * len(BALLS)
 
     def _scroll(self, voxel: Any) -> None:
         self.jump(voxel)

@@ -46,7 +46,7 @@ class ClickAdapter:
             if reason is None:
                 raise
         free_memory(learner.device)
-        self.problem = f"{learner.device} {reason}: the click is answered, but nothing is learnt from it"
+        self.problem = f"{learner.device} {reason}. The click is answered, but nothing is learnt from it."
         return model
 
     def _stepped(self, learner: AdaptableModel, question: AnyQuestion, added: int, logits: Tensor) -> AdaptableModel:

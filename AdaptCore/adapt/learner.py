@@ -21,7 +21,7 @@ from AdaptCore.adapt.steps import take_steps
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.models.base import AdaptableModel, Model
 from AdaptCore.models.frame import AnyQuestion
-from AdaptCore.predict.learning import Example
+from AdaptCore.predict.learning import Example, Taught
 from AdaptCore.predict.masks import iou
 
 
@@ -76,9 +76,8 @@ class Learner:
         self._jobs: list[Future[None]] = []
         self._executor = ThreadPoolExecutor(1, "AdaptCore-learner")
         self._closed = threading.Event()
-        self._tickets = 0
         self._problem = ""
-        self._latest: tuple[int, Knowledge, Knowledge] | None = None
+        self._latest: tuple[Taught, Knowledge, Knowledge] | None = None
 
     def __enter__(self) -> Learner:
         return self
@@ -110,8 +109,8 @@ class Learner:
         return self._adapter.problem
 
     @property
-    def latest(self) -> int | None:
-        """Ticket of the last lesson, as long as it can be taken back; None once it was, and before the first."""
+    def latest(self) -> Taught | None:
+        """The last lesson, as long as it can be taken back; None once it was, and before the first."""
         with self._lock:
             return self._latest[0] if self._latest and self._latest[2] is self._knowledge else None
 
@@ -119,31 +118,22 @@ class Learner:
         """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
         return self._adapter.adapt(model, question, added, logits)
 
-    def learn(self, examples: Sequence[Example]) -> int:
+    def learn(self, examples: Sequence[Example]) -> Taught:
         """Learn from an accepted mask in the background.
 
         Args:
             examples: what the mask says about the questions that led to it, in order, at least one.
 
         Returns:
-            A ticket for `forget`.
+            The lesson. Only the last one can be taken back, or learnt again; both wait for it to end.
 
         Raises:
             RuntimeError: the learner is closed.
         """
-        self._tickets += 1
-        ticket, kept = self._tickets, list(examples)
+        taught = Taught(lambda: self._exchange(taught, 1), lambda: self._exchange(taught, 2))
         self._jobs = [job for job in self._jobs if not job.done()]
-        self._jobs.append(self._executor.submit(self._learn, kept, ticket))
-        return ticket
-
-    def forget(self, ticket: int) -> bool:
-        """Take back the lesson of the last accepted mask; waits for it to end. False if another one came after it."""
-        return self._exchange(ticket, 1)
-
-    def recall(self, ticket: int) -> bool:
-        """Learn again what was taken back last. False if that is not the ticket's, or another lesson came after it."""
-        return self._exchange(ticket, 2)
+        self._jobs.append(self._executor.submit(self._learn, list(examples), taught))
+        return taught
 
     def reset(self) -> None:
         """Forget all that was ever learnt; waits for what is being learnt."""
@@ -161,7 +151,7 @@ class Learner:
         self._closed.set()
         self._executor.shutdown(wait=True)
 
-    def _learn(self, examples: Sequence[Example], ticket: int) -> None:
+    def _learn(self, examples: Sequence[Example], taught: Taught) -> None:
         if self._closed.is_set():
             return
         before = self.knowledge
@@ -174,12 +164,12 @@ class Learner:
         self._problem = ""
         with self._lock:
             self._knowledge = after
-            self._latest = (ticket, before, after)
+            self._latest = (taught, before, after)
 
-    def _exchange(self, ticket: int, place: int) -> bool:
+    def _exchange(self, taught: Taught, place: int) -> bool:
         self.wait()
         with self._lock:
-            if self._latest is None or self._latest[0] != ticket:
+            if self._latest is None or self._latest[0] is not taught:
                 return False
             self._knowledge = (self._latest[1], self._latest[2])[place - 1]
             return True

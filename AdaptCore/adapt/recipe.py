@@ -101,7 +101,7 @@ def recipe_named(name: str) -> Recipe:
         AdaptSegError: there is none of that name.
     """
     if name not in RECIPES:
-        raise AdaptSegError(f"recipe {name!r}: one of {', '.join(RECIPES)} is wanted")
+        raise AdaptSegError(f"Expected one of the recipes {', '.join(RECIPES)}, got {name!r}.")
     return RECIPES[name]
 
 

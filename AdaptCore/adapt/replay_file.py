@@ -139,7 +139,7 @@ def unpack_memory(
         for image, lessons in enumerate(parse(facts["images"]))
     ]
     if not all(images):
-        raise ValueError("an image without a lesson")
+        raise ValueError("an image without an adaptation step")
     return Memory.of(max_bytes, zip(images, map(str, parse(facts["names"])), strict=True))
 
 

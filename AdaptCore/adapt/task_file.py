@@ -77,8 +77,8 @@ class TaskRecord:
         """
         if self.digest != frozen.digest:
             raise TaskError(
-                f"{path}: task {self.name!r} was learnt with model {self.model} (weights {self.digest[:12]}); "
-                f"one of {frozen.name} ({frozen.digest[:12]}) is wanted: take that model, or another task name"
+                f"{path}: Task {self.name!r} was learnt with model {self.model} (weights {self.digest[:12]}), not with "
+                f"{frozen.name} ({frozen.digest[:12]}). Choose that model, or another task name."
             )
         wanted = frozen.decoder_parameters()
         odd = [
@@ -88,7 +88,7 @@ class TaskRecord:
             if name not in wanted or wanted[name].shape != delta.shape or not delta.isfinite().all()
         ]
         if odd:
-            raise TaskError(f"{path}: {few(odd)}: finite weights of the decoder of {frozen.name} are wanted")
+            raise TaskError(f"{path}: Expected finite weights of the decoder of {frozen.name}, got {few(odd)}.")
 
 
 def read_task(path: Path) -> TaskRecord:
@@ -113,7 +113,7 @@ def read_task(path: Path) -> TaskRecord:
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = shortened(str(error))
-        raise TaskError(f"{path}: its facts are not those of a task ({reason}); a task file is wanted") from error
+        raise TaskError(f"{path}: Expected the facts of a task, got others ({reason}).") from error
 
 
 def write_task(path: Path, record: TaskRecord) -> None:

@@ -222,7 +222,7 @@ class TaskStore:
         record = read_task(self._existing(name))
         check_folder(path)
         if path.exists():
-            raise OutputError(f"{path}: this file is there already; another file name is wanted")
+            raise OutputError(f"{path}: This file is there already. Choose another file name.")
         write_task(path, record)
 
     def import_(self, path: Path, name: str | None = None) -> TaskInfo:
@@ -272,11 +272,11 @@ class TaskStore:
         known = self.names()
         close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in known], n=1)
         hint = next((f" (did you mean {one!r}?)" for one in known if [one.casefold()] == close), "")
-        raise TaskError(f"no task {name!r}{hint}; {', '.join(known) or 'none'} in {self.folder}")
+        raise TaskError(f"There is no task {name!r}{hint}. Those in {self.folder}: {', '.join(known) or 'none'}.")
 
     def _check_free(self, name: str) -> None:
         if self.path(name).exists():
-            raise TaskError(f"a task {name!r} is there already; another name is wanted")
+            raise TaskError(f"There is a task {name!r} already. Choose another name.")
 
     def _listed(self, path: Path) -> TaskInfo:
         try:
@@ -287,7 +287,9 @@ class TaskStore:
     def _info(self, path: Path) -> TaskInfo:
         record = read_task(path)
         if path.name != self.path(record.name).name:
-            raise TaskError(f"{path}: holds task {record.name!r} under a file name of another task; import it instead")
+            raise TaskError(
+                f"{path}: The file holds task {record.name!r} under the file name of another one. Import it instead."
+            )
         replay = self.replay_path(record.name)
         return TaskInfo(
             record.name,
@@ -330,7 +332,7 @@ class TaskStore:
         try:
             _store_memory(self.replay_path(task.name), memory, task.frozen)
         except OutputError as error:
-            return [problem, f"{error}; the task itself is saved, but later adaptation steps cannot repeat it"]
+            return [problem, f"{error} The task itself is saved, but later adaptation steps cannot repeat it."]
         return [problem]
 
     def _joined_memory(self, task: Task, known: Knowledge) -> tuple[Memory, str]:
@@ -365,13 +367,15 @@ def file_stem(name: str) -> str:
 def _read_memory(path: Path, frozen: AdaptableModel, max_bytes: int) -> Memory:
     tensors, facts = read_sealed(path, REPLAY_KIND)
     if facts.get("digest") != frozen.digest:
-        raise TaskError(f"{path}: features of another model; those of {frozen.name} ({frozen.digest[:12]}) are wanted")
+        raise TaskError(
+            f"{path}: Expected features of {frozen.name} ({frozen.digest[:12]}), got those of another model."
+        )
     try:
         memory = unpack_memory(tensors, facts, max_bytes, frozen.device)
         _check_fits(memory, frozen)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         reason = shortened(str(error).partition("\n")[0])
-        raise TaskError(f"{path}: its facts are not those of a replay memory ({reason})") from error
+        raise TaskError(f"{path}: Expected the facts of a replay memory, got others ({reason}).") from error
     return memory
 
 

@@ -39,8 +39,8 @@ def accept(cohort: Cohort, name: str, label: np.ndarray) -> Case:
     odd = np.setdiff1d(label, (0, *cohort.settings.labels))
     if label.shape != geometry.size or odd.size or not label.any():
         raise ImageError(
-            f"{name}: a label of {label.shape} voxels with the values {np.unique(label)[:5].tolist()}; {geometry.size} "
-            f"voxels with some of the values {list(cohort.settings.labels)} besides 0 are wanted"
+            f"{name}: Expected a label of {geometry.size} voxels with some of the values "
+            f"{list(cohort.settings.labels)} besides 0, got {label.shape} with {np.unique(label)[:5].tolist()}."
         )
     proposed = cohort.proposal(case, current) if cohort.has_proposal(name, current) else None
     dice = None if proposed is None else mean_dice(cohort.values(proposed), label)
@@ -67,7 +67,7 @@ def accept_file(cohort: Cohort, name: str, path: Path) -> Case:
     try:
         label = read_label(path, geometry, cohort.settings.labels, cohort.settings.names)
         if not label.any():
-            raise ImageError(f"{path}: the label is empty; one with at least one voxel of an object is wanted")
+            raise ImageError(f"{path}: The label is empty. Choose one with at least one voxel of an object.")
     except AdaptSegError as error:
         told = str(error).replace(str(path), path.name)
         cohort.change(name, lambda case: replace(case, refused=told))
@@ -83,7 +83,7 @@ def accept_proposal(cohort: Cohort, name: str) -> Case:
     """
     case, current = cohort.case(name), cohort.state.current
     if not cohort.has_proposal(name, current):
-        raise CohortError(f"{name}: no label is proposed; a label file, or adaptseg cohort propagate, is wanted")
+        raise CohortError(f"{name}: No label is proposed. Choose a label file, or run adaptseg cohort propagate first.")
     return accept(cohort, name, cohort.values(cohort.proposal(case, current)))
 
 
@@ -99,8 +99,10 @@ def undo(cohort: Cohort, name: str) -> Case:
     def without_last(case: Case) -> Case:
         least = 1 if name == cohort.settings.template else 0
         if len(case.accepted) <= least:
-            wanted = "two, because the template keeps one," if least else "one"
-            raise CohortError(f"{name}: {len(case.accepted)} accepted labels to take back from; {wanted} is wanted")
+            needed = "2, because the template keeps one" if least else "1"
+            raise CohortError(
+                f"{name}: Expected at least {needed}, of accepted labels to take back from, got {len(case.accepted)}."
+            )
         return replace(case, accepted=case.accepted[:-1])
 
     return cohort.change(name, without_last)

@@ -74,7 +74,7 @@ def read_features(path: Path) -> StoredFeatures:
         i, j, k = (int(length) for length in parse(facts.pop("shape")))
         return StoredFeatures(tensors["values"].numpy(), (i, j, k), facts)
     except (KeyError, TypeError, ValueError) as error:
-        raise CohortError(f"{path}: no features of a volume ({error}); they are wanted") from error
+        raise CohortError(f"{path}: Expected features of a volume, got a damaged file ({error}).") from error
 
 
 def write_probabilities(path: Path, probabilities: np.ndarray) -> None:
@@ -101,7 +101,7 @@ def read_probabilities(path: Path) -> np.ndarray:
         levels = np.frombuffer(zlib.decompressobj().decompress(packed, math.prod(shape) + 1), np.uint8)
         return levels.reshape(shape).astype(np.float32) / MOST_LEVEL
     except (KeyError, TypeError, ValueError, zlib.error) as error:
-        raise CohortError(f"{path}: no probabilities of a volume ({error}); they are wanted") from error
+        raise CohortError(f"{path}: Expected probabilities of a volume, got a damaged file ({error}).") from error
 
 
 def write_network(path: Path, network: Network) -> None:
@@ -123,4 +123,4 @@ def read_network(path: Path) -> Network:
     try:
         return Network(tensors, dict(parse(facts["settings"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise CohortError(f"{path}: no settings of a network ({error}); they are wanted") from error
+        raise CohortError(f"{path}: Expected settings of a network, got a damaged file ({error}).") from error

@@ -54,7 +54,7 @@ def begin(
     given = first.array
     labels = tuple(value for value in np.unique(given).tolist() if value)
     if not labels:
-        raise ImageError(f"{label}: the label is empty; one with at least one voxel of an object is wanted")
+        raise ImageError(f"{label}: The label is empty. Choose one with at least one voxel of an object.")
     template = template.resolve()
     found = find_images((template, *places))
     prepare_folder(folder, (SETTINGS, STATE))
@@ -89,7 +89,7 @@ def _check_same(folder: Path, stored: Settings, asked: Settings) -> None:
         there, wanted = getattr(stored, what), getattr(asked, what)
         if there != wanted:
             raise CohortError(
-                f"{folder}: holds a cohort with {what} {there!r}; with {wanted!r}, another folder is wanted"
+                f"{folder}: The folder holds a cohort with {what} {there!r}. Choose another one for {wanted!r}."
             )
 
 
@@ -148,4 +148,6 @@ def _warn_of_spacing(case: Case, template: Geometry) -> None:
     if max(factors.max(), 1 / factors.min()) > UNLIKE_SPACING:
         told = " x ".join(f"{side:.3g}" for side in got)
         about = " x ".join(f"{side:.3g}" for side in wanted)
-        warnings.warn(f"{case.id}: voxels of {told} mm; about {about} mm, as in the template, are wanted", stacklevel=2)
+        warnings.warn(
+            f"{case.id}: Expected voxels of about {about} mm as in the template, got {told} mm.", stacklevel=2
+        )

@@ -52,7 +52,7 @@ class RayEngine:
             else:
                 self._ray.init(address, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise CohortError(f"{address or 'local'}: Ray cannot be reached ({error}); HOST:PORT is wanted") from error
+            raise CohortError(f"{address or 'local'}: Ray cannot be reached ({error}). Give its HOST:PORT.") from error
         try:
             self._gpus, self._workers = shares(self._ray.cluster_resources(), workers, device)
         except CohortError:
@@ -97,7 +97,7 @@ class RayEngine:
                 errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError, errors.ObjectLostError
             ):
                 return self._ray.get(underway[0])
-        return CohortError(f"{item}: {1 + RETRIES} workers died over it; enough memory for one case is wanted")
+        return CohortError(f"{item}: {1 + RETRIES} workers died over it. Give them enough memory for one case.")
 
     def close(self) -> None:
         """Leave the cluster; one on this machine ends."""
@@ -115,9 +115,9 @@ def shares(resources: Mapping[str, float], workers: int | None, device: str | No
     """
     gpus = int(resources.get("GPU", 0))
     if device and device.startswith("cuda:"):
-        raise CohortError(f"--device {device} with --engine ray: Ray gives out the GPUs itself; use --device cuda")
+        raise CohortError(f"Ray gives out the GPUs itself, got --device {device}. Choose --device cuda.")
     if device == "cuda" and not gpus:
-        raise CohortError("--device cuda with --engine ray: the cluster has no GPU; use --device cpu")
+        raise CohortError("The cluster has no GPU for --device cuda. Choose --device cpu.")
     if gpus and device in (None, "cuda"):
         return 1, min(workers or gpus, gpus)
     return 0, workers or max(1, int(resources.get("CPU", 1)))
@@ -136,6 +136,6 @@ def _imported(local: bool) -> ModuleType:
     try:
         import ray
     except ImportError as error:
-        raise CohortError("Ray is not installed; pip install 'adaptseg[ray]', or --engine local, is wanted") from error
+        raise CohortError("Ray is not installed. Run pip install 'adaptseg[ray]', or choose --engine local.") from error
     module: ModuleType = ray
     return module

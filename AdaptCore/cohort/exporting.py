@@ -55,7 +55,9 @@ def export(cohort: Cohort, folder: Path, proposals: bool = True) -> tuple[Final,
     """
     finals = final_labels(cohort, proposals)
     if not finals:
-        raise CohortError(f"{cohort.folder}: no label to export; adaptseg cohort propagate or accept is wanted first")
+        raise CohortError(
+            f"{cohort.folder}: There is no label to export. Run adaptseg cohort propagate or accept first."
+        )
     for case in cohort.cases():
         if case.is_usable and case.label is not None:
             cohort.check_label(case.label)
@@ -85,7 +87,7 @@ def _check_free(target: Path, source: Path) -> None:
     except ImageError as error:
         raise OutputError(str(error)) from error
     if is_other:
-        raise OutputError(f"{target}: another file is there already; a folder without it is wanted")
+        raise OutputError(f"{target}: Another file is there already. Choose a folder without it.")
 
 
 def _listed(finals: tuple[Final, ...]) -> bytes:

@@ -63,13 +63,13 @@ def candidates(
     drawn = sorted(np.random.default_rng(seed).permutation(len(paths))[:MOST].tolist())
     found = dict(_readable([paths[index] for index in drawn], model, watching("features")))
     if len(found) < 2:
-        raise CohortError(f"{len(found)} of {len(drawn)} images can be used; at least 2 are wanted to compare them")
+        raise CohortError(f"Expected at least 2 images to compare, got {len(found)} of {len(drawn)} that can be used.")
     scores = typicality(list(found.values()), watching("comparison")).tolist()
     return sorted(map(Candidate, found, scores), key=lambda one: -one.typicality)
 
 
 def typicality(cases: Sequence[Features], watch: Watch | None = None) -> np.ndarray:
-    """How much all cases are like each one, float64 (cases,) in [-1, 1]; at least one case is wanted.
+    """How much all cases are like each one, float64 (cases,) in [-1, 1], of at least one case.
 
     Raises:
         CancelledError: the watch says so.

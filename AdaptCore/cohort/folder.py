@@ -71,7 +71,7 @@ class Cohort:
         """
         path = folder.resolve() / SETTINGS
         if not path.is_file():
-            raise CohortError(f"{folder}: no cohort there; begin one with: adaptseg cohort init {folder} ...")
+            raise CohortError(f"{folder}: There is no cohort. Begin one with: adaptseg cohort init {folder} ...")
         return cls(folder.resolve(), read_settings(path))
 
     @property
@@ -103,7 +103,7 @@ class Cohort:
             CohortError: there is none of that id, or its record cannot be used.
         """
         if name not in self.settings.images:
-            raise CohortError(f"{name!r}: no case of {self.folder}; one that `adaptseg cohort status` lists is wanted")
+            raise CohortError(f"{name!r} is no case of {self.folder}. Choose one that adaptseg cohort status lists.")
         path = self.record_path(name)
         return read_case(path) if path.exists() else Case(name)
 
@@ -223,12 +223,12 @@ class Cohort:
         """
         path = self.image_path(case.id)
         if case.image is None:
-            raise ImageError(f"{path}: not examined yet; run adaptseg cohort init again")
+            raise ImageError(f"{path}: The image is not examined yet. Run adaptseg cohort init again.")
         found = images.digest(path)
         if found != case.image.sha256:
             raise ImageError(
-                f"{path}: the image has changed (SHA256 {found[:12]}; {case.image.sha256[:12]} as when it was added "
-                "is wanted): put the old one back, or add this one under another name"
+                f"{path}: The image has changed since it was added: expected SHA256 {case.image.sha256[:12]}, got "
+                f"{found[:12]}. Put the old one back, or add this one under another name."
             )
 
     def label(self, case: Case, accepted: Accepted) -> np.ndarray:
@@ -250,8 +250,8 @@ class Cohort:
         found = images.digest(path)
         if found != accepted.sha256:
             raise ImageError(
-                f"{path}: the accepted label has changed (SHA256 {found[:12]}; {accepted.sha256[:12]} is wanted): "
-                "put the old file back, or accept a label again"
+                f"{path}: The accepted label has changed: expected SHA256 {accepted.sha256[:12]}, got {found[:12]}. "
+                "Put the old file back, or accept a label again."
             )
 
     def has_proposal(self, name: str, number: int) -> bool:
@@ -322,7 +322,7 @@ def geometry_of(case: Case) -> Geometry:
         ImageError: it was not examined yet, or could not be read.
     """
     if case.image is None:
-        raise ImageError(f"{case.id}: {case.aside or 'not examined yet; run adaptseg cohort init again'}")
+        raise ImageError(f"{case.id}: {case.aside or 'The image is not examined yet. Run adaptseg cohort init again.'}")
     return case.image.geometry
 
 

@@ -38,10 +38,10 @@ def find_images(places: Iterable[Path]) -> tuple[Path, ...]:
     found: dict[Path, None] = {}
     for place in places:
         if not place.exists():
-            raise CohortError(f"{place}: no such file or folder; images or folders with images are wanted")
+            raise CohortError(f"{place}: No such file or folder. Choose images or folders with images.")
         found |= dict.fromkeys(path.resolve() for path in _images_in(place))
     if not found:
-        raise CohortError(f"{', '.join(map(str, places))}: no image there; files that end in {_suffixes()} are wanted")
+        raise CohortError(f"{', '.join(map(str, places))}: No image is there. Choose files that end in {_suffixes()}.")
     return tuple(found)
 
 
@@ -91,10 +91,10 @@ def read_grey(path: Path) -> Volume:
     """
     volume = read_volume(path)
     if volume.array.ndim != 3:
-        raise ImageError(f"{path}: the image has {volume.array.shape[3]} channels; 1 (grey) is wanted")
+        raise ImageError(f"{path}: Expected a grey image, got one of {volume.array.shape[3]} channels.")
     if volume.geometry.is_flat:
         size = " x ".join(map(str, volume.geometry.size))
-        raise ImageError(f"{path}: the image is one plane ({size}); a volume is wanted")
+        raise ImageError(f"{path}: Expected a volume, got one plane ({size}).")
     check_contrast(volume, str(path))
     return volume
 
@@ -112,7 +112,7 @@ def digest(path: Path) -> str:
                 while block := stream.read(BLOCK_BYTES):
                     total.update(block)
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}); an image is wanted") from error
+        raise ImageError(f"{path}: The image cannot be read ({error.strerror}).") from error
     return total.hexdigest()
 
 
@@ -132,7 +132,7 @@ def read_template_label(path: Path, geometry: Geometry) -> Labels:
         label = Labels(whole, geometry, label.names)
     difference = differs(label.geometry, geometry)
     if difference:
-        raise ImageError(f"{path}: the label has {difference} as in its image are wanted")
+        raise ImageError(f"{path}: Expected the places of the image. The label has {difference} in the image.")
     twice = [name for name, count in Counter(map(_plain, label.names.values())).items() if count > 1]
     if twice:
         raise ImageError(f"{path}: Two segments are called '{twice[0]}'. Give each a name of its own.")
@@ -160,7 +160,7 @@ def read_label(
         return _by_name(path, label, names)
     odd = [value for value in values.tolist() if value not in (0, *labels)]
     if odd:
-        raise ImageError(f"{path}: the label holds the value {odd[0]}; 0 and {', '.join(map(str, labels))} are wanted")
+        raise ImageError(f"{path}: Expected the values 0 and {', '.join(map(str, labels))}, got {odd[0]}.")
     if len(labels) > 1 and label.names:
         told = ", ".join(f"{value} '{name}'" for value, name in sorted(label.names.items()))
         warnings.warn(

@@ -166,4 +166,6 @@ def _settings(trained: Network) -> NetworkSettings:
         strides = tuple(tuple(steps) for steps in stored["strides"])
         return NetworkSettings(**{**stored, **sizes, "strides": strides})
     except (LookupError, TypeError, ValueError) as error:
-        raise CohortError(f"settings that are not those of a network ({shortened(str(error))}): train again") from error
+        raise CohortError(
+            f"Expected the settings of a network, got others ({shortened(str(error))}). Train again."
+        ) from error

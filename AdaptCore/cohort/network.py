@@ -118,7 +118,9 @@ def check_installed() -> None:
         ModelError: it is not installed.
     """
     if importlib.util.find_spec("monai") is None:
-        raise ModelError("MONAI is not installed: pip install 'adaptseg[cohort]' is wanted to train a cohort's network")
+        raise ModelError(
+            "Training a cohort's network needs MONAI, which is not installed. Run pip install 'adaptseg[cohort]'."
+        )
 
 
 def settings_for(
@@ -134,9 +136,7 @@ def settings_for(
         ImageError: there is no shape, or fewer than two classes.
     """
     if not shapes or classes < 2:
-        raise ImageError(
-            f"{len(shapes)} volumes with {classes} classes: at least one volume and two classes are wanted"
-        )
+        raise ImageError(f"Expected at least 1 volume and 2 classes, got {len(shapes)} and {classes}.")
     typical = [min(float(side), PATCH_SIDE) for side in np.median(np.asarray(shapes), axis=0)]
     sides, voxel = list(typical), [float(length) for length in spacing]
     strides: list[tuple[int, int, int]] = []
@@ -179,7 +179,7 @@ def train(
         ImageError: there is no sample, or one whose arrays differ in shape or whose label has too high a class.
     """
     if not samples:
-        raise ImageError("0 samples: at least one is wanted to train on")
+        raise ImageError("Expected at least 1 sample to train on, got none.")
     return on_device_or_cpu(lambda place: _trained(samples, settings, place, progress, cancelled), _device(device))
 
 
@@ -248,7 +248,7 @@ def standardized(image: np.ndarray) -> torch.Tensor:
     """
     check_volume(image)
     if image.ndim != 3:
-        raise ImageError(f"volume of shape {image.shape}: grey values (I, J, K) are wanted")
+        raise ImageError(f"Expected a grey volume (I, J, K), got one of shape {image.shape}.")
     shown = torch.from_numpy(apply_window(image, auto_window(image)))
     return (shown - shown.mean()) / shown.std(correction=0).clamp(min=1e-3)
 
@@ -295,9 +295,9 @@ def _patch(sample: Sample, settings: NetworkSettings, generator: torch.Generator
     """A varied patch: image, classes one-hot, what lies in the volume; 1 x (classes + 2) x the patch's shape."""
     shape = sample.image.shape
     if sample.label.shape != shape:
-        raise ImageError(f"image of {shape}, label of {sample.label.shape} voxels: the same shape is wanted")
+        raise ImageError(f"Expected a label of the shape of the image, {shape}, got {sample.label.shape}.")
     if int(sample.label.max()) >= settings.classes:
-        raise ImageError(f"label with class {int(sample.label.max())}: classes below {settings.classes} are wanted")
+        raise ImageError(f"Expected classes below {settings.classes}, got {int(sample.label.max())}.")
     places = _places(sample.label, settings, generator)
     box = _box(places, shape)
     label = torch.from_numpy(sample.label[box].astype(np.int64))

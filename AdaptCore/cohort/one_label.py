@@ -75,8 +75,8 @@ def one_hot(template: Features, label: np.ndarray) -> torch.Tensor:
     """
     if label.shape != template.shape or not label.any():
         raise ImageError(
-            f"label of shape {label.shape} with classes up to {int(label.max(initial=0))}: "
-            f"the template's shape {template.shape} and at least one class above 0 are wanted"
+            f"Expected a label of the template's shape {template.shape} with a class above 0, got {label.shape} with "
+            f"classes up to {int(label.max(initial=0))}."
         )
     return F.one_hot(torch.from_numpy(label.astype(np.int64))).permute(3, 0, 1, 2).float()
 

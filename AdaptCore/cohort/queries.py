@@ -72,7 +72,7 @@ def rank(
         AdaptSegError: an unknown method.
     """
     if method not in METHODS:
-        raise AdaptSegError(f"query method {method!r}: one of {', '.join(METHODS)} is wanted")
+        raise AdaptSegError(f"Expected one of the query methods {', '.join(METHODS)}, got {method!r}.")
     count = min(count, len(unlabelled))
     if method == "random":
         scores = np.random.default_rng(seed).random(len(unlabelled))

@@ -238,12 +238,14 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     try:
         content = parse(unless_busy(path.read_bytes))
     except OSError as error:
-        raise CohortError(f"{path}: cannot be read ({error.strerror}); the {what} of a cohort are wanted") from error
+        raise CohortError(f"{path}: The {what} of the cohort cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise CohortError(f"{path}: damaged, no JSON ({error}); the {what} of a cohort are wanted") from error
+        raise CohortError(f"{path}: Expected the {what} of a cohort, got damaged JSON ({error}).") from error
     version = content.get("version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > VERSION:
-        raise CohortError(f"{path}: of version {version}, written by a newer AdaptSeg; version {VERSION} is wanted")
+        raise CohortError(
+            f"{path}: Expected version {VERSION}, got version {version} of a newer AdaptSeg. Install that one."
+        )
     _check(path, what, content)
     del content["version"]
     return dict(content)
@@ -258,4 +260,4 @@ def _write(path: Path, what: str, content: dict[str, Any]) -> None:
 def _check(path: Path, what: str, content: object) -> None:
     problem = problem_with(content, SCHEMA, what)
     if problem is not None:
-        raise CohortError(f"{path}: {problem}; the {what} of a cohort as in {SCHEMA} are wanted")
+        raise CohortError(f"{path}: Expected the {what} of a cohort as in {SCHEMA}, got {problem}.")

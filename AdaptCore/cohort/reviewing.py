@@ -102,7 +102,7 @@ def open_case(cohort: Cohort, name: str) -> Opened:
     if case.label is not None and not case.aside:
         return Opened(volume, cohort.values(cohort.label(case, case.label)), {}, axis, case.label.file)
     if not cohort.has_proposal(name, current):
-        raise CohortError(f"{name}: no label is proposed yet; adaptseg cohort propagate is wanted first")
+        raise CohortError(f"{name}: No label is proposed yet. Run adaptseg cohort propagate first.")
     classes, confidence = cohort.proposal(case, current), cohort.confidence(case, current)
     confidences = {
         value: plane_confidences(classes == number, confidence, axis)

@@ -95,9 +95,7 @@ def choose_next(cohort: Cohort, method: Method, strategy: str, count: int, seed:
     with cohort.working():
         current = cohort.state.current
         if current == COARSE:
-            raise CohortError(
-                f"{cohort.folder}: no labels of a round were kept yet; adaptseg cohort train is wanted first"
-            )
+            raise CohortError(f"{cohort.folder}: No labels of a round were kept yet. Run adaptseg cohort train first.")
         views = [view for view in _views(cohort, current) if cohort.probabilities_path(view.name, current).is_file()]
         labelled, unlabelled = _parted(views)
         ranked = method.rank(strategy, labelled, unlabelled, min(count, len(unlabelled)), seed)
@@ -203,7 +201,7 @@ def _check_space(cohort: Cohort, method: Method) -> None:
     free = shutil.disk_usage(cohort.folder).free
     if whole - present > free:
         raise CohortError(
-            f"{cohort.folder}: {free / 1e9:.1f} GB are free; {(whole - present) / 1e9:.1f} GB are wanted for features"
+            f"{cohort.folder}: The features need {(whole - present) / 1e9:.1f} GB, got {free / 1e9:.1f} GB free."
         )
 
 
@@ -217,7 +215,7 @@ def _compute_features(cohort: Cohort, method: Method, engine: Engine, watching: 
 def _propose_coarse(cohort: Cohort, method: Method, engine: Engine, watching: Watching) -> None:
     template = cohort.case(cohort.settings.template)
     if not template.is_usable or template.label is None:
-        raise CohortError(f"{template.id}: the template cannot be used ({template.aside}); a labelled image is wanted")
+        raise CohortError(f"{template.id}: The template cannot be used ({template.aside}). Choose a labelled image.")
     cohort.prepare_round(COARSE)
     label = cohort.label(template, template.label)
     job = CoarseJob(cohort, method, read_features(cohort.features_path(template.id)), label)
@@ -231,11 +229,11 @@ def _begin_round(cohort: Cohort, method: Method) -> Round:
     state = cohort.state
     base = state.current
     if not any(cohort.has_proposal(name, COARSE) for name in cohort.settings.images):
-        raise CohortError(f"{cohort.folder}: no label is proposed yet; adaptseg cohort propagate is wanted first")
+        raise CohortError(f"{cohort.folder}: No label is proposed yet. Run adaptseg cohort propagate first.")
     _set_aside_changed(cohort, (case for case in cohort.cases() if case.is_usable and case.label))
     labelled, others = _parted(_views(cohort, base))
     if not labelled:
-        raise CohortError(f"{cohort.folder}: no accepted label can be used; at least one is wanted")
+        raise CohortError(f"{cohort.folder}: No accepted label can be used. Accept at least one.")
     unlabelled = [view for view in others if cohort.has_proposal(view.name, base)]
     chosen, why = (range(len(unlabelled)), FIRST_ROUND) if base == COARSE else method.trusted(labelled, unlabelled)
     plan = Round(

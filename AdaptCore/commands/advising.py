@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--candidates",
         type=Path,
         metavar="FOLDER",
-        help="write other masks that may be wanted of each plane with prompts, and contact sheets; made where missing",
+        help="write the candidates of each plane with prompts, and contact sheets; made where missing",
     )
     group.add_argument(
         "--pick",
@@ -161,6 +161,6 @@ class Advice:
             try:
                 profile = store.join(profile, self.preference.profile.recent[len(profile.recent) :])
             except OutputError as error:
-                raise type(error)(f"{whose}: what it has learnt is not saved: {error}") from error
+                raise type(error)(f"{whose}: What it has learnt is not saved. {error}") from error
             known = f"the accepted planes are learnt; it holds {counted_picks(profile.picks)}"
         return [f"{whose}: {known}; {store.path(profile.user, profile.task)}"]

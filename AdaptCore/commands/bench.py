@@ -372,7 +372,7 @@ def _check_result_file(path: Path | None) -> None:
 def _names(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least one name is wanted")
+        raise argparse.ArgumentTypeError(f"Expected at least 1 name, got {text!r}.")
     return list(dict.fromkeys(names))
 
 
@@ -382,5 +382,5 @@ def _share(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 and up to 1 is wanted")
+        raise argparse.ArgumentTypeError(f"Expected a number above 0 and up to 1, got {text!r}.")
     return value

@@ -166,6 +166,6 @@ def _check(arguments: argparse.Namespace) -> None:
         check_installed()
     check_tuned(arguments.tuned, arguments.targets)
     if arguments.noise and FROZEN not in arguments.arms:
-        raise AdaptSegError(f"arms {', '.join(arguments.arms)}: with --noise {FROZEN} is wanted to compare with")
+        raise AdaptSegError(f"--noise needs the arm {FROZEN} to compare with, got {', '.join(arguments.arms)}.")
     if arguments.soak and arguments.picture:
-        raise AdaptSegError("--soak draws no learning curve: run it without --picture")
+        raise AdaptSegError("--soak draws no learning curve. Leave out --picture.")

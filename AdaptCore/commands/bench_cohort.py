@@ -43,8 +43,8 @@ def run_cohort(arguments: argparse.Namespace) -> None:
     unknown = sorted(set(arguments.parts) - set(PARTS))
     if unknown or len(arguments.targets) != 1:
         raise AdaptSegError(
-            f"parts {', '.join(arguments.parts)} of {', '.join(arguments.targets)}: "
-            f"some of {', '.join(PARTS)} and one target are wanted"
+            f"Expected parts among {', '.join(PARTS)} and one target, got {', '.join(arguments.parts)} of "
+            f"{', '.join(arguments.targets)}."
         )
     check_installed()
     for path in filter(None, (arguments.json, arguments.picture)):

@@ -160,8 +160,8 @@ def run_accept(arguments: argparse.Namespace) -> None:
     given = bool(arguments.label) + bool(arguments.labels) + arguments.undo
     if given > 1 or bool(arguments.labels) == bool(arguments.cases) or (arguments.label and len(arguments.cases) != 1):
         raise CohortError(
-            f"{len(arguments.cases)} cases with {given} of --label, --labels and --undo; cases alone or with --undo, "
-            "one case with --label FILE, or --labels DIR alone is wanted"
+            "Expected cases alone or with --undo, one case with --label FILE, or --labels DIR alone, got "
+            f"{len(arguments.cases)} cases with {given} of --label, --labels and --undo."
         )
     cohort = Cohort.open(arguments.folder)
     if arguments.labels:
@@ -294,7 +294,7 @@ def _engine(arguments: argparse.Namespace) -> Iterator[Engine]:
     from AdaptCore.cohort.engine import LocalEngine
 
     if arguments.engine == "local" and (arguments.address or arguments.workers):
-        raise CohortError("--address or --workers with --engine local; --engine ray is wanted with them")
+        raise CohortError("--address and --workers need --engine ray.")
     if arguments.engine == "ray":
         from AdaptCore.cohort.engine_ray import RayEngine
 
@@ -335,7 +335,7 @@ def _accept_all(cohort: Cohort, folder: Path) -> None:
             accept_file(cohort, stem(path), path)
             accepted += 1
         except AdaptSegError as error:
-            warnings.warn(f"not accepted: {error}", stacklevel=2)
+            warnings.warn(f"Not accepted: {error}", stacklevel=2)
     say(f"{accepted} of {len(paths)} labels accepted")
 
 

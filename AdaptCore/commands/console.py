@@ -81,7 +81,7 @@ def above_zero(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number above 0 is needed, such as 60 or 0.5")
+        raise argparse.ArgumentTypeError(f"Expected a number above 0, such as 60 or 0.5, got {text!r}.")
     return value
 
 
@@ -207,5 +207,5 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 def _number(text: str, least: int) -> int:
     if not text.isdecimal() or len(text) > MOST_DIGITS or int(text) < least:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from {least} to {'9' * MOST_DIGITS} is wanted")
+        raise argparse.ArgumentTypeError(f"Expected a whole number from {least} to {'9' * MOST_DIGITS}, got {text!r}.")
     return int(text)

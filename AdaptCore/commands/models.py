@@ -92,7 +92,7 @@ def ask(question: str) -> bool:
     try:
         return input(f"{printable(question)}\nFetch it? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError as error:
-        raise ModelError("no answer to whether to fetch: y or the option --yes is wanted") from error
+        raise ModelError("Nobody answered whether to download. Answer y, or add --yes.") from error
 
 
 def run_add(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The folder of `adaptseg segment --candidates`: other masks that may be wanted of each plane, and contact sheets."""
+"""The folder of `adaptseg segment --candidates`: the candidates of each plane, and contact sheets."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ class CandidateFolder:
         taken = {path.resolve() for path in results}
         for path in self.paths(indices):
             if os.path.lexists(path):
-                raise OutputError(f"{path}: this file is there already; another folder is wanted")
+                raise OutputError(f"{path}: This file is there already. Choose another folder.")
             if path.resolve() in taken:
-                raise OutputError(f"{path}: this is another result of the command; another folder is wanted")
+                raise OutputError(f"{path}: This is another result of the command. Choose another folder.")
 
     def prepare(self, indices: Iterable[int]) -> None:
         """Make the folder.
@@ -153,5 +153,5 @@ class CandidateFolder:
     def _told(self, offer: Offer) -> str:
         count = len(offer.masks)
         where = "" if self.volume.geometry.is_flat else f"plane {self._index(offer)}: "
-        what = "no other mask differs from the answer" if not count else f"{count} other mask{'s' if count > 1 else ''}"
+        what = f"{count} candidate{'s' if count > 1 else ''}" if count else "no candidate differs from the prediction"
         return f"{self._sheet(self._index(offer))}: {where}{what}"

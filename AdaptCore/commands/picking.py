@@ -46,10 +46,10 @@ class Rounds:
         shown = self.ask()
         candidates = shown.proposal.candidates
         if number > len(candidates):
-            wanted = f"one from 1 to {len(candidates)}" if candidates else "no --pick for this round"
+            choice = f"Choose one from 1 to {len(candidates)}." if candidates else "Leave out --pick for this round."
             raise PromptError(
-                f"--pick {number},{self.index}: candidates in round {len(self.picked) + 1} of plane {self.index}: "
-                f"{len(candidates)}; {wanted} is wanted"
+                f"--pick {number},{self.index}: Round {len(self.picked) + 1} of plane {self.index} has "
+                f"{len(candidates)} candidates. {choice}"
             )
         candidate = candidates[number - 1]
         self.plane.take(shown.look(candidate))

@@ -243,9 +243,9 @@ def check_apart(path: Path, image: Path) -> None:
     if not os.path.exists(image):  # noqa: PTH110 (False also for what cannot be a name)
         return
     if path.exists() and path.samefile(image):
-        raise OutputError(f"{path}: this is the image itself; another file is wanted")
+        raise OutputError(f"{path}: This is the image itself. Choose another file.")
     if image.is_dir() and any(folder.samefile(image) for folder in path.resolve().parents if folder.exists()):
-        raise OutputError(f"{path}: this is in the folder of the image itself; another file is wanted")
+        raise OutputError(f"{path}: This is in the folder of the image itself. Choose another one.")
 
 
 def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[int, PlanePrompts], axis: int) -> None:

@@ -50,13 +50,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     from AdaptCore.adapt.tasks import TaskStore
 
     if arguments.learn and arguments.task is None and arguments.user is None:
-        raise TaskError(
-            "--learn without a task: --task NAME is wanted, the name to learn under, or --user NAME for a preference"
-        )
+        raise TaskError("--learn needs --task NAME, the name to learn under, or --user NAME for a preference.")
     replay = "--no-keep-replay" if arguments.keep_replay is False else "--keep-replay"
     for option, given in ((replay, arguments.keep_replay is not None), ("--recipe", arguments.recipe)):
         if given and not (arguments.learn and arguments.task is not None):
-            raise TaskError(f"{option} without learning: --task NAME --learn is wanted")
+            raise TaskError(f"{option} needs --task NAME --learn.")
     if arguments.task is None:
         return
     store = TaskStore()
@@ -139,7 +137,7 @@ class TaskUse:
         try:
             _warn(store.save(task, known, keep_replay=self.keep_replay).problem)
         except OutputError as error:
-            raise type(error)(f"Task {task.name!r}: what it has learnt is not saved: {error}") from error
+            raise type(error)(f"Task {task.name!r}: What it has learnt is not saved. {error}") from error
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"

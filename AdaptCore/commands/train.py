@@ -161,7 +161,7 @@ def _calibrated_planes(arguments: argparse.Namespace) -> str:
 
     model = load_model(arguments.sizes, arguments.device)
     if not isinstance(model, BatchModel):
-        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only: choose compact or compact3d.")
+        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only. Choose compact or compact3d.")
     recipe = Recipe()
     if arguments.scenes:
         recipe = replace(recipe, wide_scenes=arguments.scenes, filled_scenes=arguments.scenes)

@@ -74,15 +74,14 @@ def collect_prompts(
         box, index = parse_box(text, size, axis)
         plane = planes.setdefault(index, PlanePrompts())
         if plane.box:
-            raise PromptError(f"--box {text}: plane {index} has a box already; one for each plane is wanted")
+            raise PromptError(f"--box {text}: Plane {index} has a box already. Give each plane one at most.")
         plane.box = box
     if not planes:
-        raise PromptError("no --click and no --box: at least one click on the object or a box is wanted")
+        raise PromptError("Expected at least one click on the object (--click) or a box (--box), got none.")
     for index, plane in planes.items():
         if not plane.positive and not plane.box:
             raise PromptError(
-                f"plane {index} of axis {axis} has only clicks on the background: "
-                "at least one click on the object or a box is wanted"
+                f"Plane {index} of axis {axis} has only clicks on the background. Add a click on the object or a box."
             )
     for text in picks:
         number, index = parse_pick(text, planes)
@@ -108,11 +107,10 @@ def parse_click(text: str, size: tuple[int, int, int]) -> tuple[tuple[int, int, 
         numbers.insert(flat, 0)
     if numbers is None or len(numbers) != 3:
         letters = ",".join(letter for axis, letter in enumerate("IJK") if axis != flat)
-        wanted = f"{letters} or {letters},-"
-        raise PromptError(f"--click {text}: {wanted} in whole numbers is wanted")
+        raise PromptError(f"--click: Expected {letters} or {letters},- in whole numbers, got {text!r}.")
     if not all(0 <= number < length for number, length in zip(numbers, size)):
         shape, last = " x ".join(map(str, size)), ",".join(str(length - 1) for length in size)
-        raise PromptError(f"--click {text} is outside the volume of {shape} voxels: 0,0,0 to {last} is wanted")
+        raise PromptError(f"--click {text} is outside the volume of {shape} voxels. Choose one from 0,0,0 to {last}.")
     return (numbers[0], numbers[1], numbers[2]), positive
 
 
@@ -128,14 +126,14 @@ def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, in
     if numbers is not None and len(numbers) == 4 and size[axis] == 1:
         numbers.append(0)
     if numbers is None or len(numbers) != 5:
-        raise PromptError(f"--box {text}: A0,B0,A1,B1,N in whole numbers is wanted")
+        raise PromptError(f"--box: Expected A0,B0,A1,B1,N in whole numbers, got {text!r}.")
     *corners, index = numbers
     width, height = (length for other, length in enumerate(size) if other != axis)
     limits = (width, height, width, height)
     if not 0 <= index < size[axis] or not all(0 <= c < limit for c, limit in zip(corners, limits)):
         raise PromptError(
-            f"--box {text} is outside the volume: corners from 0,0 to {width - 1},{height - 1} "
-            f"and a plane from 0 to {size[axis] - 1} are wanted"
+            f"--box {text} is outside the volume. Choose corners from 0,0 to {width - 1},{height - 1} and a plane from "
+            f"0 to {size[axis] - 1}."
         )
     a0, b0, a1, b1 = astuple(Box(*corners))
     return Box(a0 - 0.5, b0 - 0.5, a1 + 0.5, b1 + 0.5), index
@@ -156,14 +154,14 @@ def parse_pick(text: str, planes: Collection[int]) -> tuple[int, int]:
     if numbers is not None and len(numbers) == 1 and len(planes) == 1:
         numbers.extend(planes)
     if numbers is None or len(numbers) != 2:
-        wanted = "C or C,N" if len(planes) == 1 else "C,N"
-        raise PromptError(f"--pick {text}: {wanted} in whole numbers is wanted")
+        form = "C or C,N" if len(planes) == 1 else "C,N"
+        raise PromptError(f"--pick: Expected {form} in whole numbers, got {text!r}.")
     number, index = numbers
     if not 1 <= number <= DEFAULT.candidates:
-        raise PromptError(f"--pick {text}: candidate {number}; one from 1 to {DEFAULT.candidates} is wanted")
+        raise PromptError(f"--pick {text}: Expected a candidate from 1 to {DEFAULT.candidates}, got {number}.")
     if index not in planes:
         known = ", ".join(map(str, sorted(planes)))
-        raise PromptError(f"--pick {text}: plane {index} has no click and no box; one that has is wanted: {known}")
+        raise PromptError(f"--pick {text}: Plane {index} has no click and no box. Choose one that has: {known}.")
     return number, index
 
 
@@ -181,7 +179,7 @@ def parse_window(text: str | None) -> Window | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise PromptError(f"--window {text}: LOW,HIGH in numbers is wanted") from error
+        raise PromptError(f"--window: Expected LOW,HIGH in numbers, got {text!r}.") from error
     return Window(low, high)
 
 

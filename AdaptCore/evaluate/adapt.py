@@ -140,7 +140,7 @@ def arms_of(recipes: Sequence[Recipe], names: Sequence[str]) -> list[Arm]:
     """
     for name in names:
         if name not in ARMS:
-            raise AdaptSegError(f"arm {name!r}: one of {', '.join(ARMS)} is wanted")
+            raise AdaptSegError(f"Expected one of the arms {', '.join(ARMS)}, got {name!r}.")
     learning = [Arm(name, _part(recipe, name)) for recipe in recipes for name in ARMS[1:] if name in names]
     return ([Arm(FROZEN)] if FROZEN in names else []) + learning
 

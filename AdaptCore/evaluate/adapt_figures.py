@@ -51,7 +51,7 @@ def check_tuned(tuned: Sequence[str], targets: Sequence[str]) -> None:
     """Raise AdaptSegError if a target that a recipe was tuned on is not among the targets."""
     for name in tuned:
         if name not in targets:
-            raise AdaptSegError(f"tuned target {name!r}: one of {', '.join(targets)} is wanted")
+            raise AdaptSegError(f"Expected tuned targets among {', '.join(targets)}, got {name!r}.")
 
 
 def figures(trials: Trials, rules: Rules, tuned: Sequence[str] = ()) -> dict[str, Any]:

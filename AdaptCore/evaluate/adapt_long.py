@@ -41,7 +41,7 @@ def blocks(targets: Sequence[Target], images: int, seed: int) -> list[Block]:
     """
     length = images // (ROUNDS * len(targets))
     if length < 1:
-        raise AdaptSegError(f"a sequence of {images} images: at least {ROUNDS * len(targets)} are wanted")
+        raise AdaptSegError(f"Expected a sequence of at least {ROUNDS * len(targets)} images, got {images}.")
     endless = [(target.name, cycle(in_random_order(target.items, seed, target.name))) for target in targets]
     return [[(name, item) for item in islice(items, length)] for _ in range(ROUNDS) for name, items in endless]
 

@@ -137,7 +137,7 @@ def read_pair(item: Item) -> tuple[np.ndarray, np.ndarray]:
     image, truth = item.image(), item.truth()
     if image.shape[:2] != truth.shape:
         raise ImageError(
-            f"{item.id}: image of {image.shape[:2]} and mask of {truth.shape} pixels; equal sizes are wanted"
+            f"{item.id}: Expected a mask of the size of the image, {image.shape[:2]} pixels, got {truth.shape}."
         )
     return image, truth
 

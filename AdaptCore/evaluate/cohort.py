@@ -172,8 +172,8 @@ def prepare(data_dir: Path, target: str, model: Model, rules: CohortRules, done:
     wanted = rules.unlabelled + rules.test
     if rules.test < 1 or rules.unlabelled < 2 or len(items) < wanted:
         raise AdaptSegError(
-            f"{target}: {rules.unlabelled} of the cohort and {rules.test} test volumes of {len(items)}: "
-            "at least 2 and 1, and no more than there are, are wanted"
+            f"{target}: Expected at least 2 volumes of the cohort and 1 to test, {len(items)} at most, got "
+            f"{rules.unlabelled} and {rules.test}."
         )
     order = np.random.default_rng(SPLIT).permutation(len(items))
     parts = order[rules.test : wanted], order[: rules.test]

@@ -163,9 +163,9 @@ def users_of(data_dir: Path, target: str, wanted: Sequence[str] = ()) -> tuple[s
     missing = [name for name in wanted if name not in raters]
     known = ", ".join(filter(None, raters)) or "none"
     if missing:
-        raise AdaptSegError(f"{target}: users {', '.join(missing)}: some of {known} are wanted")
+        raise AdaptSegError(f"{target}: Expected raters among {known}, got {', '.join(missing)}.")
     if len(raters) < 2:
-        raise AdaptSegError(f"{target}: raters {known}: at least two are wanted")
+        raise AdaptSegError(f"{target}: Expected at least 2 raters, got {known}.")
     return tuple(wanted) or tuple(raters)
 
 
@@ -208,7 +208,7 @@ def load_classes(data_dir: Path, target: str) -> tuple[ClassItem, ...]:
     """
     folder, selector = _split(data_dir, target)
     if selector is not None or not (folder / "labels").is_dir():
-        raise AdaptSegError(f"{target}: the name of a set of volumes, without a selector, is wanted")
+        raise AdaptSegError(f"Expected the name of a set of volumes without a selector, got {target!r}.")
     return tuple(_class_item(case) for case in _cases(folder, "labels"))
 
 
@@ -223,10 +223,10 @@ def _split(data_dir: Path, target: str) -> tuple[Path, str | None]:
     name, _, selector = target.partition(":")
     folder = data_dir / name
     if not data_dir.is_dir():
-        raise AdaptSegError(f"{data_dir} is not a folder; a folder of benchmark sets is wanted")
+        raise AdaptSegError(f"{data_dir}: No such folder. Choose a folder of benchmark sets.")
     if not name or not (folder / "images").is_dir():
         sets = sorted(path.parent.name for path in data_dir.glob("*/images"))
-        raise AdaptSegError(f"target {target!r}: unknown set {name!r}; one of {', '.join(sets) or 'none'} is wanted")
+        raise AdaptSegError(f"Target {target!r}: Expected one of the sets {', '.join(sets) or '(none)'}, got {name!r}.")
     return folder, selector or None
 
 
@@ -234,15 +234,15 @@ def _split_volumes(data_dir: Path, target: str) -> tuple[Path, str | None]:
     """As `_split`, of whole volumes."""
     folder, selector = _split(data_dir, target)
     if not (folder / "labels").is_dir():
-        raise AdaptSegError(f"{target}: {folder} has no labels folder; a set of volumes is wanted")
+        raise AdaptSegError(f"{target}: {folder} has no folder labels. Choose a set of volumes.")
     if selector in ("instances", "slices"):
-        raise AdaptSegError(f"{target}: for volumes one of label=K, any is wanted")
+        raise AdaptSegError(f"{target}: Expected the selector label=K or any for volumes, got {selector}.")
     return folder, selector
 
 
 def _nonempty(found: list, target: str) -> list:
     if not found:
-        raise AdaptSegError(f"target {target!r}: every mask is empty; a selector with objects is wanted")
+        raise AdaptSegError(f"Target {target!r}: Every mask is empty. Choose a selector with objects.")
     return found
 
 
@@ -251,7 +251,7 @@ def _spread(items: list, limit: int | None, seed: int) -> list:
     if limit is None or limit >= len(items):
         return items
     if limit < 1:
-        raise AdaptSegError(f"limit {limit}: at least 1 item is wanted")
+        raise AdaptSegError(f"Expected a limit of at least 1, got {limit}.")
     offset = np.random.default_rng(seed).random()
     return [items[int((index + offset) * len(items) / limit)] for index in range(limit)]
 
@@ -274,15 +274,15 @@ def _cases(folder: Path, masks: str) -> list[_Case]:
         by_case.setdefault(case_id, {})[rater] = path
     orphans = sorted(set(by_case) - set(images))
     if orphans:
-        raise ImageError(f"{folder}: masks without an image: {', '.join(orphans[:3])}; an image of each is wanted")
+        raise ImageError(f"{folder}: There is no image for the masks {', '.join(orphans[:3])}. Add one for each.")
     if not by_case:
-        raise ImageError(f"{folder}: no masks in {masks}; masks of the images are wanted")
+        raise ImageError(f"{folder}: There are no masks in {masks}. Add those of the images.")
     return [_Case(case_id, images[case_id], files) for case_id, files in by_case.items()]
 
 
 def _images(folder: Path, selector: str | None) -> list[Item]:
     if not (folder / "masks").is_dir():
-        raise ImageError(f"{folder} has neither masks nor labels; one of them is wanted")
+        raise ImageError(f"{folder}: Expected a folder masks or labels, got neither.")
     cases = _cases(folder, "masks")
     raters = sorted({rater for case in cases for rater in case.masks})
     chosen = _chosen_rater(folder.name, selector, raters)
@@ -303,7 +303,7 @@ def _chosen_rater(set_name: str, selector: str | None, raters: list[str]) -> str
     if raters != [""] and not nested and selector in (None, "majority", "instances"):
         return None
     known = [rater for rater in raters if rater] + ([] if nested else ["majority", "instances"])
-    raise AdaptSegError(f"{set_name}: selector {selector!r} does not fit; one of {', '.join(known)} is wanted")
+    raise AdaptSegError(f"{set_name}: Expected one of the selectors {', '.join(known)}, got {selector!r}.")
 
 
 def _image_item(set_name: str, case: _Case, masks: tuple[Path, ...]) -> Item:
@@ -321,7 +321,7 @@ def _image_item(set_name: str, case: _Case, masks: tuple[Path, ...]) -> Item:
 def _plane(array: np.ndarray, index: int, path: Path) -> np.ndarray:
     """Plane `index` along the last axis as (H, W) or (H, W, 3): x runs along i, y along j."""
     if not index < array.shape[2]:
-        raise ImageError(f"{path}: plane {index} of {array.shape[2]} does not exist")
+        raise ImageError(f"{path}: Expected a plane below {array.shape[2]}, got {index}.")
     return np.ascontiguousarray(np.swapaxes(array[:, :, index], 0, 1))
 
 
@@ -338,7 +338,7 @@ def _label(set_name: str, selector: str | None) -> int | None:
     match = re.fullmatch(r"label=(\d+)", selector or "")
     if not match or int(match.group(1)) == 0:
         raise AdaptSegError(
-            f"{set_name}: selector {selector!r} does not fit; label=K (K from 1), any, instances or slices is wanted"
+            f"{set_name}: Expected the selector label=K (K from 1), any, instances or slices, got {selector!r}."
         )
     return int(match.group(1))
 

@@ -61,7 +61,7 @@ def check_pair(item_id: str, volume: np.ndarray, truth: np.ndarray) -> None:
     """
     if volume.shape[:3] != truth.shape:
         raise ImageError(
-            f"{item_id}: image of {volume.shape[:3]} and labels of {truth.shape} voxels; equal sizes are wanted"
+            f"{item_id}: Expected labels of the size of the image, {volume.shape[:3]} voxels, got {truth.shape}."
         )
 
 

@@ -20,7 +20,7 @@ from AdaptCore.evaluate.volume_user import Patience, VolumeRun, VolumeUser
 from AdaptCore.models.base import AdaptableModel
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.intensity import apply_window
-from AdaptCore.predict.learning import Example
+from AdaptCore.predict.learning import Example, Taught
 from AdaptCore.predict.volume import VolumeSession
 
 LEARNING, GROWCUT = "learning", "growcut"
@@ -88,16 +88,16 @@ class AttentiveLearner(Learner):
         super().__init__(frozen, recipe, seed=seed)
         self._taken: list[LessonTaken] = []
 
-    def learn(self, examples: Sequence[Example]) -> int:
+    def learn(self, examples: Sequence[Example]) -> Taught:
         """See `Learner.learn`; waits for the lesson."""
         known = len(self.knowledge.history)
         started = time.perf_counter()
-        ticket = super().learn(examples)
+        taught = super().learn(examples)
         self.wait()
         taken = 1000 * (time.perf_counter() - started)
         history = self.knowledge.history
         self._taken.append(LessonTaken(taken, history[-1].event.value if len(history) > known else "failed"))
-        return ticket
+        return taught
 
     def taken(self) -> tuple[LessonTaken, ...]:
         """The lessons since this was asked last."""
@@ -121,7 +121,7 @@ def run_target(
 
     Raises:
         ImageError: image and mask of a volume differ in size.
-        ModelError: GrowCut is wanted and slicer-core is missing.
+        ModelError: GrowCut was asked for and slicer-core is missing.
     """
     trials: dict[str, list[VolumeTrial]] = {arm: [] for arm in (FROZEN, LEARNING, *([GROWCUT] if growcut else []))}
     learner = AttentiveLearner(model, recipe, rules.seed)

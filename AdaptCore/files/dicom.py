@@ -60,7 +60,7 @@ def read_dicom_folder(folder: Path) -> tuple[np.ndarray, Geometry]:
     if not frames:
         raise ImageError(f"{folder}: The folder holds no DICOM image{_told(left_out)}. {_hint(folder)}")
     if left_out:
-        warnings.warn(f"{folder}: left out{_told(left_out)}", stacklevel=2)
+        warnings.warn(f"{folder}: Left out{_told(left_out)}.", stacklevel=2)
     series: dict[str, list[Frame]] = defaultdict(list)
     for frame in frames:
         series[frame.file.series].append(frame)
@@ -68,8 +68,8 @@ def read_dicom_folder(folder: Path) -> tuple[np.ndarray, Geometry]:
     if len(series) > 1:
         files = len({frame.file for frame in chosen})
         warnings.warn(
-            f"{folder}: {len(series)} DICOM series; the largest is taken (series number "
-            f"{chosen[0].file.series_number or 'unknown'}, {files} file{'s' if files > 1 else ''})",
+            f"{folder}: Of {len(series)} DICOM series the largest is taken (series number "
+            f"{chosen[0].file.series_number or 'unknown'}, {files} file{'s' if files > 1 else ''}).",
             stacklevel=2,
         )
     return _volume(folder, chosen)

@@ -142,7 +142,7 @@ def _written(image: sitk.Image, temporary: Path, path: Path) -> sitk.Image:
             sitk.WriteImage(image, str(temporary), useCompression=True)
             return sitk.ReadImage(str(temporary))
     except RuntimeError as error:
-        raise OutputError(f"{path}: cannot be written ({reason(error)})") from error
+        raise OutputError(f"{path}: The file cannot be written ({reason(error)}).") from error
 
 
 def _check_arrived(
@@ -150,7 +150,7 @@ def _check_arrived(
 ) -> None:
     """Some of ITK's writers do not notice a full disk, and some formats do not hold every place."""
     if not np.array_equal(voxels, got):
-        raise OutputError(f"{path}: cannot be written (what arrived on the disk differs; is it full?)")
+        raise OutputError(f"{path}: The file cannot be written (what arrived on the disk differs: is it full?).")
     difference = differs(place, geometry) if geometry and place else ""
     if difference:
         raise OutputError(

@@ -262,7 +262,7 @@ def with_parameters(module: Module, weights: Mapping[str, torch.Tensor], prefix:
 
 def _own_copy(own: torch.nn.Parameter, given: torch.Tensor | None) -> torch.nn.Parameter:
     if given is not None and given.shape != own.shape:
-        raise ValueError(f"weight of shape {tuple(given.shape)}: {tuple(own.shape)} is wanted")
+        raise ValueError(f"expected a weight of shape {tuple(own.shape)}, got {tuple(given.shape)}")
     copied = own.detach().clone()
     return torch.nn.Parameter(copied if given is None else copied.copy_(given.detach()), requires_grad=False)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from AdaptCore.errors import CheckpointError
 from AdaptCore.facts import ZIP_START, kind_of
 
-WANTED = "a safetensors file or a PyTorch (zip) file of weights is wanted"
+EXPECTED = "Expected a safetensors file or a PyTorch (zip) file of weights"
 MEDSAM = "sam_vit_b_medsam"
 """SAM vit_b as MedSAM has trained it: of the same tensors, for planes that are prepared in another way."""
 
@@ -36,7 +36,7 @@ def sha256_of(path: Path) -> str:
             while block := stream.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {WANTED}") from error
+        raise CheckpointError(f"{path}: The file cannot be read ({error.strerror}). {EXPECTED}.") from error
     return digest.hexdigest()
 
 
@@ -48,7 +48,7 @@ def check_sha256(path: Path, expected: str) -> None:
     """
     found = sha256_of(path)
     if found != expected.lower():
-        raise CheckpointError(f"{path}: SHA256 {found} ({path.stat().st_size} bytes), {expected.lower()} is wanted")
+        raise CheckpointError(f"{path}: Expected SHA256 {expected.lower()}, got {found} ({path.stat().st_size} bytes).")
 
 
 def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -73,7 +73,7 @@ def load_tensors(path: Path, expected_sha256: str | None = None) -> tuple[dict[s
     if start[8:9] == b"{":
         tensors, metadata = load_safetensors(path)
         return only_tensors(unwrapped(tensors), path), metadata
-    raise CheckpointError(f"{path}: {kind_of(start)}; {WANTED}")
+    raise CheckpointError(f"{path}: {EXPECTED}, got {kind_of(start)}.")
 
 
 def first_bytes(path: Path) -> bytes:
@@ -86,7 +86,7 @@ def first_bytes(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(16)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {WANTED}") from error
+        raise CheckpointError(f"{path}: The file cannot be read ({error.strerror}). {EXPECTED}.") from error
 
 
 def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -103,7 +103,9 @@ def load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: stream.get_tensor(name).clone() for name in stream.keys()}  # noqa: SIM118
             return tensors, dict(stream.metadata() or {})
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated or damaged safetensors file ({one_line(error)}); {WANTED}") from error
+        raise CheckpointError(
+            f"{path}: The safetensors file is cut short or damaged ({one_line(error)}). {EXPECTED}."
+        ) from error
 
 
 def load_pytorch(path: Path) -> dict[str, Tensor]:
@@ -117,7 +119,8 @@ def load_pytorch(path: Path) -> dict[str, Tensor]:
             content = torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path}: refused, it is damaged or holds Python objects that would run code on loading; {WANTED}"
+            f"{path}: The file is refused: it is damaged, or holds Python objects that would run code on loading. "
+            f"{EXPECTED}."
         ) from error
     except (
         RuntimeError,
@@ -129,7 +132,9 @@ def load_pytorch(path: Path) -> dict[str, Tensor]:
         ValueError,
         AssertionError,
     ) as error:
-        raise CheckpointError(f"{path}: truncated or damaged PyTorch file ({one_line(error)}); {WANTED}") from error
+        raise CheckpointError(
+            f"{path}: The PyTorch file is cut short or damaged ({one_line(error)}). {EXPECTED}."
+        ) from error
     return only_tensors(unwrapped(content), path)
 
 
@@ -162,11 +167,11 @@ def only_tensors(content: object, path: Path) -> dict[str, Tensor]:
         CheckpointError: the content of the file `path` is something else.
     """
     if not isinstance(content, Mapping) or not content:
-        raise CheckpointError(f"{path}: holds {type(content).__name__}, a dictionary of named tensors is wanted")
+        raise CheckpointError(f"{path}: Expected a dictionary of named tensors, got {type(content).__name__}.")
     odd = [str(name) for name, value in content.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if odd:
         raise CheckpointError(
-            f"{path}: {few(odd)}: not a tensor with a name; a flat dictionary of named tensors is wanted"
+            f"{path}: Expected a flat dictionary of named tensors, got something else under {few(odd)}."
         )
     return dict(content)
 
@@ -195,17 +200,19 @@ def detect_architecture(tensors: Mapping[str, Tensor], metadata: Mapping[str, st
     foreign = next((what for sign, what in FOREIGN.items() if any(sign in name for name in tensors)), None)
     if foreign is not None:
         raise CheckpointError(
-            f"{source}: weights of {foreign}, which cannot be used; use those of compact, "
-            f"{', '.join(SAM_WIDTHS.values())} or MedSAM"
+            f"{source}: Weights of {foreign} cannot be used. Choose those of compact, "
+            f"{', '.join(SAM_WIDTHS.values())} or MedSAM."
         )
     if patches is None:
         raise CheckpointError(
-            f"{source}: {len(tensors)} tensors ({few(tensors)}) of no known architecture; "
-            f"{', '.join((*BUILT_IN, *SAM_WIDTHS.values()))} are known"
+            f"{source}: Expected weights of {', '.join((*BUILT_IN, *SAM_WIDTHS.values()))}, got {len(tensors)} tensors "
+            f"({few(tensors)}) of no known architecture."
         )
     width = next(iter(patches.shape), 0)
     if width not in SAM_WIDTHS:
-        raise CheckpointError(f"{source}: SAM encoder of width {width}; {', '.join(map(str, SAM_WIDTHS))} are known")
+        raise CheckpointError(
+            f"{source}: Expected a SAM encoder of width {', '.join(map(str, SAM_WIDTHS))}, got {width}."
+        )
     return SAM_WIDTHS[width]
 
 
@@ -226,7 +233,7 @@ def check_fit(
         module: network of the wanted architecture; its own tensors may be on the meta device.
         tensors: weights by the names of the module's state dict.
         source: where the tensors come from, for the message.
-        architecture: what is wanted, for the message; the module's class by default.
+        architecture: what is expected, for the message; the module's class by default.
 
     Raises:
         CheckpointError: tensors that are missing, left over or of another shape.
@@ -246,7 +253,7 @@ def check_fit(
     ]
     if problems:
         architecture = architecture or type(module).__name__
-        raise CheckpointError(f"{source}: {'; '.join(problems)}; weights of {architecture} are wanted")
+        raise CheckpointError(f"{source}: Expected weights of {architecture}, got {'; '.join(problems)}.")
 
 
 def few(names: Mapping[str, object] | list[str], count: int = 3) -> str:

@@ -69,7 +69,7 @@ class CompactConfig:
 
     def __post_init__(self) -> None:
         if self.input_side % 16 or self.dim % self.heads or self.dim % 2:
-            raise ValueError(f"{self}: input_side a multiple of 16 and dim an even multiple of heads are wanted")
+            raise ValueError(f"expected input_side a multiple of 16 and dim an even multiple of heads, got {self}")
         if self.blocks > MOST_BLOCKS:
             raise ValueError(f"{self}: at most {MOST_BLOCKS} blocks are allowed")
 

@@ -40,13 +40,13 @@ def choose_device(requested: str | None = None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps() else "cpu")
     match = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", requested)
     if match is None:
-        raise ModelError(f"device {requested!r}: cpu, cuda, cuda:N or mps is wanted")
+        raise ModelError(f"Expected the device cpu, cuda, cuda:N or mps, got {requested!r}.")
     if requested == "mps" and not has_mps():
-        raise ModelError("device 'mps': this machine or this PyTorch has none; cpu is always there")
+        raise ModelError("This computer or this PyTorch has no device mps. Choose cpu.")
     if requested.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(match[1] or 0) >= count:
-            raise ModelError(f"device {requested!r}: PyTorch sees {count} CUDA devices here; cpu is always there")
+            raise ModelError(f"PyTorch sees {count} CUDA devices here, got {requested!r}. Choose cpu.")
     return torch.device(requested)
 
 
@@ -103,9 +103,9 @@ def run_with_fallback(
         if reason is None or (device.type == "cpu" and not is_out_of_memory(error)):
             raise
         if device.type == "cpu":
-            raise ModelError("out of memory on cpu: a smaller model or more free memory is wanted") from error
+            raise ModelError("Out of memory on the CPU. Choose a smaller model, or close other programs.") from error
     # Outside the handler, because the traceback keeps the accelerator's tensors alive.
-    warnings.warn(f"{device} {reason}; going on with the CPU, more slowly", stacklevel=3)
+    warnings.warn(f"{device} {reason}. Going on with the CPU, more slowly.", stacklevel=3)
     move_to_cpu()
     free_memory(device)
     return run_with_fallback(compute, device=torch.device("cpu"), move_to_cpu=move_to_cpu)

@@ -109,9 +109,9 @@ def read_manifest(path: Path) -> tuple[ModelEntry, ...]:
     try:
         content = parse(path.read_bytes())
     except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); a model manifest is wanted") from error
+        raise ModelError(f"{path}: The model manifest cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise ModelError(f"{path}: no JSON ({error}); a model manifest is wanted") from error
+        raise ModelError(f"{path}: Expected a model manifest, got damaged JSON ({error}).") from error
     check_manifest(content, path)
     return tuple(ModelEntry(**entry) for entry in content["models"])
 
@@ -137,7 +137,7 @@ def check_manifest(content: object, path: Path) -> None:
     """
     problem = problem_with(content, SCHEMA)
     if problem is not None:
-        raise ModelError(f"{path}: {problem}; a model manifest as in {SCHEMA} is wanted")
+        raise ModelError(f"{path}: Expected a model manifest as in {SCHEMA}, got {problem}.")
 
 
 def make_folder(folder: Path) -> None:
@@ -149,7 +149,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: the folder cannot be made ({error.strerror})") from error
+        raise OutputError(f"{folder}: The folder cannot be made ({error.strerror}).") from error
 
 
 def shipped_models() -> tuple[ModelEntry, ...]:
@@ -196,7 +196,7 @@ def find_model(name: str) -> ModelEntry:
     if name not in entries:
         close = difflib.get_close_matches(name, entries, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ModelError(f"unknown model {name!r}{hint}; {', '.join(entries)} or a checkpoint file is wanted")
+        raise ModelError(f"Unknown model {name!r}{hint}. Choose {', '.join(entries)} or a checkpoint file.")
     return entries[name]
 
 
@@ -288,7 +288,7 @@ def present_path(entry: ModelEntry) -> Path:
         raise ModelError(
             f"model {entry.name!r} is not on this machine; fetch it with: adaptseg models fetch {entry.name}"
         )
-    raise ModelError(f"model {entry.name!r}: {path} is gone; put the file back or add the model again")
+    raise ModelError(f"Model {entry.name!r}: {path} is gone. Put the file back, or add the model again.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,7 +313,7 @@ def read_weights(path: Path, architecture: str | None = None, sha256: str | None
     if found == MEDSAM.removesuffix("_medsam") and (architecture == MEDSAM or _seems_medsam(path, architecture)):
         found = MEDSAM
     if architecture not in (None, found):
-        raise CheckpointError(f"{path}: weights of {found}, {architecture} is wanted")
+        raise CheckpointError(f"{path}: Expected weights of {architecture}, got {found}.")
     return Weights(path, tensors, metadata, found, sha256 or sha256_of(path))
 
 
@@ -394,7 +394,7 @@ def add_model(
         OutputError: the manifest cannot be written.
     """
     if name in (entry.name for entry in list_models()):
-        raise ModelError(f"a model {name!r} is there already; another name is wanted")
+        raise ModelError(f"There is a model {name!r} already. Choose another name.")
     path = Path(path).resolve()
     weights = read_weights(path, architecture)
     build = build_volume_model if weights.architecture == VOLUMETRIC else build_model
@@ -513,12 +513,14 @@ def fetch_model(
 
     Raises:
         ModelError: unknown name, nothing to fetch, or the server cannot be reached.
-        CheckpointError: what the server sent is not the file that is wanted.
+        CheckpointError: what the server sent is another file.
         OutputError: the file cannot be written.
     """
     entry = find_model(name)
     if entry.url is None:
-        raise ModelError(f"model {name!r} has no address to fetch it from; one with a URL is wanted")
+        raise ModelError(
+            f"Model {name!r} has no address to download it from. Choose one that models list shows as to fetch."
+        )
     if entry.is_present and sha256_of(entry.path) == entry.sha256:
         return entry.path
     question = f"{name}: {describe_size(entry.size)}, licence {entry.licence}, from {entry.url}, to {entry.path}"
@@ -543,7 +545,7 @@ def receive(entry: ModelEntry, target: Path, open_url: OpenUrl, received: Receiv
             file.write(block)
             received(file.tell())
             if entry.size is not None and file.tell() > entry.size:
-                raise CheckpointError(f"{entry.url}: more than the {entry.size} bytes wanted; nothing was kept")
+                raise CheckpointError(f"{entry.url}: Expected {entry.size} bytes, got more. Nothing was kept.")
 
 
 def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
@@ -557,7 +559,7 @@ def downloaded_blocks(entry: ModelEntry, open_url: OpenUrl) -> Iterator[bytes]:
             while block := stream.read(BLOCK_BYTES):
                 yield block
     except (OSError, HTTPException) as error:
-        raise ModelError(f"{entry.url}: could not be fetched ({error}); nothing was kept") from error
+        raise ModelError(f"{entry.url}: The download failed ({error}). Nothing was kept.") from error
 
 
 def check_received(entry: ModelEntry, path: Path) -> None:
@@ -569,8 +571,8 @@ def check_received(entry: ModelEntry, path: Path) -> None:
     found = sha256_of(path)
     if found != entry.sha256:
         raise CheckpointError(
-            f"{entry.url}: {kind_of(first_bytes(path))}, {path.stat().st_size} bytes with SHA256 {found}; "
-            f"{entry.sha256} is wanted; nothing was kept"
+            f"{entry.url}: Expected SHA256 {entry.sha256}, got {found} ({kind_of(first_bytes(path))}, "
+            f"{path.stat().st_size} bytes). Nothing was kept."
         )
 
 

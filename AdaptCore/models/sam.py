@@ -18,8 +18,8 @@ from AdaptCore.models.placement import PlacedModel
 from AdaptCore.prompts import Prompts
 
 INSTALL = (
-    "SAM needs the packages segment-anything and torchvision; install segment-anything with pip, "
-    "and torch and torchvision as a matching pair (https://pytorch.org/get-started)"
+    "SAM needs the packages segment-anything and torchvision. Install segment-anything with pip, "
+    "and torch and torchvision as a matching pair (https://pytorch.org/get-started)."
 )
 
 
@@ -35,9 +35,9 @@ def build_network(architecture: str) -> Any:
     try:
         from segment_anything import sam_model_registry
     except ImportError as error:
-        raise ModelError(f"{INSTALL} ({error})") from error
+        raise ModelError(f"{INSTALL} (Reason: {error}.)") from error
     except RuntimeError as error:
-        raise ModelError(f"torchvision does not fit torch {torch.__version__}: {INSTALL}") from error
+        raise ModelError(f"The installed torchvision does not fit torch {torch.__version__}. {INSTALL}") from error
     return sam_model_registry[architecture.removeprefix("sam_").removesuffix("_medsam")]()
 
 
@@ -133,7 +133,9 @@ class SamModel(PlacedModel):
             square = stretched(pixels, side)
             return Embedding((self._run(lambda: self._encoded(square)),), image.shape[:2], (side, side), side)
         if min(self.resize.get_preprocess_shape(*pixels.shape[:2], side)) < 1:
-            raise ImageError(f"plane of {pixels.shape[1]} x {pixels.shape[0]} pixels: too narrow for SAM")
+            raise ImageError(
+                f"A plane of {pixels.shape[1]} x {pixels.shape[0]} pixels is too narrow for SAM. Choose another model."
+            )
         resized = torch.from_numpy(self.resize.apply_image(pixels)).permute(2, 0, 1)[None]
         features = self._run(lambda: self._encoded(resized))
         return Embedding((features,), image.shape[:2], (resized.shape[2], resized.shape[3]), side)

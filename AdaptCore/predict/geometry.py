@@ -33,15 +33,13 @@ class PlaneGeometry:
     def __post_init__(self) -> None:
         matrix = np.array(self.plane_to_ijk, dtype=np.float64)
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-            raise ImageError(f"plane_to_ijk of shape {matrix.shape}: a finite 3 x 3 matrix is wanted")
+            raise ImageError(f"Expected a finite 3 x 3 matrix plane_to_ijk, got shape {matrix.shape}.")
         x_step, y_step = matrix[:, 0], matrix[:, 1]
         if np.linalg.norm(np.cross(x_step, y_step)) <= 1e-9 * np.linalg.norm(x_step) * np.linalg.norm(y_step):
-            raise ImageError(
-                f"plane steps {x_step.tolist()} and {y_step.tolist()}: two different directions are wanted"
-            )
+            raise ImageError(f"Expected plane steps in two directions, got {x_step.tolist()} and {y_step.tolist()}.")
         shape = tuple(int(side) for side in self.shape)
         if len(shape) != 2 or min(shape) < 1:
-            raise ImageError(f"plane of shape {self.shape}: (H, W) of at least one pixel each is wanted")
+            raise ImageError(f"Expected a plane (H, W) of at least 1 pixel each, got {self.shape}.")
         matrix.flags.writeable = False
         object.__setattr__(self, "plane_to_ijk", matrix)
         object.__setattr__(self, "shape", shape)
@@ -106,8 +104,8 @@ def check_volume(volume: np.ndarray) -> tuple[int, int, int]:
     grey_or_colour = volume.ndim == 3 or (volume.ndim == 4 and volume.shape[3] == 3)
     if not grey_or_colour or not volume.size or volume.dtype.kind not in "biuf":
         raise ImageError(
-            f"volume of shape {volume.shape} and type {volume.dtype}: "
-            "a non-empty (i, j, k) or (i, j, k, 3) array of numbers is wanted"
+            f"Expected a non-empty volume of numbers (i, j, k) or (i, j, k, 3), got shape {volume.shape} and type "
+            f"{volume.dtype}."
         )
     size_i, size_j, size_k = volume.shape[:3]
     return size_i, size_j, size_k
@@ -131,10 +129,10 @@ def axis_plane(volume_shape: Sequence[int], axis: int, index: int) -> PlaneGeome
         PromptError: there is no such axis or slice.
     """
     if axis not in (0, 1, 2):
-        raise PromptError(f"axis {axis}: 0, 1 or 2 is wanted")
+        raise PromptError(f"Expected axis 0, 1 or 2, got {axis}.")
     if not 0 <= index < volume_shape[axis]:
         raise PromptError(
-            f"plane {index} of axis {axis} is outside the volume: 0 to {volume_shape[axis] - 1} is wanted"
+            f"Expected a plane from 0 to {volume_shape[axis] - 1} along axis {axis}, got {index}: outside the volume."
         )
     x_axis, y_axis = (other for other in range(3) if other != axis)
     matrix = np.zeros((3, 3))
@@ -174,7 +172,7 @@ def check_mask(mask: np.ndarray, geometry: PlaneGeometry) -> None:
         ImageError: it has another one.
     """
     if mask.shape != geometry.shape:
-        raise ImageError(f"mask of shape {mask.shape} on a plane of {geometry.shape}: the same shape is wanted")
+        raise ImageError(f"Expected a mask of the shape of its plane, {geometry.shape}, got {mask.shape}.")
 
 
 def plane_voxels(

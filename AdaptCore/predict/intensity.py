@@ -33,9 +33,9 @@ class Window:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and math.isfinite(self.high - self.low)):
-            raise ImageError(f"intensity window from {self.low} to {self.high}: finite limits are wanted")
+            raise ImageError(f"Expected finite limits of the intensity window, got {self.low} to {self.high}.")
         if self.high <= self.low:
-            raise ImageError(f"intensity window from {self.low} to {self.high}: low < high is wanted")
+            raise ImageError(f"Expected an intensity window with low < high, got {self.low} to {self.high}.")
 
     @classmethod
     def from_level(cls, level: float, width: float) -> Window:
@@ -60,7 +60,7 @@ def auto_window(image: np.ndarray) -> Window:
     if not values.size:
         values = _finite(image)
     if not values.size:
-        raise ImageError(f"image of shape {image.shape} has no finite voxel: at least one is wanted")
+        raise ImageError(f"Expected at least 1 finite voxel, got none in an image of shape {image.shape}.")
     padding = _padding(image, values)
     low, high = _range(_without(values, padding))
     if low == high:
@@ -146,7 +146,7 @@ def _border(image: np.ndarray) -> np.ndarray:
 
 def _numeric(image: np.ndarray) -> np.ndarray:
     if image.dtype.kind not in "biuf" or not image.size:
-        raise ImageError(f"image of shape {image.shape} and type {image.dtype}: a non-empty array of numbers is wanted")
+        raise ImageError(f"Expected a non-empty image of numbers, got shape {image.shape} and type {image.dtype}.")
     return image
 
 

@@ -33,6 +33,19 @@ class Example:
         return self.answer(model, self.question)
 
 
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What an accepted mask has taught, which goes and comes back with the mask.
+
+    Attributes:
+        undo: takes it back; False where that is not possible any more, such as after another lesson.
+        redo: teaches again what was taken back last; False where that is not it.
+    """
+
+    undo: Callable[[], bool]
+    redo: Callable[[], bool]
+
+
 class Adapter(Protocol):
     """Changes a model from click to click on one image."""
 
@@ -55,16 +68,8 @@ class Learning(Adapter, Protocol):
         """The model with what is known at this moment; it never changes itself."""
         ...
 
-    def learn(self, examples: Sequence[Example]) -> int:
-        """Learn from an accepted mask, at least one example, in the background; gives a ticket for `forget`."""
-        ...
-
-    def forget(self, ticket: int) -> bool:
-        """Take back the lesson of the last accepted mask; False if another one came after it."""
-        ...
-
-    def recall(self, ticket: int) -> bool:
-        """Learn again what was taken back last; False if that is not the ticket's."""
+    def learn(self, examples: Sequence[Example]) -> Taught | None:
+        """Learn from an accepted mask, at least one example, in the background; None where nothing is to learn."""
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -79,18 +84,6 @@ class Preference(Protocol):
         """Logits float32 (H, W) of what the question's embedding shows, on the CPU; None for the plain answer."""
         ...
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
-        """Learn from an accepted mask that `model` has answered, at least one example.
-
-        Returns:
-            Names of what it has taught, for `forget`.
-        """
-        ...
-
-    def forget(self, names: Sequence[str]) -> bool:
-        """Take back what an accepted mask has taught, and nothing else; False where that is not possible any more."""
-        ...
-
-    def recall(self, names: Sequence[str]) -> bool:
-        """Learn again what `forget` took back by these names; False where it did not."""
+    def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:
+        """Learn from an accepted mask that `model` has answered, at least one example; None if that taught nothing."""
         ...

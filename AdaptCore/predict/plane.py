@@ -147,10 +147,10 @@ def check_image(image01: np.ndarray) -> np.ndarray:
     """
     image = np.array(image01, dtype=np.float32, order="C")
     if not image.size or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
-        raise ImageError(f"plane of shape {image.shape}: a non-empty (H, W) or (H, W, 3) image is wanted")
+        raise ImageError(f"Expected a non-empty plane (H, W) or (H, W, 3), got shape {image.shape}.")
     low, high = float(image.min()), float(image.max())
     if not (low >= 0.0 and high <= 1.0):
-        raise ImageError(f"plane with values from {low:g} to {high:g}: finite values in [0, 1] are wanted")
+        raise ImageError(f"Expected finite values in [0, 1], got {low:g} to {high:g}.")
     return image
 
 
@@ -311,7 +311,7 @@ class PlaneEncoder:
         self._source = source
         self._whole = whole
         if whole is not None and whole.plane_shape != self.shape:
-            raise ImageError(f"embedding of a plane of {whole.plane_shape} for one of {self.shape}: the same is wanted")
+            raise ImageError(f"Expected the embedding of a plane of {self.shape}, got one of {whole.plane_shape}.")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -572,7 +572,7 @@ class PlaneSession:
         """
         look = self._state.look
         if look is None or look.question is None:
-            raise PromptError("nothing to choose for: give a click, box or scribble first")
+            raise PromptError("There is nothing to choose for yet. Give a click, box or scribble first.")
         sizes = look.sizes
         nearest = max(sizes, key=lambda each: (int(each.part_of(mask).sum()), dice(mask, _mask(each))))
         return self.take(nearest.with_answer(torch.from_numpy(mask_logits(nearest.part_of(mask)))))
@@ -607,7 +607,7 @@ class PlaneSession:
             only_pointed=self._only_pointed,
         )
         if other.shape != self.shape:
-            raise ImageError(f"plane of {other.shape} in place of one of {self.shape}: the same shape is wanted")
+            raise ImageError(f"Expected a plane of {self.shape} in its place, got {other.shape}.")
         other.take_over(self)
         return other
 
@@ -771,7 +771,7 @@ class PlaneSession:
     def _look_of(self, prior: np.ndarray) -> Look:
         values = np.asarray(prior)
         if values.shape != self.shape or not np.isfinite(values).all():
-            raise ImageError(f"prior of shape {values.shape}: finite values of shape {self.shape} are wanted")
+            raise ImageError(f"Expected finite prior values of shape {self.shape}, got shape {values.shape}.")
         logits = mask_logits(values) if values.dtype.kind in "bui" else values.astype(np.float32)
         return Look(torch.from_numpy(logits), 1.0)
 
@@ -806,7 +806,7 @@ def stroke_clicks(points: Iterable[tuple[float, float]], positive: bool, shape: 
     """
     stroke = tuple(Click(float(x), float(y), bool(positive)) for x, y in points)
     if not stroke:
-        raise PromptError("scribble without points: at least one is wanted")
+        raise PromptError("Expected a scribble of at least 1 point, got none.")
     Prompts(stroke).with_box(_whole_box(shape)).validate(shape)
     return thin_stroke(stroke, STROKE_CLICKS)
 
@@ -832,7 +832,9 @@ def plane_lasso(points: Iterable[tuple[float, float]], shape: tuple[int, int]) -
     lasso = Lasso(tuple(whole.points[place] for place in evenly(whole.points, LASSO_CORNERS)))
     if not filled(lasso.points, shape).any():
         height, width = shape
-        raise PromptError(f"lasso around no pixel of the plane of {width} x {height} pixels: draw around the object")
+        raise PromptError(
+            f"The lasso is around no pixel of the plane of {width} x {height} pixels. Draw around the object."
+        )
     return lasso
 
 

@@ -25,7 +25,7 @@ from AdaptCore.predict.geometry import (
     plane_voxels,
 )
 from AdaptCore.predict.intensity import Window, apply_window, auto_window
-from AdaptCore.predict.learning import Example, Learning, Preference
+from AdaptCore.predict.learning import Example, Learning, Preference, Taught
 from AdaptCore.predict.origins import Origin, Origins
 from AdaptCore.predict.packed import PackedArray, own_memory
 from AdaptCore.predict.plane import PlaneEncoder, PlaneSession, answered_mask
@@ -69,17 +69,11 @@ class _PackedPart:
 
 @dataclass(frozen=True, eq=False)
 class _Change:
-    """What one step changes, and what it taught.
-
-    Attributes:
-        ticket: of the learner's lesson.
-        names: of what the preference has learnt.
-    """
+    """What one step changes, and what it taught."""
 
     revision: int
     parts: tuple[_PackedPart, ...]
-    ticket: int | None = None
-    names: tuple[str, ...] = ()
+    taught: tuple[Taught, ...] = ()
 
 
 class VolumeSession:
@@ -270,10 +264,10 @@ class VolumeSession:
         session = self._sessions.get(geometry)
         examples = self.examples(geometry, mask) if examples is None else examples
         if examples:
-            names = self._preference.learn(self._answering, examples) if self._preference else ()
-            ticket = self._learner.learn(examples) if self._learner else None
-            latest = self._changes[self._position - 1]
-            self._changes[self._position - 1] = replace(latest, ticket=ticket, names=names)
+            preferred = self._preference.learn(self._answering, examples) if self._preference else None
+            learnt = self._learner.learn(examples) if self._learner else None
+            taught = tuple(each for each in (learnt, preferred) if each)
+            self._changes[self._position - 1] = replace(self._changes[self._position - 1], taught=taught)
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()
@@ -358,7 +352,7 @@ class VolumeSession:
             ImageError: the labels are not of the volume's shape.
         """
         if labels.shape != self.shape:
-            raise ImageError(f"labels of shape {labels.shape}: one label for each of {self.shape} voxels is wanted")
+            raise ImageError(f"Expected a label for each of {self.shape} voxels, got shape {labels.shape}.")
         if planes is None:
             self._labels[...] = labels
             self._origins.carry(None)
@@ -375,10 +369,8 @@ class VolumeSession:
             change = self._changes[self._position]
             for part in reversed(change.parts):
                 self._restore(part, 0)
-            if self._learner and change.ticket is not None:
-                self._learner.forget(change.ticket)
-            if self._preference and change.names:
-                self._preference.forget(change.names)
+            for taught in change.taught:
+                taught.undo()
 
     def redo(self) -> None:
         """Apply again what was taken back last, with what it had taught. Does nothing at the end."""
@@ -387,10 +379,8 @@ class VolumeSession:
             for part in change.parts:
                 self._restore(part, 1)
             self._position += 1
-            if self._learner and change.ticket is not None:
-                self._learner.recall(change.ticket)
-            if self._preference and change.names:
-                self._preference.recall(change.names)
+            for taught in change.taught:
+                taught.redo()
 
     def take_over(self, other: VolumeSession) -> None:
         """Go on from the labels of another session of the same volume, which is done; undo reaches what it did.
@@ -401,7 +391,7 @@ class VolumeSession:
             ValueError: it is of a volume of another shape.
         """
         if other.shape != self.shape:
-            raise ValueError(f"a session of a volume of {other.shape}: one of {self.shape} is wanted")
+            raise ValueError(f"expected a session of a volume of {self.shape}, got {other.shape}")
         self._labels, self._origins, self._times_followed = other._labels, other._origins, other._times_followed
         self._changes, self._position, self._last_revision = other._changes, other._position, other._last_revision
 
@@ -500,14 +490,14 @@ class VolumeSession:
     def _prediction_mask(self, geometry: PlaneGeometry) -> np.ndarray:
         session = self._sessions.get(geometry)
         if session is None or session.prediction is None:
-            raise PromptError("this plane has no prediction to accept: give it a click, box or scribble first")
+            raise PromptError("This plane has no prediction to accept. Give it a click, box or scribble first.")
         return session.prediction.mask
 
     def _check_extent(self, axis: int, index: int, extent: tuple[int, int] | None) -> tuple[int, int]:
         first, last = (0, self.shape[axis] - 1) if extent is None else extent
         if not 0 <= first <= index <= last < self.shape[axis]:
             raise PromptError(
-                f"extent {first} to {last}: slices from 0 to {self.shape[axis] - 1} around slice {index} are wanted"
+                f"Expected slices from 0 to {self.shape[axis] - 1} around slice {index}, got {first} to {last}."
             )
         return first, last
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.base import Model, Question, ReadoutModel, to_plane, to_prior
-from AdaptCore.predict.learning import Example
+from AdaptCore.predict.learning import Example, Taught
 from AdaptCore.predict.masks import binarize, iou
 from AdaptCore.predict.plane import Look, PlaneSession, mask_logits
 from AdaptCore.predict.pointing import only_pointed
@@ -106,14 +106,14 @@ class Adviser:
 
         Args:
             around: z (n, D) of a candidate's members, to get more that are like it.
-            sizes: whether answers at other sizes are offered too, unless more like a candidate are wanted.
+            sizes: whether answers at other sizes are offered too, unless more like a candidate are asked for.
 
         Raises:
             PromptError: nothing was asked yet.
         """
         present = session.look
         if present is None or present.question is None:
-            raise PromptError("nothing to choose from: a click, box or scribble is wanted first")
+            raise PromptError("There is nothing to choose from yet. Click, or draw a box or scribble, first.")
         question, recipe = present.question, self._profile.recipe
         sampler = self._sampler(session.model, question)
         mixture = self._profile.belief.on(sampler.prior)
@@ -152,7 +152,12 @@ class Adviser:
         else:
             self._profile = self._profile.picked(z, prior)
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
+    def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:
+        """Learn from an accepted mask; see `learn_picks`."""
+        names = self.learn_picks(model, examples)
+        return Taught(lambda: self.forget(names), lambda: self.recall(names)) if names else None
+
+    def learn_picks(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask: the z that would have answered the questions with it.
 
         The first question counts as one pick, and the later ones together as another: each kind has its own habits.

@@ -43,13 +43,13 @@ class Statistics:
         )
         if counts.ndim != 1 or sums.ndim != 2 or sums.shape != squares.shape or len(sums) != len(counts):
             raise ValueError(
-                f"statistics of counts {counts.shape}, sums {sums.shape} and squares {squares.shape}: "
-                "(M,), (M, D) and (M, D) are wanted"
+                "expected counts (M,), sums (M, D) and squares (M, D), got shapes "
+                f"{counts.shape}, {sums.shape} and {squares.shape}"
             )
         if not all(np.isfinite(values).all() for values in (counts, sums, squares)) or (counts < 0).any():
-            raise ValueError("statistics with negative counts or values that are not finite: those of picks are wanted")
+            raise ValueError("expected finite statistics of picks with counts from 0, got others")
         if (sums**2 > counts[:, None] * squares * (1 + 1e-6) + 1e-12).any():
-            raise ValueError("statistics whose squares are too small for their sums: those of picks are wanted")
+            raise ValueError("expected statistics of picks, got squares that are too small for their sums")
         for name, values in (("counts", counts), ("sums", sums), ("squares", squares)):
             values.flags.writeable = False
             object.__setattr__(self, name, values)
@@ -93,7 +93,7 @@ class Belief:
     def __post_init__(self) -> None:
         if self.statistics.sums.shape != self.prior.means.shape:
             raise ValueError(
-                f"statistics of (M, D) = {self.statistics.sums.shape}: {self.prior.means.shape} as the prior is wanted"
+                f"expected statistics of the prior's (M, D) {self.prior.means.shape}, got {self.statistics.sums.shape}"
             )
 
     @classmethod
@@ -132,7 +132,7 @@ class Belief:
         """
         z = checked_z(z, self.prior.dimensions)
         if not len(z):
-            raise ValueError("a pick without any z: at least one is wanted")
+            raise ValueError("expected at least one z of a pick, got none")
         shares = (mixture or self.mixture).responsibilities(z) / len(z)
         deviations = z[:, None] - self.prior.means
         sums, squares = (np.einsum("nm,nmd->md", shares, deviations**power) for power in (1, 2))

@@ -91,7 +91,7 @@ def read_latent(path: Path) -> Latent:
     try:
         return Latent(facts["digest"], *(tensors[name] for name in TENSORS))
     except KeyError as error:
-        raise ModelError(f"{path}: {error} is missing; a latent file is wanted") from error
+        raise ModelError(f"{path}: Expected a latent file, got one without {error}.") from error
 
 
 def latent_of(digest: str) -> Latent | None:

@@ -35,19 +35,19 @@ class Mixture:
         )
         if weights.ndim != 1 or means.ndim != 2 or means.shape != variances.shape or len(means) != len(weights):
             raise ValueError(
-                f"mixture of weights {weights.shape}, means {means.shape} and variances {variances.shape}: "
-                "(M,), (M, D) and (M, D) are wanted"
+                "expected weights (M,), means (M, D) and variances (M, D), got shapes "
+                f"{weights.shape}, {means.shape} and {variances.shape}"
             )
         if not means.size:
-            raise ValueError(f"mixture of means {means.shape}: at least one component and one dimension are wanted")
+            raise ValueError(f"expected means of at least one component and one dimension, got {means.shape}")
         if not np.isfinite(means).all():
-            raise ValueError("mixture with means that are not finite: finite means are wanted")
+            raise ValueError("expected finite means of a mixture, got NaN or infinity")
         if not (np.isfinite(variances).all() and variances.min() > 0):
-            raise ValueError(f"mixture with a variance of {variances.min():g}: finite, positive variances are wanted")
+            raise ValueError(f"expected finite, positive variances of a mixture, got {variances.min():g}")
         if not (weights.min() > 0 and abs(weights.sum() - 1) <= SUM_TOLERANCE):
             raise ValueError(
-                f"mixture weights from {weights.min():g} with a sum of {weights.sum():g}: "
-                "positive weights with a sum of 1 are wanted"
+                "expected positive weights of a mixture with a sum of 1, got some from "
+                f"{weights.min():g} with a sum of {weights.sum():g}"
             )
         for name, values in (("weights", weights / weights.sum()), ("means", means), ("variances", variances)):
             values.flags.writeable = False
@@ -107,7 +107,7 @@ def checked_z(z: np.ndarray, dimensions: int) -> np.ndarray:
     """
     z = np.asarray(z, dtype=np.float64)
     if z.ndim != 2 or z.shape[1] != dimensions:
-        raise ValueError(f"z of shape {z.shape}: (N, {dimensions}) is wanted")
+        raise ValueError(f"expected z (N, {dimensions}), got shape {z.shape}")
     if not np.isfinite(z).all():
-        raise ValueError("z with values that are not finite: finite values are wanted")
+        raise ValueError("expected finite values of z, got NaN or infinity")
     return z

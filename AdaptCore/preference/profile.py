@@ -101,8 +101,8 @@ class Profile:
         """
         if not self.recent:
             raise ProfileError(
-                f"profile of {self.user!r} for {self.task!r} with {self.picks} picks: none that can be taken back; "
-                f"one of the latest {self.recipe.undoable} is wanted"
+                f"The profile of {self.user!r} for {self.task!r} has {self.picks} picks, none of which can be undone: "
+                f"only the latest {self.recipe.undoable} can."
             )
         return self.recent[-1].name
 
@@ -115,8 +115,8 @@ class Profile:
         recent = tuple(pick for pick in self.recent if pick.name != name)
         if len(recent) == len(self.recent):
             raise ProfileError(
-                f"profile of {self.user!r} for {self.task!r}: this pick cannot be taken back; "
-                f"one of the latest {len(self.recent)} is wanted"
+                f"This pick in the profile of {self.user!r} for {self.task!r} cannot be undone: only the latest "
+                f"{len(self.recent)} can."
             )
         return replace(self, recent=recent, picks=self.picks - 1)
 

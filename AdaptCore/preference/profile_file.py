@@ -51,9 +51,7 @@ def read_profile(path: Path, recipe: Recipe = DEFAULT) -> Profile:
         _ = profile.belief.mixture
     except (KeyError, TypeError, ValueError) as error:
         reason = shortened(str(error))
-        raise ProfileError(
-            f"{path}: its content is not that of a profile ({reason}); a profile file is wanted"
-        ) from error
+        raise ProfileError(f"{path}: Expected the content of a profile, got another one ({reason}).") from error
     return profile
 
 

@@ -151,7 +151,7 @@ class ProfileStore:
         profile = self.read(user, task)
         check_folder(path)
         if path.exists():
-            raise OutputError(f"{path}: this file is there already; another file name is wanted")
+            raise OutputError(f"{path}: This file is there already. Choose another file name.")
         write_profile(path, profile)
 
     def import_(self, path: Path, user: str | None = None, task: str | None = None) -> ProfileInfo:
@@ -171,7 +171,7 @@ class ProfileStore:
         prepare_folder(self.folder, (target.name,))
         with locked(target):
             if target.exists():
-                raise ProfileError(f"a profile of {user!r} for {task!r} is there already; another name is wanted")
+                raise ProfileError(f"There is a profile of {user!r} for {task!r} already. Choose another name.")
             write_profile(target, replace(profile, user=user, task=task))
         return self._info(target)
 
@@ -190,7 +190,7 @@ class ProfileStore:
             return path
         known = [f"{info.user!r} for {info.task!r}" for info in self.profiles() if not info.problem]
         raise ProfileError(
-            f"no profile of {user!r} for {task!r}; one that is in {self.folder} is wanted: {', '.join(known) or 'none'}"
+            f"There is no profile of {user!r} for {task!r}. Those in {self.folder}: {', '.join(known) or 'none'}."
         )
 
     def _stored(self, profile: Profile) -> Profile:
@@ -212,8 +212,8 @@ class ProfileStore:
         profile = read_profile(path)
         if path.name != self.path(profile.user, profile.task).name:
             raise ProfileError(
-                f"{path}: holds the profile of {profile.user!r} for {profile.task!r} under a file name of another; "
-                "import it instead"
+                f"{path}: The file holds the profile of {profile.user!r} for {profile.task!r} under the file name of "
+                "another one. Import it instead."
             )
         space = profile.space
         return ProfileInfo(profile.user, profile.task, path, space.model, space.digest, profile.picks)
@@ -233,8 +233,8 @@ def _read_for(path: Path, space: LatentSpace, recipe: Recipe) -> Profile:
     stored = profile.space
     if stored.digest != space.digest or stored.prior.means.shape != space.prior.means.shape:
         raise ProfileError(
-            f"{path}: the profile of {profile.user!r} for {profile.task!r} was learnt with model {stored.model} "
-            f"(weights {stored.digest[:12]}, z {stored.prior.means.shape}); one of {space.model} "
-            f"({space.digest[:12]}, z {space.prior.means.shape}) is wanted: take that model, or another user name"
+            f"{path}: The profile of {profile.user!r} for {profile.task!r} was learnt with model {stored.model} "
+            f"(weights {stored.digest[:12]}, z {stored.prior.means.shape}), not with {space.model} "
+            f"({space.digest[:12]}, z {space.prior.means.shape}). Choose that model, or another user name."
         )
     return profile

@@ -24,9 +24,7 @@ class Samples:
 
     def __post_init__(self) -> None:
         if self.logits.ndim != 3 or not self.logits.size or self.z.ndim != 2 or len(self.z) != len(self.logits):
-            raise ValueError(
-                f"samples of logits {self.logits.shape} with z {self.z.shape}: (N, h, w) and (N, D) are wanted"
-            )
+            raise ValueError(f"expected logits (N, h, w) with z (N, D), got {self.logits.shape} with {self.z.shape}")
 
     @property
     def count(self) -> int:

@@ -31,7 +31,7 @@ def thumbnails(image: np.ndarray, proposal: Proposal, side: int = SIDE) -> tuple
         ValueError: an image of another shape.
     """
     if image.ndim not in (2, 3) or not image.size:
-        raise ValueError(f"image of shape {image.shape}: (H, W) or (H, W, 3) is wanted")
+        raise ValueError(f"expected an image (H, W) or (H, W, 3), got shape {image.shape}")
     grey = image if image.ndim == 2 else image.mean(axis=2)
     frame = _frame(proposal)
     backdrop = np.repeat(_resampled(grey, frame, side)[..., None], 3, axis=2).clip(0, 1) * 255

@@ -144,8 +144,8 @@ class Trainer:
             found = (state["architecture"], state["sizes"])
             if found != own:
                 raise CheckpointError(
-                    f"{self.checkpoint} holds a training of {' '.join(found)}, not of {' '.join(own)}: "
-                    "choose another folder, or the model that this one belongs to"
+                    f"{self.checkpoint} holds a training of {' '.join(found)}, not of {' '.join(own)}. "
+                    "Choose another folder, or the model that this one belongs to."
                 )
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -155,7 +155,7 @@ class Trainer:
             raise
         except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
             raise CheckpointError(
-                f"{self.checkpoint} is no whole training state: start again in another folder"
+                f"{self.checkpoint} is no whole training state. Start again in another folder."
             ) from error
 
     def run(

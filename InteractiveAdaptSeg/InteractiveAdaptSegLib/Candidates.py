@@ -108,9 +108,16 @@ class Candidates:
 
     Args:
         onMessage: called, by the thread that calls `update`, with what the user should know.
+        requireIdle: raises an AdaptSegError while the plane is asked.
     """
 
-    def __init__(self, profile: ChosenProfile, onMessage: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        profile: ChosenProfile,
+        onMessage: Callable[[str], None],
+        requireIdle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._requireIdle = requireIdle
         self._isWanted = False
         self._profile = profile
         self._onMessage = onMessage
@@ -218,6 +225,7 @@ class Candidates:
         Raises:
             PromptError: there is none of this number.
         """
+        self._requireIdle()
         self.view(number)
         assert self._offer and self._place
         target, geometry = self._place
@@ -239,6 +247,7 @@ class Candidates:
         return target.plane(geometry)
 
     def _requireRound(self) -> None:
+        self._requireIdle()
         if not self.canAskAgain:
             raise PromptError(f"nothing was offered yet, or {ROUNDS} rounds were: a click says more")
 

@@ -118,7 +118,7 @@ class Choices:
             self._applySegment(self.node)
             if self.node.model not in ("", self._session.model.name) and self._isReady():
                 with self._reported():
-                    self._session.setModel(self.node.model)
+                    self._session.model.choose(self.node.model)
         self._onChanged()
 
     def follow(self) -> None:
@@ -142,10 +142,10 @@ class Choices:
         if user and user != session.profile.user:
             with self._reported():
                 session.profile.choose(user)
-        if task and task != session.taskName:
+        if task and task != session.task.name:
             with self._reported():
                 session.setTask(task)
-        choice.task, choice.user = task or session.taskName or "", user or session.profile.user or ""
+        choice.task, choice.user = task or session.task.name or "", user or session.profile.user or ""
         self._onNames()
 
     def _applyOnlyPointed(self, choice: Any) -> None:
@@ -178,7 +178,7 @@ class Choices:
         if self.node is None or self._segment is None or not self._session.hasTarget:
             return None
         with suppress(AdaptSegError):
-            return self._measuring.measures(self.node.inputVolume, self.node.segmentation, self.node.segmentID)
+            return self._measuring.measures(self.node.segmentation, self.node.segmentID)
         return None
 
     @property

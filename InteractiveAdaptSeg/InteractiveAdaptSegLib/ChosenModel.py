@@ -69,11 +69,21 @@ class ChosenModel:
     Args:
         loadModel: as `AdaptCore.models.registry.load_model`.
         onMessage: called, by the thread that calls, with what the user should know.
+        requireIdle: raises an AdaptSegError while the model is asked.
+        onChanged: called when another model or device was asked for.
     """
 
-    def __init__(self, loadModel: LoadModel, onMessage: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loadModel: LoadModel,
+        onMessage: Callable[[str], None],
+        requireIdle: Callable[[], None] = lambda: None,
+        onChanged: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loadModel = loadModel
         self._onMessage = onMessage
+        self._requireIdle = requireIdle
+        self._onChanged = onChanged
         self._samPackages = InstallLogic(SAM_PACKAGES)
         self._missing: list[Requirement] | None = None
         self._wanted = BUILT_IN
@@ -223,9 +233,13 @@ class ChosenModel:
         self._entries = {entry.name: entry for entry in entries if entry.answers_planes}
 
     def choose(self, name: str) -> None:
-        """Ask for a model; it is loaded in the background. While it cannot be used, the built-in one answers."""
+        """Ask for a model; it is loaded in the background. While it cannot be used, the built-in one answers.
+
+        Open sessions begin anew from their prompts and labels when it is there: nothing that was accepted changes.
+        """
         if name == self._wanted:
             return
+        self._requireIdle()
         if not self._entries:
             self.refresh()
         self._wanted = name
@@ -236,15 +250,21 @@ class ChosenModel:
                 "Choose another one, or add its file under this name."
             )
         self._follow()
+        self._onChanged()
 
     def setDevice(self, device: str | None) -> None:
-        """Compute on another device, or again on one whose memory was full; the model is loaded in the background."""
+        """Compute on "cpu", "cuda", "cuda:N" or "mps", None for the fastest; the model is loaded in the background.
+
+        The same device again is tried anew, if its memory was full.
+        """
+        self._requireIdle()
         if self.isOnCpuInstead:
             self._inUse = None if self._inUse is None else Place(self._inUse.name, "cpu")
         self._device = device
         self._problems.clear()
         self._isLeavingTold = False
         self._follow()
+        self._onChanged()
 
     def install(self, confirm: Callable[[list[Requirement]], bool]) -> None:
         """Install what models of the SAM architecture lack, if the user says yes.
@@ -433,7 +453,7 @@ class ChosenModel:
             entry = adding.result()
         except AdaptSegError as error:
             lacksPackages = isinstance(error, ModelError) and self.missingPackages()
-            self._onMessage(f"{error}. {INSTALL_FIRST}" if lacksPackages else str(error))
+            self._onMessage(f"{str(error).rstrip('.')}. {INSTALL_FIRST}" if lacksPackages else str(error))
             return True
         self.refresh()
         self._onMessage(f"{entry.name} was added: it can be chosen now.")

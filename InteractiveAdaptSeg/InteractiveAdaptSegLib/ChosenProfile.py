@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from AdaptCore.models.base import Model, Question
-    from AdaptCore.predict.learning import Example
+    from AdaptCore.predict.learning import Example, Taught
     from AdaptCore.preference.adviser import Adviser
     from AdaptCore.preference.latent import Latent
     from AdaptCore.preference.mixture import Mixture
@@ -79,16 +78,22 @@ class ChosenProfile:
     Args:
         onMessage: called, by the thread that calls, with what the user should know.
         onChanged: called when another profile was chosen, or the chosen one begins anew.
+        requireIdle: raises an AdaptSegError while a profile is asked.
     """
 
-    def __init__(self, onMessage: Callable[[str], None], onChanged: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        onMessage: Callable[[str], None],
+        onChanged: Callable[[], None],
+        requireIdle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._onMessage = onMessage
+        self._requireIdle = requireIdle
         self._onChanged = onChanged
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-profile")
         self._learning: list[Future[str]] = []
-        self._lessons: dict[str, Lesson] = {}
-        self._forgotten: dict[str, Lesson] = {}
-        self._names = count(1)
+        self._lessons: set[Lesson] = set()
+        self._forgotten: set[Lesson] = set()
         self._frozen: Model | None = None
         self._latent: Latent | None = None
         self._advisers: dict[tuple[str, str], Adviser] = {}
@@ -157,6 +162,7 @@ class ChosenProfile:
         Raises:
             AdaptSegError: as `prepared`; the choice stays as it was.
         """
+        self._requireIdle()
         self.use(self.prepared(user, self.task))
 
     def open(self, frozen: Model) -> None:
@@ -191,7 +197,9 @@ class ChosenProfile:
         try:
             choice = self.prepared(self.user, task)
         except AdaptSegError as error:
-            text = f"The profile of {self.user} cannot go on, so that picks are not learnt now: {error}."
+            text = (
+                f"The profile of {self.user} cannot go on, so that picks are not learnt now: {str(error).rstrip('.')}."
+            )
             choice = self.prepared(None, task)
         self.use(choice)
         return text
@@ -230,29 +238,34 @@ class ChosenProfile:
         adviser = self._choice.adviser
         return None if adviser is None else adviser.preferred(model, question)
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
-        """Learn from an accepted mask in the background; gives a name for `forget`, none where nobody is chosen."""
-        if self.user is None:
-            return ()
-        name = str(next(self._names))
-        self._lessons[name] = Lesson(self.user, self.task)
-        self._learnSoon(self._lessons[name], lambda adviser: adviser.learn(model, examples))
-        return (name,)
+    def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:
+        """Learn from an accepted mask in the background, where a user is chosen.
 
-    def forget(self, names: Sequence[str]) -> bool:
-        """Take back accepted masks in the background, also of a user that is no longer the chosen one."""
-        for name in names:
-            if name in self._lessons:
-                self._forgotten[name] = self._lessons.pop(name)
-                self.forgetSoon(self._forgotten[name])
+        It can be taken back also when another user is chosen.
+        """
+        from AdaptCore.predict.learning import Taught
+
+        if self.user is None:
+            return None
+        lesson = Lesson(self.user, self.task)
+        self._lessons.add(lesson)
+        self._learnSoon(lesson, lambda adviser: adviser.learn_picks(model, examples))
+        return Taught(lambda: self._takeBack(lesson), lambda: self._bringBack(lesson))
+
+    def _takeBack(self, lesson: Lesson) -> bool:
+        if lesson not in self._lessons:
+            return False
+        self._lessons.remove(lesson)
+        self._forgotten.add(lesson)
+        self.forgetSoon(lesson)
         return True
 
-    def recall(self, names: Sequence[str]) -> bool:
-        """Learn accepted masks again in the background that were taken back."""
-        for name in names:
-            if name in self._forgotten:
-                self._lessons[name] = self._forgotten.pop(name)
-                self._learning.append(self._worker.submit(self._recall, self._lessons[name]))
+    def _bringBack(self, lesson: Lesson) -> bool:
+        if lesson not in self._forgotten:
+            return False
+        self._forgotten.remove(lesson)
+        self._lessons.add(lesson)
+        self._learning.append(self._worker.submit(self._recall, lesson))
         return True
 
     def update(self) -> bool:
@@ -274,6 +287,7 @@ class ChosenProfile:
             ProfileError: nobody is chosen, or there is nothing to reset.
             OutputError: the system could not write.
         """
+        self._requireIdle()
         kept = _store().reset(self._requireUser(), self.task)
         self._takeUpAnew(self.user)
         self._onMessage(f"The profile begins anew; its old file is {kept}")
@@ -298,6 +312,7 @@ class ChosenProfile:
         """
         from AdaptCore.preference.profile import counted_picks
 
+        self._requireIdle()
         self.wait()
         info = _store().import_(path, self.user, None if self.user is None else self.task)
         self._takeUpAnew(info.user)
@@ -352,7 +367,7 @@ class ChosenProfile:
             lesson.names = teach(adviser)
         except AdaptSegError as error:
             return f"Nothing was learnt for {lesson.user}: {error}"
-        return problem and f"{problem}; it is kept beside its place, and what is known here of {lesson.user} goes on"
+        return problem and f"{problem} It is kept beside its place, and what is known here of {lesson.user} goes on."
 
     def _forget(self, lesson: Lesson) -> str:
         """Forget; what the user should know, empty if nothing."""

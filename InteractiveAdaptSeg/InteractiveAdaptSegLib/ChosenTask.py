@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from itertools import count
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import AdaptSegError, ModelError, OutputError, TaskError
-from InteractiveAdaptSegLib.LearningTask import LearningTask
+from InteractiveAdaptSegLib.OpenTask import OpenTask
 
 if TYPE_CHECKING:
     import torch
 
     from AdaptCore.adapt.guard import Outcome
     from AdaptCore.models.base import Model, Question
-    from AdaptCore.predict.learning import Example
+    from AdaptCore.predict.learning import Example, Taught
 
 
 class ChosenTask:
@@ -27,18 +26,27 @@ class ChosenTask:
     Args:
         loadModel: gives the frozen model, called once, unless `useModel` gives one before.
         onMessage: called, by the thread that calls `update` or `end`, with what the user should know.
+        requireIdle: raises an AdaptSegError while a task is asked.
+        onChanged: called when another model answers than before, or another task learns.
     """
 
-    def __init__(self, loadModel: Callable[[], Model], onMessage: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        loadModel: Callable[[], Model],
+        onMessage: Callable[[str], None],
+        requireIdle: Callable[[], None] = lambda: None,
+        onChanged: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loadModel = loadModel
         self._onMessage = onMessage
+        self._requireIdle = requireIdle
+        self._onChanged = onChanged
         self._frozen: Model | None = None
         self._name: str | None = None
         self._isOn = True
         self._storedHistory: tuple[Outcome, ...] = ()
-        self._inUse: dict[tuple[str, Model], LearningTask] = {}
-        self._lessons: dict[int, tuple[LearningTask, int]] = {}
-        self._tickets = count(1)
+        self._inUse: dict[tuple[str, Model], OpenTask] = {}
+        self._lessons: dict[Taught, tuple[OpenTask, Taught]] = {}
 
     @property
     def name(self) -> str | None:
@@ -79,12 +87,14 @@ class ChosenTask:
         Raises:
             AdaptSegError: the task cannot be used or, if it is to learn, not be saved; the choice stays as it was.
         """
+        self._requireIdle()
         history: tuple[Outcome, ...] = ()
         if name is not None:
             name, history = self._checked(name)
             if self._frozen is not None:
                 self._use(name, self._frozen)
         self._name, self._storedHistory = name, history
+        self._onChanged()
 
     def setOn(self, isOn: bool) -> None:
         """Let chosen tasks learn, or only answer.
@@ -92,9 +102,11 @@ class ChosenTask:
         Raises:
             OutputError: the chosen task cannot be saved.
         """
+        self._requireIdle()
         if isOn and self._name is not None:
             self._prepare(self._name)
         self._isOn = isOn
+        self._onChanged()
 
     def open(self) -> Model:
         """The frozen model, once the chosen task is in use.
@@ -121,7 +133,7 @@ class ChosenTask:
                 self._use(self._name, frozen)
             except AdaptSegError as error:
                 name, self._name, self._storedHistory = self._name, None, ()
-                return f"Task '{name}' cannot go on, so that nothing is learnt now: {error}."
+                return f"Task '{name}' cannot go on, so that nothing is learnt now: {str(error).rstrip('.')}."
         return ""
 
     @property
@@ -138,6 +150,7 @@ class ChosenTask:
         """
         from AdaptCore.adapt.tasks import TaskStore
 
+        self._requireIdle()
         if self._name is None:
             raise TaskError("no task is chosen: choose one first")
         task = self._current
@@ -148,20 +161,21 @@ class ChosenTask:
         kept = TaskStore().reset(self._name)
         self._storedHistory = ()
         if task is not None:
-            self._lessons = {ticket: lesson for ticket, lesson in self._lessons.items() if lesson[0] is not task}
+            self._lessons = {taught: lesson for taught, lesson in self._lessons.items() if lesson[0] is not task}
             del self._inUse[self._name, task.learner.frozen]
             task.close()
             self.open()
         self._onMessage(f"Task '{self._name}' begins anew; its old file is {kept}")
+        self._onChanged()
 
     @property
-    def latestLesson(self) -> int | None:
-        """Ticket of the image that the chosen task has learnt last, as long as it can be taken back."""
+    def latestLesson(self) -> Taught | None:
+        """The image that the chosen task has learnt last, as long as it can be taken back."""
         task = self._current
         if task is None or task.isBusy or task.learner.latest is None:
             return None
         latest = (task, task.learner.latest)
-        return next((ticket for ticket, lesson in self._lessons.items() if lesson == latest), None)
+        return next((taught for taught, lesson in self._lessons.items() if lesson == latest), None)
 
     @property
     def model(self) -> Model:
@@ -173,28 +187,27 @@ class ChosenTask:
         task = self._current
         return task.learner.adapt(model, question, added, logits) if task and self._isOn else model
 
-    def learn(self, examples: Sequence[Example]) -> int:
-        """Teach the chosen task in the background, and save it then; gives a ticket for `forget`."""
-        ticket, task = next(self._tickets), self._current
-        if task is not None and self._isOn:
-            self._lessons[ticket] = task, task.learner.learn(examples)
-            task.saveSoon()
-        return ticket
+    def learn(self, examples: Sequence[Example]) -> Taught | None:
+        """Teach the chosen task in the background, and save it then.
 
-    def forget(self, ticket: int) -> bool:
-        """Take back a lesson, also of a task that is no longer the chosen one."""
-        task, lesson = self._lessons.get(ticket, (None, 0))
-        if task is None or not task.learner.forget(lesson):
-            return False
-        task.saveSoon()
-        return True
+        The lesson can be taken back also when another task is chosen.
+        """
+        from AdaptCore.predict.learning import Taught
 
-    def recall(self, ticket: int) -> bool:
-        """Learn again what was taken back last."""
-        task, lesson = self._lessons.get(ticket, (None, 0))
-        if task is None or not task.learner.recall(lesson):
-            return False
+        task = self._current
+        if task is None or not self._isOn:
+            return None
+        lesson = task.learner.learn(examples)
+        taught = Taught(lambda: self._step(taught, lesson.undo), lambda: self._step(taught, lesson.redo))
+        self._lessons[taught] = task, lesson
         task.saveSoon()
+        return taught
+
+    def _step(self, taught: Taught, step: Callable[[], bool]) -> bool:
+        """Take a lesson back, or learn it again; False once its task was closed."""
+        if taught not in self._lessons or not step():
+            return False
+        self._lessons[taught][0].saveSoon()
         return True
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -230,7 +243,7 @@ class ChosenTask:
         self._inUse.clear()
 
     @property
-    def _current(self) -> LearningTask | None:
+    def _current(self) -> OpenTask | None:
         return None if self._name is None or self._frozen is None else self._inUse.get((self._name, self._frozen))
 
     def _end(self, name: str, frozen: Model) -> None:
@@ -265,4 +278,4 @@ class ChosenTask:
 
         if not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name, frozen] = LearningTask(name, frozen)
+        self._inUse[name, frozen] = OpenTask(name, frozen)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile, PickLesson
-from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
@@ -15,6 +14,7 @@ from InteractiveAdaptSegLib.Target import StoredMasks, Target
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.learning import Taught
 
 
 @dataclass(eq=False)
@@ -76,6 +76,16 @@ class ClearCommand:
     actions: list[PromptStep]
     keptBefore: dict[str, str]
     keptAfter: dict[str, str]
+
+    @classmethod
+    def clearing(cls, target: Target, geometry: PlaneGeometry) -> ClearCommand:
+        """Clear the prompts of a plane; its labels are kept."""
+        actions, before = target.storedSteps(geometry), target.prompts.packedMasks(PlaneMask.KEPT)
+        target.plane(geometry).reset()
+        target.prompts.setMask(PlaneMask.KEPT, geometry, target.planeLabels(geometry))
+        after = target.prompts.packedMasks(PlaneMask.KEPT)
+        target.prompts.removePlane(geometry)
+        return cls(target, geometry, actions, before, after)
 
     def undo(self) -> None:
         self.target.plane(self.geometry).undo()
@@ -159,16 +169,15 @@ class NewSegmentCommand:
 class LessonCommand:
     """A task has forgotten the image that it had learnt last."""
 
-    task: ChosenTask
-    ticket: int
+    taught: Taught
     onMessage: Callable[[str], None]
 
     def undo(self) -> None:
-        if not self.task.recall(self.ticket):
+        if not self.taught.redo():
             self.onMessage("The task cannot learn this image again: it has learnt another one, or begun anew, since.")
 
     def redo(self) -> None:
-        self.task.forget(self.ticket)
+        self.taught.undo()
 
 
 ON_PLANE = (PromptCommand, ClearCommand, WriteCommand)

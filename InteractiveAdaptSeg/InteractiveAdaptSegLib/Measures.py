@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import slicer
+import vtk
 
-from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock, segmentBlock, segmentTime
-from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+from InteractiveAdaptSegLib.SegmentWriter import imageArray, segmentTime
+from InteractiveAdaptSegLib.VolumeGeometry import toWorldMatrix
 
 DIRECTIONS = 400
 """Directions in which an object is measured; the longest diameter is found to a thousandth."""
@@ -21,7 +23,7 @@ class Measures:
     Attributes:
         volume: mL.
         diameter: mm, between the two voxel centres that are farthest apart.
-        slices: how many it meets along the volume's third axis.
+        slices: how many it meets along the segmentation's third axis.
     """
 
     volume: float
@@ -35,31 +37,41 @@ class Measuring:
     def __init__(self) -> None:
         self._known: tuple[Any, Measures | None] = (None, None)
 
-    def measures(self, volumeNode: Any, segmentationNode: Any, segmentID: str) -> Measures | None:
-        """None for an empty segment.
+    def measures(self, segmentationNode: Any, segmentID: str) -> Measures | None:
+        """On the segmentation's own voxels; None for an empty segment.
 
         Raises:
-            SceneError: one of the nodes is under a non-linear transform.
+            SceneError: the segmentation is under a non-linear transform.
         """
-        toWorld = ijkToWorld(volumeNode)
+        toWorld = toWorldMatrix(segmentationNode)
         state = segmentationNode.GetID(), segmentID, segmentTime(segmentationNode, segmentID), toWorld.tobytes()
         if state != self._known[0]:
-            block = segmentBlock(volumeNode, segmentationNode, segmentID)
-            self._known = state, None if block is None else measured(block, toWorld)
+            mask, scale = _voxels(segmentationNode, segmentID, toWorld)
+            self._known = state, measured(mask, scale) if mask.any() else None
         return self._known[1]
 
 
-def measured(block: VoxelBlock, toWorld: np.ndarray) -> Measures:
+def _voxels(segmentationNode: Any, segmentID: str, toWorld: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a segment holds, bool (i, j, k), and the 3 x 3 matrix from its voxels to mm."""
+    image = segmentationNode.GetBinaryLabelmapInternalRepresentation(segmentID)
+    if image is None or image.IsEmpty():
+        return np.zeros((0, 0, 0), bool), np.eye(3)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    value = segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
+    return imageArray(image) == value, (toWorld @ slicer.util.arrayFromVTKMatrix(matrix))[:3, :3]
+
+
+def measured(mask: np.ndarray, scale: np.ndarray) -> Measures:
     """Measure voxels.
 
     Args:
-        block: holds at least one voxel.
-        toWorld: 4 x 4 matrix from voxels (i, j, k) to mm.
+        mask: bool (i, j, k), with at least one voxel.
+        scale: 3 x 3 matrix from voxels to mm.
     """
-    scale = toWorld[:3, :3]
     voxel = abs(float(np.linalg.det(scale)))
-    slices = int(block.mask.any(axis=(0, 1)).sum())
-    return Measures(int(block.mask.sum()) * voxel / 1000.0, _longest(_ends(block.mask) @ scale.T), slices)
+    slices = int(mask.any(axis=(0, 1)).sum())
+    return Measures(int(mask.sum()) * voxel / 1000.0, _longest(_ends(mask) @ scale.T), slices)
 
 
 def _ends(mask: np.ndarray) -> np.ndarray:

@@ -72,7 +72,7 @@ class ModelDownload:
         except _CancelledError:
             pass
         except ModelError as error:
-            self.problem = f"{error}. {OFFLINE}"
+            self.problem = f"{str(error).rstrip('.')}. {OFFLINE}"
         except AdaptSegError as error:
             self.problem = str(error)
 

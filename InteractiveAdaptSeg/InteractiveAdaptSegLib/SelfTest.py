@@ -92,11 +92,11 @@ class SelfTest:
         logic.addClick(sliceNode, self._centre(volumeNode))
         logic.accept()
         self._wait(logic)
-        self._case.assertEqual(len(logic.taskHistory), 1)
+        self._case.assertEqual(len(logic.task.history), 1)
         logic.close()
         logic, volumeNode, segmentationNode, sliceNode = self._start(volumeNode, segmentationNode)
         logic.setTask("Self test")
-        self._case.assertEqual(len(logic.taskHistory), 1)
+        self._case.assertEqual(len(logic.task.history), 1)
         logic.close()
 
     def test_propagation(self) -> None:

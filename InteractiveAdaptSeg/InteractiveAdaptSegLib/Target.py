@@ -23,7 +23,7 @@ from InteractiveAdaptSegLib.SegmentWriter import (
     segmentContents,
     segmentTime,
 )
-from InteractiveAdaptSegLib.VolumeGeometry import placement, voxelArray, voxelTime
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, placement, voxelArray, voxelTime, worldPoint
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -199,10 +199,10 @@ class Target:
 
     @property
     def _placed(self) -> np.ndarray | None:
-        """Where the volume lay in the segmentation when masks were written that are still there; None without any."""
+        """Where the volume lay in the segmentation when masks were written or taken over that are there; else None."""
         prompts = self.prompts
-        holds = prompts.areOfProposal or self.confidences or prompts.hasMasks(PlaneMask.ACCEPTED)
-        return prompts.placement if holds else None
+        stored = any(prompts.hasMasks(kind) for kind in (PlaneMask.ACCEPTED, PlaneMask.DRAWN))
+        return prompts.placement if stored or prompts.areOfProposal or self.confidences else None
 
     def stored(self) -> StoredMasks:
         """The masks that say what was accepted."""
@@ -243,6 +243,33 @@ class Target:
     def unsurePlanes(self) -> list[PlaneGeometry]:
         """The planes of `confidences`, the least sure one first."""
         return sorted(self.confidences, key=self.confidences.__getitem__)
+
+    def takeProposal(self, confidences: Mapping[PlaneGeometry, float]) -> None:
+        """Let what the segment holds count as if propagations had given it, with planes and their confidences."""
+        if not self.prompts.areOfProposal:
+            self.prompts.setOfProposal()
+            self.notePlacement()
+        accepted = {plane for plane, _ in self.prompts.masks(PlaneMask.ACCEPTED)}
+        self.confidences = {plane: sure for plane, sure in confidences.items() if plane not in accepted}
+
+    def unsurePlaneAfter(self, geometry: PlaneGeometry | None) -> PlaneGeometry:
+        """The plane of `unsurePlanes` after one of them, the first one after any other and after the last.
+
+        Raises:
+            PromptError: there is none.
+        """
+        planes = self.unsurePlanes
+        if not planes:
+            raise PromptError("no slice is waiting to be looked at: propagate a mask first")
+        following = planes.index(geometry) + 1 if geometry in planes else 0
+        return planes[following % len(planes)]
+
+    def middle(self, geometry: PlaneGeometry) -> np.ndarray:
+        """A point in the middle of what this session has given the segment on a plane, in world (3), mm."""
+        from AdaptCore.predict.propagate import innermost
+
+        click = innermost(self.planeLabels(geometry))
+        return worldPoint(ijkToWorld(self.volumeNode), geometry.voxel(click.x, click.y))
 
     def close(self) -> None:
         """End the session if there is one."""
@@ -294,6 +321,8 @@ class Target:
             before = self.prompts.mask(PlaneMask.DRAWN, geometry)
             isDrawn = self._isDrawn(geometry)
             if isDrawn:
+                if self._placed is None:
+                    self.notePlacement()
                 self.session.follow(self._contents(self.session.shape), [geometry])
             prediction = self.session.plane(geometry).prediction
             start = prediction.mask if prediction else None
@@ -318,7 +347,7 @@ class Target:
         """The clicks that the scene holds for a plane, those of scribbles too."""
         return tuple(click for step in self.storedSteps(geometry) for click in step.clicks)
 
-    def toldOfPadding(self, geometry: PlaneGeometry, action: PromptStep) -> list[str]:
+    def toldOfPadding(self, geometry: PlaneGeometry, action: PromptStep) -> str:
         """What to tell of clicks on the object where nothing was measured, each once."""
         from AdaptCore.predict.intensity import told_of_padding
 
@@ -328,7 +357,7 @@ class Target:
             i, j, k = (min(max(0, round(at)), size - 1) for at, size in zip(geometry.voxel(click.x, click.y), shape))
             if click.positive:
                 told[told_of_padding(voxels, (i, j, k), self._padding)] = None
-        return list(told)
+        return " ".join(filter(None, told))
 
     @cached_property
     def _padding(self) -> tuple[float, ...]:
@@ -385,7 +414,7 @@ class Target:
     def _isDrawn(self, geometry: PlaneGeometry) -> bool:
         """Whether the segment holds voxels on a plane that this session has not given it."""
         voxels = np.column_stack(self._voxels(geometry)[0])
-        held = segmentContents(self.volumeNode, self.segmentationNode, self.segmentID, voxels)
+        held = segmentContents(*self._place, voxels, self._placed)
         return bool((held & ~self._written(geometry)).any())
 
     def _onPixels(self, geometry: PlaneGeometry, values: np.ndarray) -> np.ndarray:

@@ -232,13 +232,17 @@ class TaskState:
 
 def taskState(logic: SegmentationLogic) -> TaskState | None:
     """What is told of the task now; None without one."""
-    if logic.taskName is None:
+    if logic.task.name is None:
         return None
     from AdaptCore.adapt.guard import adapted_answers, latest_gain
 
-    history = logic.taskHistory
+    history = logic.task.history
     return TaskState(
-        logic.taskName, logic.isLearning, len(history), isAdapted=adapted_answers(history), gain=latest_gain(history)
+        logic.task.name,
+        logic.task.isLearning,
+        len(history),
+        isAdapted=adapted_answers(history),
+        gain=latest_gain(history),
     )
 
 
@@ -256,7 +260,8 @@ class TaskActions:
 
 def taskActions(logic: SegmentationLogic) -> TaskActions:
     """What can be done to the task now."""
-    return TaskActions(logic.canResetTask, logic.canUndoLesson)
+    task, isIdle = logic.task, logic.isIdle
+    return TaskActions(isIdle and task.canReset, isIdle and task.latestLesson is not None)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ CLICKS_COLOR = (0.35, 0.35, 0.35)
 
 
 class LearningPlot:
-    """A table with a row for each accepted image, and two charts of it: first masks, and clicks."""
+    """A table with a row for each accepted slice, and two charts of it: first masks, and clicks."""
 
     def __init__(self, scene: Any) -> None:
         self._scene = scene
@@ -36,8 +36,8 @@ class LearningPlot:
         """Draw all charts; the one of the first masks."""
         self._drawn = task, history
         columns = {
-            _("Image"): list(range(1, len(history) + 1)),
-            _("Original model"): [outcome.frozen for outcome in history],
+            _("Slice"): list(range(1, len(history) + 1)),
+            _("Frozen model"): [outcome.frozen for outcome in history],
             _("Adapted model"): [outcome.adapted for outcome in history],
             _("Clicks"): [outcome.clicks for outcome in history],
         }
@@ -52,7 +52,7 @@ class LearningPlot:
         chart.SetYAxisRangeAuto(False)
         chart.SetYAxisRange(0.0, 1.0)
         series = [self._series("clicks", image, clicks, CLICKS_COLOR)]
-        self._chart("effort", _("{task}: clicks for each image").format(task=task), image, clicks, series)
+        self._chart("effort", _("{task}: clicks for each slice").format(task=task), image, clicks, series)
         return chart
 
     def _fill(self, columns: dict[str, list[Any]]) -> None:

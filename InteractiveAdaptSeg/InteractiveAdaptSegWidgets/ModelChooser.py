@@ -62,7 +62,7 @@ class ModelChooser:
             self._isRemembered = True
             device, memory = (slicer.app.userSettings().value(name) for name in (DEVICE_SETTING, MEMORY_SETTING))
             if device:
-                self._session.setDevice(device)
+                self._session.model.setDevice(device)
             if memory:
                 self._session.model.setMemory(int(memory))
         if not self.ui.modelSection.collapsed:
@@ -132,7 +132,7 @@ class ModelChooser:
     def onDeviceChosen(self) -> None:
         device = self._chosenDevice()
         with self._reported():
-            self._session.setDevice(device)
+            self._session.model.setDevice(device)
             slicer.app.userSettings().setValue(DEVICE_SETTING, device or "")
 
     def onMemoryChanged(self, megabytes: int) -> None:

@@ -37,6 +37,9 @@ from InteractiveAdaptSegWidgets.Tools import Tools
 NEWS_INTERVAL, NEWS_PATIENCE = 5, 0.02
 """Milliseconds between two looks at work that is under way, and seconds that each waits to let it go on."""
 
+MEASURE_DELAY = 300
+"""Milliseconds without a change before the segment is measured."""
+
 CHOOSERS = ("volumeSelector", "segmentationSelector", "segmentSelector", "newSegmentButton")
 """Widgets that choose what is segmented."""
 
@@ -57,6 +60,10 @@ class Panel:
         self._timer = qt.QTimer()
         self._timer.setInterval(NEWS_INTERVAL)
         self._timer.connect("timeout()", self.onTimer)
+        self._measureTimer = qt.QTimer()
+        self._measureTimer.setSingleShot(True)
+        self._measureTimer.setInterval(MEASURE_DELAY)
+        self._measureTimer.connect("timeout()", self.onMeasure)
         self.messages = Messages(ui, self.follow)
         reported = self.messages.reported
         self.session: SegmentationLogic = logic.startSession(
@@ -90,6 +97,7 @@ class Panel:
         self._isClosed = True
         self.tools.close()
         self._timer.stop()
+        self._measureTimer.stop()
         self._shortcuts.close()
         self.reviewList.close()
         self.choices.use(None)
@@ -110,7 +118,7 @@ class Panel:
         state = self._state()
         if not (state.canPlace or state.keepsTool):
             self.tools.stopDrawing()
-        self._learningPlot.follow(self.session.taskName, self.session.taskHistory)
+        self._learningPlot.follow(self.session.task.name, self.session.task.history)
         self._followWork()
         self.show()
         self._followModel()
@@ -135,8 +143,8 @@ class Panel:
         if self._isClosed or self._logic.missingPackages():
             return
         self.ui.taskSelector.clear()
-        self.ui.taskSelector.addItems(list(self.session.taskNames()))
-        self.ui.taskSelector.setEditText(self.session.taskName or "")
+        self.ui.taskSelector.addItems(list(self.session.task.names()))
+        self.ui.taskSelector.setEditText(self.session.task.name or "")
         self._profileChooser.listUsers()
         self._modelChooser.takeUpSettings()
         self.follow()
@@ -175,7 +183,7 @@ class Panel:
     def onTaskChosen(self) -> None:
         """The user has chosen a task or typed a name; without a name, nothing is learnt."""
         name = self.ui.taskSelector.currentText.strip() or None
-        if self._isClosed or name == self.session.taskName or self._logic.missingPackages():
+        if self._isClosed or name == self.session.task.name or self._logic.missingPackages():
             return
         with self.messages.reported():
             self.session.setTask(name)
@@ -228,7 +236,7 @@ class Panel:
 
     def onShowLearning(self) -> None:
         with self.messages.reported():
-            self._learningPlot.show(self.session.taskName or "", self.session.taskHistory)
+            self._learningPlot.show(self.session.task.name or "", self.session.task.history)
 
     def onCancel(self) -> None:
         self.session.cancelPropagation()
@@ -252,6 +260,10 @@ class Panel:
             self.session.update(NEWS_PATIENCE)
             if not self.session.needsTime:
                 self._timer.stop()
+
+    def onMeasure(self) -> None:
+        """Tell the size of the segment, once nothing has changed for a while: measuring a large one takes time."""
+        self.ui.resultLabel.text = measuresText(self.choices.measures, _)
 
     def _state(self) -> PanelState:
         choice = self.choices.node
@@ -301,7 +313,7 @@ class Panel:
 
     def _showSegment(self) -> None:
         self.ui.onlyPointedCheckBox.checked = self.choices.node is None or self.choices.node.onlyPointed
-        self.ui.resultLabel.text = measuresText(self.choices.measures, _)
+        self._measureTimer.start()
         colour = self.choices.colour
         shown = "" if colour is None else f"background-color: rgb({', '.join(str(round(255 * c)) for c in colour)});"
         if self.ui.segmentColour.styleSheet != shown:
@@ -309,7 +321,7 @@ class Panel:
 
     def _showTask(self, state: PanelState) -> None:
         task = taskState(self.session)
-        self.ui.learnCheckBox.checked = self.session.mustLearn
+        self.ui.learnCheckBox.checked = self.session.task.isOn
         self.ui.taskLabel.text = taskText(task, _)
         self.ui.learningButton.enabled = task is not None and task.accepted > 0
         self._profileChooser.show(profileState(self.session), state.canChooseTask)

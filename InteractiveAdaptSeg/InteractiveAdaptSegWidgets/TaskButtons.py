@@ -37,7 +37,7 @@ class TaskButtons:
 
     def onReset(self) -> None:
         question = _("All that {task} has learnt will no longer count. The old file is kept.").format(
-            task=self._session.taskName
+            task=self._session.task.name
         )
         if slicer.util.confirmOkCancelDisplay(question, _("Reset the task")):
             with self._reported():

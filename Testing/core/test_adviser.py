@@ -234,10 +234,10 @@ def test_an_accepted_mask_is_one_pick_of_its_opening_and_one_of_all_later_questi
     adviser, session = an_adviser(a_model, latent), a_session(a_model, clicks=8)
     examples = session.examples(np.pad(np.ones((20, 20), bool), ((5, 15), (8, 28))))
     assert len(examples) == 8
-    assert len(adviser.learn(a_model, examples)) == 2 == adviser.profile.picks
+    assert len(adviser.learn_picks(a_model, examples)) == 2 == adviser.profile.picks
     opening, later = adviser.profile.recent
     assert opening.statistics.counts[:HALF].sum() == pytest.approx(1) == later.statistics.counts[HALF:].sum()
-    assert len(adviser.learn(a_model, examples[:1])) == 1
+    assert len(adviser.learn_picks(a_model, examples[:1])) == 1
 
 
 def test_masks_of_a_round_vary_along_few_axes() -> None:

@@ -178,13 +178,13 @@ def test_report_names_the_user(a_volume: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--user", " "), "user name ' ': 1 to 200 characters on one line are wanted"),
-        (("--user", "Anna", "--task", "a\nb"), "task name 'a\\nb': 1 to 200 characters on one line are wanted"),
+        (("--user", " "), "Expected a user name of 1 to 200 characters on one line, got ' '."),
+        (("--user", "Anna", "--task", "a\nb"), "Expected a task name of 1 to 200 characters on one line, got 'a\\nb'."),
         (
             ("--user", "Anna", "--learn", "--keep-replay"),
-            "--keep-replay without learning: --task NAME --learn is wanted",
+            "--keep-replay needs --task NAME --learn.",
         ),
-        (("--user", "Anna", "--recipe", "oaims"), "--recipe without learning: --task NAME --learn is wanted"),
+        (("--user", "Anna", "--recipe", "oaims"), "--recipe needs --task NAME --learn."),
         (("--learn",), "or --user NAME for a preference"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_damaged_profile_stops_the_command_before_the_image_is_read(
     a_store.folder.mkdir(parents=True)
     a_store.path("Anna", "default").write_bytes(b"rubbish")
     assert run(a_volume.parent / "no image", "--click", CENTRE, "--user", "Anna", *learn) == 2
-    assert "a profile file of AdaptSeg is wanted" in capsys.readouterr().err
+    assert "Expected a profile file of AdaptSeg, got" in capsys.readouterr().err
     assert a_store.path("Anna", "default").read_bytes() == b"rubbish"
 
 
@@ -242,7 +242,7 @@ def test_candidates_of_each_prompted_plane_are_written(
         assert names == [f"K{index}-candidate-{number}.seg.nrrd" for number in range(1, len(names) + 1)]
         assert (
             len(names) >= 2
-            and f"{folder / f'K{index}-contact-sheet.png'}: plane {index}: {len(names)} other masks" in told
+            and f"{folder / f'K{index}-contact-sheet.png'}: plane {index}: {len(names)} candidates" in told
         )
         areas = []
         for name in names:
@@ -279,7 +279,7 @@ def test_picture_gets_pictures(a_picture: Path, tmp_path: Path, capsys: pytest.C
     files = {path.name for path in (tmp_path / "c").iterdir()}
     masks = sorted(files - {"contact-sheet.png"})
     assert masks == [f"candidate-{number}.png" for number in range(1, len(masks) + 1)] and len(masks) >= 2
-    assert f"{tmp_path / 'c' / 'contact-sheet.png'}: {len(masks)} other masks\n" in capsys.readouterr().out
+    assert f"{tmp_path / 'c' / 'contact-sheet.png'}: {len(masks)} candidates\n" in capsys.readouterr().out
     for name in masks:
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "c" / name)))
         assert pixels.shape == (50, 60) and set(np.unique(pixels)) == {0, 255} and pixels[25, 30] == 255
@@ -313,7 +313,7 @@ def test_nothing_that_is_there_is_replaced(
     assert run(a_volume, "--click", CENTRE, "--candidates", tmp_path / "c") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == f"adaptseg: {tmp_path / 'c' / name}: this file is there already; another folder is wanted\n"
+    assert captured.err == f"adaptseg: {tmp_path / 'c' / name}: This file is there already. Choose another folder.\n"
     assert [(file.name, file.read_text()) for file in (tmp_path / "c").iterdir()] == [(name, "old")]
     assert not (tmp_path / "mask.nrrd").exists()
     assert run(a_volume, "--click", BESIDE, "--candidates", tmp_path / "c") == 0, "other planes may join them"
@@ -324,7 +324,7 @@ def test_a_mask_among_the_candidates_keeps_its_name(
 ) -> None:
     (tmp_path / "c").mkdir()
     assert run(a_picture, "--click", "30,25", "--candidates", tmp_path / "c", out="c/candidate-2.png") == 2
-    assert "candidate-2.png: this is another result of the command" in capsys.readouterr().err
+    assert "candidate-2.png: This is another result of the command" in capsys.readouterr().err
     assert not list((tmp_path / "c").iterdir())
 
 
@@ -335,7 +335,7 @@ def test_candidates_do_not_join_the_slices_of_the_image(tmp_path: Path, capsys: 
     assert (
         cli.main(["segment", str(tmp_path / "in" / "series"), *map(str, words), "--out", str(tmp_path / "m.nrrd")]) == 2
     )
-    assert "this is in the folder of the image itself" in capsys.readouterr().err
+    assert "This is in the folder of the image itself" in capsys.readouterr().err
     assert sorted((tmp_path / "in" / "series").iterdir()) == before
 
 
@@ -343,7 +343,7 @@ def test_a_file_is_no_folder_for_candidates(a_volume: Path, tmp_path: Path, caps
     (tmp_path / "c").write_text("old")
     assert run(a_volume, "--click", CENTRE, "--candidates", tmp_path / "c") == 2
     error = capsys.readouterr().err
-    assert "the folder cannot be made" in error and error.count("\n") == 1
+    assert "The folder cannot be made" in error and error.count("\n") == 1
     assert (tmp_path / "c").read_text() == "old" and not (tmp_path / "mask.nrrd").exists()
 
 
@@ -417,12 +417,12 @@ def test_a_larger_pick_is_carried_to_the_other_planes(a_volume: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("picks", "message"),
     [
-        (("x",), "--pick x: C or C,N in whole numbers is wanted"),
-        (("1,3,1",), "--pick 1,3,1: C or C,N in whole numbers is wanted"),
-        (("5",), "--pick 5: candidate 5; one from 1 to 4 is wanted"),
-        (("0,3",), "--pick 0,3: candidate 0; one from 1 to 4 is wanted"),
-        (("1,4",), "--pick 1,4: plane 4 has no click and no box; one that has is wanted: 3"),
-        (("1", "--click", BESIDE), "--pick 1: C,N in whole numbers is wanted"),
+        (("x",), "--pick: Expected C or C,N in whole numbers, got 'x'."),
+        (("1,3,1",), "--pick: Expected C or C,N in whole numbers, got '1,3,1'."),
+        (("5",), "--pick 5: Expected a candidate from 1 to 4, got 5."),
+        (("0,3",), "--pick 0,3: Expected a candidate from 1 to 4, got 0."),
+        (("1,4",), "--pick 1,4: Plane 4 has no click and no box. Choose one that has: 3."),
+        (("1", "--click", BESIDE), "--pick: Expected C,N in whole numbers, got '1'."),
     ],
 )
 def test_picks_that_do_not_fit_are_refused(
@@ -433,7 +433,7 @@ def test_picks_that_do_not_fit_are_refused(
     assert not (tmp_path / "mask.nrrd").exists()
 
 
-@pytest.mark.parametrize(("left", "wanted"), [(2, "one from 1 to 2"), (0, "no --pick for this round")])
+@pytest.mark.parametrize(("left", "choice"), [(2, "Choose one from 1 to 2"), (0, "Leave out --pick for this round")])
 def test_a_round_with_fewer_candidates_teaches_nothing(
     a_store: ProfileStore,
     a_volume: Path,
@@ -441,7 +441,7 @@ def test_a_round_with_fewer_candidates_teaches_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     left: int,
-    wanted: str,
+    choice: str,
 ) -> None:
     ask = Adviser.ask
 
@@ -453,6 +453,6 @@ def test_a_round_with_fewer_candidates_teaches_nothing(
     monkeypatch.setattr(Adviser, "ask", fewer_after_a_pick)
     words = ("--user", "Anna", "--learn", "--pick", "1", "--pick", "3")
     assert run(a_volume, "--click", CENTRE, *words) == 2
-    told = f"--pick 3,3: candidates in round 2 of plane 3: {left}; {wanted} is wanted"
+    told = f"--pick 3,3: Round 2 of plane 3 has {left} candidates. {choice}."
     assert capsys.readouterr().err == f"adaptseg: {told}\n"
     assert a_store.profiles() == () and not (tmp_path / "mask.nrrd").exists()

@@ -79,7 +79,7 @@ def test_a_link_among_the_leftovers_leads_nowhere(tmp_path: Path) -> None:
 
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"old")
-    refused = pytest.raises(OutputError, match=r"one: cannot be written \(No space left on device\)")
+    refused = pytest.raises(OutputError, match=r"one: The file cannot be written \(No space left on device\)")
     with refused, atomic_target(tmp_path / "one") as writing:
         writing.write_bytes(b"half")
         raise OSError(28, "No space left on device")

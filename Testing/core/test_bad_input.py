@@ -1,4 +1,4 @@
-"""Input that cannot be used: one line that says what was wanted, exit status 2, no traceback, no file left behind."""
+"""Input that cannot be used: one line that says what was expected, exit status 2, no traceback, no file left behind."""
 
 from __future__ import annotations
 
@@ -55,25 +55,31 @@ def assert_untouched(mask: Path) -> None:
 @pytest.mark.parametrize(
     ("prompts", "wanted"),
     [
-        (("--click", "48,20,3"), "--click 48,20,3 is outside the volume of 48 x 40 x 7 voxels: 0,0,0 to 47,39,6"),
+        (
+            ("--click", "48,20,3"),
+            "--click 48,20,3 is outside the volume of 48 x 40 x 7 voxels. Choose one from 0,0,0 to 47,39,6.",
+        ),
         (("--click", "-1,20,3"), "--click -1,20,3 is outside the volume"),
         (("--click", "24,20,-3,-"), "--click 24,20,-3,- is outside the volume"),
-        (("--click", "24,20"), "--click 24,20: I,J,K or I,J,K,- in whole numbers is wanted"),
-        (("--click", "24,20,3.5"), "I,J,K or I,J,K,- in whole numbers is wanted"),
-        (("--click", "a,b,c"), "I,J,K or I,J,K,- in whole numbers is wanted"),
-        (("--click", ""), "I,J,K or I,J,K,- in whole numbers is wanted"),
-        (("--click", "24,20,3,-"), "plane 3 of axis 2 has only clicks on the background: at least one click on the"),
-        ((*CENTRE, "--click", "24,20,4,-"), "plane 4 of axis 2 has only clicks on the background"),
-        ((), "no --click and no --box: at least one click on the object or a box is wanted"),
-        (("--box", "5,5,5,9,3"), "a width and height above zero are wanted"),
-        (("--box", "9,5,5,9,3"), "a width and height above zero are wanted"),
+        (("--click", "24,20"), "--click: Expected I,J,K or I,J,K,- in whole numbers, got '24,20'."),
+        (("--click", "24,20,3.5"), "Expected I,J,K or I,J,K,- in whole numbers, got"),
+        (("--click", "a,b,c"), "Expected I,J,K or I,J,K,- in whole numbers, got"),
+        (("--click", ""), "Expected I,J,K or I,J,K,- in whole numbers, got"),
+        (
+            ("--click", "24,20,3,-"),
+            "Plane 3 of axis 2 has only clicks on the background. Add a click on the object or a box.",
+        ),
+        ((*CENTRE, "--click", "24,20,4,-"), "Plane 4 of axis 2 has only clicks on the background"),
+        ((), "Expected at least one click on the object (--click) or a box (--box), got none."),
+        (("--box", "5,5,5,9,3"), "a width and height above zero (x0 < x1, y0 < y1), got"),
+        (("--box", "9,5,5,9,3"), "a width and height above zero (x0 < x1, y0 < y1), got"),
         (("--box", "5,5,9,9,7"), "--box 5,5,9,9,7 is outside the volume"),
-        (("--box", "5,5,60,9,3"), "corners from 0,0 to 47,39 and a plane from 0 to 6 are wanted"),
-        (("--box", "5,5,9,9"), "--box 5,5,9,9: A0,B0,A1,B1,N in whole numbers is wanted"),
-        (("--box", "5,5,9,9,3", "--box", "6,6,9,9,3"), "plane 3 has a box already"),
-        ((*CENTRE, "--window", "300,100"), "low < high is wanted"),
-        ((*CENTRE, "--window", "nan,100"), "finite limits are wanted"),
-        ((*CENTRE, "--window", "wide"), "--window wide: LOW,HIGH in numbers is wanted"),
+        (("--box", "5,5,60,9,3"), "Choose corners from 0,0 to 47,39 and a plane from 0 to 6."),
+        (("--box", "5,5,9,9"), "--box: Expected A0,B0,A1,B1,N in whole numbers, got '5,5,9,9'."),
+        (("--box", "5,5,9,9,3", "--box", "6,6,9,9,3"), "Plane 3 has a box already"),
+        ((*CENTRE, "--window", "300,100"), "Expected an intensity window with low < high, got 300.0 to 100.0."),
+        ((*CENTRE, "--window", "nan,100"), "Expected finite limits of the intensity window, got nan to 100.0."),
+        ((*CENTRE, "--window", "wide"), "--window: Expected LOW,HIGH in numbers, got 'wide'."),
     ],
 )
 @pytest.mark.usefixtures("a_toy_model")
@@ -135,11 +141,11 @@ def test_image_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("out", "wanted"),
     [
-        ("absent/m.nii.gz", "does not exist; an existing folder is wanted"),
+        ("absent/m.nii.gz", "does not exist. Choose one that does."),
         ("m.doc", "Unknown file type. Choose a name that ends in one of .seg.nrrd"),
         ("m.png", "m.png: A PNG holds one plane and the image has 7"),
         ("in", "Unknown file type"),
-        ("m" * 300 + ".nii.gz", "(File name too long); another file name is wanted"),
+        ("m" * 300 + ".nii.gz", "(File name too long). Choose another file name."),
     ],
 )
 @pytest.mark.parametrize("option", ["--out", "--report"])
@@ -158,7 +164,7 @@ def test_output_is_checked_before_the_model_is_loaded(
     monkeypatch.setattr("AdaptCore.models.registry.load_model", too_late)
     if option == "--report":
         other = ("--out", tmp_path / "m.nrrd")
-        wanted = wanted if "folder" in wanted or "too long" in wanted else "Unknown file type"
+        wanted = wanted if "does not exist" in wanted or "too long" in wanted else "Unknown file type"
         out = out.replace(".nii.gz", ".html")
     else:
         other = ()
@@ -192,8 +198,7 @@ def test_image_is_never_overwritten(tmp_path: Path, capfd: pytest.CaptureFixture
     line = refusal(capfd, image, *CENTRE, option, path, *other)
     reason = f"This is a link to {image}, which would be replaced. Choose another file."
     assert (
-        line
-        == f"adaptseg: {path}: {reason if name == 'link' else 'this is the image itself; another file is wanted'}\n"
+        line == f"adaptseg: {path}: {reason if name == 'link' else 'This is the image itself. Choose another file.'}\n"
     )
     assert image.read_text() == "the patient"
 
@@ -209,7 +214,7 @@ def test_nothing_is_written_among_the_slices(
     (tmp_path / "link").symlink_to(tmp_path / "scan")
     path = tmp_path / place / name
     line = refusal(capfd, tmp_path / "scan", *CENTRE, option, path, *other)
-    assert line == f"adaptseg: {path}: this is in the folder of the image itself; another file is wanted\n"
+    assert line == f"adaptseg: {path}: This is in the folder of the image itself. Choose another one.\n"
 
 
 @pytest.mark.usefixtures("a_toy_model")
@@ -226,13 +231,13 @@ def test_full_disk_leaves_the_old_file_whole(
 
     monkeypatch.setattr(Path, "write_bytes", no_space)
     line = refusal(capfd, a_volume, *CENTRE, "--out", an_old_mask)
-    assert "m.nii.gz: cannot be written (No space left on device)" in line
+    assert "m.nii.gz: The file cannot be written (No space left on device)" in line
     assert_untouched(an_old_mask)
 
 
 def test_unknown_model_is_named(capfd: pytest.CaptureFixture[str], a_volume: Path, an_old_mask: Path) -> None:
     line = refusal(capfd, a_volume, *CENTRE, "--model", "huge", "--out", an_old_mask)
-    assert "unknown model 'huge'" in line
+    assert "Unknown model 'huge'" in line
     assert_untouched(an_old_mask)
 
 
@@ -281,10 +286,10 @@ def test_what_the_system_refuses_is_told_in_one_line(capfd: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("folder", "wanted"),
     [
-        ("file", "file: the folder cannot be made (File exists); another one is wanted"),
-        ("file/results", "file/results: the folder cannot be made (Not a directory); another one is wanted"),
-        ("f" * 300, "the folder cannot be made (File name too long); another one is wanted"),
-        ("f\0", "the folder cannot be made (embedded null byte); another one is wanted"),
+        ("file", "file: The folder cannot be made (File exists). Choose another one."),
+        ("file/results", "file/results: The folder cannot be made (Not a directory). Choose another one."),
+        ("f" * 300, "The folder cannot be made (File name too long). Choose another one."),
+        ("f\0", "The folder cannot be made (embedded null byte). Choose another one."),
     ],
 )
 def test_folder_that_cannot_be_made_is_refused(
@@ -306,7 +311,7 @@ def test_folder_that_cannot_be_written_is_refused(
 
     monkeypatch.setattr(Path, "touch", refuse)
     assert cli.main([*command, "--out", str(tmp_path)]) == 2
-    assert f"the folder {tmp_path} cannot be written (Permission denied)" in capfd.readouterr().err
+    assert f"The folder {tmp_path} cannot be written (Permission denied)" in capfd.readouterr().err
 
 
 def test_no_traceback_from_a_fresh_process(tmp_path: Path, repository: Path, an_old_mask: Path) -> None:

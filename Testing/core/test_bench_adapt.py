@@ -43,7 +43,7 @@ from AdaptCore.evaluate.adapt_report import comparison
 from AdaptCore.evaluate.clicks import ModelSegmenter, click_curve
 from AdaptCore.evaluate.datasets import Item, Target
 from AdaptCore.evaluate.learning_curve import running_mean
-from AdaptCore.predict.plane import Example
+from AdaptCore.predict.learning import Example, Taught
 from Testing.learning_toy import LearningToy, a_cone
 
 QUICK = Recipe("quick", mid_steps=1, mid_rate=1e-4, post_steps=3, post_rate=1e-4)
@@ -79,7 +79,7 @@ class Attentive(Learner):
         super().__init__(LearningToy(), QUICK)
         self.told: list[Example] = []
 
-    def learn(self, examples: Sequence[Example]) -> int:
+    def learn(self, examples: Sequence[Example]) -> Taught:
         self.told = list(examples)
         return super().learn(examples)
 
@@ -398,7 +398,7 @@ def test_targets_have_their_turns_in_blocks_and_again() -> None:
 
 
 def test_a_sequence_shorter_than_its_blocks_is_refused() -> None:
-    with pytest.raises(AdaptSegError, match="a sequence of 3 images: at least 4 are wanted"):
+    with pytest.raises(AdaptSegError, match="Expected a sequence of at least 4 images, got 3"):
         blocks([a_target(4, "a"), a_target(3, "b")], 3, seed=0)
 
 
@@ -521,10 +521,10 @@ def test_sequences_and_soaks_have_their_own_figures(a_data_folder: Path, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--recipe", "secret"], "recipe 'secret': one of default, schoen, oaims is wanted"),
-        (["--arms", "frozen,most"], "arm 'most': one of frozen, post, mid, both is wanted"),
-        (["--tuned", "hats"], "tuned target 'hats': one of cones is wanted"),
-        (["--noise", "wrong", "--arms", "both"], "with --noise frozen is wanted"),
+        (["--recipe", "secret"], "Expected one of the recipes default, schoen, oaims, got 'secret'."),
+        (["--arms", "frozen,most"], "Expected one of the arms frozen, post, mid, both, got 'most'."),
+        (["--tuned", "hats"], "Expected tuned targets among cones, got 'hats'."),
+        (["--noise", "wrong", "--arms", "both"], "--noise needs the arm frozen to compare with, got both."),
         (["--soak", "4", "--picture", "curves.png"], "--soak draws no learning curve"),
         (["--picture", "missing/curves.png"], "does not exist"),
     ],
@@ -543,4 +543,4 @@ def test_an_iou_to_stop_at_must_be_one(a_data_folder: Path, share: str, capsys: 
     with pytest.raises(SystemExit) as stop:
         bench(a_data_folder, "--targets", "cones", "--stop-iou", share)
     assert stop.value.code == 2
-    assert "a number above 0 and up to 1 is wanted" in capsys.readouterr().err
+    assert "Expected a number above 0 and up to 1, got" in capsys.readouterr().err

@@ -93,7 +93,9 @@ def test_an_unsteady_user_clicks_elsewhere_and_is_replayed_by_the_seed() -> None
 
 def test_image_and_mask_of_different_size_are_refused() -> None:
     item = Item("odd", "odd", lambda: np.zeros((10, 10), np.float32), lambda: a_square(5))
-    with pytest.raises(ImageError, match=r"odd: image of \(10, 10\) and mask of \(40, 50\)"):
+    with pytest.raises(
+        ImageError, match=r"odd: Expected a mask of the size of the image, \(10, 10\) pixels, got \(40, 50\)"
+    ):
         click_curve(ScriptedSegmenter(), item, max_clicks=1, seed=0)
 
 
@@ -239,7 +241,7 @@ def test_several_methods_are_run_on_the_same_items_and_shown_side_by_side(
 @pytest.mark.usefixtures("a_toy_registry")
 @pytest.mark.parametrize(
     ("targets", "json_name", "message"),
-    [("cubes", "result.json", "unknown set 'cubes'"), ("squares", "missing/result.json", "does not exist")],
+    [("cubes", "result.json", "got 'cubes'"), ("squares", "missing/result.json", "does not exist")],
 )
 def test_bad_input_gets_one_line_and_status_2(
     a_data_folder: Path,
@@ -267,7 +269,7 @@ def test_image_with_voxels_that_are_not_finite_is_told_in_one_line(
     image.unlink()
     sitk.WriteImage(sitk.GetImageFromArray(pixels), str(image.with_suffix(".nrrd")))
     assert main(["bench", "clicks", "--data", str(a_data_folder), "--targets", "squares", "--max-clicks", "1"]) == 0
-    told = f"adaptseg: warning: {image.with_suffix('.nrrd')}: 1 NaN or infinite voxels are replaced by 40"
+    told = f"adaptseg: warning: {image.with_suffix('.nrrd')}: 1 NaN or infinite voxels are replaced by 40."
     assert told in capsys.readouterr().err.splitlines()
 
 
@@ -278,7 +280,7 @@ def test_numbers_that_make_no_sense_are_refused(option: list[str], capsys: pytes
     with pytest.raises(SystemExit) as stop:
         main(["bench", "clicks", "--data", ".", "--targets", "squares", *option])
     assert stop.value.code == 2
-    assert "is wanted" in capsys.readouterr().err
+    assert "Expected" in capsys.readouterr().err
 
 
 @pytest.mark.data

@@ -80,7 +80,9 @@ def test_cohort_and_test_volumes_are_apart_and_the_same_for_every_seed(some_data
 
 
 def test_more_volumes_than_there_are_cannot_be_used(some_data: Path) -> None:
-    with pytest.raises(AdaptSegError, match="blobs: 5 of the cohort and 3 test volumes of 7"):
+    with pytest.raises(
+        AdaptSegError, match="blobs: Expected at least 2 volumes of the cohort and 1 to test, 7 at most, got 5 and 3"
+    ):
         prepare(some_data, "blobs", ToyModel(), CohortRules(5, 3), lambda line: None)
 
 
@@ -187,7 +189,7 @@ def test_what_was_measured_before_a_run_was_cut_off_is_kept(
 @pytest.mark.parametrize("options", [["--targets", "a,b"], ["--targets", "a", "--parts", "everything"]])
 def test_unknown_parts_and_several_targets_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "cohort", "--data", ".", *options]) == 2
-    assert "some of one-label, queries, selection and one target are wanted" in capsys.readouterr().err
+    assert "Expected parts among one-label, queries, selection and one target, got" in capsys.readouterr().err
 
 
 def test_labels_needed_lie_on_the_lines_between_points() -> None:

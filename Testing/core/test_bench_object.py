@@ -125,7 +125,9 @@ def test_an_unsteady_user_clicks_elsewhere() -> None:
 def test_image_and_labels_of_different_size_are_refused() -> None:
     truth = a_ball(9)
     cut = VolumeItem("odd", "odd", lambda: a_volume(truth), lambda: truth[:, :, :9])
-    with pytest.raises(ImageError, match=r"odd: image of \(30, 32, 12\) and labels of \(30, 32, 9\)"):
+    with pytest.raises(
+        ImageError, match=r"odd: Expected labels of the size of the image, \(30, 32, 12\) voxels, got \(30, 32, 9\)"
+    ):
         object_curve(ToyAnswerer(), cut, ObjectRules())
 
 

@@ -73,7 +73,7 @@ def test_an_offered_mask_can_be_accepted_without_a_pick() -> None:
 def test_users_are_the_raters_of_a_set_or_the_levels_of_a_part(data: Path) -> None:
     assert users_of(data, "cones") == ("generous", "middle", "tight")
     assert users_of(data, "cones", ["tight"]) == ("tight",)
-    with pytest.raises(AdaptSegError, match="users nobody: some of generous, middle, tight are wanted"):
+    with pytest.raises(AdaptSegError, match="Expected raters among generous, middle, tight, got nobody"):
         users_of(data, "cones", ["nobody"])
 
 

@@ -50,7 +50,9 @@ def test_the_accepted_plane_itself_is_no_merit() -> None:
 
 
 def test_image_and_labels_of_different_size_are_refused() -> None:
-    with pytest.raises(ImageError, match=r"ball: image of \(40, 44, 16\) and labels of \(40, 44, 9\)"):
+    with pytest.raises(
+        ImageError, match=r"ball: Expected labels of the size of the image, \(40, 44, 16\) voxels, got \(40, 44, 9\)"
+    ):
         volume_score(ToyModel(), an_item(a_ball()[:, :, :9]))
 
 

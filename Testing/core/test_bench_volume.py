@@ -178,7 +178,9 @@ def test_a_volume_that_does_not_get_there_counts_the_maximum() -> None:
 def test_image_and_labels_of_different_size_are_refused() -> None:
     item = an_item(11, "ball")
     cut = VolumeItem("ball", "ball", item.volume, lambda: item.truth()[:, :, :9])
-    with pytest.raises(ImageError, match=r"ball: image of \(40, 44, 14\) and labels of \(40, 44, 9\)"):
+    with pytest.raises(
+        ImageError, match=r"ball: Expected labels of the size of the image, \(40, 44, 14\) voxels, got \(40, 44, 9\)"
+    ):
         run_target(LearningToy(), VolumeTarget("balls", (cut,), 0), QUICK, PLAIN, growcut=False)
 
 
@@ -322,4 +324,4 @@ def test_unknown_recipes_are_refused_before_anything_is_measured(
     a_data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(a_data_folder, "--recipe", "best") != 0
-    assert "recipe 'best': one of default, schoen, oaims is wanted" in capsys.readouterr().err
+    assert "Expected one of the recipes default, schoen, oaims, got 'best'." in capsys.readouterr().err

@@ -84,5 +84,5 @@ def test_progress_ends_at_the_total_and_cancelling_stops_at_once() -> None:
 
 
 def test_a_plane_is_no_volume() -> None:
-    with pytest.raises(ImageError, match=r"volume of shape \(5, 6\)"):
+    with pytest.raises(ImageError, match=r"shape \(5, 6\)"):
         features_of(ToyModel(), np.zeros((5, 6)))

@@ -74,7 +74,7 @@ def test_of_many_images_some_are_drawn_by_the_seed(some_images: Path, monkeypatc
 
 
 def test_one_image_cannot_be_compared(some_images: Path) -> None:
-    with pytest.raises(CohortError, match="1 of 1 images can be used; at least 2 are wanted"):
+    with pytest.raises(CohortError, match="Expected at least 2 images to compare, got 1 of 1"):
         candidates([some_images / "a.nii.gz"], ToyModel())
 
 

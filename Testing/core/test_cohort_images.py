@@ -30,9 +30,9 @@ def test_a_folder_stands_for_its_images_and_dicom_folders(tmp_path: Path) -> Non
 
 
 def test_a_place_without_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CohortError, match=r"nowhere: no such file or folder; images or folders with images are wanted"):
+    with pytest.raises(CohortError, match=r"nowhere: No such file or folder. Choose images or folders with images"):
         find_images((tmp_path / "nowhere",))
-    with pytest.raises(CohortError, match=r"no image there; files that end in \.nrrd, .* are wanted"):
+    with pytest.raises(CohortError, match=r"No image is there. Choose files that end in \.nrrd, "):
         find_images((tmp_path,))
 
 
@@ -49,8 +49,8 @@ def test_every_image_gets_a_name_of_its_own_and_keeps_it() -> None:
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.zeros((4, 4, 4, 3), np.uint8), "the image has 3 channels; 1 (grey) is wanted"),
-        (np.arange(16, dtype=np.int16).reshape(4, 4, 1), "the image is one plane (4 x 4 x 1); a volume is wanted"),
+        (np.zeros((4, 4, 4, 3), np.uint8), "Expected a grey image, got one of 3 channels."),
+        (np.arange(16, dtype=np.int16).reshape(4, 4, 1), "Expected a volume, got one plane (4 x 4 x 1)."),
         (np.full((4, 4, 4), 7, np.int16), "The image is constant (every voxel is 7)"),
     ],
 )
@@ -82,9 +82,9 @@ def test_a_label_comes_with_its_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("label", "spacing", "reason"),
     [
-        (np.ones((12, 10, 7), np.uint8), (1.0, 1.5, 2.0), r"has \(12, 10, 7\) voxels; \(12, 10, 8\) as in its image"),
-        (np.ones(SIZE, np.uint8), (1.0, 1.5, 2.1), r"has spacing \(1, 1.5, 2.1\); \(1, 1.5, 2\) as in its image"),
-        (np.full(SIZE, 3, np.uint8), (1.0, 1.5, 2.0), "holds the value 3; 0 and 2, 5 are wanted"),
+        (np.ones((12, 10, 7), np.uint8), (1.0, 1.5, 2.0), r"has \(12, 10, 7\) voxels; \(12, 10, 8\) in the image"),
+        (np.ones(SIZE, np.uint8), (1.0, 1.5, 2.1), r"has spacing \(1, 1.5, 2.1\); \(1, 1.5, 2\) in the image"),
+        (np.full(SIZE, 3, np.uint8), (1.0, 1.5, 2.0), "Expected the values 0 and 2, 5, got 3"),
         (np.full(SIZE, 2.5, np.float32), (1.0, 1.5, 2.0), "holds the value 2.5. Expected whole numbers from 0 to 255"),
         (np.full((*SIZE, 3), 2, np.uint8), (1.0, 1.5, 2.0), "Each voxel holds 3 numbers"),
         (

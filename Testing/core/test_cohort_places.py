@@ -74,5 +74,5 @@ def test_a_label_at_the_nearest_perpendicular_axes_is_refused(tmp_path: Path) ->
     geometry = read_volume(images[0]).geometry
     plain = replace(geometry, direction=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
     write_mask(a_case(0)[1], plain, tmp_path / "label.nii.gz")
-    with pytest.raises(ImageError, match=r"the label has direction \(1, 0, 0, .* as in its image"):
+    with pytest.raises(ImageError, match=r"The label has direction \(1, 0, 0, .* in the image"):
         begin(tmp_path / "cohort", images, images[0], tmp_path / "label.nii.gz", "toy")

@@ -107,7 +107,9 @@ def test_no_case_is_asked_for_twice_and_none_is_left_out(method: Method) -> None
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(AdaptSegError, match="'best': one of ours, random, entropy, farthest is wanted"):
+    with pytest.raises(
+        AdaptSegError, match="Expected one of the query methods ours, random, entropy, farthest, got 'best'"
+    ):
         rank("best", [], [a_case("a", 0)], 1)  # type: ignore[arg-type]
 
 

@@ -67,8 +67,8 @@ def test_a_worker_gets_a_gpu_where_it_computes_on_one(
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda", "--device cuda with --engine ray: the cluster has no GPU; use --device cpu"),
-        ("cuda:1", "--device cuda:1 with --engine ray: Ray gives out the GPUs itself; use --device cuda"),
+        ("cuda", "The cluster has no GPU for --device cuda. Choose --device cpu."),
+        ("cuda:1", "Ray gives out the GPUs itself, got --device cuda:1. Choose --device cuda."),
     ],
 )
 def test_gpus_that_ray_cannot_give_are_refused(device: str, message: str) -> None:
@@ -79,7 +79,7 @@ def test_gpus_that_ray_cannot_give_are_refused(device: str, message: str) -> Non
 def number_and_process(item: int, watch: Watch) -> tuple[int, int]:
     time.sleep(0.2)
     if item == 3:
-        raise CohortError("3: another number is wanted")
+        raise CohortError("3: Choose another number.")
     return item * 10, os.getpid()
 
 
@@ -200,5 +200,5 @@ def test_a_cluster_that_does_not_answer_is_told() -> None:
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(CohortError, match=r"Ray is not installed; pip install 'adaptseg\[ray\]'"):
+    with pytest.raises(CohortError, match=r"Ray is not installed\. Run pip install 'adaptseg\[ray\]'"):
         engine_ray.RayEngine()

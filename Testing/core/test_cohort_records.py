@@ -74,15 +74,15 @@ def test_the_labels_of_a_collapsed_round_are_not_current() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "damaged, no JSON"),
-        (b'{"version": 1, "id": "ca', "damaged, no JSON"),
-        (b"\xff\xfe", "damaged, no JSON"),
-        (b"[[Infinity]]", r"damaged, no JSON \(the number Infinity is not finite\); the case of a cohort are wanted$"),
-        (b"9" * 5000, r"damaged, no JSON \(a number of 5000 digits\); the case of a cohort are wanted$"),
-        (b"[" * 100_000, r"damaged, no JSON \(it is nested too deeply\); the case of a cohort are wanted$"),
+        (b"", "got damaged JSON"),
+        (b'{"version": 1, "id": "ca', "got damaged JSON"),
+        (b"\xff\xfe", "got damaged JSON"),
+        (b"[[Infinity]]", r"Expected the case of a cohort, got damaged JSON \(the number Infinity is not finite\)\.$"),
+        (b"9" * 5000, r"Expected the case of a cohort, got damaged JSON \(a number of 5000 digits\)\.$"),
+        (b"[" * 100_000, r"Expected the case of a cohort, got damaged JSON \(it is nested too deeply\)\.$"),
         (b"[]", r"\$: \[\] is not of type 'object'"),
-        (b'{"version": 2}', "of version 2, written by a newer AdaptSeg; version 1 is wanted"),
-        (b'{"version": "1"}', "as in cohort.schema.json are wanted"),
+        (b'{"version": 2}', "Expected version 1, got version 2 of a newer AdaptSeg"),
+        (b'{"version": "1"}', "as in cohort.schema.json, got"),
     ],
 )
 def test_a_file_that_is_no_record_is_refused_and_stays(a_file: Path, content: bytes, reason: str) -> None:
@@ -104,7 +104,7 @@ def test_a_file_that_is_no_record_is_refused_and_stays(a_file: Path, content: by
 )
 def test_a_record_that_does_not_follow_the_schema_is_refused(a_file: Path, content: dict[str, Any]) -> None:
     changed(a_file, **content)
-    with pytest.raises(CohortError, match=r"as in cohort\.schema\.json are wanted"):
+    with pytest.raises(CohortError, match=r"as in cohort\.schema\.json, got"):
         read_case(a_file)
 
 

@@ -104,7 +104,7 @@ def test_case_whose_accepted_label_is_damaged_is_opened_with_the_proposal(a_coho
 
 
 def test_case_without_a_proposal_is_told(tmp_path: Path) -> None:
-    with pytest.raises(AdaptSegError, match="case-001: no label is proposed yet; adaptseg cohort propagate"):
+    with pytest.raises(AdaptSegError, match=r"case-001: No label is proposed yet\. Run adaptseg cohort propagate"):
         open_case(begun(tmp_path, 2), "case-001")
 
 

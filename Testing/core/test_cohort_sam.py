@@ -104,7 +104,7 @@ def test_a_cohort_takes_a_checkpoint_of_sam_from_any_folder(
 def test_a_model_that_cannot_be_used_begins_no_cohort(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images, template, label = write_cohort(tmp_path, 2)
     begun = ["cohort", "init", tmp_path / "cohort", "--images", images, "--template", template, "--label", label]
-    for model, reason in (("sam.pth", "sam.pth: cannot be read"), ("sam", "unknown model 'sam'")):
+    for model, reason in (("sam.pth", "sam.pth: The file cannot be read"), ("sam", "Unknown model 'sam'")):
         assert cli.main([*map(str, begun), "--model", model]) == 2
         assert reason in capsys.readouterr().err
     assert not (tmp_path / "cohort").exists()

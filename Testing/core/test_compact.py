@@ -246,7 +246,7 @@ def test_questions_decoded_at_once_are_answered_as_if_alone(a_model: CompactMode
 
 
 def test_a_weight_of_another_shape_is_refused(a_model: CompactModel) -> None:
-    with pytest.raises(ValueError, match=r"shape \(1,\): \(\d+, \d+, 3, 3\) is wanted"):
+    with pytest.raises(ValueError, match=r"expected a weight of shape \(\d+, \d+, 3, 3\), got \(1,\)"):
         a_model.with_decoder({"mix_half.conv.0.weight": torch.zeros(1)})
 
 

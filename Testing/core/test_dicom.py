@@ -403,7 +403,7 @@ def test_what_is_no_image_is_left_out_and_told(tmp_path: Path, kind: str, name: 
     write_dicom(tmp_path / "ct" / name, None, SOPClassUID=OTHERS[kind], Modality=kind, SeriesInstanceUID="1.2.9")
     with pytest.warns(UserWarning) as told:
         np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
-    assert [str(one.message) for one in told] == [f"{tmp_path / 'ct'}: left out: {name} ({kind})"]
+    assert [str(one.message) for one in told] == [f"{tmp_path / 'ct'}: Left out: {name} ({kind})."]
 
 
 @pytest.mark.parametrize("kept", [150, 300, 500, 0.999])
@@ -433,7 +433,7 @@ def test_names_that_begin_with_a_dot_are_slices_and_copies_of_a_mac_are_not(tmp_
         path.rename(path.with_name(f".CT.{path.name}"))
     (tmp_path / "ct" / "._CT.s000.dcm").write_bytes(b"\0\5\x16\7" + bytes(300))
     (tmp_path / "ct" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    with pytest.warns(UserWarning, match=r"left out: \._CT\.s000\.dcm \(macOS metadata\)$"):
+    with pytest.warns(UserWarning, match=r"Left out: \._CT\.s000\.dcm \(macOS metadata\)\.$"):
         np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
 
 
@@ -441,7 +441,7 @@ def test_a_file_that_is_no_dicom_is_left_out_whatever_its_name(tmp_path: Path) -
     write_series(tmp_path / "ct", VOXELS)
     (tmp_path / "ct" / "notes.dcm").write_text("no image " * 40)
     (tmp_path / "ct" / "notes.txt").write_text("no image " * 40)
-    with pytest.warns(UserWarning, match=r"ct: left out: notes\.dcm \(no DICOM\)$"):
+    with pytest.warns(UserWarning, match=r"ct: Left out: notes\.dcm \(no DICOM\)\.$"):
         np.testing.assert_array_equal(read_volume(tmp_path / "ct").array, IN_ORDER)
 
 

@@ -266,7 +266,7 @@ def test_taking_back_and_learning_again_gives_the_same(a_learner: Learner) -> No
     learn_and_wait(a_learner, an_example(a_learner.frozen, 10))
     ticket = learn_and_wait(a_learner, an_example(a_learner.frozen, 14))
     first = bias_of(a_learner.model)
-    assert a_learner.forget(ticket)
+    assert ticket.undo()
     learn_and_wait(a_learner, an_example(a_learner.frozen, 14))
     assert bias_of(a_learner.model) == first
 
@@ -352,9 +352,9 @@ def test_a_lesson_is_taken_back_and_learnt_again(a_learner: Learner) -> None:
     learn_and_wait(a_learner, an_example(a_learner.frozen, 10))
     before = a_learner.knowledge
     ticket = a_learner.learn([an_example(a_learner.frozen, 14)])
-    assert a_learner.forget(ticket)
+    assert ticket.undo()
     assert a_learner.knowledge is before
-    assert a_learner.recall(ticket)
+    assert ticket.redo()
     assert len(a_learner.knowledge.history) == 2 and len(a_learner.knowledge.memory.images) == 2
     assert bias_of(a_learner.model) > bias_of(before.model)
 
@@ -363,30 +363,34 @@ def test_only_the_last_lesson_is_taken_back(a_learner: Learner) -> None:
     first = learn_and_wait(a_learner, an_example(a_learner.frozen, 10))
     second = learn_and_wait(a_learner, an_example(a_learner.frozen, 14))
     after = a_learner.knowledge
-    assert not a_learner.forget(first) and not a_learner.recall(first)
+    assert not first.undo() and not first.redo()
     assert a_learner.knowledge is after
-    assert a_learner.forget(second)
+    assert second.undo()
     third = learn_and_wait(a_learner, an_example(a_learner.frozen, 12))
-    assert not a_learner.recall(second)
-    assert a_learner.forget(third) and len(a_learner.knowledge.history) == 1
+    assert not second.redo()
+    assert third.undo() and len(a_learner.knowledge.history) == 1
 
 
-def test_ticket_that_can_be_taken_back_is_told(a_learner: Learner) -> None:
+def test_lesson_that_can_be_taken_back_is_told(a_learner: Learner) -> None:
     assert a_learner.latest is None
     first = learn_and_wait(a_learner, an_example(a_learner.frozen, 10))
-    assert a_learner.latest == first
+    assert a_learner.latest is first
     second = learn_and_wait(a_learner, an_example(a_learner.frozen, 14))
-    assert a_learner.latest == second != first
-    a_learner.forget(second)
+    assert a_learner.latest is second is not first
+    second.undo()
     assert a_learner.latest is None
-    a_learner.recall(second)
-    assert a_learner.latest == second
+    second.redo()
+    assert a_learner.latest is second
     a_learner.reset()
     assert a_learner.latest is None
 
 
-def test_nothing_is_taken_back_where_nothing_was_learnt(a_learner: Learner) -> None:
-    assert not a_learner.forget(0) and not a_learner.forget(1) and not a_learner.recall(1)
+def test_nothing_is_taken_back_before_it_was_learnt_or_twice(a_slow_learner: Learner, a_gate: Gate) -> None:
+    taught = a_slow_learner.learn([an_example(a_slow_learner.frozen)])
+    assert a_slow_learner.latest is None
+    a_gate.opened.set()
+    assert taught.undo() and a_slow_learner.knowledge.history == () and a_slow_learner.latest is None
+    assert taught.redo() and a_slow_learner.latest is taught
 
 
 def test_reset_forgets_all_and_cannot_be_taken_back(a_learner: Learner) -> None:
@@ -396,7 +400,7 @@ def test_reset_forgets_all_and_cannot_be_taken_back(a_learner: Learner) -> None:
     assert known.model is a_learner.frozen and known.good is a_learner.frozen
     assert known.history == () and known.memory.images == ()
     assert known.memory.max_bytes == QUICK.memory_bytes
-    assert not a_learner.recall(ticket)
+    assert not ticket.redo()
 
 
 def test_a_learner_goes_on_from_what_was_known(a_learner: Learner) -> None:
@@ -430,7 +434,7 @@ def test_close_finishes_the_running_lesson_and_drops_those_that_wait(a_slow_lear
     assert not closing.is_alive()
     assert len(a_slow_learner.knowledge.history) == 1
     assert ends_in_time(a_slow_learner.wait)
-    assert not a_slow_learner.forget(tickets[2]) and a_slow_learner.forget(tickets[0])
+    assert not tickets[2].undo() and tickets[0].undo()
 
 
 def test_who_waits_for_dropped_lessons_is_let_go(a_slow_learner: Learner, a_gate: Gate) -> None:
@@ -474,10 +478,10 @@ def test_a_lesson_that_fails_leaves_what_was_known(
     assert a_learner.knowledge is before
     assert "an accepted mask could not be learnt from" in caplog.text
     assert a_learner.problem == str(error)
-    assert not a_learner.forget(failed)
+    assert not failed.undo()
     learn_and_wait(a_learner, an_example(a_learner.frozen))
     assert a_learner.problem == ""
-    assert len(a_learner.knowledge.history) == 2 and not a_learner.forget(first)
+    assert len(a_learner.knowledge.history) == 2 and not first.undo()
 
 
 # Official SAM

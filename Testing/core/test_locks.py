@@ -79,7 +79,7 @@ def test_a_lock_file_that_nobody_holds_is_no_lock(tmp_path: Path) -> None:
 def test_patience_ends_with_a_message(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / "file"),
-        pytest.raises(OutputError, match=r"file\.lock: another process kept this lock for 0\.1 s; try again$"),
+        pytest.raises(OutputError, match=r"file\.lock: Another process kept this lock for 0\.1 s\. Try again\.$"),
         FileLock(tmp_path / "file", patience=0.1),
     ):
         pass
@@ -135,7 +135,7 @@ def test_a_lock_that_may_not_be_opened_is_told_at_once(
 
     monkeypatch.setattr(locks.os, "open", forbidden)
     monkeypatch.setattr(locks.sys, "platform", platform)
-    reason = "another process kept" if platform == "win32" else r"cannot be written \(Permission denied\)"
+    reason = "Another process kept" if platform == "win32" else r"The lock cannot be written \(Permission denied\)"
     begun = time.monotonic()
     with pytest.raises(OutputError, match=rf"file\.lock: {reason}"), FileLock(tmp_path / "file", patience=0.2):
         pass
@@ -147,6 +147,6 @@ def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(locks, "claim", no_locks)
-    wanted = r"file\.lock: this disk cannot lock files \(No locks available\); use a folder on another one$"
+    wanted = r"file\.lock: This disk cannot lock files \(No locks available\)\. Choose a folder on another one\.$"
     with pytest.raises(OutputError, match=wanted), FileLock(tmp_path / "file"):
         pass

@@ -103,14 +103,14 @@ def test_arrays_are_own_copies_that_nobody_can_change() -> None:
 @pytest.mark.parametrize(
     ("weights", "means", "variances", "message"),
     [
-        ([1.0], [[0.0]], [[0.0]], "a variance of 0: finite, positive variances are wanted"),
-        ([1.0], [[0.0]], [[math.nan]], "finite, positive variances are wanted"),
-        ([1.0], [[math.inf]], [[1.0]], "finite means are wanted"),
+        ([1.0], [[0.0]], [[0.0]], "expected finite, positive variances of a mixture, got 0"),
+        ([1.0], [[0.0]], [[math.nan]], "expected finite, positive variances"),
+        ([1.0], [[math.inf]], [[1.0]], "expected finite means"),
         ([0.5, 0.4], [[0.0], [1.0]], [[1.0], [1.0]], r"from 0\.4 with a sum of 0\.9"),
-        ([0.0, 1.0], [[0.0], [1.0]], [[1.0], [1.0]], "from 0 with a sum of 1: positive weights"),
+        ([0.0, 1.0], [[0.0], [1.0]], [[1.0], [1.0]], "from 0 with a sum of 1"),
         ([math.nan, 1.0], [[0.0], [1.0]], [[1.0], [1.0]], "positive weights"),
-        ([1.0], [[0.0, 1.0]], [[1.0]], r"means \(1, 2\) and variances \(1, 1\): \(M,\), \(M, D\) and \(M, D\)"),
-        ([0.5, 0.5], [[0.0]], [[1.0]], r"weights \(2,\), means \(1, 1\)"),
+        ([1.0], [[0.0, 1.0]], [[1.0]], r"got shapes \(1,\), \(1, 2\) and \(1, 1\)"),
+        ([0.5, 0.5], [[0.0]], [[1.0]], r"got shapes \(2,\), \(1, 1\) and \(1, 1\)"),
         ([], np.zeros((0, 2)), np.zeros((0, 2)), "at least one component"),
     ],
 )
@@ -122,9 +122,9 @@ def test_what_is_no_mixture_is_refused(weights: object, means: object, variances
 @pytest.mark.parametrize(
     ("z", "message"),
     [
-        (np.zeros(2), r"z of shape \(2,\): \(N, 2\) is wanted"),
-        (np.zeros((4, 3)), r"z of shape \(4, 3\)"),
-        (np.array([[0.0, math.nan]]), "finite values are wanted"),
+        (np.zeros(2), r"expected z \(N, 2\), got shape \(2,\)"),
+        (np.zeros((4, 3)), r"got shape \(4, 3\)"),
+        (np.array([[0.0, math.nan]]), "expected finite values"),
     ],
 )
 def test_z_of_another_kind_is_refused(z: np.ndarray, message: str) -> None:

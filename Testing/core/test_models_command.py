@@ -82,7 +82,7 @@ def test_verify_ends_with_the_problem_of_a_changed_file_when_all_are_checked(
     adaptseg("models", "add", a_checkpoint, "--name", "too")
     changed.write_bytes(changed.read_bytes() + b"x")
     capsys.readouterr()
-    with pytest.raises(CheckpointError, match=r"changed\.safetensors: SHA256"):
+    with pytest.raises(CheckpointError, match=r"changed\.safetensors: Expected SHA256"):
         adaptseg("models", "verify")
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["compact", "compact3d", "too"]
 
@@ -90,10 +90,13 @@ def test_verify_ends_with_the_problem_of_a_changed_file_when_all_are_checked(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("[[Infinity]]", "no JSON (the number Infinity is not finite); a model manifest is wanted"),
-        ("[" * 100_000, "no JSON (it is nested too deeply); a model manifest is wanted"),
-        ("9" * 5000, "no JSON (a number of 5000 digits); a model manifest is wanted"),
-        ('{"version": 1}', "$: 'models' is a required property; a model manifest as in models.schema.json is wanted"),
+        ("[[Infinity]]", "Expected a model manifest, got damaged JSON (the number Infinity is not finite)."),
+        ("[" * 100_000, "Expected a model manifest, got damaged JSON (it is nested too deeply)."),
+        ("9" * 5000, "Expected a model manifest, got damaged JSON (a number of 5000 digits)."),
+        (
+            '{"version": 1}',
+            "Expected a model manifest as in models.schema.json, got $: 'models' is a required property.",
+        ),
     ],
 )
 def test_a_damaged_list_of_the_users_models_hides_no_shipped_one(
@@ -150,7 +153,7 @@ def test_fetch_leaves_the_network_alone_without_a_yes(
 
 def test_fetch_with_nobody_to_answer_asks_for_the_option(a_server: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    with pytest.raises(ModelError, match="y or the option --yes is wanted"):
+    with pytest.raises(ModelError, match="Answer y, or add --yes"):
         adaptseg("models", "fetch", "little")
     assert a_server == []
 
@@ -188,7 +191,7 @@ def test_an_added_model_is_forgotten_and_its_file_stays(a_checkpoint: Path, caps
     adaptseg("models", "remove", "mine")
     assert capsys.readouterr().out == f"mine: forgotten; {a_checkpoint} stays where it is\n"
     assert a_checkpoint.is_file() and find_model("too").file == str(a_checkpoint)
-    with pytest.raises(ModelError, match="unknown model 'mine'"):
+    with pytest.raises(ModelError, match="Unknown model 'mine'"):
         adaptseg("models", "remove", "mine")
 
 

@@ -154,10 +154,10 @@ def test_the_largest_plane_of_a_volume_has_its_spacing_and_a_photograph_has_none
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("few:label=9", "every mask is empty"),
+        ("few:label=9", "Every mask is empty"),
         ("few:obs1", "label=K"),
-        ("few:slices", "one of label=K, any is wanted"),
-        ("none", "unknown set 'none'"),
+        ("few:slices", "Expected the selector label=K or any for volumes, got slices"),
+        ("none", "got 'none'"),
     ],
 )
 def test_targets_without_objects_are_refused(tmp_path: Path, target: str, message: str) -> None:

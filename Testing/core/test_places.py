@@ -202,7 +202,7 @@ def test_voxels_of_which_the_header_does_not_tell_are_refused(tmp_path: Path) ->
     ],
 )
 def test_a_nrrd_place_that_cannot_be_is_refused(tmp_path: Path, directions: str, origin: str) -> None:
-    with pytest.raises(ImageError, match=r"v\.nrrd: (The |cannot be read)"):
+    with pytest.raises(ImageError, match=r"v\.nrrd: The "):
         read_volume(write_nrrd(tmp_path / "v.nrrd", directions, origin))
 
 

@@ -61,7 +61,7 @@ def test_list_shows_each_profile_and_what_is_wrong_with_a_file(
     shown = capsys.readouterr()
     (anna, bo), (empty,) = shown.out.splitlines(), shown.err.splitlines()
     assert anna.split() == ["Anna", "cup", "8", "picks", "tiny"] and bo.split() == ["Bo", "cup", "1", "pick", "tiny"]
-    assert empty.endswith("z.profile.safetensors: the file is empty; a profile file of AdaptSeg is wanted")
+    assert empty.endswith("z.profile.safetensors: Expected a profile file of AdaptSeg, got an empty file.")
     assert profiles("list", "--quiet") == 0
     assert capsys.readouterr() == ("", shown.err)
 
@@ -72,7 +72,10 @@ def test_list_shows_each_profile_and_what_is_wrong_with_a_file(
         ({"recent": "[Infinity]"}, "the number Infinity is not finite"),
         ({"picks": "9" * 5000}, None),
         ({"recent": "[" * 100_000}, "it is nested too deeply"),
-        ({"user": "A\u202enna"}, r"user name 'A\u202enna': the character U+202E cannot be seen, or changes the order "),
+        (
+            {"user": "A\u202enna"},
+            r"The character U+202E in the user name 'A\u202enna' cannot be seen, or changes the order ",
+        ),
     ],
 )
 def test_a_hostile_file_hides_no_other(
@@ -85,9 +88,10 @@ def test_a_hostile_file_hides_no_other(
     shown = capsys.readouterr()
     (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
     assert (
-        wrong.startswith(f"adaptseg: {path}: its content is not that of a profile ({reason or ''}") and len(wrong) < 600
+        wrong.startswith(f"adaptseg: {path}: Expected the content of a profile, got another one ({reason or ''}")
+        and len(wrong) < 600
     )
-    assert wrong.endswith("; a profile file is wanted")
+    assert wrong.endswith(").")
     assert good.split() == ["Anna", "cup", "8", "picks", "tiny"]
 
 
@@ -165,7 +169,7 @@ def test_undo_takes_back_one_pick_after_the_other(a_store: ProfileStore, capsys:
     capsys.readouterr()
     before = a_store.path("Anna", "cup").read_bytes()
     assert profiles("undo", "Anna", "cup") == 2
-    assert "with 2 picks: none that can be taken back" in capsys.readouterr().err
+    assert "has 2 picks, none of which can be undone" in capsys.readouterr().err
     assert a_store.path("Anna", "cup").read_bytes() == before
 
 
@@ -189,9 +193,9 @@ def test_neither_export_nor_import_replaces_anything(
 ) -> None:
     (tmp_path / "old").write_text("old")
     assert profiles("export", "Anna", "cup", tmp_path / "old") == 2
-    assert "this file is there already" in capsys.readouterr().err and (tmp_path / "old").read_text() == "old"
+    assert "This file is there already" in capsys.readouterr().err and (tmp_path / "old").read_text() == "old"
     assert profiles("import", a_store.path("Anna", "cup"), "--user", "Anna") == 2
-    assert "a profile of 'Anna' for 'cup' is there already" in capsys.readouterr().err
+    assert "There is a profile of 'Anna' for 'cup' already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [("show",), ("export",), ("reset",), ("undo",)])
@@ -202,8 +206,8 @@ def test_a_profile_that_there_is_not_is_told_with_those_that_there_are(
     assert profiles(*words, "Anna", "cap", *more) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
-    assert captured.err.startswith("adaptseg: no profile of 'Anna' for 'cap'; one that is in ")
-    assert captured.err.endswith("is wanted: 'Anna' for 'cup'\n")
+    assert captured.err.startswith("adaptseg: There is no profile of 'Anna' for 'cap'. Those in ")
+    assert captured.err.endswith(": 'Anna' for 'cup'.\n")
 
 
 @pytest.mark.parametrize("action", ["show", "undo"])
@@ -215,12 +219,19 @@ def test_a_damaged_profile_is_refused_and_stays(
     before = path.read_bytes()
     assert profiles(action, "Anna", "cup") == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and "a whole profile file is wanted" in captured.err
+    assert captured.out == "" and "The profile file is cut short or damaged." in captured.err
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("words", [("show", " ", "cup"), ("undo", "Anna", "a\nb"), ("import", "no such file")])
-def test_errors_are_one_line(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("show", " ", "cup"), "got ' '."),
+        (("undo", "Anna", "a\nb"), r"got 'a\nb'."),
+        (("import", "no such file"), "no such file: The profile file cannot be read"),
+    ],
+)
+def test_errors_are_one_line(words: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert profiles(*words) == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.count("\n") == 1 and "wanted" in captured.err
+    assert captured.out == "" and captured.err.count("\n") == 1 and reason in captured.err

@@ -18,19 +18,19 @@ def test_click_without_a_place_is_refused(point):
 
 @pytest.mark.parametrize("corners", [(3, 3, 3, 9), (3, 3, 9, 3), (9, 3, 3, 9), (0, 0, float("nan"), 1)])
 def test_box_without_a_size_is_refused(corners):
-    with pytest.raises(PromptError, match="wanted"):
+    with pytest.raises(PromptError, match="Expected"):
         Box(*corners)
 
 
 @pytest.mark.parametrize(
     ("points", "wanted"),
     [
-        ((), "0 points: at least 3"),
-        (((1, 1), (5, 2)), "2 points: at least 3"),
-        (((1, 1), (5, 2), (3, float("nan"))), r"\(3, nan\): finite"),
-        (((float("inf"), 1), (5, 2), (3, 3)), r"\(inf, 1\): finite"),
-        (((1, 4), (5, 4), (3, 4)), "an outline is wanted, not a line"),
-        (((2, 1), (2, 9), (2, 3)), "an outline is wanted, not a line"),
+        ((), "at least 3 points around the object, got 0"),
+        (((1, 1), (5, 2)), "at least 3 points around the object, got 2"),
+        (((1, 1), (5, 2), (3, float("nan"))), r"finite coordinates of a lasso, got \(3, nan\)"),
+        (((float("inf"), 1), (5, 2), (3, 3)), r"finite coordinates of a lasso, got \(inf, 1\)"),
+        (((1, 4), (5, 4), (3, 4)), "around the object, got a line"),
+        (((2, 1), (2, 9), (2, 3)), "around the object, got a line"),
     ],
 )
 def test_lasso_around_nothing_is_refused(points, wanted):
@@ -84,7 +84,7 @@ def test_box_beside_the_plane_is_refused():
 
 @pytest.mark.parametrize("prompts", [Prompts(), Prompts((Click(1, 1, False), Click(2, 2, False)))])
 def test_nothing_positive_is_refused(prompts):
-    with pytest.raises(PromptError, match="at least one positive"):
+    with pytest.raises(PromptError, match="Expected a positive click or a box"):
         prompts.validate((20, 30))
 
 

@@ -45,7 +45,7 @@ def test_the_folder_that_other_modules_share_comes_last(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_names_the_places_looked_at(repository: Path) -> None:
-    with pytest.raises(ModelError, match=r"nothing\.bin is missing; looked in") as caught:
+    with pytest.raises(ModelError, match=r"nothing\.bin is missing in ") as caught:
         resource_path("nothing.bin")
     assert str(repository / "Resources") in str(caught.value)
 

@@ -155,7 +155,7 @@ def test_nan_voxels_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     sitk.WriteImage(image, str(tmp_path / "nan.nrrd"))
     assert run(tmp_path / "nan.nrrd", "--click", CENTRE, "--out", tmp_path / "m.nrrd") == 0
     lowest = sitk.GetArrayViewFromImage(image)[~np.isnan(sitk.GetArrayViewFromImage(image))].min()
-    told = f"adaptseg: warning: {tmp_path / 'nan.nrrd'}: 1 NaN or infinite voxels are replaced by {lowest:g}\n"
+    told = f"adaptseg: warning: {tmp_path / 'nan.nrrd'}: 1 NaN or infinite voxels are replaced by {lowest:g}.\n"
     assert capsys.readouterr().err == told
     assert dice(truth[:, :, 3], mask_of(tmp_path / "m.nrrd")[:, :, 3]) > 0.9
 
@@ -245,7 +245,7 @@ def test_corner_voxels_lie_in_the_box_whole() -> None:
 
 @pytest.mark.parametrize("box", ["4,2,4,5,3", "4,2,6,2,3", "4,2,4,2,3", "6,2,5,5,3", "4,5,6,4,3"])
 def test_box_without_width_or_height_is_refused(box: str) -> None:
-    with pytest.raises(PromptError, match="a width and height above zero are wanted"):
+    with pytest.raises(PromptError, match="Expected a box with a width and height above zero"):
         parse_box(box, (9, 7, 5), axis=2)
 
 

@@ -96,7 +96,7 @@ def test_a_preference_is_learnt_there_without_float64(trained: bool) -> None:
 def test_a_device_that_cannot_go_on_is_left_for_the_cpu(error: Exception) -> None:
     model, expected = on_the_device(), tiny_model().encode(PLANE)
     reason = "is out of memory" if error is FULL else rf"cannot compute this \({str(error)[:12]}"
-    told = pytest.warns(UserWarning, match=rf"^standin:0 {reason}.*; going on with the CPU, more slowly$")
+    told = pytest.warns(UserWarning, match=rf"^standin:0 {reason}.*\. Going on with the CPU, more slowly\.$")
     with told, ACCELERATOR.failing(error):
         embedding = model.encode(PLANE)
     assert model.device == CPU
@@ -159,7 +159,7 @@ def test_a_click_whose_step_finds_no_memory_is_answered(error: Exception, monkey
         monkeypatch.setattr("AdaptCore.adapt.clicks.take_steps", no_room)
         assert learner.click_problem == ""
         prediction = session.click(36, 24)
-        assert learner.click_problem.endswith(": the click is answered, but nothing is learnt from it")
+        assert learner.click_problem.endswith(". The click is answered, but nothing is learnt from it.")
     assert prediction.mask.shape == PLANE.shape
     assert len(session.prompts.clicks) == 2 and session.model is model and model.device == ACCELERATOR_DEVICE
 

@@ -170,7 +170,7 @@ def test_composed_and_decomposed_letters_are_one_name() -> None:
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x00", "\ud800", "x" * 201])
 def test_names_that_cannot_be_shown_are_refused(a_store: TaskStore, a_model: CompactModel, name: str) -> None:
-    with pytest.raises(TaskError, match=r"1 to 200 characters on one line are wanted"):
+    with pytest.raises(TaskError, match=r"1 to 200 characters on one line, got"):
         a_store.load(name, a_model)
 
 
@@ -183,7 +183,8 @@ def test_names_that_hide_something_are_refused(
     with pytest.raises(TaskError) as refused:
         a_store.load(name, a_model)
     assert str(refused.value) == (
-        f"task name {name!r}: the character {number} cannot be seen, or changes the order of the others; leave it out"
+        f"The character {number} in the task name {name!r} cannot be seen, or changes the order of the others. "
+        "Leave it out."
     )
 
 
@@ -195,7 +196,7 @@ def test_truncated_file_is_refused_and_stays(
     content = path.read_bytes()
     content = content[: int(left if left >= 1 else left * len(content))]
     path.write_bytes(content)
-    with pytest.raises(TaskError, match=r"cup-\w+\.task\.safetensors: .* wanted$"):
+    with pytest.raises(TaskError, match=r"cup-\w+\.task\.safetensors: (Expected|The task file) "):
         a_store.load("cup", a_model)
     assert path.read_bytes() == content
     (info,) = a_store.tasks()
@@ -221,16 +222,16 @@ def test_task_of_another_model_is_refused(a_store: TaskStore, a_task: Task) -> N
 
 def test_task_of_a_newer_version_is_refused(a_store: TaskStore, a_task: Task, a_model: CompactModel) -> None:
     rewritten(a_store.path("cup"), replace(TASKS.kind, version=2))
-    with pytest.raises(TaskError, match="task file of version 2, written by a newer AdaptSeg; version 1 is wanted"):
+    with pytest.raises(TaskError, match="Expected a task file of version 1, got version 2 of a newer AdaptSeg"):
         a_store.load("cup", a_model)
 
 
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"history": "[[1, 2]]"}, "its facts are not those of a task"),
-        ({"history": '[[1, 0.5, 0.5, "slept"]]'}, "its facts are not those of a task"),
-        ({"history": "{"}, "its facts are not those of a task"),
+        ({"history": "[[1, 2]]"}, "Expected the facts of a task, got others"),
+        ({"history": '[[1, 0.5, 0.5, "slept"]]'}, "Expected the facts of a task, got others"),
+        ({"history": "{"}, "Expected the facts of a task, got others"),
     ],
 )
 def test_odd_facts_are_refused(
@@ -249,17 +250,20 @@ def test_weights_of_another_shape_are_refused(
 ) -> None:
     _, facts = sealed.read_sealed(a_store.path("cup"), TASKS.kind)
     sealed.write_sealed(a_store.path("cup"), TASKS.kind, tensors, {k: v for k, v in facts.items() if k != "version"})
-    with pytest.raises(TaskError, match="finite weights of the decoder of tiny are wanted"):
+    with pytest.raises(TaskError, match="Expected finite weights of the decoder of tiny, got"):
         a_store.load("cup", a_model)
 
 
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_text("<html>"), "the file is a web page"),
-        (lambda path: path.write_bytes(b""), "the file is empty"),
-        (lambda path: torch.save({"a": torch.ones(2)}, path), "a PyTorch file; a task file of AdaptSeg is wanted"),
-        (lambda path: save_file({"a": torch.ones(2)}, path), "a safetensors file, but no task file"),
+        (lambda path: path.write_text("<html>"), "got a web page"),
+        (lambda path: path.write_bytes(b""), "got an empty file"),
+        (lambda path: torch.save({"a": torch.ones(2)}, path), "Expected a task file of AdaptSeg, got a PyTorch file"),
+        (
+            lambda path: save_file({"a": torch.ones(2)}, path),
+            "Expected a task file of AdaptSeg, got another safetensors file",
+        ),
         (lambda path: path.mkdir(), "cannot be read"),
     ],
 )
@@ -328,7 +332,7 @@ def test_a_file_that_cannot_be_merged_is_kept_aside(
         foreign = path.read_bytes()
     path.write_bytes(foreign)
     saved = a_store.save(a_task, known)
-    assert re.search(r"cup-\w+\.task\.safetensors: .* wanted.*; it is kept as .*\.bak$", saved.problem)
+    assert re.search(r"cup-\w+\.task\.safetensors: .*\. It is kept as .*\.bak\.$", saved.problem)
     (backup,) = a_store.folder.glob("*.bak")
     assert backup.read_bytes() == foreign
     assert a_store.load("cup", a_model).known.history == known.history
@@ -377,13 +381,13 @@ def test_a_taken_name_is_refused(a_store: TaskStore, a_task: Task, a_model: Comp
     a_store.save(a_store.load("disc", a_model), taught(Knowledge.none(a_model, DEFAULT), 0.1, 4))
     a_store.export("cup", tmp_path / "cup.safetensors")
     for action in (lambda: a_store.rename("disc", "cup"), lambda: a_store.import_(tmp_path / "cup.safetensors")):
-        with pytest.raises(TaskError, match="a task 'cup' is there already; another name is wanted"):
+        with pytest.raises(TaskError, match=r"There is a task 'cup' already\. Choose another name"):
             action()
     assert a_store.info("cup").accepted == 3 and a_store.info("disc").accepted == 1
 
 
 def test_unknown_name_is_told_with_a_near_one(a_store: TaskStore, a_task: Task) -> None:
-    with pytest.raises(TaskError, match=r"no task 'Cub' \(did you mean 'cup'\?\); cup in "):
+    with pytest.raises(TaskError, match=r"no task 'Cub' \(did you mean 'cup'\?\)\. Those in .*: cup\."):
         a_store.info("Cub")
 
 
@@ -396,7 +400,7 @@ def test_exported_task_can_be_imported_elsewhere(
     known = elsewhere.load("from the clinic", a_model).known
     assert known.history == a_task.known.history
     assert move_of(known.model, a_model) == pytest.approx(0.03, rel=1e-3)
-    with pytest.raises(OutputError, match="this file is there already"):
+    with pytest.raises(OutputError, match="This file is there already"):
         a_store.export("cup", tmp_path / "cup.safetensors")
 
 
@@ -504,10 +508,12 @@ def test_a_replay_memory_without_room_costs_no_task(
     a_store: TaskStore, a_model: CompactModel, two_discs: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(path: Path, *rest: object) -> None:
-        raise OutputError(f"{path}: cannot be written (No space left on device)")
+        raise OutputError(f"{path}: The file cannot be written (No space left on device).")
 
     monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
-    told = r"replay\.safetensors: cannot be written \(No space left on device\); the task itself is saved, but later "
+    told = (
+        r"replay\.safetensors: The file cannot be written \(No space left on device\)\. The task itself is saved, but "
+    )
     saved = a_store.save(a_store.load("cup", a_model), two_discs)
     assert re.search(told, saved.problem)
     assert a_store.load("cup", a_model).known.history == two_discs.history
@@ -530,7 +536,7 @@ def test_a_replay_memory_that_the_model_cannot_learn_from_is_kept_aside(
     a_store.save(a_store.load("cup", a_model), two_discs)
     rewritten(a_store.replay_path("cup"), REPLAY_KIND, {name: tensor})
     task = a_store.load("cup", a_model)
-    assert f"its facts are not those of a replay memory ({reason}); it is kept as " in task.problem
+    assert f"Expected the facts of a replay memory, got others ({reason}). It is kept as " in task.problem
     known = task.known
     assert known.memory.images == () and known.history == two_discs.history
     again = learnt_from_discs(a_model, 1, known)
@@ -586,7 +592,7 @@ def test_a_file_under_another_tasks_name_is_told(a_store: TaskStore, a_task: Tas
     path = a_store.path("cup")
     path.rename(path.with_name("copy.task.safetensors"))
     (info,) = a_store.tasks()
-    assert info.problem.endswith("holds task 'cup' under a file name of another task; import it instead")
+    assert info.problem.endswith("The file holds task 'cup' under the file name of another one. Import it instead.")
 
 
 def test_tasks_are_kept_in_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_list_shows_each_task_and_what_is_wrong_with_a_file(
     shown = capsys.readouterr()
     (row,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
     assert row.startswith("optic cup") and "3 images" in row and "tiny" in row
-    assert wrong.endswith("z.task.safetensors: the file is empty; a task file of AdaptSeg is wanted")
+    assert wrong.endswith("z.task.safetensors: Expected a task file of AdaptSeg, got an empty file.")
     assert tasks("list", "--quiet") == 0
     assert capsys.readouterr() == ("", shown.err)
 
@@ -63,8 +63,8 @@ def test_list_shows_each_task_and_what_is_wrong_with_a_file(
         ({"history": f'[[1, 0.5, 0.5, "{"x" * 9000}"]]'}, f"'{'x' * 296}..."),
         (
             {"name": "gpj.\u202ecup"},
-            r"task name 'gpj.\u202ecup': the character U+202E cannot be seen, or changes the order of the others; "
-            "leave it out",
+            r"The character U+202E in the task name 'gpj.\u202ecup' cannot be seen, or changes the order of the "
+            "others. Leave it out.",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_hostile_file_hides_no_other(
     assert tasks("list") == 0
     shown = capsys.readouterr()
     (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
-    assert wrong == f"adaptseg: {path}: its facts are not those of a task ({reason}); a task file is wanted"
+    assert wrong == f"adaptseg: {path}: Expected the facts of a task, got others ({reason})."
     assert good.startswith("optic cup") and "3 images" in good
 
 
@@ -87,7 +87,7 @@ def test_a_zip_under_the_name_of_a_task_hides_no_other(a_store: TaskStore, capsy
     assert tasks("list") == 0
     shown = capsys.readouterr()
     (good,), (wrong,) = shown.out.splitlines(), shown.err.splitlines()
-    assert wrong.endswith("a.task.safetensors: a PyTorch file; a task file of AdaptSeg is wanted")
+    assert wrong.endswith("a.task.safetensors: Expected a task file of AdaptSeg, got a PyTorch file.")
     assert good.startswith("optic cup")
 
 

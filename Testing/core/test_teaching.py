@@ -164,12 +164,12 @@ def test_report_tells_when_the_frozen_model_answered(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--learn",), "--learn without a task: --task NAME is wanted"),
-        (("--keep-replay", "--task", "ball"), "--keep-replay without learning: --task NAME --learn is wanted"),
-        (("--no-keep-replay", "--task", "ball"), "--no-keep-replay without learning: --task NAME --learn is wanted"),
-        (("--recipe", "oaims"), "--recipe without learning: --task NAME --learn is wanted"),
-        (("--task", "bal"), "no task 'bal'; none in "),
-        (("--task", " ", "--learn"), "characters on one line are wanted"),
+        (("--learn",), "--learn needs --task NAME"),
+        (("--keep-replay", "--task", "ball"), "--keep-replay needs --task NAME --learn."),
+        (("--no-keep-replay", "--task", "ball"), "--no-keep-replay needs --task NAME --learn."),
+        (("--recipe", "oaims"), "--recipe needs --task NAME --learn."),
+        (("--task", "bal"), "There is no task 'bal'. Those in "),
+        (("--task", " ", "--learn"), "characters on one line, got"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(
@@ -188,7 +188,7 @@ def test_a_damaged_task_stops_the_command_before_the_image_is_read(
     a_store.prepare("ball")
     a_store.path("ball").write_bytes(b"rubbish")
     assert run(a_volume.parent / "no image", "--click", CENTRE, "--task", "ball", *learn) == 2
-    assert "a task file of AdaptSeg is wanted" in capsys.readouterr().err
+    assert "Expected a task file of AdaptSeg, got" in capsys.readouterr().err
     assert a_store.path("ball").read_bytes() == b"rubbish"
 
 
@@ -199,7 +199,7 @@ def test_a_task_of_another_model_is_refused_and_stays(
     before = a_store.path("ball").read_bytes()
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: tiny_model(seed=5))
     assert run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", out="other.nrrd") == 2
-    assert "take that model, or another task name" in capsys.readouterr().err
+    assert "Choose that model, or another task name" in capsys.readouterr().err
     assert a_store.path("ball").read_bytes() == before
     assert not (a_volume.parent / "other.nrrd").exists()
 
@@ -231,9 +231,9 @@ def test_a_full_home_disk_does_not_cost_the_mask(
     printed = capsys.readouterr()
     assert printed.out.startswith(f"{a_volume.parent / 'mask.nrrd'}: ") and printed.out.count("\n") == 1
     task, profile = printed.err.splitlines()
-    assert task.startswith(f"adaptseg: Task 'ball': what it has learnt is not saved: {a_full_home / 'tasks'}")
+    assert task.startswith(f"adaptseg: Task 'ball': What it has learnt is not saved. {a_full_home / 'tasks'}")
     assert profile.startswith(
-        f"adaptseg: Profile of 'Anna' for 'ball': what it has learnt is not saved: {a_full_home / 'profiles'}"
+        f"adaptseg: Profile of 'Anna' for 'ball': What it has learnt is not saved. {a_full_home / 'profiles'}"
     )
     assert "(No space left on device)" in task and "(No space left on device)" in profile
     assert read_volume(a_volume.parent / "mask.nrrd").array.any()
@@ -245,11 +245,11 @@ def test_a_report_without_room_does_not_cost_what_was_learnt(
     a_store: TaskStore, a_volume: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def no_room(path: Path, content: bytes) -> None:
-        raise FullDiskError(f"{path}: cannot be written (No space left on device)")
+        raise FullDiskError(f"{path}: The file cannot be written (No space left on device).")
 
     monkeypatch.setattr("AdaptCore.evaluate.report.write_bytes", no_room)
     page = a_volume.parent / "page.html"
     assert run(a_volume, "--click", CENTRE, "--task", "ball", "--learn", "--report", str(page)) == 2
     printed = capsys.readouterr()
-    assert printed.err == f"adaptseg: {page}: cannot be written (No space left on device)\n"
+    assert printed.err == f"adaptseg: {page}: The file cannot be written (No space left on device).\n"
     assert "it knows 1 accepted slice; " in printed.out and a_store.info("ball").accepted == 1

@@ -124,5 +124,5 @@ def test_a_mask_that_recommends_nothing_can_be_added_to() -> None:
 
 @pytest.mark.parametrize("shape", [(4,), (0, 5), (2, 3, 4, 5)])
 def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(H, W\) or \(H, W, 3\) is wanted"):
+    with pytest.raises(ValueError, match=r"expected an image \(H, W\) or \(H, W, 3\)"):
         thumbnails(np.zeros(shape), discs(10, 10, 14))

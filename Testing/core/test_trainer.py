@@ -223,7 +223,7 @@ def test_a_damaged_training_state_is_refused(tmp_path: Path, kind: str) -> None:
         torch.save(objects[kind], stream)
         content[kind] = stream.getvalue()
     trainer.checkpoint.write_bytes(content[kind])
-    with pytest.raises(CheckpointError, match="is no whole training state: start again in another folder"):
+    with pytest.raises(CheckpointError, match="is no whole training state\\. Start again in another folder"):
         trainer.resume()
 
 
@@ -238,7 +238,7 @@ def test_a_training_of_another_model_or_of_other_sizes_is_not_continued(tmp_path
         a_trainer(tmp_path, Course(width=5)).resume()
     other = Course()
     other.architecture = "products"
-    with pytest.raises(CheckpointError, match="choose another folder, or the model that this one belongs to"):
+    with pytest.raises(CheckpointError, match="Choose another folder, or the model that this one belongs to"):
         a_trainer(tmp_path, other).resume()
 
 
@@ -300,7 +300,7 @@ def test_full_disk_leaves_the_old_file_whole(tmp_path: Path, full: str) -> None:
     write()
     old = (tmp_path / full).read_bytes()
     present = sorted(file.name for file in tmp_path.iterdir())
-    with a_full_disk(10), pytest.raises(OutputError, match=rf"{full}: cannot be written \(File too large\)"):
+    with a_full_disk(10), pytest.raises(OutputError, match=rf"{full}: The file cannot be written \(File too large\)"):
         write()
     assert sorted(file.name for file in tmp_path.iterdir()) == present
     assert (tmp_path / full).read_bytes() == old

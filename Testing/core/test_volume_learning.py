@@ -15,7 +15,7 @@ from AdaptCore.models.base import Model
 from AdaptCore.predict import volume as volume_module
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.intensity import Window
-from AdaptCore.predict.learning import Example
+from AdaptCore.predict.learning import Example, Taught
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.prompts import Click
 from Testing.learning_toy import LearningToy, a_cone
@@ -50,7 +50,7 @@ class Attentive(Learner):
         super().__init__(LearningToy(), QUICK)
         self.told: list[list[Example]] = []
 
-    def learn(self, examples: Sequence[Example]) -> int:
+    def learn(self, examples: Sequence[Example]) -> Taught:
         self.told.append(list(examples))
         return super().learn(examples)
 

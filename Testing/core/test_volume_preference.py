@@ -15,7 +15,7 @@ from AdaptCore.models.base import Model, Question
 from AdaptCore.models.registry import load_model
 from AdaptCore.predict.geometry import PlaneGeometry, axis_plane
 from AdaptCore.predict.intensity import Window
-from AdaptCore.predict.learning import Example, Learning
+from AdaptCore.predict.learning import Example, Learning, Taught
 from AdaptCore.predict.masks import dice
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.preference.adviser import Adviser, space_of
@@ -35,24 +35,22 @@ class LeftHalf:
 
     def __init__(self) -> None:
         self.told: list[tuple[Model, list[Example]]] = []
-        self.forgotten: list[Sequence[str]] = []
-        self.recalled: list[Sequence[str]] = []
+        self.forgotten: list[str] = []
+        self.recalled: list[str] = []
 
     def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
         height, width = question.embedding.plane_shape
         return torch.where(torch.arange(width) < width // 2, 5.0, -5.0).repeat(height, 1)
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
+    def learn(self, model: Model, examples: Sequence[Example]) -> Taught:
         self.told.append((model, list(examples)))
-        return (f"lesson {len(self.told)}",)
+        name = f"lesson {len(self.told)}"
+        return Taught(lambda: _noted(self.forgotten, name), lambda: _noted(self.recalled, name))
 
-    def forget(self, names: Sequence[str]) -> bool:
-        self.forgotten.append(names)
-        return True
 
-    def recall(self, names: Sequence[str]) -> bool:
-        self.recalled.append(names)
-        return True
+def _noted(names: list[str], name: str) -> bool:
+    names.append(name)
+    return True
 
 
 def a_slice(index: int) -> PlaneGeometry:
@@ -188,7 +186,7 @@ def test_learner_and_preference_learn_the_same_mask_each(a_preference: LeftHalf)
         assert a_preference.told[0][0] is learner.frozen is not a_preference.told[1][0]
         session.undo()
         learner.wait()
-        assert len(learner.knowledge.history) == 1 and a_preference.forgotten == [("lesson 2",)]
+        assert len(learner.knowledge.history) == 1 and a_preference.forgotten == ["lesson 2"]
 
 
 # Taking back
@@ -203,7 +201,7 @@ def test_undo_takes_back_what_the_step_has_taught(a_preference: LeftHalf) -> Non
         assert a_preference.forgotten == []
         session.undo()
         session.undo()
-    assert a_preference.forgotten == [("lesson 2",), ("lesson 1",)]
+    assert a_preference.forgotten == ["lesson 2", "lesson 1"]
 
 
 def test_the_profile_is_as_it_was_after_undo(an_adviser: Adviser) -> None:
@@ -228,7 +226,7 @@ def test_redo_brings_back_what_undo_took(a_preference: LeftHalf) -> None:
             session.undo()
         session.redo()
         session.redo()
-    assert a_preference.recalled == [("lesson 1",)]
+    assert a_preference.recalled == ["lesson 1"]
 
 
 def test_the_profile_is_as_it_was_after_redo(an_adviser: Adviser) -> None:

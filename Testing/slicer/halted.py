@@ -15,9 +15,9 @@ PATIENCE = 20.0
 @contextmanager
 def halted_propagation(planes: int) -> Iterator[None]:
     """Propagations give so many planes, and then wait until they are cancelled or stopped."""
-    from InteractiveAdaptSegLib.PropagationTask import PropagationTask
+    from InteractiveAdaptSegLib.Propagating import Propagating
 
-    report = PropagationTask._report
+    report = Propagating._report
 
     def report_and_halt(task: Any, done: int, total: int, confidence: float) -> None:
         report(task, done, total, confidence)
@@ -25,7 +25,7 @@ def halted_propagation(planes: int) -> Iterator[None]:
             assert task._cancelled.wait(PATIENCE)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PropagationTask, "_report", report_and_halt)
+        patch.setattr(Propagating, "_report", report_and_halt)
         yield
 
 
@@ -46,8 +46,8 @@ def halted_candidates() -> AbstractContextManager[threading.Event]:
 @contextmanager
 def halted_answers() -> Iterator[threading.Event]:
     """Every model counts as slow, and its answers wait for the event that is given."""
+    from InteractiveAdaptSegLib.Asker import PlaneQuestion
     from InteractiveAdaptSegLib.ChosenModel import ChosenModel
-    from InteractiveAdaptSegLib.PlaneQuestion import PlaneQuestion
 
     with pytest.MonkeyPatch.context() as patch, _halted(PlaneQuestion, "answer") as goes_on:
         patch.setattr(ChosenModel, "isSlow", True)

@@ -577,7 +577,7 @@ def test_case_that_cannot_be_read_leaves_the_open_one(a_reviewer: Reviewer, aske
     a_reviewer.show(asked[0])
     nodes = a_reviewer.panel.scene.GetNumberOfNodes()
     a_reviewer.cohort.image_path(asked[1]).write_bytes(b"no image")
-    with pytest.raises(AdaptSegError, match="the image has changed"):
+    with pytest.raises(AdaptSegError, match="The image has changed"):
         a_reviewer.show(asked[1])
     assert a_reviewer.review.openCase == asked[0]
     assert a_reviewer.panel.scene.GetNumberOfNodes() == nodes
@@ -669,7 +669,7 @@ def test_without_queries_all_cases_are_reviewed_in_turn(a_panel: Panel, tmp_path
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no cohort there"), ("{", "damaged, no JSON"), ('{"version": 99}', "of version 99, written by a newer")],
+    [(None, "There is no cohort"), ("{", "got damaged JSON"), ('{"version": 99}', "got version 99 of a newer")],
 )
 def test_folder_that_is_no_cohort_is_told_and_the_open_one_stays(
     a_reviewer: Reviewer, tmp_path: Path, content: str | None, message: str

@@ -123,7 +123,8 @@ def test_nothing_hops_from_the_first_mask_on(a_user: User) -> None:
     a_user.panel.messages.show("")
     a_user.press("accept")
     a_user.wait()
-    assert a_user.ui.resultLabel.text and tops(a_user) == before
+    a_user.host.wait_until(lambda: a_user.ui.resultLabel.text != "")
+    assert tops(a_user) == before
     a_user.press("propagate")
     assert a_user.ui.progressBar.isVisible() and tops(a_user) == before
     a_user.wait()

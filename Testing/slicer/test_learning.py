@@ -95,7 +95,7 @@ def test_accepted_plane_teaches_the_task_and_is_saved(a_session: Panel, a_store:
     a_session.logic.accept()
     assert a_session.logic.isBusy
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+    assert len(a_session.logic.task.history) == stored(a_store) == 1
     assert bias(a_session) > before
     known = a_store.load("tube", LearningToy()).known.model
     assert float(known.decoder_parameters()["bias"]) == pytest.approx(bias(a_session), abs=1e-6)
@@ -118,7 +118,7 @@ def test_without_a_task_nothing_is_learnt_or_stored(a_session: Panel, a_store: T
     accept(a_session)
     assert not a_session.logic.isBusy
     assert bias(a_session) == before
-    assert a_session.logic.taskHistory == a_store.names() == ()
+    assert a_session.logic.task.history == a_store.names() == ()
 
 
 def test_choosing_a_task_loads_no_model_and_stores_nothing(a_scene: Any, a_slice_view: Any, a_store: TaskStore) -> None:
@@ -133,7 +133,7 @@ def test_choosing_a_task_loads_no_model_and_stores_nothing(a_scene: Any, a_slice
 
 def test_task_that_may_not_learn_only_answers(a_session: Panel, a_store: TaskStore) -> None:
     a_session.logic.setLearning(False)
-    assert not a_session.logic.isLearning
+    assert not a_session.logic.task.isLearning
     accept(a_session)
     assert not a_session.logic.isBusy
     a_session.logic.setLearning(True)
@@ -163,7 +163,7 @@ def test_prompts_are_answered_while_a_task_is_being_saved(a_session: Panel, monk
     assert a_session.logic.isBusy
     goes_on.set()
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == 2
+    assert len(a_session.logic.task.history) == 2
 
 
 def test_undone_acceptance_is_forgotten_and_redone_learnt_again(a_session: Panel, a_store: TaskStore) -> None:
@@ -172,12 +172,12 @@ def test_undone_acceptance_is_forgotten_and_redone_learnt_again(a_session: Panel
     learnt = bias(a_session)
     a_session.logic.undo()
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 0
+    assert len(a_session.logic.task.history) == stored(a_store) == 0
     assert bias(a_session) < learnt
     a_session.logic.redo()
     a_session.wait()
     assert bias(a_session) == learnt
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+    assert len(a_session.logic.task.history) == stored(a_store) == 1
 
 
 def test_acceptance_is_undone_in_the_task_that_learnt_it(a_session: Panel) -> None:
@@ -186,7 +186,7 @@ def test_acceptance_is_undone_in_the_task_that_learnt_it(a_session: Panel) -> No
     a_session.logic.setTask("other")
     a_session.logic.undo()
     a_session.logic.setTask("tube")
-    assert a_session.logic.taskHistory == ()
+    assert a_session.logic.task.history == ()
 
 
 def test_loaded_scene_teaches_nothing_a_second_time(a_session: Panel, a_store: TaskStore, tmp_path: Path) -> None:
@@ -196,10 +196,10 @@ def test_loaded_scene_teaches_nothing_a_second_time(a_session: Panel, a_store: T
     other.look_at(CENTRE)
     assert other.logic.showPlane(other.view)
     other.wait()
-    assert len(other.logic.taskHistory) == stored(a_store) == 1
+    assert len(other.logic.task.history) == stored(a_store) == 1
     accept(other, ABOVE)
     other.wait()
-    assert len(other.logic.taskHistory) == stored(a_store) == 2
+    assert len(other.logic.task.history) == stored(a_store) == 2
     other.logic.close()
 
 
@@ -209,7 +209,7 @@ def test_changed_voxels_teach_nothing_a_second_time(a_session: Panel) -> None:
     a_session.catch_up()
     assert a_session.logic.showPlane(a_session.view)
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == 1
+    assert len(a_session.logic.task.history) == 1
 
 
 def test_closing_the_scene_saves_and_ends_the_task(a_session: Panel, a_store: TaskStore) -> None:
@@ -218,7 +218,7 @@ def test_closing_the_scene_saves_and_ends_the_task(a_session: Panel, a_store: Ta
     a_session.scene.Clear(False)
     assert stored(a_store) == 2
     assert threads() == []
-    assert len(a_session.logic.taskHistory) == 2
+    assert len(a_session.logic.task.history) == 2
 
 
 def test_task_goes_on_in_the_next_scene(
@@ -230,8 +230,8 @@ def test_task_goes_on_in_the_next_scene(
     a_session.choose(make_volume(), a_session.scene.AddNewNodeByClass("vtkMRMLSegmentationNode"), "")
     accept(a_session)
     a_session.wait()
-    assert a_session.logic.taskName == "tube"
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 2
+    assert a_session.logic.task.name == "tube"
+    assert len(a_session.logic.task.history) == stored(a_store) == 2
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_pick_is_no_second_lesson(a_session: Panel, a_store: TaskStore) -> None:
     a_session.logic.pick(1)
     a_session.logic.accept()
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 1
+    assert len(a_session.logic.task.history) == stored(a_store) == 1
     assert told(a_session) == []
 
 
@@ -329,7 +329,7 @@ def test_volumes_share_a_task(a_session: Panel, a_store: TaskStore, make_volume:
     assert bias(a_session) == learnt
     accept(a_session)
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 2
+    assert len(a_session.logic.task.history) == stored(a_store) == 2
     assert len(threads()) == 2
 
 
@@ -342,7 +342,7 @@ def test_propagation_is_taught_by_what_was_painted_by_hand(a_session: Panel) -> 
     a_session.look_at(CENTRE)
     a_session.logic.propagate(a_session.view)
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == 1
+    assert len(a_session.logic.task.history) == 1
 
 
 def test_click_on_a_further_part_is_taught_that_part_alone(a_session: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,11 +370,11 @@ def test_damaged_task_is_refused_and_its_file_stays(a_session: Panel, a_store: T
         a_session.click(CENTRE)
     a_store.prepare("old")
     a_store.path("old").write_bytes(b"rubbish")
-    with pytest.raises(TaskError, match="a task file of AdaptSeg is wanted"):
+    with pytest.raises(TaskError, match="Expected a task file of AdaptSeg"):
         a_session.logic.setTask("old")
     assert a_store.path("old").read_bytes() == b"rubbish"
-    assert a_session.logic.taskName == "tube"
-    assert a_session.logic.taskNames() == ("tube",)
+    assert a_session.logic.task.name == "tube"
+    assert a_session.logic.task.names() == ("tube",)
 
 
 def test_task_of_another_model_is_refused_at_the_first_prompt(
@@ -383,7 +383,7 @@ def test_task_of_another_model_is_refused_at_the_first_prompt(
     store_eager_task(a_store, "tube")
     before = a_store.path("tube").read_bytes()
     monkeypatch.setattr(a_session.model, "digest", "71", raising=False)
-    with pytest.raises(TaskError, match="take that model, or another task name"):
+    with pytest.raises(TaskError, match="Choose that model, or another task name"):
         a_session.click(CENTRE)
     assert a_session.count_points() == (0, 0)
     assert a_store.path("tube").read_bytes() == before
@@ -394,9 +394,9 @@ def test_task_of_another_model_is_refused_at_the_first_prompt(
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201])
 def test_odd_name_is_refused(a_session: Panel, name: str) -> None:
-    with pytest.raises(TaskError, match="on one line are wanted"):
+    with pytest.raises(TaskError, match="on one line, got"):
         a_session.logic.setTask(name)
-    assert a_session.logic.taskName == "tube"
+    assert a_session.logic.task.name == "tube"
 
 
 def test_model_that_cannot_learn_is_refused_for_a_task(
@@ -411,7 +411,7 @@ def test_model_that_cannot_learn_is_refused_for_a_task(
     panel.click(CENTRE)
     with pytest.raises(ModelError, match="model toy cannot learn"):
         panel.logic.setTask("tube")
-    assert panel.logic.taskName is None
+    assert panel.logic.task.name is None
     panel.logic.close()
 
 
@@ -497,10 +497,10 @@ def test_features_that_cannot_be_used_are_kept_aside_and_told(a_session: Panel, 
     again.logic.setTask("tube")
     again.click(CENTRE)
     (message,) = again.messages
-    assert message.startswith(f"{replay}: ") and f"; it is kept as {replay}." in message
+    assert message.startswith(f"{replay}: ") and f" It is kept as {replay}." in message
     accept(again, ABOVE)
     again.wait()
-    assert sum("it is kept as" in text for text in again.messages) == 1
+    assert sum("It is kept as" in text for text in again.messages) == 1
     again.logic.close()
 
 
@@ -508,15 +508,15 @@ def test_features_without_room_are_told_once_and_cost_no_task(
     a_session: Panel, a_store: TaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(path: Path, *rest: object) -> None:
-        raise OutputError(f"{path}: cannot be written (No space left on device)")
+        raise OutputError(f"{path}: The file cannot be written (No space left on device).")
 
     monkeypatch.setattr("AdaptCore.adapt.tasks.write_sealed", no_room)
     for voxel in (CENTRE, ABOVE):
         accept(a_session, voxel)
         a_session.wait()
     assert a_session.messages == [
-        f"{a_store.replay_path('tube')}: cannot be written (No space left on device); the task itself is saved, but "
-        "later adaptation steps cannot repeat it"
+        f"{a_store.replay_path('tube')}: The file cannot be written (No space left on device). The task itself is "
+        "saved, but later adaptation steps cannot repeat it."
     ]
     assert stored(a_store) == 2
 
@@ -531,7 +531,7 @@ def test_click_that_cannot_be_learnt_from_is_answered_and_told_once(
     monkeypatch.setattr("AdaptCore.adapt.clicks.take_steps", no_room)
     a_session.click(BESIDE)
     assert a_session.count_points() == (2, 0)
-    assert a_session.messages == ["cpu is out of memory: the click is answered, but nothing is learnt from it"]
+    assert a_session.messages == ["cpu is out of memory. The click is answered, but nothing is learnt from it."]
     a_session.click((CENTRE[0] - 3, *CENTRE[1:]))
     assert len(a_session.messages) == 1
 
@@ -547,9 +547,9 @@ def test_an_accepted_mask_that_is_taken_back_leaves_no_features(a_session: Panel
 
 def test_tasks_are_listed_with_those_that_are_not_saved_yet(a_session: Panel, a_store: TaskStore) -> None:
     store_eager_task(a_store, "all of it")
-    assert a_session.logic.taskNames() == ("all of it", "tube")
+    assert a_session.logic.task.names() == ("all of it", "tube")
     a_session.logic.setTask(None)
-    assert a_session.logic.taskNames() == ("all of it",)
+    assert a_session.logic.task.names() == ("all of it",)
 
 
 def test_task_is_not_changed_during_a_propagation(a_session: Panel) -> None:
@@ -561,7 +561,7 @@ def test_task_is_not_changed_during_a_propagation(a_session: Panel) -> None:
         with pytest.raises(SceneError, match="propagation is under way"):
             change()
     a_session.wait()
-    assert a_session.logic.isLearning
+    assert a_session.logic.task.isLearning
 
 
 def test_panel_tells_how_much_better_the_first_answers_have_become(a_session: Panel, a_store: TaskStore) -> None:
@@ -572,7 +572,7 @@ def test_panel_tells_how_much_better_the_first_answers_have_become(a_session: Pa
         accept(a_session, (*CENTRE[:2], index))
         a_session.wait()
     state = taskState(a_session.logic)
-    gains = [outcome.gain for outcome in a_session.logic.taskHistory]
+    gains = [outcome.gain for outcome in a_session.logic.task.history]
     assert state.accepted == 10 and gains[0] == 0 and state.isAdapted
     assert state.gain == pytest.approx(sum(gains[2:]) / 8) and state.gain > 0.05
     a_session.scene.Clear(False)
@@ -641,8 +641,8 @@ def test_reset_task_begins_as_the_original_model_and_its_file_is_kept(a_session:
     segment, learnt = a_session.segment("lesion"), a_store.path("tube").read_bytes()
     assert taskActions(a_session.logic) == TaskActions(canReset=True, canUndoLesson=True)
     a_session.logic.resetTask()
-    assert bias(a_session) == original and a_session.logic.taskHistory == ()
-    assert taskActions(a_session.logic) == TaskActions() and a_session.logic.taskName == "tube"
+    assert bias(a_session) == original and a_session.logic.task.history == ()
+    assert taskActions(a_session.logic) == TaskActions() and a_session.logic.task.name == "tube"
     (kept,) = a_store.folder.glob("*.bak")
     assert kept.read_bytes() == learnt and not a_store.path("tube").exists()
     assert told(a_session) == [f"Task 'tube' begins anew; its old file is {kept}"]
@@ -650,7 +650,7 @@ def test_reset_task_begins_as_the_original_model_and_its_file_is_kept(a_session:
     a_session.logic.undo()
     a_session.logic.redo()
     a_session.wait()
-    assert a_session.logic.taskHistory == () and bias(a_session) == original
+    assert a_session.logic.task.history == () and bias(a_session) == original
     accept(a_session, ABOVE)
     a_session.wait()
     assert stored(a_store) == 1 and len(threads()) == 2
@@ -660,7 +660,7 @@ def test_reset_waits_for_what_is_being_learnt(a_session: Panel, a_store: TaskSto
     accept(a_session)
     a_session.logic.resetTask()
     a_session.wait()
-    assert a_session.logic.taskHistory == () and not a_store.path("tube").exists()
+    assert a_session.logic.task.history == () and not a_store.path("tube").exists()
     (kept,) = a_store.folder.glob("*.bak")
     a_store.import_(kept, "before")
     assert stored(a_store, "before") == 1
@@ -701,7 +701,7 @@ def test_task_that_cannot_be_saved_is_not_reset(a_session: Panel, a_full_disk: C
     accept(a_session)
     with pytest.raises(OutputError, match=r"'tube' stays as it is: .*the disk is full"):
         a_session.logic.resetTask()
-    assert len(a_session.logic.taskHistory) == 1
+    assert len(a_session.logic.task.history) == 1
     a_full_disk()
 
 
@@ -712,20 +712,20 @@ def test_last_lesson_is_taken_back_and_undo_learns_it_again(a_session: Panel, a_
     original = bias(a_session)
     a_session.click(BESIDE)
     a_session.logic.accept()
-    assert not a_session.logic.canUndoLesson, "it is still being learnt"
+    assert not taskActions(a_session.logic).canUndoLesson, "it is still being learnt"
     a_session.wait()
     taught, segment = bias(a_session), a_session.segment("lesion")
     a_session.logic.undoLesson()
     a_session.wait()
     assert bias(a_session) == original != taught
-    assert len(a_session.logic.taskHistory) == stored(a_store) == 0
+    assert len(a_session.logic.task.history) == stored(a_store) == 0
     np.testing.assert_array_equal(a_session.segment("lesion"), segment)
     assert taskActions(a_session.logic) == TaskActions()
     with pytest.raises(TaskError, match="taken back already"):
         a_session.logic.undoLesson()
     a_session.logic.undo()
     a_session.wait()
-    assert bias(a_session) == taught and stored(a_store) == 1 and a_session.logic.canUndoLesson
+    assert bias(a_session) == taught and stored(a_store) == 1 and taskActions(a_session.logic).canUndoLesson
     a_session.logic.redo()
     a_session.wait()
     assert bias(a_session) == original and stored(a_store) == 0
@@ -734,31 +734,35 @@ def test_last_lesson_is_taken_back_and_undo_learns_it_again(a_session: Panel, a_
 
 
 def test_only_the_latest_lesson_is_taken_back(a_session: Panel, a_store: TaskStore) -> None:
+    from InteractiveAdaptSegLib.ViewModel import taskActions
+
     for voxel in (CENTRE, ABOVE):
         accept(a_session, voxel)
         a_session.wait()
-    first, _second = a_session.logic.taskHistory
+    first, _second = a_session.logic.task.history
     a_session.logic.undoLesson()
     a_session.wait()
-    assert a_session.logic.taskHistory == (first,) and stored(a_store) == 1
-    assert a_session.logic.canResetTask and not a_session.logic.canUndoLesson
+    assert a_session.logic.task.history == (first,) and stored(a_store) == 1
+    assert taskActions(a_session.logic).canReset and not taskActions(a_session.logic).canUndoLesson
 
 
 def test_lesson_of_an_earlier_session_or_of_another_task_is_not_taken_back(
     a_session: Panel, a_store: TaskStore, a_scene: Any, a_slice_view: Any
 ) -> None:
+    from InteractiveAdaptSegLib.ViewModel import taskActions
+
     accept(a_session)
     a_session.wait()
     a_session.logic.setTask("other")
-    assert not a_session.logic.canUndoLesson
+    assert not taskActions(a_session.logic).canUndoLesson
     a_session.logic.setTask("tube")
-    assert a_session.logic.canUndoLesson
+    assert taskActions(a_session.logic).canUndoLesson
     a_session.logic.close()
     later = Panel(a_scene, a_slice_view, LearningToy())
     later.choose(a_session.volume, a_session.segmentation, "lesion")
     later.logic.setTask("tube")
     later.click(ABOVE)
-    assert later.logic.canResetTask and not later.logic.canUndoLesson
+    assert taskActions(later.logic).canReset and not taskActions(later.logic).canUndoLesson
     later.logic.close()
 
 
@@ -774,7 +778,7 @@ def test_lesson_that_another_one_has_followed_is_not_learnt_again(a_session: Pan
     assert told(a_session) == [
         "The task cannot learn this image again: it has learnt another one, or begun anew, since."
     ]
-    assert a_session.logic.taskHistory == ()
+    assert a_session.logic.task.history == ()
 
 
 def test_task_is_not_taken_back_during_a_propagation(a_session: Panel) -> None:
@@ -789,4 +793,4 @@ def test_task_is_not_taken_back_during_a_propagation(a_session: Panel) -> None:
         with pytest.raises(SceneError, match="propagation is under way"):
             change()
     a_session.wait()
-    assert len(a_session.logic.taskHistory) == 1
+    assert len(a_session.logic.task.history) == 1

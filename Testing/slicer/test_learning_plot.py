@@ -41,8 +41,8 @@ def columns(scene: Any) -> dict[str, list[float]]:
 def test_table_holds_the_records_of_the_task(a_plot: Any, a_scene: Any) -> None:
     a_plot.show("Lesion", HISTORY)
     assert columns(a_scene) == {
-        "Image": [1, 2, 3],
-        "Original model": [0.41, 0.38, 0.44],
+        "Slice": [1, 2, 3],
+        "Frozen model": [0.41, 0.38, 0.44],
         "Adapted model": [0.41, 0.62, 0.81],
         "Clicks": [7, 5, 2],
     }
@@ -57,8 +57,8 @@ def test_charts_draw_the_columns_over_the_images(a_plot: Any, a_scene: Any) -> N
         drawn[chart.GetTitle()] = [(one.GetXColumnName(), one.GetYColumnName()) for one in series]
         assert all(one.GetTableNode() is a_scene.GetFirstNodeByClass("vtkMRMLTableNode") for one in series)
     assert drawn == {
-        "Lesion: agreement of the first mask (IoU)": [("Image", "Original model"), ("Image", "Adapted model")],
-        "Lesion: clicks for each image": [("Image", "Clicks")],
+        "Lesion: agreement of the first mask (IoU)": [("Slice", "Frozen model"), ("Slice", "Adapted model")],
+        "Lesion: clicks for each slice": [("Slice", "Clicks")],
     }
 
 
@@ -79,13 +79,13 @@ def test_one_set_of_nodes_is_used_again_and_completed(a_plot: Any, a_scene: Any)
     assert count_nodes(a_scene) == (1, 3, 2)
     LearningPlot(a_scene).show("Organ", HISTORY)
     assert count_nodes(a_scene) == (1, 3, 2)
-    assert columns(a_scene)["Image"] == [1, 2, 3]
+    assert columns(a_scene)["Slice"] == [1, 2, 3]
     a_scene.RemoveNode(a_scene.GetFirstNodeByClass("vtkMRMLPlotSeriesNode"))
     a_plot.show("Organ", HISTORY)
     assert count_nodes(a_scene) == (1, 3, 2)
     chart = a_scene.GetFirstNodeByClass("vtkMRMLPlotChartNode")
     assert {chart.GetNthPlotSeriesNode(place).GetYColumnName() for place in range(2)} == {
-        "Original model",
+        "Frozen model",
         "Adapted model",
     }
 
@@ -142,9 +142,9 @@ def test_panel_shows_what_the_task_has_learnt_and_goes_on_showing_it(a_user: Use
     a_user.click(CENTRE)
     a_user.press("accept")
     a_user.wait()
-    history = a_user.panel.session.taskHistory
+    history = a_user.panel.session.task.history
     assert len(history) == 4
-    assert columns(a_scene)["Original model"] == pytest.approx([outcome.frozen for outcome in history])
+    assert columns(a_scene)["Frozen model"] == pytest.approx([outcome.frozen for outcome in history])
     assert columns(a_scene)["Clicks"] == [7, 5, 2, history[-1].clicks]
     a_scene.Clear(False)
     a_user.host.process_events()

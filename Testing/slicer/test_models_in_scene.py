@@ -103,7 +103,7 @@ def a_server(a_home: Path, tmp_path: Path, a_panel: Panel, monkeypatch: pytest.M
     """The model "little" can be downloaded, and is chosen."""
     server = a_server_at(tmp_path, monkeypatch)
     a_panel.logic.model.refresh()
-    a_panel.logic.setModel("little")
+    a_panel.logic.model.choose("little")
     yield server
     server.goes_on.set()
 
@@ -125,7 +125,7 @@ def test_chosen_model_answers_later_prompts_once_it_is_loaded(a_session: Panel, 
     a_session.click(CENTRE)
     little = a_session.logic.mask
     a_loader.goes_on.clear()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     assert (status(a_session), a_session.logic.model.answering) == ("LOADING", "compact")
     np.testing.assert_array_equal(a_session.logic.mask, little)
     a_loader.goes_on.set()
@@ -143,7 +143,7 @@ def test_accepted_masks_stay_and_are_undone_and_redone_under_another_model(a_ses
         a_session.click((voxel[0] + 6, *voxel[1:]))
         a_session.logic.accept()
     before = a_session.segment("lesion")
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     np.testing.assert_array_equal(a_session.segment("lesion"), before)
     assert a_session.logic.isAccepted
@@ -168,7 +168,7 @@ def test_correction_by_another_model_takes_the_place_of_what_was_accepted(a_sess
     a_session.click(CENTRE)
     a_session.logic.accept()
     assert a_session.segment("lesion")[:, :, CENTRE[2]].all()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     a_session.click(BESIDE)
     corrected = a_session.logic.mask
@@ -184,7 +184,7 @@ def test_propagation_goes_on_and_is_undone_under_another_model(a_session: Panel)
     a_session.wait()
     carried = a_session.segment("lesion")
     assert carried.any(axis=(0, 1)).sum() > 1
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     np.testing.assert_array_equal(a_session.segment("lesion"), carried)
     assert a_session.logic.hasUnsurePlane
@@ -201,7 +201,7 @@ def test_cleared_clicks_and_boxes_come_back_under_another_model(a_session: Panel
     corner = a_session.world((CENTRE[0] - 8, CENTRE[1] - 8, CENTRE[2]))
     a_session.logic.addBox(a_session.view, corner, opposite)
     a_session.logic.clearPrompts()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     plane = lambda: a_session.logic._requireTarget().plane(a_session.logic.activePlane)  # noqa: E731
     a_session.logic.undo()
@@ -213,7 +213,7 @@ def test_cleared_clicks_and_boxes_come_back_under_another_model(a_session: Panel
 
 
 def test_scene_with_a_model_that_is_not_here_is_answered_by_the_built_in_one(a_session: Panel) -> None:
-    a_session.logic.setModel("theirs")
+    a_session.logic.model.choose("theirs")
     a_session.click(CENTRE)
     assert (a_session.logic.model.name, status(a_session)) == ("theirs", "UNKNOWN")
     assert a_session.logic.model.answering == "compact" and not a_session.logic.mask.all()
@@ -242,26 +242,26 @@ def test_model_that_cannot_be_loaded_leaves_the_session_alone(
     a_session.click(CENTRE)
     session, mask = a_session.logic._requireTarget().session, a_session.logic.mask
     a_loader.models["mine"] = error
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     assert (status(a_session), a_session.logic.model.problem) == (expected, str(error))
     assert a_session.messages == [str(error)]
     assert a_session.logic._requireTarget().session is session and a_session.logic.mask is mask
     a_loader.models["mine"] = Eager()
-    a_session.logic.setModel("compact")
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("compact")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     assert status(a_session) == "READY" and a_session.logic.mask.all()
 
 
 def test_model_that_fails_after_another_one_gives_way_to_the_built_in(a_session: Panel, a_loader: Loader) -> None:
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     a_session.click(CENTRE)
     a_loader.models["little"] = ModelError("no such")
     add_model(Path(a_session.logic.model.entries["mine"].file), "little")
     a_session.logic.model.refresh()
-    a_session.logic.setModel("little")
+    a_session.logic.model.choose("little")
     a_session.wait()
     assert a_session.logic.model.answering == "compact" and not a_session.logic.mask.all()
 
@@ -269,7 +269,7 @@ def test_model_that_fails_after_another_one_gives_way_to_the_built_in(a_session:
 def test_changed_and_missing_files_are_noticed_before_they_are_loaded(a_session: Panel, tmp_path: Path) -> None:
     file = tmp_path / "mine.safetensors"
     file.write_bytes(file.read_bytes() + b"x")
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     assert (status(a_session), a_session.logic.isBusy) == ("DAMAGED", False)
     file.unlink()
     assert status(a_session) == "GONE"
@@ -281,7 +281,7 @@ def test_damaged_list_of_own_models_is_told_of_and_the_shipped_ones_are_there(a_
     user_manifest().write_text("{")
     a_panel.logic.model.refresh()
     assert list(a_panel.logic.model.entries) == ["compact", "sam_vit_b", "sam_vit_l", "sam_vit_h"]
-    assert len(a_panel.messages) == 1 and "model manifest is wanted" in a_panel.messages[0]
+    assert len(a_panel.messages) == 1 and "model manifest" in a_panel.messages[0]
 
 
 def test_model_is_not_changed_during_a_propagation(a_session: Panel) -> None:
@@ -291,7 +291,7 @@ def test_model_is_not_changed_during_a_propagation(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.logic.propagate()
     assert not modelState(a_session.logic).canChoose
-    for change in (lambda: a_session.logic.setModel("mine"), lambda: a_session.logic.setDevice("cpu")):
+    for change in (lambda: a_session.logic.model.choose("mine"), lambda: a_session.logic.model.setDevice("cpu")):
         with pytest.raises(SceneError, match="propagation is under way"):
             change()
     a_session.wait()
@@ -302,7 +302,7 @@ def test_model_that_arrives_during_a_propagation_answers_after_it(a_session: Pan
     a_session.click(CENTRE)
     a_session.click(BESIDE)
     a_loader.goes_on.clear()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.logic.propagate()
     a_loader.goes_on.set()
     assert a_session.logic.model._coming is not None and a_session.logic.model._coming[1].result(TIMEOUT)
@@ -315,7 +315,7 @@ def test_click_while_the_first_model_is_loaded_is_refused_and_changes_nothing(
     a_session: Panel, a_loader: Loader
 ) -> None:
     a_loader.goes_on.clear()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     with pytest.raises(ModelError, match="model mine is being loaded: click again when it is there"):
         a_session.click(CENTRE)
     assert a_session.count_points() == (0, 0) and not a_session.logic.canUndo
@@ -329,8 +329,8 @@ def test_choice_that_is_taken_back_while_it_is_loaded_has_no_effect(a_session: P
     a_session.click(CENTRE)
     mask = a_session.logic.mask
     a_loader.goes_on.clear()
-    a_session.logic.setModel("mine")
-    a_session.logic.setModel("compact")
+    a_session.logic.model.choose("mine")
+    a_session.logic.model.choose("compact")
     a_loader.goes_on.set()
     a_session.wait()
     assert (status(a_session), a_session.logic.model.answering) == ("READY", "compact")
@@ -342,33 +342,33 @@ def test_task_of_another_model_is_no_longer_chosen_and_its_file_stays(a_session:
     a_session.click(CENTRE)
     a_session.click(BESIDE)
     a_session.logic.accept()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     stored = TaskStore().path("tube").read_bytes()
-    assert a_session.logic.taskName is None and not a_session.logic.isLearning
+    assert a_session.logic.task.name is None and not a_session.logic.task.isLearning
     assert "Task 'tube' cannot go on, so that nothing is learnt now" in a_session.messages[-1]
-    assert "take that model, or another task name" in a_session.messages[-1]
+    assert "Choose that model, or another task name" in a_session.messages[-1]
     a_session.logic.setTask("all of it")
     a_session.click(ABOVE)
     a_session.logic.accept()
     a_session.wait()
     assert TaskStore().info("all of it").model == "mine"
-    a_session.logic.setModel("compact")
+    a_session.logic.model.choose("compact")
     a_session.wait()
-    assert a_session.logic.taskName is None
+    assert a_session.logic.task.name is None
     a_session.logic.setTask("tube")
-    assert len(a_session.logic.taskHistory) == 1 and TaskStore().path("tube").read_bytes() == stored
+    assert len(a_session.logic.task.history) == 1 and TaskStore().path("tube").read_bytes() == stored
 
 
 def test_task_that_knows_nothing_yet_goes_on_with_the_other_model(a_session: Panel) -> None:
     a_session.logic.setTask("new")
     a_session.click(CENTRE)
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     a_session.click(ABOVE)
     a_session.logic.accept()
     a_session.wait()
-    assert a_session.logic.taskName == "new" and TaskStore().info("new").model == "mine"
+    assert a_session.logic.task.name == "new" and TaskStore().info("new").model == "mine"
 
 
 def test_model_that_cannot_learn_leaves_no_task_chosen(a_session: Panel, a_loader: Loader) -> None:
@@ -377,9 +377,9 @@ def test_model_that_cannot_learn_leaves_no_task_chosen(a_session: Panel, a_loade
     a_loader.models["mine"] = ToyModel()
     a_session.logic.setTask("tube")
     a_session.click(CENTRE)
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
-    assert a_session.logic.taskName is None and "model toy cannot learn" in a_session.messages[-1]
+    assert a_session.logic.task.name is None and "model toy cannot learn" in a_session.messages[-1]
     a_session.click(ABOVE)
     assert a_session.logic.mask.any()
 
@@ -390,7 +390,7 @@ def test_user_whose_profile_is_of_another_model_is_no_longer_chosen(a_session: P
     a_session.logic.accept()
     a_session.wait()
     stored = ProfileStore().path("Anna", "default").read_bytes()
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     assert a_session.logic.profile.user is None
     assert a_session.messages[-1].startswith("Model mine answers from now on. The profile of Anna cannot go on")
@@ -398,7 +398,7 @@ def test_user_whose_profile_is_of_another_model_is_no_longer_chosen(a_session: P
     a_session.logic.undo()
     a_session.wait()
     assert ProfileStore().path("Anna", "default").read_bytes() == stored
-    a_session.logic.setModel("compact")
+    a_session.logic.model.choose("compact")
     a_session.wait()
     a_session.logic.profile.choose("Anna")
     assert a_session.logic.profile.picks == 1
@@ -410,7 +410,7 @@ def test_candidates_are_asked_of_the_model_that_is_chosen(a_session: Panel) -> N
     a_session.wait()
     before = [view.mask for view in a_session.logic.candidates.views]
     a_session.logic.pick(1)
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     assert a_session.logic.mask.any() and before
     a_session.click(ABOVE)
@@ -419,16 +419,16 @@ def test_candidates_are_asked_of_the_model_that_is_chosen(a_session: Panel) -> N
 
 
 def test_device_is_passed_on_and_the_task_goes_on_there(a_session: Panel, a_loader: Loader) -> None:
-    a_session.logic.setDevice("cpu")
+    a_session.logic.model.setDevice("cpu")
     assert a_loader.asked == [] and not a_session.logic.isBusy, "nothing is loaded before it is needed"
     a_session.logic.setTask("tube")
     a_session.click(CENTRE)
     a_session.click(BESIDE)
     a_session.logic.accept()
-    a_session.logic.setDevice(None)
+    a_session.logic.model.setDevice(None)
     a_session.wait()
     assert a_loader.asked == [("compact", "cpu"), ("compact", None)]
-    assert a_session.logic.taskName == "tube" and len(a_session.logic.taskHistory) == 1
+    assert a_session.logic.task.name == "tube" and len(a_session.logic.task.history) == 1
     a_session.click(ABOVE)
     a_session.logic.accept()
     a_session.wait()
@@ -440,7 +440,7 @@ def test_device_is_passed_on_and_the_task_goes_on_there(a_session: Panel, a_load
 )
 def test_model_that_does_not_fit_says_what_to_do(a_session: Panel, a_loader: Loader, error: Exception) -> None:
     a_loader.models["mine"] = error
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     a_session.wait()
     assert status(a_session) == "FAILED"
     assert a_session.messages == [
@@ -451,7 +451,7 @@ def test_model_that_does_not_fit_says_what_to_do(a_session: Panel, a_loader: Loa
 
 def test_other_failure_of_loading_is_not_hidden(a_session: Panel, a_loader: Loader) -> None:
     a_loader.models["mine"] = RuntimeError("mat1 and mat2")
-    a_session.logic.setModel("mine")
+    a_session.logic.model.choose("mine")
     with pytest.raises(RuntimeError, match="mat1"):
         a_session.wait()
     assert not a_session.logic.isBusy
@@ -476,7 +476,7 @@ def test_model_that_has_gone_to_the_processor_is_told_of_once(a_session: Panel, 
         and "Choose a smaller model" in message
     )
     assert a_session.logic.model.isOnCpuInstead
-    a_session.logic.setDevice(None)
+    a_session.logic.model.setDevice(None)
     a_session.wait()
     assert a_loader.asked == [("compact", None)] * 2 and not a_session.logic.model.isOnCpuInstead
 
@@ -550,7 +550,7 @@ def test_failed_download_keeps_nothing_and_says_why(a_panel: Panel, a_server: Se
     a_panel.logic.model.startDownload(agree)
     a_panel.wait()
     (message,) = a_panel.messages
-    assert "nothing was kept" in message and URL in message
+    assert "Nothing was kept" in message and URL in message
     assert ("Check the internet connection and press Download again" in message) is (what == "offline")
     assert status(a_panel) == "NOT_DOWNLOADED" and list((a_home / "models").iterdir()) == []
 
@@ -585,12 +585,12 @@ def test_downloaded_model_is_removed_and_the_built_in_one_answers(a_session: Pan
     with pytest.raises(ModelError, match="Model 'little' was not downloaded: there is nothing to remove"):
         model.remove(agree)
     for name in ("compact", "mine"):
-        a_session.logic.setModel(name)
+        a_session.logic.model.choose(name)
         assert not modelState(a_session.logic).canRemove
 
 
 def test_own_model_has_nothing_to_download(a_panel: Panel) -> None:
-    a_panel.logic.setModel("mine")
+    a_panel.logic.model.choose("mine")
     with pytest.raises(ModelError, match="'mine' cannot be downloaded"):
         a_panel.logic.model.startDownload(agree)
 
@@ -617,7 +617,7 @@ def test_file_added_under_the_name_that_the_scene_asks_for_answers(
     a_session: Panel, a_loader: Loader, tmp_path: Path
 ) -> None:
     a_loader.models["theirs"] = Eager()
-    a_session.logic.setModel("theirs")
+    a_session.logic.model.choose("theirs")
     a_session.logic.model.addFile(tmp_path / "mine.safetensors", "theirs", "")
     a_session.wait()
     a_session.click(CENTRE)
@@ -627,8 +627,8 @@ def test_file_added_under_the_name_that_the_scene_asks_for_answers(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("new", b"<html>", "the file is a web page"),
-        ("mine", None, "a model 'mine' is there already"),
+        ("new", b"<html>", "got a web page"),
+        ("mine", None, "There is a model 'mine' already"),
     ],
 )
 def test_wrong_file_is_refused_with_the_reason(
@@ -707,7 +707,7 @@ def test_state_tells_what_is_known_of_the_model(a_session: Panel) -> None:
     from InteractiveAdaptSegLib.ViewModel import ModelState, modelState
 
     names = ("compact", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mine")
-    a_session.logic.setModel("sam_vit_b")
+    a_session.logic.model.choose("sam_vit_b")
     packages = a_session.logic.model.missingPackages()
     assert modelState(a_session.logic) == ModelState(
         "sam_vit_b",
@@ -723,7 +723,7 @@ def test_state_tells_what_is_known_of_the_model(a_session: Panel) -> None:
     )
     a_session.click(CENTRE)
     assert modelState(a_session.logic).computesOn == "cpu"
-    a_session.logic.setModel("theirs")
+    a_session.logic.model.choose("theirs")
     state = modelState(a_session.logic)
     assert (state.names, state.licence, state.canDownload) == ((*names, "theirs"), "", False)
 
@@ -745,7 +745,7 @@ def test_real_weights_are_loaded_and_answer_after_the_built_in_ones(
     truth = an_ellipsoid[:, :, CENTRE[2]].T
     assert (panel.logic.mask & truth).sum() > 0.8 * truth.sum()
     panel.logic.accept()
-    panel.logic.setModel("mine")
+    panel.logic.model.choose("mine")
     panel.wait()
     panel.click(ABOVE)
     session = panel.logic._requireTarget().session

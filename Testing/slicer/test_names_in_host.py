@@ -29,7 +29,7 @@ def shown_names(user: User) -> tuple[str, str]:
 
 
 def chosen_names(user: User) -> tuple[str | None, str | None]:
-    return user.panel.session.taskName, user.panel.session.profile.user
+    return user.panel.session.task.name, user.panel.session.profile.user
 
 
 def save(scene: Any, folder: Path) -> str:
@@ -94,7 +94,7 @@ def test_task_that_cannot_be_used_is_told_of_and_stays_in_the_scene(a_user: User
     TaskStore().path("Lesion").write_bytes(b"nothing")
     load(a_scene, path)
     a_user.host.process_events()
-    assert a_user.panel.session.taskName is None
+    assert a_user.panel.session.task.name is None
     assert "Lesion" in a_user.panel.choices.node.task
     assert "task" in a_user.message
 
@@ -128,4 +128,4 @@ def test_task_of_another_model_is_taken_up_when_the_scenes_model_is_there(
     a_user.wait()
     assert session.model.answering == "mine"
     assert shown_names(a_user) == chosen_names(a_user) == ("Lesion", "Anna")
-    assert len(session.taskHistory) == 1
+    assert len(session.task.history) == 1

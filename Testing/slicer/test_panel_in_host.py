@@ -336,13 +336,13 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
     from Testing.host.user import press, type_text
 
     type_text(a_user.ui.taskSelector, "lesions")
-    assert a_user.panel.session.taskName == "lesions"
+    assert a_user.panel.session.task.name == "lesions"
     assert a_user.ui.taskLabel.text.startswith("lesions: 0 slices accepted")
     press(a_user.ui.learnCheckBox)
-    assert a_user.panel.session.mustLearn is False
+    assert a_user.panel.session.task.isOn is False
     assert a_user.ui.taskLabel.text.endswith("not learning")
     type_text(a_user.ui.taskSelector, " ")
-    assert a_user.panel.session.taskName is None
+    assert a_user.panel.session.task.name is None
 
 
 def test_long_line_on_a_task_is_wrapped_and_does_not_widen_the_panel(a_user: User) -> None:

@@ -256,7 +256,7 @@ def test_damaged_profile_is_refused_and_its_file_stays(
         a_session.click(CENTRE)
     path = a_store.path("Ben", "default")
     path.write_bytes(b"rubbish")
-    with pytest.raises(ProfileError, match="a profile file of AdaptSeg is wanted"):
+    with pytest.raises(ProfileError, match="Expected a profile file of AdaptSeg"):
         a_session.logic.profile.choose("Ben")
     assert path.read_bytes() == b"rubbish"
     assert a_session.logic.profile.user == "Anna" and a_session.logic.profile.users() == ("Anna",)
@@ -265,7 +265,7 @@ def test_damaged_profile_is_refused_and_its_file_stays(
 def test_newer_profile_is_refused(a_session: Panel, a_store: ProfileStore) -> None:
     path = a_store.path("Ben", "default")
     write_sealed(path, replace(PROFILES.kind, version=2), {"none": torch.zeros(1)}, {})
-    with pytest.raises(ProfileError, match="written by a newer AdaptSeg"):
+    with pytest.raises(ProfileError, match="of a newer AdaptSeg"):
         a_session.logic.profile.choose("Ben")
     assert a_session.logic.profile.user == "Anna"
 
@@ -276,7 +276,7 @@ def test_profile_of_another_model_is_refused_at_the_first_prompt(a_session: Pane
     a_session.logic.profile.choose("Ben")
     assert a_session.logic.profile.picks == 20
     a_session.model.digest = "71"
-    with pytest.raises(ProfileError, match="take that model, or another user name"):
+    with pytest.raises(ProfileError, match="Choose that model, or another user name"):
         a_session.click(CENTRE)
     assert a_session.count_points() == (0, 0)
     assert a_store.path("Ben", "default").read_bytes() == before
@@ -285,7 +285,7 @@ def test_profile_of_another_model_is_refused_at_the_first_prompt(a_session: Pane
     assert a_session.logic.mask.any()
 
 
-@pytest.mark.filterwarnings("ignore:.*it is kept as")
+@pytest.mark.filterwarnings("ignore:.*It is kept as")
 def test_profile_that_is_damaged_meanwhile_is_kept_aside_and_goes_on(a_round: Panel, a_store: ProfileStore) -> None:
     a_round.logic.pick(1)
     a_round.wait()
@@ -298,7 +298,7 @@ def test_profile_that_is_damaged_meanwhile_is_kept_aside_and_goes_on(a_round: Pa
     assert stored(a_store).picks == 2
     assert [file.read_bytes() for file in path.parent.glob("*.bak")] == [b"rubbish"]
     (message,) = a_round.messages
-    assert message.startswith(str(path)) and message.endswith("what is known here of Anna goes on")
+    assert message.startswith(str(path)) and message.endswith("what is known here of Anna goes on.")
 
 
 def test_profile_that_cannot_be_written_is_told_and_the_pick_stays(
@@ -320,7 +320,7 @@ def test_profile_that_cannot_be_written_is_told_and_the_pick_stays(
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "x" * 201])
 def test_odd_name_is_refused(a_session: Panel, name: str) -> None:
-    with pytest.raises(ProfileError, match="on one line are wanted"):
+    with pytest.raises(ProfileError, match="on one line, got"):
         a_session.logic.profile.choose(name)
     assert a_session.logic.profile.user == "Anna"
 
@@ -351,7 +351,7 @@ def test_profile_goes_to_another_user_through_a_file(a_round: Panel, a_store: Pr
     assert (a_round.logic.profile.user, a_round.logic.profile.picks) == ("Ben", 1)
     assert a_round.messages == ["Imported the profile of Ben for default, with 1 pick."]
     assert same_belief(stored(a_store), stored(a_store, "Ben"))
-    with pytest.raises(ProfileError, match="is there already"):
+    with pytest.raises(ProfileError, match="There is a profile of"):
         a_round.logic.profile.importFrom(file)
     assert a_round.logic.profile.users() == ("Anna", "Ben")
 

@@ -265,7 +265,7 @@ def test_scene_whose_cohort_is_gone_is_told(a_reviewer: User, a_cohort: Cohort, 
     a_cohort.folder.rename(tmp_path / "moved")
     assert a_scene.ReadFromMRB(path, True, None)
     a_reviewer.host.process_events()
-    assert "no cohort there" in a_reviewer.message
+    assert "There is no cohort" in a_reviewer.message
     assert rows(a_reviewer) == []
     assert a_reviewer.ui.openCohortButton.enabled
 
@@ -274,7 +274,7 @@ def test_folder_without_a_cohort_is_told_and_the_open_one_stays(a_reviewer: User
     before = rows(a_reviewer)
     (tmp_path / "empty").mkdir()
     open_cohort(a_reviewer, tmp_path / "empty")
-    assert "no cohort there; begin one with: adaptseg cohort init" in a_reviewer.message
+    assert "There is no cohort. Begin one with: adaptseg cohort init" in a_reviewer.message
     assert rows(a_reviewer) == before
 
 

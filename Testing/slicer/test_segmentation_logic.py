@@ -678,7 +678,7 @@ def test_propagation_starts_from_what_was_corrected_by_hand(a_session: Panel) ->
 
 
 def test_propagation_gives_up_what_an_earlier_one_had_written_on_its_slices() -> None:
-    from InteractiveAdaptSegLib.SegmentationLogic import propagationBlocks
+    from InteractiveAdaptSegLib.Propagating import propagationBlocks
 
     before, after = np.zeros((2, *SHAPE), bool)
     before[3:9, 3:9, 4:8] = True
@@ -728,7 +728,7 @@ def test_acceptance_and_propagation_that_change_nothing_are_undone_alone(a_sessi
 
 def test_undone_click_is_redone_on_a_plane_that_began_anew(a_session: Panel) -> None:
     a_session.click(CENTRE)
-    geometry, mask = a_session.logic._active, a_session.logic.mask
+    geometry, mask = a_session.logic.activePlane, a_session.logic.mask
     a_session.logic.undo()
     target = a_session.logic._requireTarget()
     target.session.accept(axis_plane(SHAPE, 2, 0), np.zeros(SHAPE[1::-1], bool))

@@ -76,7 +76,7 @@ def test_enter_that_ends_a_name_does_not_accept(a_mask: User) -> None:
 
     type_text(a_mask.ui.taskSelector, "P")
     assert not a_mask.segment().any()
-    assert a_mask.panel.session.taskName is None, "the toy model cannot learn"
+    assert a_mask.panel.session.task.name is None, "the toy model cannot learn"
     a_mask.press("positive")
     a_mask.host.press_key("Return")
     assert a_mask.segment()[CENTRE]

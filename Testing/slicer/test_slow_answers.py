@@ -176,7 +176,7 @@ def test_nothing_else_can_be_done_meanwhile(a_session: Panel) -> None:
         logic.clearPrompts,
         logic.undo,
         logic.redo,
-        lambda: logic.setModel("mine"),
+        lambda: logic.model.choose("mine"),
         lambda: logic.showPlane(a_session.view),
         lambda: logic.setTarget(a_session.volume, a_session.segmentation, "organ"),
     ):
@@ -286,7 +286,7 @@ def test_thread_ends_with_the_session(a_session: Panel, a_slow_model: SlowToy) -
 
 
 def test_prompt_that_does_not_fit_is_refused_at_once(a_session: Panel) -> None:
-    with pytest.raises(PromptError, match="at least one positive click or a box is wanted"):
+    with pytest.raises(PromptError, match="Expected a positive click or a box"):
         a_session.click(CENTRE, positive=False)
     a_session.look_at(CENTRE)
     with pytest.raises(PromptError, match="outside the plane"):
@@ -348,7 +348,7 @@ def test_undo_waits_for_a_plane_that_has_begun_anew(
     for voxel in (CENTRE, FAR):
         a_session.click(voxel)
         a_session.wait()
-    a_session.logic.setDevice("cpu")
+    a_session.logic.model.setDevice("cpu")
     a_session.wait()
     a_session.logic.undo()
     with halted_answers() as goes_on:
@@ -372,7 +372,7 @@ def test_redo_asks_again_where_the_answer_is_gone(
     a_session.wait()
     for _ in masks:
         a_session.logic.undo()
-    a_session.logic.setDevice("cpu")
+    a_session.logic.model.setDevice("cpu")
     a_session.wait()
     for mask in masks:
         with halted_answers() as goes_on:
@@ -390,10 +390,11 @@ def test_redo_asks_again_where_the_answer_is_gone(
 
 
 def test_model_that_is_loaded_meanwhile_answers_afterwards(
-    a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray]
+    a_session: Panel, a_slow_model: SlowToy, masks: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_session.click(CENTRE)
     model = a_session.logic.model
+    monkeypatch.setattr(model, "_requireIdle", lambda: None)  # as if it had been chosen just before the click
     model.setDevice("cpu")
     while not model.hasArrived:
         time.sleep(0.001)
@@ -424,7 +425,7 @@ def test_task_learns_from_slow_answers_as_from_fast_ones(
             found.append(panel.logic.mask)
         panel.logic.accept()
         panel.wait()
-        found.append(panel.logic.taskHistory)
+        found.append(panel.logic.task.history)
         panel.logic.close()
     fast, slow = found[:4], found[4:]
     assert all((before == after).all() for before, after in zip(fast[:3], slow[:3]))
@@ -468,7 +469,7 @@ def test_slice_that_was_never_looked_at_is_encoded_beside_the_window_before_it_i
     a_learning_session.logic.propagate(a_learning_session.view)
     a_learning_session.wait()
     assert "MainThread" not in a_learning_session.model.threads
-    assert len(a_learning_session.logic.taskHistory) == 1
+    assert len(a_learning_session.logic.task.history) == 1
     assert a_learning_session.logic.canUndo
 
 
@@ -489,7 +490,7 @@ def test_slice_whose_embedding_is_gone_is_encoded_beside_the_window(a_learning_s
     panel.logic.accept()
     panel.wait()
     assert panel.model.threads and "MainThread" not in panel.model.threads
-    assert len(panel.logic.taskHistory) == 1
+    assert len(panel.logic.task.history) == 1
 
 
 def test_error_in_what_is_learnt_leaves_the_mask_with_its_undo_step(a_learning_session: Panel) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from AdaptCore.models.base import AdaptableModel
 
 
-class LearningTask:
+class OpenTask:
     """What was learnt under a name, and what is being learnt; of the images, features are stored with it.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
@@ -28,8 +28,8 @@ class PlaneQuestion:
     Attributes:
         plane: a copy of the plane's session.
         stored: prompts that the scene holds and the session was not given; one that no longer fits is left out.
-        prompt: the user's new one, None for no such one.
         finish: called, with the answer in the session.
+        prompt: the user's new one, None for no such one.
         takeBack: called where there is no answer.
         prepare: called before, on the thread that asks.
     """
@@ -38,10 +38,15 @@ class PlaneQuestion:
     geometry: PlaneGeometry
     plane: PlaneSession
     stored: list[PromptStep]
-    prompt: PromptStep | None
     finish: Callable[[], None]
+    prompt: PromptStep | None = None
     takeBack: Callable[[], None] = lambda: None
     prepare: Callable[[], object] = lambda: None
+
+    @classmethod
+    def of(cls, target: Target, geometry: PlaneGeometry, finish: Callable[[], None], **options: Any) -> PlaneQuestion:
+        """A question to a plane as it is now, before the scene holds the new prompt."""
+        return cls(target, geometry, target.copied(geometry), target.openSteps(geometry), finish, **options)
 
     def answer(self) -> PlaneSession:
         """Ask the model; nothing else is touched.
@@ -59,9 +64,16 @@ class PlaneQuestion:
 
 
 class Asker:
-    """Asks one question at a time: one that may take long on a thread of its own, where it can be left alone."""
+    """Asks one question at a time: one that may take long on a thread of its own, where it can be left alone.
 
-    def __init__(self) -> None:
+    Args:
+        isSlow: tells whether an answer may take long.
+        onWaiting: called when an answer is waited for.
+    """
+
+    def __init__(self, isSlow: Callable[[], bool], onWaiting: Callable[[], None]) -> None:
+        self._isSlow = isSlow
+        self._onWaiting = onWaiting
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-answer")
         self._asked: tuple[PlaneQuestion, Future[PlaneSession]] | None = None
 
@@ -78,18 +90,31 @@ class Asker:
         """Whether there is an answer to take; waits up to `seconds` for it, which lets the thread work meanwhile."""
         return self._asked is not None and bool(wait([self._asked[1]], seconds).done)
 
-    def ask(self, question: PlaneQuestion, isSlow: bool) -> None:
+    def ask(self, question: PlaneQuestion) -> None:
         """Ask, and take the answer if it is there at once or within `PATIENCE`; else see `isAnswered`.
 
         Raises:
             AdaptSegError: see `PlaneQuestion.answer`.
         """
-        if not isSlow:
+        if not self._isSlow():
             _take(question, question.answer)
             return
         self._asked = question, self._worker.submit(question.answer)
         if self.isAnswered(PATIENCE):
             self.take()
+        if self.isAsking:
+            self._onWaiting()
+
+    def onceAnswered(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[], None]) -> None:
+        """Go on when a plane has answered what the scene holds for it.
+
+        Raises:
+            AdaptSegError: see `PlaneQuestion.answer`.
+        """
+        if target.openSteps(geometry):
+            self.ask(PlaneQuestion.of(target, geometry, goOn))
+        else:
+            goOn()
 
     def take(self) -> None:
         """Take the answer that is there, else wait for it.

@@ -1,0 +1,87 @@
+"""The plane that is looked at: its mask, and what the views and the panel show of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from InteractiveAdaptSegLib.Candidates import Candidates
+from InteractiveAdaptSegLib.PreviewNode import PreviewNode
+from InteractiveAdaptSegLib.Target import Target
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+
+class ActivePlane:
+    """The plane of the latest prompt, with its preview and candidates.
+
+    Attributes:
+        geometry: None while there is none.
+        mask: bool (H, W) that accepting would write; None without an answer.
+        isAccepted: whether the segment holds the mask already.
+    """
+
+    def __init__(self, scene: Any, candidates: Candidates) -> None:
+        self._preview = PreviewNode(scene)
+        self._candidates = candidates
+        self._target: Target | None = None
+        self.geometry: PlaneGeometry | None = None
+        self.mask: np.ndarray | None = None
+        self.isAccepted = False
+
+    def show(self, target: Target, geometry: PlaneGeometry) -> None:
+        """Show a plane that has answered."""
+        self._target, self.geometry, self.mask = target, geometry, target.mask(geometry)
+        self.isAccepted = self.mask is not None and target.isWritten(geometry, self.mask)
+        self.showMask()
+        if self.mask is None or self.isAccepted:
+            self._candidates.drop()
+        else:
+            self._candidates.follow(target, geometry)
+
+    def await_(self, geometry: PlaneGeometry) -> None:
+        """Show nothing until a plane has answered."""
+        self.clear()
+        self.geometry = geometry
+
+    def clear(self) -> None:
+        """Look at no plane."""
+        self._target = self.geometry = self.mask = None
+        self.isAccepted = False
+        self._preview.hide()
+        self._candidates.drop()
+
+    def showMask(self) -> None:
+        """Show the mask, unless the segment shows it already."""
+        if self.geometry is None or self.mask is None or self.isAccepted:
+            self._preview.hide()
+        else:
+            self._showInViews(self.mask)
+
+    def showCandidate(self, number: int) -> None:
+        """Show what a candidate's pick would give, and change nothing.
+
+        Raises:
+            PromptError: there is none of this number.
+        """
+        self._showInViews(self._candidates.view(number).mask)
+
+    def noteGone(self, node: Any) -> None:
+        """Let go of the preview's node if that is being removed."""
+        if node is self._preview.node:
+            self._preview.forget()
+
+    def forgetScene(self) -> None:
+        """Let go of the preview without touching the scene, which is being closed."""
+        self._preview.forget()
+
+    def close(self) -> None:
+        """Take the preview out of the scene."""
+        self._preview.remove()
+
+    def _showInViews(self, mask: np.ndarray) -> None:
+        target, geometry = self._target, self.geometry
+        if target is not None and geometry is not None:
+            self._preview.show(target.volumeNode, geometry, mask, target.color)

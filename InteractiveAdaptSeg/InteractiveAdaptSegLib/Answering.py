@@ -1,0 +1,151 @@
+"""What answers and learns: model, task, profile and candidates; sessions of segments are opened with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from AdaptCore.errors import AdaptSegError, TaskError
+from InteractiveAdaptSegLib.Candidates import Candidates
+from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
+from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
+from InteractiveAdaptSegLib.ChosenTask import ChosenTask
+from InteractiveAdaptSegLib.Commands import LessonCommand
+from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, voxelArray
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.volume import VolumeSession
+
+
+class Answering:
+    """One model, one task, one profile and its candidates for all segments.
+
+    Each is handed out; what changes answers asks `requireIdle` first.
+
+    Args:
+        loadModel: gives a model by its name, on a device.
+        requireIdle: raises a SceneError while something is asked.
+        onMessage: called with what the user should know.
+        onChanged: called when what the panel shows may have changed.
+        onTask: called when another task answers, or the chosen one begins anew.
+
+    Attributes:
+        onlyPointed: whether sessions drop the parts of masks that were not pointed at.
+    """
+
+    def __init__(
+        self,
+        loadModel: LoadModel,
+        requireIdle: Callable[[], None],
+        onMessage: Callable[[str], None],
+        onChanged: Callable[[], None],
+        onTask: Callable[[], None],
+    ) -> None:
+        self._requireIdle = requireIdle
+        self._onMessage = onMessage
+        self._onChanged = onChanged
+        self.model = ChosenModel(loadModel, onMessage, requireIdle, onChanged)
+        self.task = ChosenTask(self.model.load, onMessage, requireIdle, onTask)
+        self.profile = ChosenProfile(onMessage, self._onProfile, requireIdle)
+        self.candidates = Candidates(self.profile, onMessage, requireIdle)
+        self.onlyPointed = True
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether there will be news of what is asked beside the mask, loaded, learnt or saved."""
+        waits = (self.task, self.profile, self.model)
+        return self.candidates.isAsking or any(chosen.isBusy for chosen in waits)
+
+    @property
+    def teaches(self) -> bool:
+        """Whether accepted planes teach anyone."""
+        return self.task.isOn and not (self.task.name is None and self.profile.user is None)
+
+    def chooseTask(self, name: str | None) -> None:
+        """Let another task answer and learn, with the user's profile for it; None for the frozen model.
+
+        Raises:
+            AdaptSegError: one of them cannot be used; nothing has changed.
+        """
+        self._requireIdle()
+        choice = self.profile.prepared(self.profile.user, name)
+        self.task.choose(name)
+        self.profile.use(choice)
+
+    def openSession(self, target: Target) -> VolumeSession:
+        """A session of a segment, where the scene left off.
+
+        Raises:
+            AdaptSegError: the model, the task or the profile cannot be used.
+        """
+        from AdaptCore.predict.volume import VolumeSession
+
+        model = self.task.open()
+        self.profile.open(model)
+        session = VolumeSession(
+            model,
+            voxelArray(target.volumeNode),
+            window=displayWindow(target.volumeNode),
+            spacing=target.volumeNode.GetSpacing(),
+            cache=self.model.cache,
+            learner=self.task,
+            preference=self.profile,
+            only_pointed=self.onlyPointed,
+        )
+        target.takeUp(session)
+        return session
+
+    def update(self) -> None:
+        """Take the news of the background."""
+        if any([chosen.update() for chosen in (self.task, self.profile, self.candidates, self.model)]):
+            self._onChanged()
+
+    @property
+    def hasModel(self) -> bool:
+        """Whether a model was loaded since that `useModel` lets answer, or could not be."""
+        return self.model.hasArrived and not (self.task.isBusy or self.profile.isBusy)
+
+    def useModel(self, targets: Iterable[Target]) -> bool:
+        """Let a model answer that was loaded since, and all sessions begin anew with it; False if it was not loaded."""
+        model = self.model.arrived()
+        if model is None:
+            self._onChanged()
+            return False
+        texts = [f"Model {self.model.answering} answers from now on.", self.task.useModel(model)]
+        texts.append(self.profile.useModel(model, self.task.name))
+        self._onMessage(" ".join(filter(None, texts)))
+        self.model.cache.clear()
+        self.renew(targets)
+        return True
+
+    def renew(self, targets: Iterable[Target]) -> None:
+        """Other sessions in place of the open ones, which answer the prompts anew; labels stay."""
+        self.candidates.drop()
+        for target in targets:
+            try:
+                target.beginAnew()
+            except AdaptSegError as error:
+                self._onMessage(str(error))
+
+    def forgetLesson(self) -> LessonCommand:
+        """Let the task forget the image that it has learnt last.
+
+        Raises:
+            TaskError: there is none that can be taken back.
+        """
+        lesson = self.task.latestLesson
+        if lesson is None:
+            raise TaskError("nothing was learnt since the panel was opened, or it was taken back already")
+        command = LessonCommand(lesson, self._onMessage)
+        command.redo()
+        return command
+
+    def tellOfProblems(self) -> None:
+        """Tell once of what has gone wrong with the device, with clicks, and with stored files."""
+        self.model.tellOfLeftDevice()
+        self.task.tellOfProblems()
+
+    def _onProfile(self) -> None:
+        self.candidates.askAnew()
+        self._onChanged()

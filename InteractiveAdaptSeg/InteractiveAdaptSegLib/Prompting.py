@@ -1,0 +1,129 @@
+"""A prompt on its way into the scene and to its plane's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from AdaptCore.errors import AdaptSegError, PromptError
+from AdaptCore.prompts import CONTRADICTION, contradict
+from InteractiveAdaptSegLib.Asker import Asker, PlaneQuestion
+from InteractiveAdaptSegLib.Commands import PromptCommand
+from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.OpenTargets import OpenTargets
+from InteractiveAdaptSegLib.PromptNodes import PromptStep, unmarkedPoints
+from InteractiveAdaptSegLib.SceneWatch import SceneWatch
+from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.TargetWriter import TargetWriter
+from InteractiveAdaptSegLib.VolumeGeometry import displayWindow
+from InteractiveAdaptSegLib.WorldPrompts import WorldPrompts
+
+if TYPE_CHECKING:
+    from AdaptCore.predict.geometry import PlaneGeometry
+
+
+class Prompting:
+    """Stores prompts and asks their planes; a prompt without an answer is taken out of the scene again.
+
+    Args:
+        onAnswered: called with a command that undoes the prompt.
+        onMessage: called with why a placed point is no prompt.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        watch: SceneWatch,
+        targets: OpenTargets,
+        writes: TargetWriter,
+        onAnswered: Callable[[PromptCommand], None],
+        onMessage: Callable[[str], None],
+    ) -> None:
+        self._onMessage = onMessage
+        self._asker = asker
+        self._watch = watch
+        self._targets = targets
+        self._writes = writes
+        self._onAnswered = onAnswered
+
+    def give(
+        self, target: Target, geometry: PlaneGeometry, action: PromptStep, store: Callable[[], None] | None = None
+    ) -> None:
+        """Store a prompt and ask its plane.
+
+        Args:
+            store: puts the prompt into the scene where it is not to be added as nodes and points of its own.
+
+        Raises:
+            AdaptSegError: the prompt contradicts another one or does not fit the plane, or the model cannot answer.
+        """
+        if contradict(action.clicks, target.storedClicks(geometry)):
+            raise PromptError(CONTRADICTION)
+        self._writes.aim(target)
+        window = displayWindow(target.volumeNode)
+        if window is not None and window != target.session.window:
+            target.session.set_window(window)
+        outlines = [step for step in target.storedSteps(geometry) if step.isOutline] if action.isOutline else []
+        command = PromptCommand(target, geometry, action, outlines[-1] if outlines else None)
+        self._targets.bindToImage(target)
+        target.noteStart(geometry)
+        question = PlaneQuestion.of(
+            target,
+            geometry,
+            lambda: self._onAnswered(command),
+            prompt=action,
+            takeBack=lambda: self._changeScene(target, command.takeOut),
+        )
+        self._changeScene(target, store or partial(target.prompts.addStep, geometry, action))
+        self._asker.ask(question)
+
+    def givePlaced(self, pointNode: Any, see: Callable[[], WorldPrompts]) -> None:
+        """Make prompts of the points of a list that are none yet, the latest first; one that cannot be is taken out.
+
+        Args:
+            see: gives the plane that they were placed on.
+        """
+        target = self._targets.withPoints(pointNode)
+        if target is None or pointNode.GetScene() is None:
+            return
+        for index in reversed(unmarkedPoints(pointNode)):
+            try:
+                self._requireCurrent(target)
+                self._givePoint(target, pointNode, index, see())
+            except AdaptSegError as error:
+                if index in unmarkedPoints(pointNode):
+                    with self._watch.ownChange():
+                        pointNode.RemoveNthControlPoint(index)
+                self._onMessage(str(error))
+
+    def _requireCurrent(self, target: Target) -> None:
+        if target is not self._targets.current:
+            raise SceneError("the point belongs to another segment than the chosen one: choose its segment first")
+
+    def _givePoint(self, target: Target, pointNode: Any, index: int, seen: WorldPrompts) -> None:
+        world = tuple(pointNode.GetNthControlPointPositionWorld(index))
+        clicks = seen.clicks([world], pointNode is target.prompts.pointNodes[0])
+        action = PromptStep(target.prompts.nextStep, clicks)
+        place = partial(target.prompts.takePlaced, pointNode, index, world, seen.geometry, action.step)
+        self.give(target, seen.geometry, action, place)
+
+    def giveAgain(self, command: PromptCommand, finish: Callable[[], None]) -> None:
+        """Ask anew what was undone on a plane that has begun anew since, so that there is an answer to bring back.
+
+        Raises:
+            AdaptSegError: see `give`.
+        """
+        target, geometry = command.target, command.geometry
+
+        def bringBack() -> None:
+            target.plane(geometry).undo()
+            finish()
+
+        target.noteStart(geometry)
+        self._asker.ask(PlaneQuestion.of(target, geometry, bringBack, prompt=command.action))
+
+    def _changeScene(self, target: Target, change: Callable[[], None]) -> None:
+        with self._watch.ownChange():
+            change()
+        self._watch.add(target)
