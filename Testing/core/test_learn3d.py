@@ -130,7 +130,7 @@ def test_accepted_masks_make_the_next_first_answer_better_and_can_be_forgotten()
         for volume, truth in volumes[:3]:
             session = BlockSession(cast(VolumetricModel, learner.model), volume, SPACING, POLICY)
             session.click(12, 12, 12)
-            ticket = learner.learn(session.examples(truth))
+            taught = learner.learn(session.examples(truth))
             learner.wait()
         assert learner.problem == "" and learner.knowledge.memory.images
         session = BlockSession(cast(VolumetricModel, frozen), volumes[3][0], SPACING, POLICY)
@@ -138,8 +138,8 @@ def test_accepted_masks_make_the_next_first_answer_better_and_can_be_forgotten()
         (example, *_) = session.examples(volumes[3][1])
         assert agreement(learner.knowledge.model, example) > agreement(frozen, example) + 0.1
         known = learner.knowledge
-        assert learner.forget(ticket) and learner.knowledge is not known
-        assert learner.recall(ticket) and learner.knowledge is known
+        assert taught.undo() and learner.knowledge is not known
+        assert taught.redo() and learner.knowledge is known
 
 
 def test_a_click_changes_the_model_of_its_object_and_undo_brings_the_earlier_one_back() -> None:
