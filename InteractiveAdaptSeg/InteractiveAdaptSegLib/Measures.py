@@ -12,8 +12,8 @@ import vtk
 from InteractiveAdaptSegLib.SegmentWriter import imageArray, segmentTime
 from InteractiveAdaptSegLib.VolumeGeometry import toWorldMatrix
 
-DIRECTIONS = 400
-"""Directions in which an object is measured; the longest diameter is found to a thousandth."""
+DIRECTIONS, PARTS = 400, 20
+"""Directions in which an object is measured, so many at a time; the longest diameter is found to a thousandth."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ def _longest(points: np.ndarray) -> float:
     turn = np.arange(DIRECTIONS) * np.pi * (3.0 - 5.0**0.5)
     height = (np.arange(DIRECTIONS) + 0.5) / DIRECTIONS
     radius = np.sqrt(1.0 - height**2)
-    along = points @ np.stack((radius * np.cos(turn), radius * np.sin(turn), height))
-    outer = points[np.unique(np.concatenate((along.argmin(axis=0), along.argmax(axis=0))))]
+    directions = np.stack((radius * np.cos(turn), radius * np.sin(turn), height), axis=1).astype(np.float32)
+    lines, outermost = np.ascontiguousarray(points.T, np.float32), []
+    for some in np.array_split(directions, PARTS):
+        along = some @ lines
+        outermost += [along.argmin(axis=1), along.argmax(axis=1)]
+    outer = points[np.unique(np.concatenate(outermost))]
     return float(np.linalg.norm(outer[:, None] - outer[None], axis=2).max())
