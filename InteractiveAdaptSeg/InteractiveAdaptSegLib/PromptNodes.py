@@ -170,6 +170,13 @@ class PromptNodes:
             self.node.SetParameter("frame", digest)
 
     @property
+    def areOfOneOfManyImages(self) -> bool:
+        """Whether masks of another image in the volume, such as another frame, went into the segment too."""
+        sought = (self.volumeNode, self.segmentationNode, self.segmentID)
+        others = [each for each in self._of(self.node.GetScene(), *sought) if each.node is not self.node]
+        return any(each.placement is not None for each in others if not each.isDamaged)
+
+    @property
     def placement(self) -> np.ndarray | None:
         """4 x 4 matrix from the volume's voxels to the segmentation when a mask was written last; None before."""
         stored = self._read("placement")

@@ -412,7 +412,9 @@ class Target:
         return self.session.labelmap[self._voxels(geometry)[0]] > 0
 
     def _isDrawn(self, geometry: PlaneGeometry) -> bool:
-        """Whether the segment holds voxels on a plane that this session has not given it."""
+        """Whether the segment holds voxels on a plane that this session has not given it, nor another frame's."""
+        if self.prompts.areOfOneOfManyImages:
+            return False
         voxels = np.column_stack(self._voxels(geometry)[0])
         held = segmentContents(*self._place, voxels, self._placed)
         return bool((held & ~self._written(geometry)).any())

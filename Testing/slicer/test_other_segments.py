@@ -403,3 +403,21 @@ def test_segmentation_that_is_smaller_than_the_mask_is_extended(
     assert OTHER_CENTRE[0] < CENTRE[0]
     inner = accept_at(a_session, (*OTHER_CENTRE[:2], 2), "x")
     np.testing.assert_array_equal(a_session.segment("x"), mask | inner)
+
+
+def test_drawn_voxels_that_are_corrected_outlive_a_move_of_the_volume(a_session: Panel) -> None:
+    drawn = np.zeros(SHAPE, bool)
+    drawn[CENTRE[0] - 5 : CENTRE[0] + 6, CENTRE[1] - 5 : CENTRE[1] + 6, CENTRE[2]] = True
+    paint(a_session, drawn)
+    a_session.click(CENTRE)
+    target, origin = a_session.logic._requireTarget(), a_session.volume.GetOrigin()
+    np.testing.assert_array_equal(target.session.labelmap > 0, drawn)
+    a_session.volume.SetOrigin(origin[0] + 4.0, origin[1], origin[2])
+    image = a_session.segmentation.GetBinaryLabelmapInternalRepresentation("lesion")
+    image.GetPointData().GetScalars().Modified()
+    image.Modified()
+    a_session.logic._requireTarget()
+    np.testing.assert_array_equal(target.session.labelmap > 0, drawn)
+    a_session.volume.SetOrigin(*origin)
+    a_session.logic.accept()
+    assert a_session.segment("lesion")[CENTRE]
