@@ -93,16 +93,16 @@ class Evidence:
 
 
 OPENING = Evidence(
-    score=1.0,
-    expected=0.0,
-    extent=0.0,
-    extent_squared=0.0,
-    touched=-0.15,
-    guessed=0.0,
-    best_guessed=0.0,
-    alike=0.0,
-    width=0.0,
-    told=0.0,
+    score=0.9,
+    expected=0.508,
+    extent=0.871,
+    extent_squared=-0.38,
+    touched=-0.106,
+    guessed=-0.654,
+    best_guessed=0.551,
+    alike=1.07,
+    width=2.46,
+    told=0.0313,
 )
 """How much each weighs. Source: `adaptseg train --sizes compact3d`, which calibrates on synthetic volumes alone."""
 

@@ -74,9 +74,9 @@ def test_the_same_question_has_the_same_candidates(a_model: CompactModel, latent
 
 def test_nothing_can_be_chosen_before_a_prompt(a_model: CompactModel, latent: Latent) -> None:
     session = PlaneSession(a_model, np.zeros((40, 56), np.float32))
-    with pytest.raises(PromptError, match="click, box or scribble"):
+    with pytest.raises(PromptError, match="Click, or draw a box or scribble"):
         an_adviser(a_model, latent).ask(session)
-    with pytest.raises(PromptError, match="click, box or scribble"):
+    with pytest.raises(PromptError, match="Click, or draw a box or scribble"):
         session.take_mask(np.zeros((40, 56), bool))
 
 
@@ -185,7 +185,7 @@ def test_a_pick_is_learnt_and_taken_back(a_model: CompactModel, latent: Latent) 
     assert adviser.profile.picks == 1 and counts.sum() == pytest.approx(1)
     adviser.undo()
     assert adviser.profile.picks == 0 and adviser.profile.belief.statistics.counts.sum() == 0
-    with pytest.raises(ProfileError, match="none that can be taken back"):
+    with pytest.raises(ProfileError, match="none of which can be undone"):
         adviser.undo()
 
 
