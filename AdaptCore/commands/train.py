@@ -140,7 +140,7 @@ def _calibrate_sizes(arguments: argparse.Namespace) -> None:
     calibration = _calibrated_openings if arguments.sizes == "compact3d" else _calibrated_planes
     found = calibration(arguments)
     write_bytes(path, found.encode())
-    say(found)
+    say(*found.splitlines())
     say(f"calibrated: {path}")
 
 
