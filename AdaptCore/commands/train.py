@@ -134,36 +134,20 @@ def _train_preference(arguments: argparse.Namespace) -> None:
 
 def _calibrate_sizes(arguments: argparse.Namespace) -> None:
     from AdaptCore.atomic import prepare_folder, write_bytes
-
-    path = arguments.out / "sizes.txt"
-    prepare_folder(arguments.out, (path.name,))
-    calibration = _calibrated_openings if arguments.sizes == "compact3d" else _calibrated_planes
-    found = calibration(arguments)
-    write_bytes(path, found.encode())
-    say(*found.splitlines())
-    say(f"calibrated: {path}")
-
-
-def _calibrated_openings(arguments: argparse.Namespace) -> str:
-    from AdaptCore.models.registry import load_model, load_volume_model
-    from AdaptCore.training.openings import Recipe, calibrate
-
-    model, planes = load_volume_model(arguments.sizes, arguments.device), load_model("compact", arguments.device)
-    recipe = replace(Recipe(), **({"scenes": arguments.scenes} if arguments.scenes else {}))
-    with progress_bar(recipe.scenes, unit="scene") as bar:
-        return calibrate(model, planes, recipe, arguments.seed, bar.update)
-
-
-def _calibrated_planes(arguments: argparse.Namespace) -> str:
     from AdaptCore.models.base import BatchModel
     from AdaptCore.models.registry import load_model
     from AdaptCore.training.sizes import Recipe, calibrate
 
+    path = arguments.out / "sizes.txt"
+    prepare_folder(arguments.out, (path.name,))
     model = load_model(arguments.sizes, arguments.device)
     if not isinstance(model, BatchModel):
-        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only. Choose compact or compact3d.")
+        raise AdaptSegError(f"{arguments.sizes} looks at whole planes only. Choose the built-in model.")
     recipe = Recipe()
     if arguments.scenes:
         recipe = replace(recipe, wide_scenes=arguments.scenes, filled_scenes=arguments.scenes)
     with progress_bar(recipe.wide_scenes + recipe.filled_scenes, unit="scene") as bar:
-        return calibrate(model, recipe, arguments.seed, bar.update)
+        found = calibrate(model, recipe, arguments.seed, bar.update)
+    write_bytes(path, found.encode())
+    say(*found.splitlines())
+    say(f"calibrated: {path}")

@@ -27,7 +27,7 @@ from AdaptCore.predict.object_prompts import (
     shown,
     told_extent,
 )
-from AdaptCore.predict.openings import Answer, Evidence, evidence, support
+from AdaptCore.predict.openings import Answer, rating
 from AdaptCore.predict.packed import PackedLogits, PackedMask
 from AdaptCore.predict.pointing import only_pointed
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
@@ -387,28 +387,20 @@ class BlockSession:
         near = bump(answer.window, prompts.clicks[-1].position, self._policy.local * answer.window.side)
         return replace(answer, logits=torch.lerp(prior, answer.logits, near))
 
-    def openings(self, prompts: ObjectPrompts) -> tuple[list[Ask], list[Answer], list[Evidence]]:
-        """Answers to first prompts in several windows, and what each tells of itself; changes nothing."""
+    def _opening(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
+        """The first prediction: the best rated of several."""
+        asks = self._openings(prompts)
+        answers = self._answers(asks)
+        best = max(range(len(asks)), key=lambda place: rating(answers[place], self.shape))
+        return answers[best], Asked(asks[best], None)
+
+    def _openings(self, prompts: ObjectPrompts) -> list[Ask]:
+        """First prompts in several windows, some with guesses of the slices through them."""
         extent = told_extent(prompts)
         clicks = prompts.clicks or clicks_in(prompts.slices)
         guesses = [] if prompts.box is not None or len(clicks) != 1 else self._guessed(clicks[0], prompts)
         asks = [Ask(self._window(*extent), prompts)] if extent else self._around(clicks[0], prompts)
-        asks += self._by_guesses(prompts, guesses)
-        answers = self._answers(asks)
-        return asks, answers, evidence(asks, answers, guesses, self.shape, self._spacing)
-
-    def voxels(self, answer: Answer) -> np.ndarray:
-        """The mask of an answer as bool (I, J, K)."""
-        box, logits = paste(answer.logits, answer.window, self.shape)
-        full = np.zeros(self.shape, bool)
-        full[box] = logits > 0
-        return full
-
-    def _opening(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
-        """The first prediction: the best supported one."""
-        asks, answers, found = self.openings(prompts)
-        best = max(range(len(asks)), key=lambda place: support(found[place]))
-        return answers[best], Asked(asks[best], None)
+        return [*asks, *self._by_guesses(prompts, guesses)]
 
     def _guessed(self, click: VolumeClick, prompts: ObjectPrompts) -> list[KnownSlice]:
         """Guesses of the slices through a click that the user did not tell."""
