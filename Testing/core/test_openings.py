@@ -1,4 +1,4 @@
-"""Openings: what answers in several windows tell of themselves, and which one is chosen."""
+"""Openings: in which windows first prompts are answered, and which answer is chosen."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from torch import Tensor
 
 from AdaptCore.predict.block import BlockSession
 from AdaptCore.predict.object_prompts import KnownSlice
-from AdaptCore.predict.openings import Answer
+from AdaptCore.predict.openings import TOUCHED_FACE, Answer, rating
 from AdaptCore.predict.windows import VolumeWindow
-from AdaptCore.training.openings import Recipe
 from Testing.bright_model import BrightModel
 
 SPACING = (1.0, 1.0, 1.0)
 SHAPE = (32, 32, 32)
-SMALL = Recipe(scenes=4, sides=(24,), targets=2)
 
 
 def a_cube(window: VolumeWindow, low: int, high: int) -> Tensor:
@@ -63,8 +61,7 @@ def test_guesses_are_asked_together_and_one_by_one_beside_windows_of_several_siz
     model = BrightModel()
     session = BlockSession(model, volume, SPACING, guess=lambda position: guesses)  # type: ignore[arg-type]
     assert session.click(25, 25, 25).on(volume.shape)[20:40, 20:40, 20:40].mean() > 0.95
-    told = [
-        sum(bool(known.movedim(axis, 0).flatten(1).all(1).any()) for axis in (0, 1)) for known in model.asked[0].known
-    ]
+    known = model.asked[0].known
+    told = [sum(bool(one.movedim(axis, 0).flatten(1).all(1).any()) for axis in (0, 1)) for one in known]
     assert told == [0, 2, 1, 1], "the lone click, both guesses, and each"
     assert session.prompts.slices == ()
