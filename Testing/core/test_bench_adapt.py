@@ -521,7 +521,7 @@ def test_sequences_and_soaks_have_their_own_figures(a_data_folder: Path, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--recipe", "secret"], "Expected one of the recipes default, schoen, oaims, got 'secret'."),
+        (["--recipe", "secret"], "Expected one of the recipes default, schoen, oaims, volumes, got 'secret'."),
         (["--arms", "frozen,most"], "Expected one of the arms frozen, post, mid, both, got 'most'."),
         (["--tuned", "hats"], "Expected tuned targets among cones, got 'hats'."),
         (["--noise", "wrong", "--arms", "both"], "--noise needs the arm frozen to compare with, got both."),
