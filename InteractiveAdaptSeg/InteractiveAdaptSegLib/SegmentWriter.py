@@ -201,7 +201,7 @@ class SegmentWriter:
         allowed = editable(
             self.editorNode, self._segmentationNode, self._segmentID, modifier, removes=removes, overwrites=overwrites
         )
-        return _imageOf(modifier, (imageArray(modifier) > 0) & allowed, modifier.GetExtent()[::2])
+        return _imageOf(modifier, (_imageArray(modifier) > 0) & allowed, modifier.GetExtent()[::2])
 
     def _reporting(self, wanted: Any, unwanted: Any, overwrites: bool) -> Callable[[], WriteReport]:
         """Tells, before and after the write, what of two modifiers the segment does not follow and what others lose."""
@@ -212,10 +212,10 @@ class SegmentWriter:
         def report() -> WriteReport:
             kept = 0
             if unwanted is not None:
-                kept = int(((imageArray(unwanted) > 0) & heldOn(node, segmentID, unwanted)).sum())
+                kept = int(((_imageArray(unwanted) > 0) & heldOn(node, segmentID, unwanted)).sum())
             if wanted is None:
                 return WriteReport(notEditable=kept)
-            leftOut = (imageArray(wanted) > 0) & ~heldOn(node, segmentID, wanted)
+            leftOut = (_imageArray(wanted) > 0) & ~heldOn(node, segmentID, wanted)
             found = reportOf(node, others, leftOut, wanted, protected)
             return replace(found, notEditable=found.notEditable + kept)
 
@@ -356,7 +356,7 @@ def segmentBlock(
     if image is None or image.IsEmpty():
         return None
     first = _extentOf(image)[:, 0]
-    block = VoxelBlock(tuple(first.tolist()), imageArray(image) == segment.GetLabelValue())
+    block = VoxelBlock(tuple(first.tolist()), _imageArray(image) == segment.GetLabelValue())
     toVolume = np.linalg.inv(_volumeToGrid(volumeNode, segmentationNode, image, placed))
     volume = np.array([(0, size - 1) for size in volumeNode.GetImageData().GetDimensions()])
     limits = _cut(_boxOnGrid(block.origin, block.mask.shape, toVolume), volume)
@@ -378,7 +378,7 @@ def segmentContents(
     indices = _rounded(_moved(_volumeToGrid(volumeNode, segmentationNode, image, placed), voxels)) - extent[:, 0]
     met = ((indices >= 0) & (indices <= extent[:, 1] - extent[:, 0])).all(axis=1)
     value = segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
-    inside[met] = imageArray(image)[tuple(indices[met].T)] == value
+    inside[met] = _imageArray(image)[tuple(indices[met].T)] == value
     return inside
 
 
@@ -493,7 +493,7 @@ def _extentOf(image: Any) -> np.ndarray:
     return np.array(image.GetExtent()).reshape(3, 2)
 
 
-def imageArray(image: Any) -> np.ndarray:
+def _imageArray(image: Any) -> np.ndarray:
     """The image's scalars, (i, j, k)."""
     extent = _extentOf(image)
     sizes = extent[:, 1] - extent[:, 0] + 1
