@@ -86,7 +86,7 @@ def editable(
         intensities = _intensitiesOn(image, node.GetSourceVolumeNode(), segmentationNode)
         inRange = (intensities, node.GetSourceVolumeIntensityMaskRange())
     segmentationNode.GenerateEditMask(mask, mode, image, segmentID, node.GetMaskSegmentID() or "", *inRange)
-    allowed = _array(mask) == 0
+    allowed = imageArray(mask) == 0
     if removes and mode == _mode("InsideSingleSegment"):
         allowed |= heldOn(segmentationNode, segmentID, image)
     return allowed
@@ -189,7 +189,9 @@ def heldOn(segmentationNode: Any, segmentID: str, image: Any) -> np.ndarray:
     if (low < high).all():
         inner = tuple(slice(*pair) for pair in zip(low - there[:, 0], high - there[:, 0]))
         outer = tuple(slice(*pair) for pair in zip(low - limits[:, 0], high - limits[:, 0]))
-        held[outer] = _array(layer)[inner] == segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
+        held[outer] = (
+            imageArray(layer)[inner] == segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
+        )
     return held
 
 
@@ -198,7 +200,8 @@ def _limits(image: Any) -> np.ndarray:
     return np.array(image.GetExtent()).reshape(3, 2) + np.array((0, 1))
 
 
-def _array(image: Any) -> np.ndarray:
+def imageArray(image: Any) -> np.ndarray:
+    """The image's scalars, (i, j, k)."""
     limits = _limits(image)
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(limits[:, 1] - limits[:, 0], order="F")
 

@@ -9,7 +9,8 @@ import numpy as np
 import slicer
 import vtk
 
-from InteractiveAdaptSegLib.SegmentWriter import _imageArray, segmentTime
+from InteractiveAdaptSegLib.Masking import imageArray
+from InteractiveAdaptSegLib.SegmentWriter import segmentTime
 from InteractiveAdaptSegLib.VolumeGeometry import toWorldMatrix
 
 DIRECTIONS, PARTS = 400, 20
@@ -59,7 +60,7 @@ def _voxels(segmentationNode: Any, segmentID: str, toWorld: np.ndarray) -> tuple
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     value = segmentationNode.GetSegmentation().GetSegment(segmentID).GetLabelValue()
-    return _imageArray(image) == value, (toWorld @ slicer.util.arrayFromVTKMatrix(matrix))[:3, :3]
+    return imageArray(image) == value, (toWorld @ slicer.util.arrayFromVTKMatrix(matrix))[:3, :3]
 
 
 def measured(mask: np.ndarray, scale: np.ndarray) -> Measures:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk
 
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Masking import (
@@ -24,6 +24,7 @@ from InteractiveAdaptSegLib.Masking import (
     reportOf,
     settleMasking,
 )
+from InteractiveAdaptSegLib.Masking import imageArray as _imageArray
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, requireLinearTransforms, toWorldMatrix
 
@@ -491,10 +492,3 @@ def _imageOf(reference: Any, mask: np.ndarray, first: Sequence[int]) -> Any:
 def _extentOf(image: Any) -> np.ndarray:
     """First and last index (3 x 2) of an image."""
     return np.array(image.GetExtent()).reshape(3, 2)
-
-
-def _imageArray(image: Any) -> np.ndarray:
-    """The image's scalars, (i, j, k)."""
-    extent = _extentOf(image)
-    sizes = extent[:, 1] - extent[:, 0] + 1
-    return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(sizes, order="F")
