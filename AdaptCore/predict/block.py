@@ -15,7 +15,7 @@ from torch import Tensor
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Model
 from AdaptCore.models.volumetric import WINDOW_SIDE, VolumeEmbedding, VolumeQuestion, VolumetricModel, WindowClick
-from AdaptCore.predict.learning import Adapter, Example
+from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.object_prompts import (
     Ask,
     KnownSlice,
@@ -27,7 +27,7 @@ from AdaptCore.predict.object_prompts import (
     shown,
     told_extent,
 )
-from AdaptCore.predict.openings import Answer, rating
+from AdaptCore.predict.openings import Answer, Asked, Opening, ranked
 from AdaptCore.predict.packed import PackedLogits, PackedMask
 from AdaptCore.predict.pointing import only_pointed
 from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, field_of, pieces, refine
@@ -56,6 +56,7 @@ class WindowPolicy:
         local: how far a click reaches once there is a mask, as a share of the window's side. On synthetic windows it
             saves one in four of the clicks that make masks worse and costs none of their overlap.
         more: most windows predicted in for one prompt after the first one.
+        others: so many other answers to first prompts are kept.
         least_voxels: least width of a window in voxels of the finest axis.
         kept: embeddings of windows that a session keeps.
     """
@@ -67,16 +68,9 @@ class WindowPolicy:
     growth: float = 1.5
     local: float = 0.2
     more: int = 3
+    others: int = 8
     least_voxels: float = 16.0
     kept: int = 8
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """Where and with what an answer was asked for; `prior` is the earlier mask's logits in its window."""
-
-    ask: Ask
-    prior: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +83,9 @@ class ObjectPrediction:
         score: predicted IoU.
         window: where it was predicted.
         logits: float32 S x S x S in the window.
+        asked: what it answers.
+        likelihood: that it is meant, as far as the answers to the same first prompts tell; 1 for later prompts.
+        others: answers to the same first prompts, the likeliest first; their logits are float16.
     """
 
     box: Box3
@@ -96,6 +93,9 @@ class ObjectPrediction:
     score: float
     window: VolumeWindow
     logits: Tensor
+    asked: Asked
+    likelihood: float = 1.0
+    others: tuple[Opening, ...] = ()
 
     def on(self, shape: tuple[int, int, int]) -> np.ndarray:
         """The mask as bool (I, J, K)."""
@@ -113,16 +113,21 @@ class _PackedPrediction:
     score: float
     window: VolumeWindow
     logits: PackedLogits
+    asked: Asked
+    likelihood: float
+    others: tuple[Opening, ...]
 
     @classmethod
     def of(cls, given: ObjectPrediction) -> _PackedPrediction:
-        logits = PackedLogits.of(given.logits.numpy())
-        return cls(given.box, PackedMask.of(given.mask), given.score, given.window, logits)
+        logits, mask = PackedLogits.of(given.logits.numpy()), PackedMask.of(given.mask)
+        return cls(given.box, mask, given.score, given.window, logits, given.asked, given.likelihood, given.others)
 
     def prediction(self) -> ObjectPrediction:
-        mask = self.mask.mask()
+        mask, logits = self.mask.mask(), torch.from_numpy(self.logits.logits())
         mask.flags.writeable = False
-        return ObjectPrediction(self.box, mask, self.score, self.window, torch.from_numpy(self.logits.logits()))
+        return ObjectPrediction(
+            self.box, mask, self.score, self.window, logits, self.asked, self.likelihood, self.others
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,14 +136,18 @@ class _State:
 
     Attributes:
         model: the one that the next prompt asks.
-        asked: where and after what the prediction was asked for.
     """
 
     model: VolumetricModel
     prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     prediction: ObjectPrediction | None = None
     packed: _PackedPrediction | None = None
-    asked: Asked | None = None
+
+    @property
+    def asked(self) -> Asked | None:
+        """What the prediction answers."""
+        held = self.prediction or self.packed
+        return held.asked if held else None
 
     def at_rest(self) -> _State:
         given = self.prediction
@@ -162,6 +171,7 @@ class BlockSession:
         policy: which windows are predicted in.
         guess: masks of slices through a first click, such as a model of planes gives; None for no guess.
         adapter: changes the model from click to click; None for one that stays as it is.
+        preference: changes every answer to what the user prefers; None for plain answers.
         only_pointed: drop the parts of every answer that were not pointed at, see `AdaptCore.predict.pointing`.
 
     Raises:
@@ -177,6 +187,7 @@ class BlockSession:
         guess: Guess | None = None,
         adapter: Adapter | None = None,
         only_pointed: bool = True,
+        preference: Preference | None = None,
     ) -> None:
         if volume.ndim != 3 or not volume.size:
             raise ImageError(f"Objects need a volume of three axes and one channel, got an array of {volume.shape}.")
@@ -184,6 +195,7 @@ class BlockSession:
             raise ImageError(f"Voxel spacing must be above zero along each axis, got {spacing} mm.")
         self._volume, self._spacing, self._policy = volume, spacing, policy
         self._guess, self._adapter, self._only_pointed = guess, adapter, only_pointed
+        self._preference = preference
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         self._history = [_State(model)]
         self._position = 0
@@ -200,6 +212,21 @@ class BlockSession:
     @property
     def prompts(self) -> ObjectPrompts:
         return self._state.prompts
+
+    @property
+    def model(self) -> VolumetricModel:
+        """The model that the next prompt asks, with what it has learnt from the clicks on this object."""
+        return self._state.model
+
+    @property
+    def question(self) -> VolumeQuestion | None:
+        """What the present answer answers."""
+        return self._question(self.prediction.asked) if self.prediction else None
+
+    @property
+    def spacing(self) -> Triple:
+        """Of the voxels in millimetres."""
+        return self._spacing
 
     @property
     def can_undo(self) -> bool:
@@ -268,11 +295,36 @@ class BlockSession:
         for _ in refine(field_, windows, lambda at, prior: self._answers([Ask(at, prompts)], prior)[0].logits, policy):
             if self._state is not state:
                 return
-            same = Answer(coarse.window, coarse.logits, coarse.score)
-            finer = self._with_known(field_.box, field_.logits > 0, same, prompts)
+            box, mask = self._with_known(field_.box, field_.logits > 0, prompts)
+            finer = replace(coarse, box=box, mask=mask)
             state = replace(state, prediction=finer)
             self._history[place] = state
             yield finer
+
+    def take(self, prediction: ObjectPrediction) -> ObjectPrediction:
+        """Make another answer to the present prompts the present one, as one step; the next prompt goes on from it."""
+        return self._append(self._state.model, self.prompts, prediction)
+
+    def with_answer(self, logits: Tensor) -> ObjectPrediction:
+        """The present prediction with other logits S x S x S in its window, which obey its clicks; nothing changes.
+
+        Raises:
+            PromptError: there is no prediction yet.
+        """
+        held = self._required()
+        obeyed = Answer(held.window, _obeyed(logits, held.window, self.prompts), held.score)
+        return self._shown(replace(held, logits=obeyed.logits), self.prompts)
+
+    def opened(self, opening: Opening) -> ObjectPrediction:
+        """What another answer to the present prompts makes of the object, one of `prediction.others`; nothing changes.
+
+        Raises:
+            PromptError: there is no prediction yet.
+        """
+        held = self._required()
+        own = Opening(Answer(held.window, held.logits, held.score), held.asked, held.likelihood)
+        others = tuple(other for other in (own, *held.others) if other is not opening)
+        return self._shown(_prediction(opening, others), self.prompts)
 
     def undo(self) -> ObjectPrediction | None:
         """Go back one step; the earlier mask comes back as it was. Does nothing at the start."""
@@ -290,28 +342,54 @@ class BlockSession:
         if not all(-0.5 <= at <= length - 0.5 for at, length in zip(position, self.shape)):
             raise PromptError(f"You clicked outside the volume of {self.shape} voxels: nothing has changed.")
 
+    def _required(self) -> ObjectPrediction:
+        if self.prediction is None:
+            raise PromptError("There is nothing to choose from yet: click on the object first.")
+        return self.prediction
+
     def _push(self, prompts: ObjectPrompts) -> ObjectPrediction:
-        found, asked = self._predict(prompts)
-        model = self._adapted(found, asked)
+        found, others = self._predict(prompts)
+        model = self._adapted(found.answer, found.asked)
         if model is not self._state.model:
-            found = self._changed(self._answers([asked.ask], asked.prior, model)[0], asked)
-        if self._only_pointed:
-            found = replace(found, logits=_pointed(found, prompts, self.shape))
-        box, logits = paste(found.logits, found.window, self.shape)
-        prediction = self._with_known(box, logits > 0, found, prompts)
+            (answer,) = self._answers([found.asked.ask], found.asked.prior, model)
+            found = replace(found, answer=self._changed(answer, found.asked))
+        found = self._preferred(model, found)
+        return self._append(model, prompts, self._shown(_prediction(found, others), prompts))
+
+    def _append(self, model: VolumetricModel, prompts: ObjectPrompts, prediction: ObjectPrediction) -> ObjectPrediction:
         kept = self._history[: self._position + 1]
         # A model with a decoder of its own is kept for the latest entries only.
         kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
-        self._history = [*kept, _State(model, prompts, prediction, asked=asked)]
+        self._history = [*kept, _State(model, prompts, prediction)]
         self._go_to(self._position + 1)
         return prediction
+
+    def _shown(self, found: ObjectPrediction, prompts: ObjectPrompts) -> ObjectPrediction:
+        """A prediction with its mask, of its logits without the parts that were not pointed at."""
+        if self._only_pointed:
+            found = replace(found, logits=_pointed(found.logits, found.window, prompts, self.shape))
+        box, logits = paste(found.logits, found.window, self.shape)
+        box, mask = self._with_known(box, logits > 0, prompts)
+        return replace(found, box=box, mask=mask)
+
+    def _preferred(self, model: VolumetricModel, found: Opening) -> Opening:
+        """An answer with the mask that the user prefers."""
+        if self._preference is None:
+            return found
+        logits = self._preference.preferred(cast(Model, model), self._question(found.asked))
+        if logits is None:
+            return found
+        window, asked = found.answer.window, found.asked
+        answer = replace(found.answer, logits=_obeyed(logits, window, asked.ask.prompts))
+        return replace(found, answer=self._changed(answer, asked))
 
     def examples(self, mask: np.ndarray) -> list[Example]:
         """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order.
 
         A window that cuts the mask off tells nothing of its outline.
         """
-        asked = [state.asked for state in self._history[: self._position + 1] if state.asked]
+        # A candidate that was picked answers the same again.
+        asked = list(dict.fromkeys(state.asked for state in self._history[: self._position + 1] if state.asked))
         places = np.argwhere(mask)
         if not len(places):
             return []
@@ -352,26 +430,27 @@ class BlockSession:
             self._history[place] = state.at_hand() if is_near else state.at_rest()
         return self.prediction
 
-    def _with_known(self, box: Box3, mask: np.ndarray, found: Answer, prompts: ObjectPrompts) -> ObjectPrediction:
-        """A mask on a box of voxels, with the slices that are known for certain."""
+    def _with_known(self, box: Box3, mask: np.ndarray, prompts: ObjectPrompts) -> tuple[Box3, np.ndarray]:
+        """A mask on a box of voxels, with the slices that are known for certain; read-only."""
         for known in (one for one in prompts.slices if one.is_certain):
             box, mask = _with_slice(box, mask, known, self.shape)
         mask.flags.writeable = False
-        return ObjectPrediction(box, mask, found.score, found.window, found.logits)
+        return box, mask
 
-    def _predict(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
-        earlier = self.prediction
+    def _predict(self, prompts: ObjectPrompts) -> tuple[Opening, tuple[Opening, ...]]:
+        """The answer in a window that fits, and the other answers to first prompts."""
+        earlier, others = self.prediction, list[Opening]()
         if earlier is None:
-            answer, asked = self._opening(prompts)
+            found, *others = self._opening(prompts)
         else:
             held = Answer(earlier.window, earlier.logits, earlier.score)
-            answer, asked = self._corrected(held, self._holding(earlier.window, prompts), prompts)
+            found = Opening(*self._corrected(held, self._holding(earlier.window, prompts), prompts), 1.0)
         for _ in range(self._policy.more):
-            better = self._fitting(answer, prompts)
+            better = self._fitting(found.answer, prompts)
             if better is None:
                 break
-            answer, asked = self._corrected(answer, better, prompts)
-        return answer, asked
+            found = Opening(*self._corrected(found.answer, better, prompts), found.likelihood)
+        return found, tuple(others)
 
     def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
         """The answer in a window with an earlier one as prompt."""
@@ -387,12 +466,10 @@ class BlockSession:
         near = bump(answer.window, prompts.clicks[-1].position, self._policy.local * answer.window.side)
         return replace(answer, logits=torch.lerp(prior, answer.logits, near))
 
-    def _opening(self, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
-        """The first prediction: the best rated of several."""
+    def _opening(self, prompts: ObjectPrompts) -> list[Opening]:
+        """The answers to first prompts: the one to show, then the likeliest others."""
         asks = self._openings(prompts)
-        answers = self._answers(asks)
-        best = max(range(len(asks)), key=lambda place: rating(answers[place], self.shape))
-        return answers[best], Asked(asks[best], None)
+        return ranked(asks, self._alternatives(asks), self.shape, self._policy.others)
 
     def _openings(self, prompts: ObjectPrompts) -> list[Ask]:
         """First prompts in several windows, some with guesses of the slices through them."""
@@ -469,14 +546,22 @@ class BlockSession:
         self, asks: Sequence[Ask], prior: Tensor | None = None, model: VolumetricModel | None = None
     ) -> list[Answer]:
         """What a model, the present one by default, says in windows of one side; `prior` is of the only one."""
+        return [answers[0] for answers in self._alternatives(asks, prior, model, most=1)]
+
+    def _alternatives(
+        self, asks: Sequence[Ask], prior: Tensor | None = None, model: VolumetricModel | None = None, most: int = 4
+    ) -> list[list[Answer]]:
+        """As `_answers`, with the alternatives for a lone click after the best one."""
         model = model or self._state.model
         embeddings = self._embeddings([ask.window for ask in asks])
         logits, quality = model.decode(embeddings, shown(asks, self.shape, prior))
-        lone = torch.tensor([ask.prompts.is_lone_click and prior is None for ask in asks])
-        best = torch.where(lone, quality.argmax(1), 0).tolist()
+        best = quality.argsort(dim=1, descending=True, stable=True).tolist()
         return [
-            Answer(ask.window, _obeyed(logits[row, place], ask.window, ask.prompts), float(quality[row, place]))
-            for row, (ask, place) in enumerate(zip(asks, best))
+            [
+                Answer(ask.window, _obeyed(logits[row, place], ask.window, ask.prompts), float(quality[row, place]))
+                for place in (best[row][:most] if ask.prompts.is_lone_click and prior is None else [0])
+            ]
+            for row, ask in enumerate(asks)
         ]
 
     def _embeddings(self, windows: list[VolumeWindow]) -> list[VolumeEmbedding]:
@@ -491,6 +576,21 @@ class BlockSession:
         while len(self._cache) > self._policy.kept:
             self._cache.popitem(last=False)
         return found
+
+
+def _prediction(found: Opening, others: tuple[Opening, ...]) -> ObjectPrediction:
+    """A prediction whose mask is still to be made."""
+    answer = found.answer
+    return ObjectPrediction(
+        (slice(0, 0),) * 3,
+        np.zeros((0, 0, 0), bool),
+        answer.score,
+        answer.window,
+        answer.logits.float(),
+        found.asked,
+        found.likelihood,
+        others,
+    )
 
 
 def _middle(box: Box3) -> Triple:
@@ -535,17 +635,21 @@ def _obeyed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, sigma:
     return logits
 
 
-def _pointed(answer: Answer, prompts: ObjectPrompts, shape: tuple[int, int, int]) -> Tensor:
-    """An answer's logits without the parts that hold no + click, and nothing of the box or of a known slice."""
-    window, cells = answer.window, np.zeros((answer.window.side,) * 3, bool)
+def _pointed(logits: Tensor, window: VolumeWindow, prompts: ObjectPrompts, shape: tuple[int, int, int]) -> Tensor:
+    """Logits without the parts that hold no + click, and nothing of the box or of a known slice."""
+    return torch.from_numpy(only_pointed(logits.numpy(), pointed_samples(window, prompts, shape)))
+
+
+def pointed_samples(window: VolumeWindow, prompts: ObjectPrompts, shape: tuple[int, int, int]) -> np.ndarray:
+    """Where a window was pointed at, bool S x S x S: + clicks, the inside of the box, and known slices."""
+    cells = np.zeros((window.side,) * 3, bool)
     for click in prompts.clicks:
         if click.positive:
             cells[WindowClick(window.to_samples(click.position)).place_in(cells.shape)] = True
     if prompts.box is not None:
         ends = [[round(at) for at in window.to_samples(corner)] for corner in prompts.box]
         cells[tuple(slice(max(0, low), max(0, high) + 1) for low, high in zip(*ends))] = True
-    cells |= known_in(window, prompts.slices, shape)[0].numpy() > 0
-    return torch.from_numpy(only_pointed(answer.logits.numpy(), cells))
+    return np.asarray(cells | (known_in(window, prompts.slices, shape)[0].numpy() > 0))
 
 
 def window_mask(model: Model, question: VolumeQuestion) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from AdaptCore.models.base import Model, Question
+from AdaptCore.models.base import Model
 from AdaptCore.models.frame import AnyClick, AnyQuestion
 
 
@@ -80,8 +80,8 @@ class Learning(Adapter, Protocol):
 class Preference(Protocol):
     """Knows which of the masks that answer a question its user prefers; `AdaptCore.preference` provides it."""
 
-    def preferred(self, model: Model, question: Question) -> torch.Tensor | None:
-        """Logits float32 (H, W) of what the question's embedding shows, on the CPU; None for the plain answer."""
+    def preferred(self, model: Model, question: AnyQuestion) -> torch.Tensor | None:
+        """Logits float32 of what the question's embedding shows, (H, W) or (S, S, S); None for the plain answer."""
         ...
 
     def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:

@@ -6,17 +6,27 @@ Neither a click nor the masks that a model of planes guesses through it tell for
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from scipy.special import softmax
 from torch import Tensor
 
-from AdaptCore.predict.object_prompts import Extent
+from AdaptCore.predict.object_prompts import Ask, Extent
 from AdaptCore.predict.windows import VolumeWindow
 
 TOUCHED_FACE = 0.15
 """Taken off for each face of the window that the object reaches."""
 
 LEAST_SCORE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Where and with what an answer was asked for; `prior` is the earlier mask's logits in its window."""
+
+    ask: Ask
+    prior: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +42,10 @@ class Answer:
     window: VolumeWindow
     logits: Tensor
     score: float
+
+    def halved(self) -> Answer:
+        """The same in half the memory."""
+        return replace(self, logits=self.logits.half())
 
     def extent(self) -> Extent | None:
         """The extent of what is positive, in voxel coordinates; None where nothing is."""
@@ -63,3 +77,40 @@ def rating(answer: Answer, shape: tuple[int, int, int]) -> float:
     """
     score = min(max(answer.score, LEAST_SCORE), 1 - LEAST_SCORE)
     return math.log(score / (1 - score)) - TOUCHED_FACE * answer.touched(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """An answer to first prompts, in one of several windows or as one of several alternatives there.
+
+    Attributes:
+        asked: what it answers.
+        likelihood: that it is the one that is meant, as far as all of them tell.
+    """
+
+    answer: Answer
+    asked: Asked
+    likelihood: float
+
+
+def ranked(
+    asks: Sequence[Ask], alternatives: Sequence[Sequence[Answer]], shape: tuple[int, int, int], most: int
+) -> list[Opening]:
+    """The answer to show, the best rated of those that are best in their window, then the likeliest of all others.
+
+    Likelihoods are the odds that the ratings give, shared out among all answers.
+
+    Args:
+        alternatives: answers to each of the asks, the best one first.
+        shape: of the volume.
+        most: so many others that hold an object; their logits are float16.
+    """
+    answers = [answer for each in alternatives for answer in each]
+    asked = [asked for ask, each in zip(asks, alternatives) for asked in [Asked(ask, None)] * len(each)]
+    shares = softmax([rating(answer, shape) for answer in answers])
+    openings = [Opening(*each) for each in zip(answers, asked, shares.tolist())]
+    openings.sort(key=lambda opening: -opening.likelihood)
+    best = [each[0] for each in alternatives]
+    first = next(opening for opening in openings if opening.answer in best)
+    others = [each for each in openings if each is not first and (each.answer.logits > 0).any()]
+    return [first, *(replace(each, answer=each.answer.halved()) for each in others[:most])]

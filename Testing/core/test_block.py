@@ -407,3 +407,59 @@ def test_long_history_is_packed_and_comes_back(a_volume: np.ndarray) -> None:
         assert back is not None and np.array_equal(back.on(session.shape), mask) and not back.mask.flags.writeable
         assert np.abs(back.logits.numpy() - exact).max() <= 1 / 16
     assert len(session.prompts.clicks) == 1 and model.asked[-1].points.shape[1] == SEEN_CLICKS
+
+
+def test_the_other_openings_can_be_taken_and_the_next_click_goes_on_from_them() -> None:
+    lesion, organ = (40, 40, 40), a_ball((80, 80, 80), (40, 40, 40), 20)
+    volume = 0.75 * (organ > 0.5) + 0.25 * (a_ball((80, 80, 80), lesion, 6) > 0.5)
+
+    class Sized(BrightModel):
+        """Finds the organ in wide windows and the lesion alone, which is brighter, in narrow ones."""
+
+        def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
+            logits, _ = super().decode(embeddings, prompts)
+            narrow = [float((each.logits > 0).float().mean()) > 0.3 for each in embeddings]
+            shift = torch.tensor([6.0 if one else 0.0 for one in narrow])
+            return logits - shift.view(-1, 1, 1, 1, 1), torch.where(shift > 0, 0.5, 0.8)[:, None].expand(-1, 2)
+
+    policy = replace(POLICY, sizes=(32.0, 80.0), more=0)
+    session = BlockSession(Sized(), volume.astype(np.float32), EVEN, policy)  # type: ignore[arg-type]
+    shown = session.click(*lesion)
+    assert dice(shown.on(session.shape), organ > 0.5) > 0.93
+    chances = [shown.likelihood, *(other.likelihood for other in shown.others)]
+    assert sum(chances) == pytest.approx(1) and chances == sorted(chances, reverse=True)
+    odds = chances[-1] / chances[0]
+    assert odds == pytest.approx(1 / 4, rel=1e-3), "the odds of a predicted IoU of 0.5 against one of 0.8"
+    narrow = session.opened(shown.others[-1])
+    assert session.prediction is shown and dice(narrow.on(session.shape), volume == 1) > 0.9
+    assert session.take(narrow) is narrow and session.prediction is narrow and narrow.window.side == 32
+    back = session.opened(narrow.others[0])
+    assert np.array_equal(back.on(session.shape), shown.on(session.shape)), "the answer before is offered in turn"
+    session.click(40, 40, 44)
+    assert session.prediction is not None and session.prediction.window.millimetres(EVEN) == pytest.approx(32)
+    assert session.undo() is narrow and session.undo() is shown and session.redo() is narrow
+    assert len(session.examples(volume == 1)) == 2, "each opening was asked, and what was picked answers one of them"
+
+
+def test_other_logits_in_the_same_window_obey_the_clicks_and_count_as_the_same_question(a_volume: np.ndarray) -> None:
+    session, model = a_session(a_volume)
+    with pytest.raises(PromptError, match="There is nothing to choose from yet"):
+        session.with_answer(torch.zeros(32, 32, 32))
+    shown = session.click(30, 25, 20)
+    asked = len(model.asked)
+    smaller = session.with_answer(shown.logits - 20)
+    assert smaller.mask[tuple(at - part.start for at, part in zip((30, 25, 20), smaller.box))]
+    assert 0 < smaller.mask.sum() < 200 and session.prediction is shown
+    session.take(smaller)
+    assert len(session.examples(a_volume > 0.5)) == 1 and len(model.asked) == asked
+
+
+def test_an_answer_is_changed_to_what_the_user_prefers(a_volume: np.ndarray) -> None:
+    class Tight:
+        def preferred(self, model: object, question: object) -> Tensor:
+            return torch.full((32, 32, 32), -1.0)
+
+    session = BlockSession(BrightModel(), a_volume, EVEN, POLICY, preference=Tight())  # type: ignore[arg-type]
+    prediction = session.click(30, 25, 20)
+    assert 0 < prediction.mask.sum() < 200, "only what the click itself holds on to"
+    assert prediction.on(session.shape)[30, 25, 20]
