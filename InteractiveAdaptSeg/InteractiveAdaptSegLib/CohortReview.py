@@ -18,7 +18,7 @@ import vtk
 from AdaptCore.errors import AdaptSegError
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.PictureFile import writePicture
-from InteractiveAdaptSegLib.SceneNodes import removeNode
+from InteractiveAdaptSegLib.SceneNodes import addVolume, ijkToRas, removeNode
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 from InteractiveAdaptSegLib.SegmentWriter import segmentBlock
 
@@ -36,7 +36,6 @@ COHORT_ATTRIBUTE = "InteractiveAdaptSeg.Cohort"
 CASE_ATTRIBUTE = "InteractiveAdaptSeg.Case"
 """On volume and segmentation of an open case: folder of its cohort, and its id."""
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SAME_PLACE = 1e-3
 """Voxels of two grids coincide if their corners are within so many voxels."""
 
@@ -369,8 +368,8 @@ class CohortReview:
         return [case.segmentationNode.GetSegmentation().GetSegment(prompts.segmentID).GetName()]
 
     def _added(self, cohort: Cohort, name: str, opened: Opened) -> _OpenCase:
-        """The nodes of a case. The volume has no file: saving the scene cannot write to the image."""
-        volumeNode = self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        """The nodes of a case."""
+        volumeNode = addVolume(self._scene, name, opened.volume)
         segmentationNode = self._scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} label")
         case = _OpenCase(name, volumeNode, segmentationNode, opened.label, opened.accepted)
         with ExitStack() as onError:
@@ -378,9 +377,6 @@ class CohortReview:
                 onError.callback(removeNode, node)
                 node.SetAttribute(COHORT_ATTRIBUTE, str(cohort.folder))
                 node.SetAttribute(CASE_ATTRIBUTE, name)
-            slicer.util.updateVolumeFromArray(volumeNode, np.ascontiguousarray(opened.volume.array.T))
-            volumeNode.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(_ijkToRas(opened.volume.geometry)))
-            volumeNode.CreateDefaultDisplayNodes()
             segmentationNode.CreateDefaultDisplayNodes()
             _fill(case, opened.label, cohort.settings.labels)
             onError.pop_all()
@@ -473,12 +469,6 @@ def _fill(case: _OpenCase, label: np.ndarray, labels: tuple[int, ...]) -> None:
         removeNode(labelmapNode)
 
 
-def _ijkToRas(geometry: Geometry) -> np.ndarray:
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = geometry.direction_matrix * geometry.spacing, geometry.origin
-    return LPS_TO_RAS @ matrix
-
-
 def _requireGrid(volumeNode: Any, geometry: Geometry) -> None:
     """Refuse a volume that was resampled or moved for good.
 
@@ -488,7 +478,7 @@ def _requireGrid(volumeNode: Any, geometry: Geometry) -> None:
     image, matrix = volumeNode.GetImageData(), vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     size = tuple(image.GetDimensions()) if image else (0, 0, 0)
-    drift = np.linalg.inv(_ijkToRas(geometry)) @ slicer.util.arrayFromVTKMatrix(matrix) - np.eye(4)
+    drift = np.linalg.inv(ijkToRas(geometry)) @ slicer.util.arrayFromVTKMatrix(matrix) - np.eye(4)
     if size != tuple(geometry.size) or np.abs(drift @ np.array([*size, 1.0])).max() > SAME_PLACE:
         raise SceneError(
             f"Volume '{volumeNode.GetName()}' is no longer on the grid of its image: it has {size} voxels, its image "

@@ -1,10 +1,36 @@
-"""Nodes that this module has added to the scene, taken out with what only they use."""
+"""Nodes that this module adds to the scene, taken out with what only they use."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
 
 from InteractiveAdaptSegLib.VolumeGeometry import requireLinearTransforms
+
+if TYPE_CHECKING:
+    from AdaptCore.io import Geometry, Volume
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def addVolume(scene: Any, name: str, volume: Volume) -> Any:
+    """A volume that AdaptCore has read. It has no file: saving the scene cannot write to the image."""
+    voxels = np.ascontiguousarray(np.moveaxis(volume.array, (0, 1, 2), (2, 1, 0)))
+    kind = "vtkMRMLVectorVolumeNode" if voxels.ndim == 4 else "vtkMRMLScalarVolumeNode"
+    node = scene.AddNewNodeByClass(kind, name)
+    slicer.util.updateVolumeFromArray(node, voxels)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijkToRas(volume.geometry)))
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def ijkToRas(geometry: Geometry) -> np.ndarray:
+    """4 x 4 matrix from the voxels of an image to the patient, as Slicer has it."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = geometry.direction_matrix * geometry.spacing, geometry.origin
+    return LPS_TO_RAS @ matrix
 
 
 def addMarkups(scene: Any, className: str, name: str) -> Any:

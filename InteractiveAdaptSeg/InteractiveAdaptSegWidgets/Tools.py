@@ -9,9 +9,10 @@ from typing import Any
 import qt
 import slicer
 
+from InteractiveAdaptSegLib.DrawMode import DrawMode, Tool, givePrompt
 from InteractiveAdaptSegLib.PlaceMode import isPlacing, placedSign, startPlacing, stopPlacing
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
-from InteractiveAdaptSegWidgets.DrawMode import DrawMode, Tool, givePrompt
+from InteractiveAdaptSegWidgets.SliceViews import SliceViews
 
 SIGNS = ("positive", "negative")
 """Names of the buttons for points, in the order of `PromptNodes.pointNodes`."""
@@ -46,6 +47,7 @@ class Tools:
         self._isClosed = False
         self._drawMode = DrawMode(
             slicer.mrmlScene,
+            SliceViews(),
             onDrawn=lambda *drawn: qt.QTimer.singleShot(0, lambda: self.onDrawn(*drawn)),
             onMessage=onMessage,
             onChanged=onChanged,

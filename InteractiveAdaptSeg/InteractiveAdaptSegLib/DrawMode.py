@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import qt
 import slicer
 import vtk
 
@@ -54,6 +53,33 @@ def givePrompt(logic: SegmentationLogic, tool: Tool, sliceNode: Any, worldPoints
         logic.addScribble(sliceNode, worldPoints, positive=tool is Tool.SCRIBBLE_POSITIVE)
 
 
+class View(Protocol):
+    """A slice view, whichever window or page it is in."""
+
+    @property
+    def sliceNode(self) -> Any: ...
+
+    @property
+    def interactor(self) -> Any: ...
+
+    def render(self) -> None:
+        """Draw it anew, soon."""
+
+    def setDrawing(self, isDrawing: bool) -> None:
+        """Show by the mouse's cursor whether it draws."""
+
+
+class Views(Protocol):
+    """The slice views that there are."""
+
+    def all(self) -> Iterable[View]: ...
+
+    def watch(self, onChanged: Callable[[], None]) -> None:
+        """Call a function whenever there are other views, until `unwatch`."""
+
+    def unwatch(self, onChanged: Callable[[], None]) -> None: ...
+
+
 class DrawMode:
     """Gives the left mouse button of all slice views to a tool, until `stop`.
 
@@ -62,6 +88,7 @@ class DrawMode:
 
     Args:
         scene: its mouse mode is followed.
+        views: where is drawn.
         onDrawn: called with tool, slice node and world points: the corners of a box, else the points of the line.
         onMessage: called with what the user should do instead.
         onChanged: called when a tool is taken up or put down.
@@ -70,17 +97,19 @@ class DrawMode:
     def __init__(
         self,
         scene: Any,
+        views: Views,
         onDrawn: Callable[[Tool, Any, list[list[float]]], None],
         onMessage: Callable[[str], None],
         onChanged: Callable[[], None],
     ) -> None:
         self._scene = scene
+        self._views = views
         self._onDrawn = onDrawn
         self._onMessage = onMessage
         self._onChanged = onChanged
         self._tool: Tool | None = None
         self._stroke: _Stroke | None = None
-        self._sliceWidgets: dict[Any, Any] = {}
+        self._observed: dict[Any, View] = {}
         self._observations = Observations()
 
     @property
@@ -95,7 +124,7 @@ class DrawMode:
         mouse.SetCurrentInteractionMode(mouse.ViewTransform)
         self._tool = tool
         self._observations.add(mouse, mouse.InteractionModeChangedEvent, self._onMouseMode)
-        slicer.app.layoutManager().connect("layoutChanged(int)", self._observeViews)
+        self._views.watch(self._observeViews)
         self._observeViews()
         self._onChanged()
 
@@ -108,21 +137,17 @@ class DrawMode:
     def _putDown(self) -> None:
         self._dropStroke()
         self._observations.clear()
-        for widget in self._sliceWidgets.values():
-            widget.sliceView().unsetViewCursor()
-        self._sliceWidgets.clear()
-        self._tool, layout = None, slicer.app.layoutManager()
-        if layout is not None:
-            layout.disconnect("layoutChanged(int)", self._observeViews)
+        for view in self._observed.values():
+            view.setDrawing(False)
+        self._observed.clear()
+        self._tool = None
+        self._views.unwatch(self._observeViews)
 
     def _observeViews(self) -> None:
         """Hear the mouse in all slice views that there are, those of a new layout too."""
-        layout = slicer.app.layoutManager()
-        for name in layout.sliceViewNames():
-            widget = layout.sliceWidget(name)
-            widget.sliceView().setViewCursor(qt.QCursor(qt.Qt.CrossCursor))
-            interactor = widget.sliceView().interactor()
-            self._sliceWidgets[interactor] = widget
+        for view in self._views.all():
+            view.setDrawing(True)
+            self._observed[view.interactor] = view
             for event, method in (
                 ("LeftButtonPressEvent", self._onPress),
                 ("LeftButtonDoubleClickEvent", self._onPress),
@@ -130,14 +155,14 @@ class DrawMode:
                 ("LeftButtonReleaseEvent", self._onRelease),
                 ("KeyPressEvent", self._onKey),
             ):
-                self._observations.add(interactor, event, method, PRIORITY)
+                self._observations.add(view.interactor, event, method, PRIORITY)
 
     def _onPress(self, interactor: Any, event: str) -> None:
         if interactor.GetControlKey() or interactor.GetShiftKey() or interactor.GetAltKey():
             return
         self._dropStroke()
         assert self._tool
-        self._stroke = _Stroke(self._tool, self._sliceWidgets[interactor])
+        self._stroke = _Stroke(self._tool, self._observed[interactor])
         self._stroke.goTo(*interactor.GetEventPosition())
         self._observations.abort(interactor, event)
 
@@ -178,8 +203,8 @@ class DrawMode:
 class _Stroke:
     """What is being drawn in a view, and its line there. It stays on its voxels when the view is moved or zoomed."""
 
-    def __init__(self, tool: Tool, sliceWidget: Any) -> None:
-        self.tool, self.sliceNode, self._view = tool, sliceWidget.mrmlSliceNode(), sliceWidget.sliceView()
+    def __init__(self, tool: Tool, view: View) -> None:
+        self.tool, self.sliceNode, self._view = tool, view.sliceNode, view
         self._path: list[np.ndarray] = []
         self._line = vtk.vtkPolyData()
         self._actor = vtk.vtkActor2D()
@@ -194,11 +219,11 @@ class _Stroke:
         """Draw on to a pixel of the view."""
         self._path.append(worldPoint(self._toWorld, (x, y, 0)))
         self._show(self._corners())
-        self._view.scheduleRender()
+        self._view.render()
 
     def hide(self) -> None:
         self._renderer.RemoveViewProp(self._actor)
-        self._view.scheduleRender()
+        self._view.render()
 
     @property
     def worldPoints(self) -> list[list[float]]:
@@ -226,7 +251,7 @@ class _Stroke:
 
     @property
     def _renderer(self) -> Any:
-        return self._view.interactor().GetRenderWindow().GetRenderers().GetFirstRenderer()
+        return self._view.interactor.GetRenderWindow().GetRenderers().GetFirstRenderer()
 
     def _corners(self) -> np.ndarray:
         """What is drawn as points of the view, N x 3; the sides of a box are those of the view."""
