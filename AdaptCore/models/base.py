@@ -70,6 +70,10 @@ class Embedding:
         """Logits (H, W) on the plane at the mask resolution; see `to_prior`."""
         return to_prior(logits, self, mask_side)
 
+    def from_grid(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits at the mask resolution on the plane (H, W); see `to_plane`."""
+        return to_plane(logits, self)
+
 
 @dataclass(frozen=True, eq=False)
 class Decoding:
@@ -94,7 +98,7 @@ class Canvas:
     """What one decode leaves for all masks that differ in their readout only: logits are linear in the readout vector.
 
     Attributes:
-        features: float32 C x m x m, the decoder's last ones.
+        features: float32 C x m x m of a plane or C x S x S x S of a window, the decoder's last ones.
         vector: float32 (C + 1), the readout of the best alternative; the last entry is a constant.
         token: float32 (T), the mask token that the vector was made from.
     """
@@ -104,7 +108,7 @@ class Canvas:
     token: torch.Tensor
 
     def logits(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Logits N x m x m of readout vectors N x (C + 1)."""
+        """Logits N x m x m or N x S x S x S of readout vectors N x (C + 1)."""
         flat = self.features.flatten(1)
         return torch.addmm(vectors[:, -1:], vectors[:, :-1], flat).unflatten(1, self.features.shape[1:])
 
@@ -150,6 +154,16 @@ class Question:
     def is_opening(self) -> bool:
         """Whether it is about the first click on an object, without a box; a second look has the first as prior."""
         return len(self.prompts.clicks) == 1 and self.prompts.box is None
+
+    @property
+    def opening(self) -> Question | None:
+        """The same about its first click alone; None where that is not on the object."""
+        first = self.prompts.clicks[:1]
+        return Question(self.embedding, Prompts(first)) if first and first[0].positive else None
+
+    def decoded_by(self, model: Model) -> Decoding:
+        """What a model answers."""
+        return model.decode(self.embedding, self.prompts, self.prior)
 
 
 class Model(Protocol):
@@ -229,12 +243,17 @@ class BatchModel(Model, Protocol):
 
 
 @runtime_checkable
-class ReadoutModel(AdaptableModel, Protocol):
-    """A model whose masks are read from features by a vector each."""
+class Readable(Protocol):
+    """A model, of planes or of volumes, whose masks are read from features by a vector each."""
 
-    def canvas(self, question: Question) -> Canvas:
+    def canvas(self, question: AnyQuestion) -> Canvas:
         """What the answer to a question is read from; on the CPU, without gradients."""
         ...
+
+
+@runtime_checkable
+class ReadoutModel(AdaptableModel, Readable, Protocol):
+    """A model of planes whose masks are read from features by a vector each."""
 
 
 def with_parameters(module: Module, weights: Mapping[str, torch.Tensor], prefix: str = "") -> Module:

@@ -44,12 +44,16 @@ class Frame(Protocol):
         """Logits of what was embedded, on the grid; float32."""
         ...
 
+    def from_grid(self, logits: Tensor) -> Tensor:
+        """Logits on the grid, of what was embedded; float32."""
+        ...
+
 
 AnyQuestion = Any
 """What a decoder is asked: a `Question` on a plane, or a `VolumeQuestion` in a window.
 
-Both have an `embedding`, which is a `Frame`, `clicks` in order, `maps` on its grid, `nbytes` without the embedding, and
-a method `without` that leaves out the latest clicks.
+Both have an `embedding`, which is a `Frame`, `clicks` in order, `maps` on its grid, `nbytes` without the embedding, a
+method `without` that leaves out the latest clicks, `is_opening`, `opening` and `decoded_by`.
 """
 
 

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from AdaptCore.models.base import Decoding
+from AdaptCore.models.base import Canvas, Decoding
 from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
 from AdaptCore.models.described import described_network
@@ -318,6 +318,10 @@ class VolumeEmbedding:
         """Logits of the window as they are."""
         return logits.float()
 
+    def from_grid(self, logits: Tensor) -> Tensor:
+        """Logits of the window as they are."""
+        return logits.float()
+
 
 @dataclass(frozen=True)
 class WindowClick:
@@ -369,6 +373,27 @@ class VolumeQuestion:
         shown = (prompts.labels[0] != PADDING).nonzero()[:-latest, 0]
         fewer = replace(prompts, points=prompts.points[:, shown], labels=prompts.labels[:, shown])
         return replace(self, prompts=fewer)
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether it is about the first click on an object, without a box."""
+        return len(self.clicks) == 1 and bool(self.prompts.box.isnan().all())
+
+    @property
+    def opening(self) -> VolumeQuestion | None:
+        """The same about its first click alone; None where that is not on the object."""
+        clicks = self.clicks[:1]
+        if not clicks or not clicks[0].positive:
+            return None
+        alone = VolumePrompts.empty(self.prompts.prior.shape, torch.device("cpu"))
+        points = torch.tensor([[clicks[0].position]], dtype=torch.float32)
+        return replace(
+            self, prompts=replace(alone, points=points, labels=torch.tensor([[POSITIVE]])), is_ambiguous=True
+        )
+
+    def decoded_by(self, model: VolumetricModel) -> Decoding:
+        """What a model answers."""
+        return model.answer(self)
 
 
 class VolumetricModel(PlacedModel):
@@ -446,15 +471,16 @@ class VolumetricModel(PlacedModel):
 
     def answer(self, question: VolumeQuestion) -> Decoding:
         """As `decode` for one window; gradients flow to the decoder's parameters where they ask for them."""
-        decoder, device = self.network.decoder, self.device
-        guide, *features = [part.to(device) for part in question.embedding.features]
-        with torch.no_grad():
-            maps = decoder.maps(question.prompts.to(device), guide)
-        with self._autocast():
-            drawn, tokens = decoder.drawn(features, maps)
-            vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
-        masks = decoder.masks if question.is_ambiguous else 1
-        return Decoding(read(drawn, vectors[:, :masks])[0], quality[0, :masks])
+        drawn, vectors, quality, _ = self._drawn(question)
+        return Decoding(read(drawn, vectors)[0], quality[0])
+
+    def canvas(self, question: VolumeQuestion) -> Canvas:
+        """What the answer to a question is read from; on the CPU.
+
+        Raises:
+            ModelError: out of memory, on the CPU too.
+        """
+        return self._run(lambda: self._canvas(question))
 
     def answers(self, questions: Sequence[VolumeQuestion]) -> list[Decoding]:
         """As `answer` for each of several questions."""
@@ -468,6 +494,23 @@ class VolumetricModel(PlacedModel):
     def head_parameters(self) -> dict[str, nn.Parameter]:
         """Those of them that lie behind the transformer blocks, at half resolution and above: cheap gradients."""
         return {name: each for name, each in self.decoder_parameters().items() if name.startswith(HEAD_LAYERS)}
+
+    def _canvas(self, question: VolumeQuestion) -> Canvas:
+        drawn, vectors, quality, tokens = self._drawn(question)
+        best = int(quality[0].argmax())
+        return Canvas(drawn[0].float().cpu(), vectors[0, best].float().cpu(), tokens[0, 1 + best].float().cpu())
+
+    def _drawn(self, question: VolumeQuestion) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features, readout vectors and predicted IoUs of the masks that answer, and all tokens; a batch of one."""
+        decoder, device = self.network.decoder, self.device
+        guide, *features = [part.to(device) for part in question.embedding.features]
+        with torch.no_grad():
+            maps = decoder.maps(question.prompts.to(device), guide)
+        with self._autocast():
+            drawn, tokens = decoder.drawn(features, maps)
+            vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
+        masks = decoder.masks if question.is_ambiguous else 1
+        return drawn, vectors[:, :masks], quality[:, :masks], tokens
 
     def _encoded(self, windows: Tensor, inside: Tensor) -> tuple[Tensor, ...]:
         prepared = prepare(windows.to(self.device), inside.to(self.device))

@@ -196,6 +196,7 @@ class BlockSession:
         self._volume, self._spacing, self._policy = volume, spacing, policy
         self._guess, self._adapter, self._only_pointed = guess, adapter, only_pointed
         self._preference = preference
+        self._latest: tuple[Asked, VolumeQuestion] | None = None
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         self._history = [_State(model)]
         self._position = 0
@@ -222,6 +223,15 @@ class BlockSession:
     def question(self) -> VolumeQuestion | None:
         """What the present answer answers."""
         return self._question(self.prediction.asked) if self.prediction else None
+
+    @property
+    def pointed_at(self) -> np.ndarray | None:
+        """Samples of the present window, bool S x S x S, that parts of answers must hold; None where all are kept.
+
+        Raises:
+            PromptError: there is no prediction yet.
+        """
+        return pointed_samples(self._required().window, self.prompts, self.shape) if self._only_pointed else None
 
     @property
     def spacing(self) -> Triple:
@@ -404,9 +414,12 @@ class BlockSession:
         return Example(self._question(asked), sample(mask, window)[0].numpy() >= 0.5, inside, window_mask)
 
     def _question(self, asked: Asked) -> VolumeQuestion:
-        (embedding,) = self._embeddings([asked.ask.window])
-        is_lone = asked.prior is None and asked.ask.prompts.is_lone_click
-        return VolumeQuestion(embedding, shown([asked.ask], self.shape, asked.prior), is_lone)
+        """What was asked; the latest one is the same object each time."""
+        if self._latest is None or self._latest[0] is not asked:
+            (embedding,) = self._embeddings([asked.ask.window])
+            is_lone = asked.prior is None and asked.ask.prompts.is_lone_click
+            self._latest = asked, VolumeQuestion(embedding, shown([asked.ask], self.shape, asked.prior), is_lone)
+        return self._latest[1]
 
     def _adapted(self, found: Answer, asked: Asked) -> VolumetricModel:
         """The model after the new click of an answer; first prompts teach nothing, nor does what is no click."""

@@ -13,7 +13,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from AdaptCore.predict.object_prompts import Ask, Extent
-from AdaptCore.predict.windows import VolumeWindow
+from AdaptCore.predict.windows import VolumeWindow, resample
 
 TOUCHED_FACE = 0.15
 """Taken off for each face of the window that the object reaches."""
@@ -114,3 +114,13 @@ def ranked(
     first = next(opening for opening in openings if opening.answer in best)
     others = [each for each in openings if each is not first and (each.answer.logits > 0).any()]
     return [first, *(replace(each, answer=each.answer.halved()) for each in others[:most])]
+
+
+def overlap(one: Answer, other: Answer) -> float:
+    """IoU of two answers' masks, at the finer resolution of the two windows."""
+    fine, coarse = sorted((one, other), key=lambda answer: answer.window.step[0])
+    shared = resample(coarse.logits.float(), coarse.window, fine.window, -1.0) > 0
+    cell = [math.prod(answer.window.step) for answer in (fine, coarse)]
+    own, others = (float((answer.logits > 0).sum()) * size for answer, size in zip((fine, coarse), cell))
+    common = float((shared & (fine.logits > 0)).sum()) * cell[0]
+    return min(1.0, common / max(own + others - common, 1e-9))

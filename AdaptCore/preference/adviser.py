@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from AdaptCore.errors import ProfileError, PromptError
-from AdaptCore.models.base import Model, Question, ReadoutModel, to_plane, to_prior
+from AdaptCore.errors import ProfileError
+from AdaptCore.models.base import Readable
+from AdaptCore.models.frame import AnyQuestion
+from AdaptCore.predict.block import BlockSession
 from AdaptCore.predict.learning import Example, Taught
-from AdaptCore.predict.masks import binarize, iou
-from AdaptCore.predict.plane import Look, PlaneSession, mask_logits
-from AdaptCore.predict.pointing import only_pointed
-from AdaptCore.predict.zoom import CropWindow
+from AdaptCore.predict.masks import binarize
+from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
+from AdaptCore.preference.present import AnyLook, AnyView, present_of
 from AdaptCore.preference.profile import LatentSpace, Pick, Profile
 from AdaptCore.preference.profiles import ProfileStore
 from AdaptCore.preference.recipe import Recipe
-from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler, Sampler, free_prior
+from AdaptCore.preference.samplers import AnyModel, FreeSampler, ReadoutSampler, Sampler, free_prior
 from AdaptCore.preference.samples import Samples
 
 
@@ -33,27 +32,28 @@ class Round:
     """What one round shows beside the recommended mask.
 
     Attributes:
-        present: the recommended answer.
-        samples: that answer its question, logits (N, h, w) at the mask resolution, padding cut off, with their z.
+        present: the recommended answer, a `Look` at a plane or an `ObjectPrediction`.
+        samples: that answer its question, logits (N, h, w) at the mask resolution, padding cut off, or (N, d, h, w) at
+            half that of a window, with their z.
         prior: the z that were likely for its question before any pick.
-        looks: what a pick of each candidate makes the answer.
+        looks: what a pick of each candidate makes the answer, for the session to `take`; of the kind of `present`.
         view: the window that the proposal's maps show, None for the whole plane.
         proposal: what is shown.
     """
 
-    present: Look
+    present: AnyLook
     samples: Samples
     prior: Mixture
-    looks: tuple[Look, ...]
-    view: CropWindow | None
+    looks: tuple[AnyLook, ...]
+    view: AnyView
     proposal: Proposal
 
-    def look(self, candidate: Candidate) -> Look:
+    def look(self, candidate: Candidate) -> AnyLook:
         """What a pick of a candidate makes the answer."""
         return self.looks[self.proposal.candidates.index(candidate)]
 
     def z(self, candidate: Candidate) -> np.ndarray:
-        """z (n, D) of a candidate's members; an answer at another size is the plain one there, with z = 0."""
+        """z (n, D) of a candidate's members; an answer in another window is the plain one there, with z = 0."""
         return self.samples.z[candidate.members] if candidate.member >= 0 else np.zeros_like(self.samples.z[:1])
 
 
@@ -74,7 +74,7 @@ class Adviser:
         self._latent = latent
         self._store = store
         self._seed = seed
-        self._latest: tuple[Model, Question, Sampler] | None = None
+        self._latest: tuple[AnyModel, AnyQuestion, Sampler] | None = None
         self._forgotten: dict[str, Pick] = {}
 
     @property
@@ -82,7 +82,7 @@ class Adviser:
         """With everything learnt until now."""
         return self._profile
 
-    def preferred(self, model: Model, question: Question) -> Tensor | None:
+    def preferred(self, model: AnyModel, question: AnyQuestion) -> Tensor | None:
         """The answer at the mean of the profile's heaviest component.
 
         None, for the plain answer, before anything was learnt, and where the plain one contradicts fewer clicks: what
@@ -96,24 +96,24 @@ class Adviser:
         z = self._profile.belief.on(sampler.prior).heaviest
         both = sampler.logits(np.stack([0 * z, z]))
         plain, preferred = _contradictions(both, question)
-        return to_plane(both[1], question.embedding) if preferred <= plain else None
+        return question.embedding.from_grid(both[1]) if preferred <= plain else None
 
-    def ask(self, session: PlaneSession, around: np.ndarray | None = None, *, sizes: bool = True) -> Round:
+    def ask(
+        self, session: PlaneSession | BlockSession, around: np.ndarray | None = None, *, sizes: bool = True
+    ) -> Round:
         """Candidates beside a session's present answer, which is the recommended mask.
 
-        Masks that contradict a click are left out where enough others were drawn. Answers at other sizes are offered
+        Masks that contradict a click are left out where enough others were drawn. Answers in other windows are offered
         where they may well be meant: a first click does not tell a lesion from its organ.
 
         Args:
             around: z (n, D) of a candidate's members, to get more that are like it.
-            sizes: whether answers at other sizes are offered too, unless more like a candidate are asked for.
+            sizes: whether answers in other windows are offered too, unless more like a candidate are asked for.
 
         Raises:
             PromptError: nothing was asked yet.
         """
-        present = session.look
-        if present is None or present.question is None:
-            raise PromptError("There is nothing to choose from yet. Click, or draw a box or scribble, first.")
+        present = present_of(session)
         question, recipe = present.question, self._profile.recipe
         sampler = self._sampler(session.model, question)
         mixture = self._profile.belief.on(sampler.prior)
@@ -124,17 +124,16 @@ class Adviser:
         agreeing = np.flatnonzero(_contradictions(drawn, question) == 0)
         if len(agreeing) >= recipe.agreeing:
             drawn, z = drawn[agreeing], z[agreeing]
-        side = session.model.mask_side
-        rows, columns = question.embedding.free_of_padding(side)
-        samples = Samples(_pointed(drawn[:, :rows, :columns].numpy(), present, session.pointed_at), z)
-        shown = to_prior(present.seen, question.embedding, side)[:rows, :columns].numpy()
-        others = other_sizes(present, recipe) if sizes and around is None else []
-        proposal = propose(samples, shown, self._seed, replace(recipe, candidates=recipe.candidates - len(others)))
-        looks = [present.with_answer(_on_plane(each.logits, question)) for each in proposal.candidates]
-        view = max([present.window, *(look.window for look in others)], key=_extent)
+        samples = Samples(present.compared(drawn), z)
+        others = present.others(recipe) if sizes and around is None else []
+        left = replace(recipe, candidates=recipe.candidates - len(others))
+        proposal = propose(samples, present.shown(), self._seed, left)
+        looks = [*(present.with_answer(each, drawn) for each in proposal.candidates), *others]
+        view, maps = present.maps([present.look, *looks])
         if others:
-            proposal = _with_sizes(proposal, present, [*looks, *others], view)
-        return _by_size(Round(present, samples, sampler.prior, (*looks, *others), view, proposal))
+            proposal = _with_others(proposal, looks, maps)
+        shown = Round(present.look, samples, sampler.prior, tuple(looks), view, proposal)
+        return _by_size(shown, [present.size(look) for look in looks])
 
     def picked(self, shown: Round, candidate: Candidate) -> None:
         """Learn that the user prefers a candidate of a round."""
@@ -152,12 +151,12 @@ class Adviser:
         else:
             self._profile = self._profile.picked(z, prior)
 
-    def learn(self, model: Model, examples: Sequence[Example]) -> Taught | None:
+    def learn(self, model: AnyModel, examples: Sequence[Example]) -> Taught | None:
         """Learn from an accepted mask; see `learn_picks`."""
         names = self.learn_picks(model, examples)
         return Taught(lambda: self.forget(names), lambda: self.recall(names)) if names else None
 
-    def learn_picks(self, model: Model, examples: Sequence[Example]) -> tuple[str, ...]:
+    def learn_picks(self, model: AnyModel, examples: Sequence[Example]) -> tuple[str, ...]:
         """Learn from an accepted mask: the z that would have answered the questions with it.
 
         The first question counts as one pick, and the later ones together as another: each kind has its own habits.
@@ -179,13 +178,13 @@ class Adviser:
                 names.append(self._profile.last_pick())
         return tuple(names)
 
-    def _fitted(self, model: Model, example: Example) -> tuple[np.ndarray, Mixture] | None:
+    def _fitted(self, model: AnyModel, example: Example) -> tuple[np.ndarray, Mixture] | None:
         """The z (D,) that answers a question with the mask that was wanted, and the question's prior.
 
         None where nothing is left of the mask at the mask resolution.
         """
         embedding = example.question.embedding
-        target = to_prior(torch.from_numpy(mask_logits(example.mask)), embedding, model.mask_side) > 0
+        target = embedding.gridded(torch.from_numpy(mask_logits(example.mask)), model.mask_side) > 0
         if not target.any():
             return None
         sampler = self._sampler(model, example.question)
@@ -227,64 +226,34 @@ class Adviser:
         else:
             self._profile = self._profile.without(self._profile.last_pick())
 
-    def _sampler(self, model: Model, question: Question) -> Sampler:
+    def _sampler(self, model: AnyModel, question: AnyQuestion) -> Sampler:
         """The sampler of a question; the latest one is kept, as a round follows its answer. Any thread may ask."""
         latest = self._latest
         if latest is None or latest[0] is not model or latest[1] is not question:
             latest = self._latest = model, question, self._new_sampler(model, question)
         return latest[2]
 
-    def _new_sampler(self, model: Model, question: Question) -> Sampler:
-        if self._latent is not None and isinstance(model, ReadoutModel):
+    def _new_sampler(self, model: AnyModel, question: AnyQuestion) -> Sampler:
+        if self._latent is not None and isinstance(model, Readable):
             return ReadoutSampler(model, self._latent, question)
         return FreeSampler(model, question)
 
 
-def _pointed(logits: np.ndarray, present: Look, pixels: np.ndarray | None) -> np.ndarray:
-    """Logits (N, h, w) on what the question shows, each without the parts that were not pointed at.
+def _with_others(proposal: Proposal, looks: Sequence[AnyLook], maps: list[np.ndarray]) -> Proposal:
+    """The proposal with answers in other windows behind its candidates, and all maps in one view.
+
+    What is drawn shares the likelihood that the others leave.
 
     Args:
-        pixels: of the plane, bool (H, W), see `PlaneSession.pointed_at`.
+        looks: of the candidates, then the others.
+        maps: logits of the present answer and of the looks in the view.
     """
-    if pixels is None:
-        return logits
-    seen = torch.from_numpy(present.part_of(pixels)).float()[None]
-    near = F.adaptive_max_pool2d(seen, logits.shape[1:])[0].numpy() > 0
-    return np.stack([only_pointed(each, near) for each in logits])
-
-
-def other_sizes(present: Look, recipe: Recipe) -> list[Look]:
-    """Answers at other sizes that may well be meant and that differ from the present one and from each other."""
-    offered: list[Look] = []
-    for look in present.sizes[1:]:
-        masks = [binarize(other.logits.numpy()) for other in (present, *offered)]
-        mask = binarize(look.logits.numpy())
-        differs = mask.any() and all(iou(mask, other) <= 1 - recipe.size_distinct for other in masks)
-        if differs and look.likelihood >= recipe.size_likelihood and len(offered) < recipe.sizes:
-            offered.append(look)
-    return offered
-
-
-def _extent(window: CropWindow | None) -> float:
-    return math.inf if window is None else math.prod(window.shape)
-
-
-def _with_sizes(proposal: Proposal, present: Look, looks: Sequence[Look], view: CropWindow | None) -> Proposal:
-    """The proposal with answers at other sizes behind its candidates, and all maps on the pixels of one window.
-
-    What is drawn shares the likelihood that the sizes leave.
-
-    Args:
-        looks: of the candidates, then those at other sizes.
-    """
-    here = (slice(None), slice(None)) if view is None else view.slices
-    recommended = binarize(present.logits.numpy()[here])
+    recommended = binarize(maps[0])
     left = 1 - sum(look.likelihood for look in looks[len(proposal.candidates) :])
     nothing = np.array([], int)
     candidates = []
-    for place, look in enumerate(looks):
+    for place, (look, logits) in enumerate(zip(looks, maps[1:])):
         drawn = proposal.candidates[place] if place < len(proposal.candidates) else None
-        logits = look.logits.numpy()[here]
         mask = binarize(logits)
         candidates.append(
             Candidate(
@@ -296,18 +265,12 @@ def _with_sizes(proposal: Proposal, present: Look, looks: Sequence[Look], view: 
                 probability=left * drawn.probability if drawn else look.likelihood,
             )
         )
-    return Proposal(present.logits.numpy()[here], proposal.members, left * proposal.probability, tuple(candidates))
+    return Proposal(maps[0], proposal.members, left * proposal.probability, tuple(candidates))
 
 
-def _on_plane(logits: np.ndarray, question: Question) -> Tensor:
-    """Logits (h, w) at the mask resolution, without padding, on what a question's embedding shows."""
-    small = torch.from_numpy(logits)[None, None]
-    return F.interpolate(small, question.embedding.plane_shape, mode="bilinear", align_corners=False)[0, 0]
-
-
-def _by_size(shown: Round) -> Round:
-    """The same round with its candidates from the smallest to the largest on the plane itself."""
-    order = sorted(range(len(shown.looks)), key=lambda place: int((shown.looks[place].logits > 0).sum()))
+def _by_size(shown: Round, sizes: Sequence[int]) -> Round:
+    """The same round with its candidates from the smallest to the largest."""
+    order = sorted(range(len(shown.looks)), key=lambda place: sizes[place])
     candidates = tuple(shown.proposal.candidates[place] for place in order)
     return replace(
         shown,
@@ -322,9 +285,9 @@ def _evenly(examples: Sequence[Example], most: int) -> list[Example]:
     return [examples[place] for place in places]
 
 
-def space_of(model: Model, latent: Latent | None) -> LatentSpace:
+def space_of(model: AnyModel, latent: Latent | None) -> LatentSpace:
     """What the z of a model's masks mean."""
-    if latent is not None and isinstance(model, ReadoutModel):
+    if latent is not None and isinstance(model, Readable):
         return LatentSpace(model.name, model.digest, latent.average)
     return LatentSpace(model.name, model.digest, free_prior())
 
@@ -349,9 +312,10 @@ def narrowed(mixture: Mixture, around: np.ndarray, recipe: Recipe) -> Mixture:
     return Mixture(np.ones(1), around.mean(axis=0)[None], variance[None])
 
 
-def _contradictions(logits: Tensor, question: Question) -> np.ndarray:
-    """How many clicks of a question lie on the wrong side of each mask (N,), logits (N, m, m)."""
-    embedding, clicks = question.embedding, question.prompts.clicks
-    cells = np.array([embedding.cell(click, logits.shape[-1]) for click in clicks], int).reshape(-1, 2)
-    at = logits[:, cells[:, 0], cells[:, 1]].numpy()
+def _contradictions(logits: Tensor, question: AnyQuestion) -> np.ndarray:
+    """How many clicks of a question lie on the wrong side of each mask (N,), logits (N, *grid)."""
+    embedding, clicks = question.embedding, question.clicks
+    cells = np.array([embedding.cell(click, logits.shape[-1]) for click in clicks], int).reshape(-1, logits.ndim - 1)
+    where = (slice(None), *cells.T)
+    at = logits[where].numpy()
     return np.asarray(((at > 0) != [click.positive for click in clicks]).sum(axis=1))

@@ -15,9 +15,6 @@ from AdaptCore.preference.clusters import cluster, squared_distances
 from AdaptCore.preference.recipe import DEFAULT, Recipe
 from AdaptCore.preference.samples import Samples
 
-PLANE_NEIGHBOURS = np.array([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))])
-"""Which pixels of masks (N, h, w) touch: the eight around one, in the same mask."""
-
 SUREST_LOGIT = 15.0
 """Logits count as no surer than this."""
 
@@ -30,9 +27,9 @@ class Candidate:
         member: index of the sample that it is, -1 for an answer at another size of the window.
         members: int (n,), sorted indices of the samples that differ less from it than from all else that is shown;
             their z are what a pick of it teaches.
-        logits: float32 (h, w).
-        added: bool (h, w), in this mask but not in the recommended one.
-        removed: bool (h, w), in the recommended mask but not in this one.
+        logits: float32 (h, w) of a plane or (d, h, w) of an object, as all maps of a round.
+        added: bool, in this mask but not in the recommended one.
+        removed: bool, in the recommended mask but not in this one.
         probability: share of the profile's mass that its members have.
     """
 
@@ -45,7 +42,7 @@ class Candidate:
 
     @property
     def area_change(self) -> int:
-        """Pixels that it has more than the recommended mask; negative where it is smaller."""
+        """Pixels, or samples of an object, that it has more than the recommended mask; negative where it is smaller."""
         return int(self.added.sum()) - int(self.removed.sum())
 
 
@@ -54,7 +51,7 @@ class Proposal:
     """What one round shows.
 
     Attributes:
-        logits: float32 (h, w) of the recommended mask.
+        logits: float32 (h, w) or (d, h, w) of the recommended mask.
         members: int (n,), sorted indices of the samples that differ less from the recommended mask than from all else.
         probability: share of the profile's mass that they have.
         candidates: at most as many as the recipe says, from the smallest to the largest.
@@ -75,7 +72,7 @@ def propose(samples: Samples, logits: np.ndarray, seed: int, recipe: Recipe = DE
     masks which it differs least from, the recommended one among them.
 
     Args:
-        logits: float32 (h, w) of the recommended mask.
+        logits: float32 (h, w) or (d, h, w) of the recommended mask.
         seed: of k-means; the same samples and seed give the same candidates.
     """
     recommended = binarize(logits)
@@ -83,10 +80,11 @@ def propose(samples: Samples, logits: np.ndarray, seed: int, recipe: Recipe = DE
     probabilities = expit(samples.logits.clip(-SUREST_LOGIT, SUREST_LOGIT))
     masks = binarize(samples.logits)
     alike = _difference(masks, recommended) < recipe.distinct
-    others = np.flatnonzero(~alike & masks.any(axis=(1, 2)))
+    is_empty = ~masks.reshape(len(masks), -1).any(axis=1)
+    others = np.flatnonzero(~alike & ~is_empty)
     shown = _representatives(probabilities, masks, recommended, others, seed, recipe) if len(others) else []
     apart = np.stack([_difference(masks, recommended), *(_difference(masks, masks[member]) for member in shown)])
-    nearest = np.where(masks.any(axis=(1, 2)), apart.argmin(axis=0), -1)
+    nearest = np.where(is_empty, -1, apart.argmin(axis=0))
     candidates = [
         _candidate(samples, masks, recommended, member, np.flatnonzero(nearest == place))
         for place, member in enumerate(shown, start=1)
@@ -97,7 +95,7 @@ def propose(samples: Samples, logits: np.ndarray, seed: int, recipe: Recipe = DE
 
 
 def _difference(masks: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Share (N,) of the union of each of bool masks (N, h, w) with another (h, w) that is in one of the two only."""
+    """Share (N,) of the union of each of bool masks (N, ...) with another (...) that is in one of the two only."""
     flat = masks.reshape(len(masks), -1)
     areas, area = np.count_nonzero(flat, axis=1), np.count_nonzero(mask)
     common = np.count_nonzero(flat[:, mask.reshape(-1)], axis=1)
@@ -129,11 +127,15 @@ def _alike(masks: np.ndarray, one: int, other: int, recipe: Recipe) -> bool:
 
 
 def _block_means(maps: np.ndarray, where: np.ndarray, side: int) -> np.ndarray:
-    """Means (n, F) of maps (n, h, w) over at most side x side blocks of the box around a mask (h, w), not empty."""
-    rows, columns = np.nonzero(where)
-    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
-    box = torch.from_numpy(np.ascontiguousarray(maps[:, top:bottom, left:right]))
-    blocks = F.adaptive_avg_pool2d(box, (min(side, box.shape[1]), min(side, box.shape[2])))
+    """Means (n, F) of maps (n, ...) over blocks of the box around a mask (...), which is not empty.
+
+    There are at most as many as a square of this side has, so fewer along each of three axes.
+    """
+    box = (slice(None), *(slice(along.min(), along.max() + 1) for along in np.nonzero(where)))
+    cut = np.ascontiguousarray(maps[box])
+    most = round(side ** (2 / where.ndim))
+    pool = F.adaptive_avg_pool2d if where.ndim == 2 else F.adaptive_avg_pool3d
+    blocks = pool(torch.from_numpy(cut), tuple(min(most, length) for length in cut.shape[1:]))
     return np.asarray(blocks.flatten(1).numpy())
 
 
@@ -152,12 +154,12 @@ def _candidate(
 
 
 def without_strays(logits: np.ndarray, recommended: np.ndarray) -> np.ndarray:
-    """Logits (N, h, w) without those parts of each mask that lie apart from the recommended one, bool (h, w).
+    """Logits (N, ...) without those parts of each mask that lie apart from the recommended one, bool (...).
 
     What looks like the object far away from it is seldom meant. A mask that lies apart as a whole stays as it is.
     """
-    masks = binarize(logits)
-    parts, count = label(masks, PLANE_NEIGHBOURS)
+    masks, side_by_side = binarize(logits), np.ones((1, *(3,) * recommended.ndim))
+    parts, count = label(masks, np.pad(side_by_side, [(1, 1), *[(0, 0)] * recommended.ndim]))
     meant = np.zeros(count + 1, bool)
     meant[parts[:, recommended]] = True
     stray = masks & ~meant[parts]

@@ -18,10 +18,13 @@ class Recipe:
         sizes: most of them that are answers at other sizes of the window (ours).
         size_likelihood: an answer at another size is offered if it is at least so likely (ours).
         size_distinct: and if at least this share of its union with the recommended mask is in one only (ours).
+        openings: most candidates for an object that are answers in other windows (ours).
+        opening_likelihood: such an answer is offered if it is at least so likely (ours).
         narrowing: after a pick, the next masks of the same question have this share of the variance (ours).
         agreeing: drawn masks that contradict a click are left out where at least so many do not (ours).
         distinct: two masks differ when at least this share of their union is in one of them only (ours).
-        grid_side: the maps are clustered at this many block means a side, over the box where the masks differ (ours).
+        grid_side: the maps are clustered at this many block means a side, over the box where the masks differ; those of
+            objects at as many in all (ours).
         starts: k-means begins so many times and the tightest clusters count (ours).
         iterations: most steps of k-means each time (ours).
         later: at most so many questions after the first are fitted to an accepted mask (ours).
@@ -40,6 +43,8 @@ class Recipe:
     sizes: int = 2
     size_likelihood: float = 0.05
     size_distinct: float = 0.2
+    openings: int = 3
+    opening_likelihood: float = 0.02
     narrowing: float = 0.6
     agreeing: int = 8
     distinct: float = 0.02

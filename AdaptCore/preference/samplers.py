@@ -9,11 +9,12 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from AdaptCore.models.base import Model, Question, ReadoutModel
+from AdaptCore.models.base import Model, Readable
+from AdaptCore.models.frame import AnyQuestion, equivalent_radius
+from AdaptCore.models.volumetric import VolumetricModel
 from AdaptCore.preference.belief import LEAST_WEIGHT
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture
-from AdaptCore.prompts import Prompts
 
 RIDGE = 0.03
 """Weight of a fitted z's squared length against the cross-entropy in units of the object's area (ours)."""
@@ -24,6 +25,9 @@ LEAST_GAIN = 1e-5
 
 LEAST_SCALE = 0.2
 """A readout with a smaller share of the plain one is another one, and stays as it is."""
+
+
+AnyModel = Model | VolumetricModel
 
 
 class Sampler(Protocol):
@@ -37,18 +41,18 @@ class Sampler(Protocol):
     def prior(self) -> Mixture: ...
 
     def logits(self, z: np.ndarray) -> Tensor:
-        """float32 (N, m, m) at the mask resolution, for z (N, D)."""
+        """float32 (N, *grid) on the model's grid, (m, m) of a plane or (S, S, S) of a window, for z (N, D)."""
         ...
 
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
-        """The z (D,) whose mask is the target, float32 (m, m) 0 to 1, where `inside`, bool (m, m)."""
+        """The z (D,) whose mask is the target, float32 0 to 1 on the grid, where `inside`, bool of the same shape."""
         ...
 
 
 class ReadoutSampler:
     """Late conditioning (SPA, section 3.2): one decode, then z moves the readout vector."""
 
-    def __init__(self, model: ReadoutModel, latent: Latent, question: Question) -> None:
+    def __init__(self, model: Readable, latent: Latent, question: AnyQuestion) -> None:
         self._canvas = model.canvas(question)
         self._basis = latent.basis
         self.prior = latent.prior(self._canvas.token, question.is_opening)
@@ -128,12 +132,12 @@ class FreeSampler:
     answer to the question lies in the middle, around it the alternatives that the model gives for the first click.
     """
 
-    def __init__(self, model: Model, question: Question) -> None:
+    def __init__(self, model: AnyModel, question: AnyQuestion) -> None:
         maps = _masks_of(model, question)
         self._opening = question.is_opening
         self._maps = torch.stack(maps)
         self._distances = torch.stack([_signed_distance(logits > 0) for logits in maps])
-        radius = (float((maps[0] > 0).sum()) / np.pi) ** 0.5
+        radius = equivalent_radius(float((maps[0] > 0).sum()), maps[0].ndim)
         self._shift = OFFSET_UNIT * max(1.0, radius)
 
     @property
@@ -145,20 +149,21 @@ class FreeSampler:
         """See `Sampler`; z is (N, 4)."""
         which = ((z[:, None, 2:] - PLACES[: len(self._maps)]) ** 2).sum(2).argmin(1)
         moves = torch.tensor(z[:, :2], dtype=torch.float32)
-        moved = self._maps[which] + THRESHOLD_UNIT * moves[:, 1, None, None]
-        shift = self._shift * moves[:, 0, None, None]
+        outward, threshold = moves.view(len(z), 2, *[1] * (self._maps.ndim - 1)).unbind(1)
+        moved = self._maps[which] + THRESHOLD_UNIT * threshold
+        shift = self._shift * outward
         outline = self._distances[which] + shift
         narrower = torch.where(shift < 0, torch.minimum(moved, outline), moved)
         return torch.where(shift > 0, torch.maximum(moved, outline), narrower)
 
     def fit(self, target: Tensor, inside: Tensor) -> np.ndarray:
         """See `Sampler`: the best of a grid of places and outward shifts."""
-        z = FREE_GRID
-        masks = (self.logits(z) > 0) & inside
         wanted = (target > 0.5) & inside
-        common = (masks & wanted).flatten(1).sum(1)
-        agreement = 2 * common / (masks.flatten(1).sum(1) + wanted.sum()).clamp(min=1)
-        return np.asarray(z[int(agreement.argmax())])
+        agreement = []
+        for z in FREE_GRID:  # one by one: all masks of a window at once are hundreds of megabytes
+            mask = (self.logits(z[None])[0] > 0) & inside
+            agreement.append(float(2 * (mask & wanted).sum() / (mask.sum() + wanted.sum()).clamp(min=1)))
+        return np.asarray(FREE_GRID[int(np.argmax(agreement))])
 
 
 _ANGLES = 2 * np.pi * np.arange(MAPS - 1) / (MAPS - 1)
@@ -180,20 +185,19 @@ def free_prior(opening: bool | None = None) -> Mixture:
     return Mixture(weights, np.tile(means, (2, 1)), np.tile([1.0, 1.0, 0.1, 0.1], (2 * MAPS, 1)))
 
 
-def _masks_of(model: Model, question: Question) -> list[Tensor]:
-    """Logits (m, m): the answer, then other alternatives for the first click; on the CPU, none empty but the first."""
-    prompts, embedding = question.prompts, question.embedding
+def _masks_of(model: AnyModel, question: AnyQuestion) -> list[Tensor]:
+    """Logits on the grid: the answer, then other alternatives for the first click; none empty but the first."""
     with torch.no_grad():
-        answer = model.decode(embedding, prompts, question.prior)
+        answer, opening = question.decoded_by(model), question.opening
         maps = [answer.logits[answer.best].float().cpu()]
-        if prompts.clicks and prompts.clicks[0].positive:
-            alternatives = model.decode(embedding, Prompts(prompts.clicks[:1])).logits.float().cpu()
+        if opening is not None:
+            alternatives = opening.decoded_by(model).logits.float().cpu()
             maps += [each for each in alternatives if (each > 0).any() and not torch.equal(each > 0, maps[0] > 0)]
     return maps[:MAPS]
 
 
 def _signed_distance(mask: Tensor) -> Tensor:
-    """Pixels to the outline between pixels, float32, positive inside; far where there is no outline."""
+    """Cells to the outline between cells, float32, positive inside; far where there is no outline."""
     inside = mask.numpy()
     if inside.all() or not inside.any():
         return torch.full(mask.shape, float(max(mask.shape)) * (1 if inside.all() else -1))

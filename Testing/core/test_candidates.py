@@ -167,7 +167,7 @@ def test_candidates_of_any_samples_hold_together(seed: int, count: int) -> None:
     [((3, 4, 4), (2, 5)), ((4, 4), (4, 5)), ((0, 4, 4), (0, 5)), ((3, 0, 4), (3, 5)), ((3, 4, 4), (3,))],
 )
 def test_samples_that_do_not_fit_are_refused(logits: tuple[int, ...], z: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected logits \(N, h, w\) with z \(N, D\)"):
+    with pytest.raises(ValueError, match=r"expected logits \(N, h, w\) or \(N, d, h, w\) with z \(N, D\)"):
         Samples(np.zeros(logits, np.float32), np.zeros(z))
 
 
