@@ -78,7 +78,8 @@ class TaskRecord:
         if self.digest != frozen.digest:
             raise TaskError(
                 f"{path}: Task {self.name!r} was learnt with model {self.model} (weights {self.digest[:12]}), not with "
-                f"{frozen.name} ({frozen.digest[:12]}). Choose that model, or another task name."
+                f"{frozen.name} ({frozen.digest[:12]}). Choose that model, or another task name: "
+                "slices and objects have tasks of their own."
             )
         wanted = frozen.decoder_parameters()
         odd = [

@@ -14,11 +14,12 @@ from AdaptCore.facts import OTHERWISE
 
 if TYPE_CHECKING:
     from AdaptCore.commands.picking import Rounds
-    from AdaptCore.models.base import Model
+    from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.preference.adviser import Adviser
     from AdaptCore.preference.latent import Latent
     from AdaptCore.preference.profile import Profile
+    from AdaptCore.preference.samplers import AnyModel
 
 ALL = 10**9
 """Picks of one command that are kept apart until they are saved."""
@@ -35,15 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--candidates",
         type=Path,
         metavar="FOLDER",
-        help="write the candidates of each plane with prompts, and contact sheets; made where missing",
+        help="write the candidates, whole objects or masks of each plane with prompts, and contact sheets; made where "
+        "missing",
     )
     group.add_argument(
         "--pick",
         action="append",
         default=[],
-        metavar="C,N",
-        help="take candidate C of plane N, by the number that --candidates gives it; N may be left out where one plane "
-        "has prompts; once more for one of the candidates after that pick; with --user NAME --learn it teaches too",
+        metavar="C[,N]",
+        help="take candidate C, by the number that --candidates gives it, with --slice that of plane N; N may be left "
+        "out where one plane has prompts; once more for one of the candidates after that pick; with --user NAME "
+        "--learn it teaches too",
     )
 
 
@@ -68,11 +71,12 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             prepare_folder(store.folder, (path.name,))
 
 
-def begin(arguments: argparse.Namespace, model: Model) -> Advice:
+def begin(arguments: argparse.Namespace, model: AnyModel, unit: str = "plane") -> Advice:
     """Who answers with what the user prefers, and knows what else they may want.
 
     Args:
         model: before any task has taught it.
+        unit: what is accepted, for people.
 
     Raises:
         ProfileError: the profile is of another model, or its file cannot be used.
@@ -91,7 +95,7 @@ def begin(arguments: argparse.Namespace, model: Model) -> Advice:
     store = ProfileStore()
     profile = store.load(arguments.user, task, space)
     adviser = Adviser(replace(profile, recipe=replace(profile.recipe, undoable=ALL)), latent)
-    return Advice(adviser, latent, adviser, profile, arguments.learn)
+    return Advice(adviser, latent, adviser, profile, arguments.learn, unit)
 
 
 def task_of(arguments: argparse.Namespace) -> str:
@@ -108,7 +112,8 @@ class Advice:
         latent: the adviser's.
         preference: the adviser where it is to answer; None without --user.
         stored: the profile before anything was learnt.
-        learns: whether the accepted planes and picks teach it.
+        learns: whether what is accepted and picked teaches it.
+        unit: what is accepted, for people.
     """
 
     adviser: Adviser | None = None
@@ -116,27 +121,28 @@ class Advice:
     preference: Adviser | None = None
     stored: Profile | None = None
     learns: bool = False
+    unit: str = "plane"
 
     @property
     def label(self) -> str:
         """For people, behind the name of the model."""
         return f", user {self.preference.profile.user}" if self.preference else ""
 
-    def picked(self, plane: PlaneSession, index: int, numbers: Sequence[int]) -> Rounds:
-        """Make candidates a plane's answer, one of each round; the profile learns them once all are found.
+    def picked(self, session: PlaneSession | BlockSession, plane: int | None, numbers: Sequence[int]) -> Rounds:
+        """Make candidates a session's answer, one of each round; the profile learns them once all are found.
 
         Args:
-            index: of the plane, for messages.
+            plane: its index, for messages; None for an object.
             numbers: of the candidates, from 1.
 
         Raises:
-            PromptError: a round has fewer candidates; no pick of this plane is learnt.
+            PromptError: a round has fewer candidates; no pick of this session is learnt.
         """
         from AdaptCore.commands.picking import Rounds
         from AdaptCore.preference.adviser import Adviser
 
         assert self.adviser is not None
-        rounds = Rounds(plane, index, Adviser(self.adviser.profile, self.latent))
+        rounds = Rounds(session, plane, Adviser(self.adviser.profile, self.latent))
         for number in numbers:
             rounds.pick(number)
         for shown, candidate in rounds.picked if self.learns else ():
@@ -162,5 +168,5 @@ class Advice:
                 profile = store.join(profile, self.preference.profile.recent[len(profile.recent) :])
             except OutputError as error:
                 raise type(error)(f"{whose}: What it has learnt is not saved. {error}") from error
-            known = f"the accepted planes are learnt; it holds {counted_picks(profile.picks)}"
+            known = f"the accepted {self.unit}s are learnt; it holds {counted_picks(profile.picks)}"
         return [f"{whose}: {known}; {store.path(profile.user, profile.task)}"]

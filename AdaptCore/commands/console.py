@@ -101,6 +101,11 @@ def say(*lines: str) -> None:
         _print(sys.stdout, lines)
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things in words."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}{'es' if thing.endswith('x') else 's'}"
+
+
 def complain(problem: object) -> None:
     """Print what went wrong, as one line beside the results."""
     _print(sys.stderr, [f"adaptseg: {problem}"])

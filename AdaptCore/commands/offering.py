@@ -1,10 +1,11 @@
-"""The folder of `adaptseg segment --candidates`: the candidates of each plane, and contact sheets."""
+"""The folder of `adaptseg segment --candidates`: the candidates of each plane or of the object, and contact sheets."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,35 +16,35 @@ if TYPE_CHECKING:
 
     from AdaptCore.commands.picking import Rounds
     from AdaptCore.io import Volume
+    from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.geometry import PlaneGeometry
+    from AdaptCore.predict.intensity import Window
     from AdaptCore.predict.volume import VolumeSession
-    from AdaptCore.preference.candidates import Proposal
 
 SHEET = "contact-sheet.png"
+
+OBJECT = None
+"""Stands for the index of a plane where the whole object is offered."""
 
 
 @dataclass(frozen=True, eq=False)
 class Offer:
-    """What may be wanted of one plane.
+    """What may be wanted of one plane, or of the object.
 
     Attributes:
-        geometry: of the plane.
-        image: float32 (h, w) or (h, w, 3) in [0, 1], of just what the proposal's maps show.
-        proposal: the plane's answer and the candidates beside it.
-        recommended: bool (H, W), the answer.
-        masks: bool (H, W), for each candidate what its pick would make the answer.
+        index: of the plane, or `OBJECT`.
+        masks: give uint8 (I, J, K), for each candidate what its pick would make the answer.
+        sheet: gives the contact sheet, a PNG.
     """
 
-    geometry: PlaneGeometry
-    image: np.ndarray
-    proposal: Proposal
-    recommended: np.ndarray
-    masks: tuple[np.ndarray, ...]
+    index: int | None
+    masks: tuple[Callable[[], np.ndarray], ...]
+    sheet: Callable[[], bytes]
 
 
 @dataclass(frozen=True, eq=False)
 class CandidateFolder:
-    """A folder for the candidates of some planes of a volume; what is there already is never replaced.
+    """A folder for the candidates of some planes of a volume, or of an object; what is there is never replaced.
 
     Attributes:
         folder: made when the first offer is written.
@@ -57,8 +58,8 @@ class CandidateFolder:
     suffix: str
     _offers: list[Offer] = field(default_factory=list)
 
-    def paths(self, indices: Iterable[int]) -> list[Path]:
-        """All files that the planes of these indices may give."""
+    def paths(self, indices: Iterable[int | None]) -> list[Path]:
+        """All files that the planes of these indices, or an object, may give."""
         from AdaptCore.preference.recipe import DEFAULT
 
         numbers = range(1, DEFAULT.candidates + 1)
@@ -66,7 +67,7 @@ class CandidateFolder:
             path for index in indices for path in (self._sheet(index), *(self._mask(index, one) for one in numbers))
         ]
 
-    def check(self, indices: Iterable[int], results: Sequence[Path]) -> None:
+    def check(self, indices: Iterable[int | None], results: Sequence[Path]) -> None:
         """Check that none of the files is there, nor is one of the command's other results.
 
         Raises:
@@ -79,7 +80,7 @@ class CandidateFolder:
             if path.resolve() in taken:
                 raise OutputError(f"{path}: This is another result of the command. Choose another folder.")
 
-    def prepare(self, indices: Iterable[int]) -> None:
+    def prepare(self, indices: Iterable[int | None]) -> None:
         """Make the folder.
 
         Raises:
@@ -91,6 +92,7 @@ class CandidateFolder:
 
     def note(self, rounds: Rounds, session: VolumeSession, geometry: PlaneGeometry) -> None:
         """Keep what else may be wanted of a plane that has an answer; its answer and the profile stay as they are."""
+        from AdaptCore.evaluate.contact_sheet import contact_sheet
         from AdaptCore.predict.geometry import extract
         from AdaptCore.predict.intensity import apply_window
 
@@ -105,7 +107,19 @@ class CandidateFolder:
         for look in shown.looks:
             masks.append(plane.take(look).mask)
             plane.undo()
-        self._offers.append(Offer(geometry, image, shown.proposal, recommended, tuple(masks)))
+        index = int(geometry.plane_to_ijk[self.axis, 2])
+        in_volume = tuple(partial(self._in_volume, mask, geometry) for mask in masks)
+        self._offers.append(
+            Offer(index, in_volume, partial(contact_sheet, image, shown.proposal, recommended, tuple(masks)))
+        )
+
+    def note_object(self, rounds: Rounds, session: BlockSession, window: Window) -> None:
+        """Keep what else may be wanted of an object that has an answer; its answer and the profile stay as they are."""
+        from AdaptCore.evaluate.contact_sheet import object_sheet
+
+        shown = rounds.ask()
+        masks = tuple(partial(_labels, look.on, session.shape) for look in shown.looks)
+        self._offers.append(Offer(OBJECT, masks, partial(object_sheet, self.volume, window, shown, self.axis)))
 
     def write(self) -> list[str]:
         """Write masks and contact sheets; lines that tell how many and where.
@@ -114,29 +128,23 @@ class CandidateFolder:
             OutputError: the system could not write.
         """
         from AdaptCore.atomic import write_bytes
-        from AdaptCore.evaluate.contact_sheet import contact_sheet
         from AdaptCore.io import write_mask
 
         for offer in self._offers:
-            index = self._index(offer)
             for number, mask in enumerate(offer.masks, start=1):
-                write_mask(self._in_volume(mask, offer.geometry), self.volume.geometry, self._mask(index, number))
-            sheet = contact_sheet(offer.image, offer.proposal, offer.recommended, offer.masks)
-            write_bytes(self._sheet(index), sheet)
+                write_mask(mask(), self.volume.geometry, self._mask(offer.index, number))
+            write_bytes(self._sheet(offer.index), offer.sheet())
         return [self._told(offer) for offer in self._offers]
 
-    def _mask(self, index: int, number: int) -> Path:
+    def _mask(self, index: int | None, number: int) -> Path:
         return self.folder / f"{self._plane(index)}candidate-{number}{self.suffix}"
 
-    def _sheet(self, index: int) -> Path:
+    def _sheet(self, index: int | None) -> Path:
         return self.folder / f"{self._plane(index)}{SHEET}"
 
-    def _plane(self, index: int) -> str:
+    def _plane(self, index: int | None) -> str:
         """What the names of a plane's files begin with; a picture has one plane only."""
-        return "" if self.volume.geometry.is_flat else f"{'IJK'[self.axis]}{index}-"
-
-    def _index(self, offer: Offer) -> int:
-        return int(offer.geometry.plane_to_ijk[self.axis, 2])
+        return "" if index is OBJECT or self.volume.geometry.is_flat else f"{'IJK'[self.axis]}{index}-"
 
     def _in_volume(self, mask: np.ndarray, geometry: PlaneGeometry) -> np.ndarray:
         """The mask (H, W) of a plane as uint8 (I, J, K), empty elsewhere."""
@@ -152,6 +160,10 @@ class CandidateFolder:
 
     def _told(self, offer: Offer) -> str:
         count = len(offer.masks)
-        where = "" if self.volume.geometry.is_flat else f"plane {self._index(offer)}: "
+        where = "" if offer.index is OBJECT or self.volume.geometry.is_flat else f"plane {offer.index}: "
         what = f"{count} candidate{'s' if count > 1 else ''}" if count else "no candidate differs from the prediction"
-        return f"{self._sheet(self._index(offer))}: {where}{what}"
+        return f"{self._sheet(offer.index)}: {where}{what}"
+
+
+def _labels(mask_on: Callable[[tuple[int, int, int]], np.ndarray], shape: tuple[int, int, int]) -> np.ndarray:
+    return mask_on(shape).astype("uint8")

@@ -1,4 +1,4 @@
-"""Rounds of `adaptseg segment --pick`: candidates of one plane are asked for and chosen by number."""
+"""Rounds of `adaptseg segment --pick`: candidates of one plane or object are asked for and chosen by number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from AdaptCore.errors import PromptError
 
 if TYPE_CHECKING:
+    from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.plane import PlaneSession
     from AdaptCore.preference.adviser import Adviser, Round
     from AdaptCore.preference.candidates import Candidate
@@ -15,30 +16,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Rounds:
-    """The picks on one plane.
+    """The picks on one plane or object.
 
     Attributes:
-        plane: with an answer; it takes what is picked.
-        index: of the plane, for messages.
+        session: with an answer; it takes what is picked.
+        plane: its index, for messages; None for an object.
         adviser: learns each pick, so that the next round knows it.
         picked: a round and the candidate that was taken, for each pick.
     """
 
-    plane: PlaneSession
-    index: int
+    session: PlaneSession | BlockSession
+    plane: int | None
     adviser: Adviser
     picked: list[tuple[Round, Candidate]] = field(default_factory=list)
 
     def ask(self) -> Round:
-        """The candidates beside the plane's present answer, like the last pick if there is one."""
+        """The candidates beside the present answer, like the last pick if there is one."""
         around = None
         if self.picked:
             shown, candidate = self.picked[-1]
             around = shown.z(candidate)
-        return self.adviser.ask(self.plane, around)
+        return self.adviser.ask(self.session, around)
 
     def pick(self, number: int) -> None:
-        """Make a candidate, counted from 1, the plane's answer.
+        """Make a candidate, counted from 1, the answer.
 
         Raises:
             PromptError: this round has fewer candidates.
@@ -47,11 +48,12 @@ class Rounds:
         candidates = shown.proposal.candidates
         if number > len(candidates):
             choice = f"Choose one from 1 to {len(candidates)}." if candidates else "Leave out --pick for this round."
+            typed, where = ("", "") if self.plane is None else (f",{self.plane}", f" of plane {self.plane}")
             raise PromptError(
-                f"--pick {number},{self.index}: Round {len(self.picked) + 1} of plane {self.index} has "
-                f"{len(candidates)} candidates. {choice}"
+                f"--pick {number}{typed}: Round {len(self.picked) + 1}{where} has {len(candidates)} candidates. "
+                f"{choice}"
             )
         candidate = candidates[number - 1]
-        self.plane.take(shown.look(candidate))
+        self.session.take(shown.look(candidate))
         self.adviser.picked(shown, candidate)
         self.picked.append((shown, candidate))

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.commands import advising, teaching, whole_object
-from AdaptCore.commands.console import all_of, progress_bar, say
-from AdaptCore.commands.offering import CandidateFolder
+from AdaptCore.commands.console import all_of, counted, progress_bar, say
+from AdaptCore.commands.offering import OBJECT, CandidateFolder
 from AdaptCore.commands.placed_clicks import placed_clicks
 from AdaptCore.commands.typed_prompts import PlanePrompts, choose_axis, collect_prompts, parse_window, voxel_clicks
 from AdaptCore.errors import OutputError, PromptError
@@ -34,12 +34,13 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Segment one object of a volume or picture.
 
-Voxels are counted from 0 along I, J, K as in 3D Slicer. Every plane across --axis that has a click or a box is
-segmented; --propagate carries the masks to the other planes."""
+Voxels are counted from 0 along I, J, K as in 3D Slicer. In a volume, clicks anywhere on the object and beside it give
+the whole object. With --slice, every plane across --axis that has a click or a box is segmented; --propagate carries
+these masks to the other planes. A picture is one plane."""
 
 BOX_HELP = """\
-box around the object on plane N, its corner voxels included: A0,B0,A1,B1,N, where A and B are the plane's two axes in
-increasing order
+box around the object, two opposite corner voxels, which lie in it: I0,J0,K0,I1,J1,K1. With --slice or --propagate,
+and in a picture, a box on plane N: A0,B0,A1,B1,N, where A and B are the plane's two axes in increasing order
 (--axis 2: I0,J0,I1,J1,K; --axis 1: I0,K0,I1,K1,J; --axis 0: J0,K0,J1,K1,I); N may be left out for a picture"""
 
 NEGATIVE_NUMBERS = re.compile(r"^-\d[\d.,+-]*$")
@@ -101,16 +102,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="points of a file of 3D Slicer's Markups module (.mrk.json); a point whose label ends in '-' lies on the "
         "background, and so do all with ',-' after the file's name; may be repeated",
     )
-    parser.add_argument("--box", action="append", default=[], metavar="A0,B0,A1,B1,N", help=BOX_HELP)
+    parser.add_argument("--box", action="append", default=[], metavar="I0,J0,K0,I1,J1,K1", help=BOX_HELP)
+    parser.add_argument("--slice", action="store_true", help="segment the planes with prompts alone")
+    parser.add_argument(
+        "--propagate", action="store_true", help="segment the planes with prompts and carry the masks to the others"
+    )
     parser.add_argument(
         "--axis",
         type=int,
         choices=(0, 1, 2),
         help="axis across the planes (default: the one with the thickest slices, K where all are alike)",
-    )
-    parser.add_argument("--propagate", action="store_true", help="carry the masks to the other planes")
-    parser.add_argument(
-        "--object", action="store_true", help="segment the whole object in three dimensions, from clicks anywhere in it"
     )
     parser.add_argument(
         "--all-parts",
@@ -121,10 +122,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--window",
         metavar="LOW,HIGH",
-        help="intensities that the model sees (default: 0.5 to 99.5 percent of the voxels)",
+        help="intensities that the model of planes sees, which guesses slices of whole objects too (default: 0.5 to "
+        "99.5 percent of the voxels)",
     )
     parser.add_argument(
-        "--model", default="compact", metavar="NAME", help="model name or checkpoint (default: %(default)s)"
+        "--model",
+        default="compact",
+        metavar="NAME",
+        help="name or checkpoint of the model of planes, which guesses slices of whole objects (default: %(default)s)",
     )
     parser.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
     parser.add_argument(
@@ -147,12 +152,10 @@ def run(arguments: argparse.Namespace) -> None:
         AdaptSegError: image, prompts, model or result files cannot be used.
     """
     from AdaptCore.evaluate.drawing import check_installed
-    from AdaptCore.io import check_contrast, check_output, mask_suffix, read_volume, write_mask
+    from AdaptCore.io import check_contrast, check_output, read_volume, write_mask
     from AdaptCore.models.registry import load_model
     from AdaptCore.predict.geometry import axis_plane
 
-    if arguments.object:
-        whole_object.check_arguments(arguments)
     teaching.check_arguments(arguments)
     advising.check_arguments(arguments)
     window = parse_window(arguments.window)
@@ -170,22 +173,12 @@ def run(arguments: argparse.Namespace) -> None:
     check_output(arguments.out, volume.geometry)
     axis = choose_axis(volume.geometry, arguments.axis)
     clicks = [*arguments.click, *placed_clicks(arguments.click_mm, arguments.points, volume.geometry)]
-    if arguments.object:
-        typed = whole_object.typed_clicks(clicks, volume.geometry.size)
-        tell_of_padding(volume.array, [whole_object.voxel_of(click) for click in typed if click.positive])
-        mask, use = whole_object.segment_object(volume, typed, arguments)
-        write_mask(mask, volume.geometry, arguments.out)
-        say(f"{arguments.out}: {describe(mask, volume.geometry)}")
-        _tell(use.saved)
+    if whole_object.is_asked_for(arguments, volume.geometry):
+        _segment_object(volume, clicks, window, axis, arguments)
         return
     prompts = collect_prompts(clicks, arguments.box, volume.geometry.size, axis, arguments.pick)
-    check_intensities(volume, window, prompts, axis)
-    folder = None
-    if arguments.candidates:
-        folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
-        folder.check(prompts, [path for path in (arguments.out, arguments.report) if path])
-        for path in folder.paths(prompts):
-            check_apart(path, arguments.volume)
+    check_intensities(volume.array, window, [each.voxel for each in voxel_clicks(prompts, axis) if each.positive])
+    folder = _candidate_folder(arguments, volume, axis, prompts)
     model = load_model(arguments.model, arguments.device)
     use = teaching.begin(arguments, model)
     advice = advising.begin(arguments, model)
@@ -230,6 +223,44 @@ def run(arguments: argparse.Namespace) -> None:
     all_of(partial(_tell, step) for step in others if step)
 
 
+def _segment_object(
+    volume: Volume, clicks: Sequence[str], window: Window | None, axis: int, arguments: argparse.Namespace
+) -> None:
+    """The command in three dimensions; the image is read, and the results' names are checked."""
+    from AdaptCore.io import write_mask
+
+    typed = whole_object.TypedObject.of(arguments, clicks, volume)
+    check_intensities(volume.array, window, [whole_object.voxel_of(each) for each in typed.clicks if each.positive])
+    folder = _candidate_folder(arguments, volume, axis, [OBJECT])
+    found = whole_object.segment_object(volume, typed, arguments, window, folder)
+    size = describe(found.mask, volume.geometry)
+
+    def report() -> None:
+        from AdaptCore.evaluate.report import write_report
+
+        write_report(whole_object.make_report(volume, found, typed, window, size), arguments.report)
+
+    write_mask(found.mask, volume.geometry, arguments.out)
+    say(f"{arguments.out}: {size}")
+    others = (report if arguments.report else None, folder and folder.write, found.use.saved, found.advice.saved)
+    all_of(partial(_tell, step) for step in others if step)
+
+
+def _candidate_folder(
+    arguments: argparse.Namespace, volume: Volume, axis: int, indices: Collection[int | None]
+) -> CandidateFolder | None:
+    """The checked folder for the candidates of planes of these indices, or of an object; None where none is wanted."""
+    from AdaptCore.io import mask_suffix
+
+    if not arguments.candidates:
+        return None
+    folder = CandidateFolder(arguments.candidates, volume, axis, mask_suffix(arguments.out))
+    folder.check(indices, [path for path in (arguments.out, arguments.report) if path])
+    for path in folder.paths(indices):
+        check_apart(path, arguments.volume)
+    return folder
+
+
 def _tell(step: Callable[[], Sequence[str] | None]) -> None:
     say(*(step() or ()))
 
@@ -248,20 +279,19 @@ def check_apart(path: Path, image: Path) -> None:
         raise OutputError(f"{path}: This is in the folder of the image itself. Choose another one.")
 
 
-def check_intensities(volume: Volume, window: Window | None, prompts: Mapping[int, PlanePrompts], axis: int) -> None:
-    """Check that the window shows something, and tell of clicks where nothing was measured.
+def check_intensities(array: np.ndarray, window: Window | None, voxels: Sequence[tuple[int, int, int]]) -> None:
+    """Check that the window shows something, and tell of clicked voxels where nothing was measured.
 
     Raises:
         PromptError: no voxel lies in the window.
     """
-    array = volume.array
     low, high = array.min(), array.max()
     if window and not ((array >= window.low) & (array <= window.high)).any():
         raise PromptError(
             f"--window {window.low:g},{window.high:g}: No voxel lies in this window; the image holds {low:g} to "
             f"{high:g}. Choose a window that shows the object."
         )
-    tell_of_padding(array, [click.voxel for click in voxel_clicks(prompts, axis) if click.positive])
+    tell_of_padding(array, voxels)
 
 
 def tell_of_padding(array: np.ndarray, voxels: Sequence[tuple[int, int, int]]) -> None:
@@ -371,7 +401,7 @@ def describe(mask: np.ndarray, geometry: Geometry) -> str:
 
 
 def describe_propagation(carried: int) -> str:
-    return f"carried to {_counted(carried, 'plane')}" if carried else "propagation found the object on no other plane"
+    return f"carried to {counted(carried, 'plane')}" if carried else "propagation found the object on no other plane"
 
 
 def make_report(
@@ -387,12 +417,12 @@ def make_report(
     spacing = f" of {sides} mm" if volume.geometry.has_millimetres else ""
     boxes = sum(plane.box is not None for plane in prompts.values())
     picks = sum(len(plane.picks) for plane in prompts.values())
-    picked = f", {_counted(picks, 'pick')}" if picks else ""
+    picked = f", {counted(picks, 'pick')}" if picks else ""
     facts = [
         ("Image", f"{volume.geometry.shape_text} voxels{spacing}"),
         ("Intensities", f"{result.window.low:g} to {result.window.high:g}"),
         ("Model", model_name),
-        ("Prompts", f"{_counted(len(clicks), 'click')}, {_counted(boxes, 'box')}{picked}"),
+        ("Prompts", f"{counted(len(clicks), 'click')}, {counted(boxes, 'box')}{picked}"),
         ("Mask", describe(result.mask, volume.geometry)),
     ]
     if result.carried is not None:
@@ -400,9 +430,3 @@ def make_report(
     summary = f"One object, segmented on planes across axis {'IJK'[axis]}."
     pictures = result_pictures(scene, axis, sorted(prompts), result.confidences)
     return Report("Segmentation", summary, facts, pictures)
-
-
-def _counted(number: int, thing: str) -> str:
-    return (
-        f"{number} {thing}" if number == 1 else f"{number} {thing}es" if thing.endswith("x") else f"{number} {thing}s"
-    )

@@ -11,6 +11,9 @@ from AdaptCore.commands.console import above_zero, add_command, positive, progre
 from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from AdaptCore.training.preference import Asked, LatentTraining
     from AdaptCore.training.trainer import Course, Trainer
 
 MODELS = ("compact", "compact3d")
@@ -113,8 +116,6 @@ def _course(arguments: argparse.Namespace) -> Course:
 
 def _train_preference(arguments: argparse.Namespace) -> None:
     from AdaptCore.atomic import prepare_folder
-    from AdaptCore.models.base import ReadoutModel
-    from AdaptCore.models.registry import load_model
     from AdaptCore.preference.latent import write_latent
     from AdaptCore.training.preference import LatentTraining, train_latent
 
@@ -122,14 +123,30 @@ def _train_preference(arguments: argparse.Namespace) -> None:
     prepare_folder(arguments.out, (path.name,))
     if path.exists():
         raise AdaptSegError(f"{path} is there already: choose another folder.")
-    model = load_model(arguments.preference, arguments.device)
-    if not isinstance(model, ReadoutModel):
-        raise AdaptSegError(f"{arguments.preference} has no readout to train for: take the built-in model.")
     config = LatentTraining(seed=arguments.seed)
     config = replace(config, scenes=arguments.scenes or config.scenes)
     with progress_bar(config.scenes, unit="scene") as bar:
-        write_latent(path, train_latent(model, config, bar.update))
+        digest, asked = _asked(arguments, config, bar.update)
+        write_latent(path, train_latent(digest, list(asked), config))
     say(f"trained on {config.scenes} scenes: {path}")
+
+
+def _asked(
+    arguments: argparse.Namespace, config: LatentTraining, advanced: Callable[[], object]
+) -> tuple[str, Iterator[Asked]]:
+    """The digest of the model whose preferences are trained, and what it is asked."""
+    from AdaptCore.models.base import ReadoutModel
+    from AdaptCore.models.registry import answers_planes, load_model, load_volume_model
+    from AdaptCore.training.object_preference import ask_objects
+    from AdaptCore.training.preference import ask
+
+    if not answers_planes(arguments.preference):
+        volumes = load_volume_model(arguments.preference, arguments.device)
+        return volumes.digest, ask_objects(volumes, config, advanced)
+    planes = load_model(arguments.preference, arguments.device)
+    if not isinstance(planes, ReadoutModel):
+        raise AdaptSegError(f"{arguments.preference} has no readout to train for: take the built-in model.")
+    return planes.digest, ask(planes, config, advanced)
 
 
 def _calibrate_sizes(arguments: argparse.Namespace) -> None:

@@ -139,6 +139,44 @@ def parse_box(text: str, size: tuple[int, int, int], axis: int) -> tuple[Box, in
     return Box(a0 - 0.5, b0 - 0.5, a1 + 0.5, b1 + 0.5), index
 
 
+def parse_object_box(text: str, size: tuple[int, int, int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read `I0,J0,K0,I1,J1,K1`, two opposite corner voxels, which lie in the box whole: its lower and upper corner.
+
+    Raises:
+        PromptError: it cannot be read or lies outside the volume.
+    """
+    numbers = _whole_numbers([part.strip() for part in text.split(",")])
+    if numbers is None or len(numbers) != 6:
+        raise PromptError(
+            f"--box: Expected I0,J0,K0,I1,J1,K1 in whole numbers, got {text!r}. With --slice or --propagate, a box on "
+            "one plane is A0,B0,A1,B1,N."
+        )
+    ends = list(zip(numbers[:3], numbers[3:]))
+    if not all(0 <= end < length for pair, length in zip(ends, size) for end in pair):
+        last = ",".join(str(length - 1) for length in size)
+        raise PromptError(f"--box {text} is outside the volume. Choose corners from 0,0,0 to {last}.")
+    return tuple(min(pair) - 0.5 for pair in ends), tuple(max(pair) + 0.5 for pair in ends)
+
+
+def parse_object_pick(text: str) -> int:
+    """Read `C`, the number of a candidate from 1.
+
+    Raises:
+        PromptError: it cannot be read, or there can be no such candidate.
+    """
+    from AdaptCore.preference.recipe import DEFAULT
+
+    numbers = _whole_numbers([text.strip()])
+    if numbers is None:
+        raise PromptError(
+            f"--pick: Expected the number of a candidate, got {text!r}. Candidates of planes need --slice or "
+            "--propagate."
+        )
+    if not 1 <= numbers[0] <= DEFAULT.candidates:
+        raise PromptError(f"--pick {text}: Expected a candidate from 1 to {DEFAULT.candidates}, got {numbers[0]}.")
+    return numbers[0]
+
+
 def parse_pick(text: str, planes: Collection[int]) -> tuple[int, int]:
     """Read `C,N`: candidate C, from 1, of plane N; N may be left out where one plane has prompts.
 

@@ -11,8 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from AdaptCore.evaluate.learning_curve import DOTS_PER_INCH
+from AdaptCore.io import Volume
+from AdaptCore.predict.geometry import PlaneGeometry, axis_plane, extract
+from AdaptCore.predict.intensity import Window, apply_window
+from AdaptCore.preference.adviser import Round
 from AdaptCore.preference.candidates import Candidate, Proposal
-from AdaptCore.preference.thumbnails import ADDED_COLOUR, OUTLINE_COLOUR, REMOVED_COLOUR, thumbnails
+from AdaptCore.preference.object_change import change_of
+from AdaptCore.preference.thumbnails import ADDED_COLOUR, OUTLINE_COLOUR, REMOVED_COLOUR, thumbnail, thumbnails
 
 SIDE = 192
 PANEL_INCHES = 2.1
@@ -37,9 +42,48 @@ def contact_sheet(image: np.ndarray, proposal: Proposal, recommended: np.ndarray
             for number, (candidate, mask) in enumerate(zip(proposal.candidates, masks), start=1)
         ),
     ]
+    return _sheet(thumbnails(image, everything, SIDE), titles)
+
+
+def object_sheet(volume: Volume, window: Window, shown: Round, axis: int) -> bytes:
+    """PNG of the recommended object where it is largest, and of each candidate on the slice where it differs most.
+
+    Args:
+        window: intensities from black to white.
+        shown: a round of an object's candidates.
+        axis: across the slices.
+    """
+    present, geometry = shown.present, volume.geometry
+    voxels = present.mask.sum(axis=tuple(other for other in range(3) if other != axis))
+    place = present.box[axis].start + int(voxels.argmax()) if present.mask.size else 0
+    plane = axis_plane(geometry.size, axis, place)
+    itself = extract(present.on(geometry.size), plane)
+    pictures = [thumbnail(_seen(volume, plane, window), itself, itself, SIDE)]
+    millilitres = np.count_nonzero(present.mask) * geometry.voxel_millilitres
+    titles = [
+        f"recommended\n{millilitres:.3g} mL, {'IJK'[axis]} = {place}\nprobability {shown.proposal.probability:.0%}"
+    ]
+    for number, (look, candidate) in enumerate(zip(shown.looks, shown.proposal.candidates), start=1):
+        change = change_of(present, look, geometry.size, geometry.spacing, axis)
+        plane = axis_plane(geometry.size, axis, change.index)
+        pictures.append(thumbnail(_seen(volume, plane, window), change.before, change.after, SIDE))
+        share = f" ({change.millilitres / millilitres:+.0%})" if millilitres else ""
+        titles.append(
+            f"candidate {number}\n{change.millilitres:+.3g} mL{share}, {'IJK'[axis]} = {change.index}\n"
+            f"probability {candidate.probability:.0%}"
+        )
+    return _sheet(pictures, titles)
+
+
+def _seen(volume: Volume, plane: PlaneGeometry, window: Window) -> np.ndarray:
+    return apply_window(extract(volume.array, plane), window)
+
+
+def _sheet(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> bytes:
+    """PNG of pictures side by side with their titles, and what the colours mean."""
     figure = Figure(figsize=(PANEL_INCHES * max(2, len(titles)), PANEL_INCHES + 1.1), layout="compressed")
     panels = figure.subplots(1, len(titles), squeeze=False).ravel()
-    for panel, picture, title in zip(panels, thumbnails(image, everything, SIDE), titles):
+    for panel, picture, title in zip(panels, pictures, titles):
         panel.imshow(picture, interpolation="nearest")
         panel.set_title(title, fontsize=9)
         panel.set_axis_off()

@@ -99,7 +99,7 @@ def orthogonal_picture(scene: Scene) -> bytes:
     for column, axis in enumerate(axes):
         for row in (0, 1):
             _draw_plane(panels[row, column], scene, axis, indices[axis], close_up=row == 1)
-    return _png(figure)
+    return png(figure)
 
 
 def plane_strip(scene: Scene, axis: int, indices: Sequence[int]) -> bytes:
@@ -112,7 +112,7 @@ def plane_strip(scene: Scene, axis: int, indices: Sequence[int]) -> bytes:
         panel.set_axis_off()
     for panel, index in zip(panels, indices):
         _draw_plane(panel, scene, axis, index, close_up=True)
-    return _png(figure)
+    return png(figure)
 
 
 def curve_picture(values: Mapping[int, float], x_label: str, y_label: str, marked: Sequence[int] = ()) -> bytes:
@@ -137,7 +137,7 @@ def curve_picture(values: Mapping[int, float], x_label: str, y_label: str, marke
     panel.grid(color=NEUTRAL, alpha=0.3)
     for side in panel.spines.values():
         side.set_color(NEUTRAL)
-    return _png(figure)
+    return png(figure)
 
 
 def _draw_plane(panel: Axes, scene: Scene, axis: int, index: int, close_up: bool) -> None:
@@ -207,7 +207,8 @@ def _frame(panel: Axes, mask: np.ndarray, orientation: Orientation, close_up: bo
         label.set_path_effects([withStroke(linewidth=2, foreground=DARK)])
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, the same bytes each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()

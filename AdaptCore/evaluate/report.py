@@ -19,6 +19,7 @@ from AdaptCore.evaluate.pictures import (
     orthogonal_picture,
     plane_strip,
 )
+from AdaptCore.evaluate.surface_picture import surface_picture
 from AdaptCore.printable import printable
 
 REPORT_SUFFIXES = (".html", ".htm")
@@ -81,6 +82,16 @@ def result_pictures(
         curve = curve_picture(confidences, f"plane {letter}", "confidence", prompted)
         caption = "The model's estimate of its agreement with the object; dashed: planes with prompts."
         pictures.append(Picture("Confidence of each plane", caption, curve))
+    return pictures
+
+
+def object_pictures(scene: Scene) -> list[Picture]:
+    """The pictures that every whole object gets: three views through it, and its surface."""
+    caption = "Planes with the largest area of the mask; whole above, close below."
+    pictures = [Picture("Result", caption, orthogonal_picture(scene))]
+    if scene.mask.any():
+        caption = "The surface of the mask, from the patient's front and left."
+        pictures.append(Picture("Surface", caption, surface_picture(scene.mask, scene.geometry)))
     return pictures
 
 

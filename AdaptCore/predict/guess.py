@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from AdaptCore.models.base import Model
 from AdaptCore.predict.geometry import axis_plane, extract
-from AdaptCore.predict.intensity import apply_window, auto_window
+from AdaptCore.predict.intensity import Window, apply_window, auto_window
 from AdaptCore.predict.object_prompts import KnownSlice
 from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.predict.windows import Triple
@@ -27,11 +27,12 @@ class SliceGuess:
         model: of planes.
         volume: (I, J, K), intensities as stored.
         spacing: of the voxels in millimetres.
+        window: intensities that the model sees; None for the usual ones.
     """
 
-    def __init__(self, model: Model, volume: np.ndarray, spacing: Triple) -> None:
+    def __init__(self, model: Model, volume: np.ndarray, spacing: Triple, window: Window | None = None) -> None:
         self._model, self._volume, self._spacing = model, volume, spacing
-        self._window = auto_window(volume)
+        self._window = window or auto_window(volume)
 
     def __call__(self, position: Triple) -> tuple[KnownSlice, ...]:
         place = [min(max(round(at), 0), length - 1) for at, length in zip(position, self._volume.shape)]

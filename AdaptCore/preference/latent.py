@@ -24,6 +24,9 @@ HALF = COMPONENTS // 2
 OWN_SHARE = 0.9
 """Prior weight of the first component of each half, which lies around the plain answer (ours)."""
 
+SHIPPED = ("preference.safetensors",)
+"""Latent spaces of the built-in models."""
+
 KIND = Kind("latent", ModelError)
 TENSORS = ("basis", "gate", "means", "variances")
 
@@ -95,10 +98,10 @@ def read_latent(path: Path) -> Latent:
 
 
 def latent_of(digest: str) -> Latent | None:
-    """The shipped latent space if it is that of the model with these weights, else None.
+    """The shipped latent space of the model with these weights, None where there is none.
 
     Raises:
-        ModelError: the file is missing or cannot be used.
+        ModelError: a file is missing or cannot be used.
     """
-    latent = read_latent(resource_path("preference.safetensors"))
-    return latent if latent.digest == digest else None
+    latents = (read_latent(resource_path(name)) for name in SHIPPED)
+    return next((latent for latent in latents if latent.digest == digest), None)

@@ -19,7 +19,7 @@ class ObjectChange:
     Attributes:
         added, removed: millilitres in the candidate alone, and in the recommended object alone.
         axis, index: the slice that most of these voxels lie on.
-        before, after: bool, both masks on that slice, of the volume's other two axes.
+        before, after: bool (H, W), both masks on that slice as `AdaptCore.predict.geometry.axis_plane` gives it.
     """
 
     added: float
@@ -70,9 +70,9 @@ def _in_box(prediction: ObjectPrediction, box: Box3) -> np.ndarray:
 
 
 def _on_slice(mask: np.ndarray, box: Box3, shape: tuple[int, int, int], axis: int, place: int) -> np.ndarray:
-    """One slice of a box's mask on the whole slice of the volume."""
+    """One slice of a box's mask on the whole plane, bool (H, W)."""
     others = [other for other in range(3) if other != axis]
     whole = np.zeros([shape[other] for other in others], bool)
     if mask.size:
         whole[tuple(box[other] for other in others)] = mask.take(place, axis)
-    return whole
+    return whole.T

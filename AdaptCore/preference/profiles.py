@@ -235,6 +235,7 @@ def _read_for(path: Path, space: LatentSpace, recipe: Recipe) -> Profile:
         raise ProfileError(
             f"{path}: The profile of {profile.user!r} for {profile.task!r} was learnt with model {stored.model} "
             f"(weights {stored.digest[:12]}, z {stored.prior.means.shape}), not with {space.model} "
-            f"({space.digest[:12]}, z {space.prior.means.shape}). Choose that model, or another user name."
+            f"({space.digest[:12]}, z {space.prior.means.shape}). Choose that model, or another user name: "
+            "slices and objects have profiles of their own."
         )
     return profile

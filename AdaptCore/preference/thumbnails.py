@@ -32,28 +32,39 @@ def thumbnails(image: np.ndarray, proposal: Proposal, side: int = SIDE) -> tuple
     """
     if image.ndim not in (2, 3) or not image.size:
         raise ValueError(f"expected an image (H, W) or (H, W, 3), got shape {image.shape}")
-    grey = image if image.ndim == 2 else image.mean(axis=2)
-    frame = _frame(proposal)
-    backdrop = np.repeat(_resampled(grey, frame, side)[..., None], 3, axis=2).clip(0, 1) * 255
-    recommended = binarize(_resampled(proposal.logits, frame, side))
-    outline = recommended & ~_eroded(recommended)
-    pictures = []
-    for candidate in proposal.candidates:
-        mask = binarize(_resampled(candidate.logits, frame, side))
-        picture = backdrop.copy()
-        _tint(picture, mask & ~recommended, ADDED_COLOUR)
-        _tint(picture, recommended & ~mask, REMOVED_COLOUR)
-        picture[outline] = OUTLINE_COLOUR
-        pictures.append(np.rint(picture).astype(np.uint8))
-    return tuple(pictures)
-
-
-def _frame(proposal: Proposal) -> tuple[float, float, float, float]:
-    """Centre (row, column) and size (rows, columns) of the square around all masks, in shares of the maps."""
-    height, width = proposal.logits.shape
     shown = binarize(proposal.logits)
     for candidate in proposal.candidates:
         shown = shown | candidate.added
+    pictures = []
+    for candidate in proposal.candidates:
+        pictures.append(_picture(image, shown, proposal.logits, candidate.logits, side))
+    return tuple(pictures)
+
+
+def thumbnail(image: np.ndarray, before: np.ndarray, after: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """A picture of what a mask would change on one slice, uint8 (side, side, 3).
+
+    Args:
+        image: (H, W) or (H, W, 3) in [0, 1].
+        before, after: bool (H, W), the recommended mask and the other one.
+    """
+    return _picture(image, before | after, before - 0.5, after - 0.5, side)
+
+
+def _picture(image: np.ndarray, shown: np.ndarray, before: np.ndarray, after: np.ndarray, side: int) -> np.ndarray:
+    """One picture of the square around `shown`; masks are where `before` and `after` are above zero."""
+    grey, frame = image if image.ndim == 2 else image.mean(axis=2), _frame(shown)
+    picture = np.repeat(_resampled(grey, frame, side)[..., None], 3, axis=2).clip(0, 1) * 255
+    recommended, mask = (binarize(_resampled(logits, frame, side)) for logits in (before, after))
+    _tint(picture, mask & ~recommended, ADDED_COLOUR)
+    _tint(picture, recommended & ~mask, REMOVED_COLOUR)
+    picture[recommended & ~_eroded(recommended)] = OUTLINE_COLOUR
+    return np.rint(picture).astype(np.uint8)
+
+
+def _frame(shown: np.ndarray) -> tuple[float, float, float, float]:
+    """Centre (row, column) and size (rows, columns) of the square around all masks, in shares of the maps."""
+    height, width = shown.shape
     if not shown.any():
         return 0.5, 0.5, 1.0, 1.0
     rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from AdaptCore.models.base import ReadoutModel, to_prior
+from AdaptCore.models.base import Canvas, ReadoutModel, to_prior
 from AdaptCore.predict.masks import depth
 from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.predict.zoom import CropWindow
@@ -25,7 +25,7 @@ class LatentTraining:
 
     Attributes:
         scenes: number of synthetic images; one object of each is asked for.
-        side: of the images in pixels.
+        side: of the images in pixels; volumes have the side of the model's windows.
         raters: who draw each object.
         clicks: on each object, by the first rater.
         near: pixels with logits nearer to 0 than this tell how features vary.
@@ -60,22 +60,26 @@ class Asked:
     opening: bool
 
 
-def train_latent(model: ReadoutModel, config: LatentTraining, advanced: Callable[[], object]) -> Latent:
-    """Ask the model, fit z to what the raters drew, and fit the mixture and its gate to those z.
+def train_latent(digest: str, asked: Sequence[Asked], config: LatentTraining) -> Latent:
+    """Fit z to what the raters drew, and fit the mixture and its gate to those z.
 
     Args:
-        advanced: called after each of `config.scenes` images.
+        digest: SHA256 of the weights of the model that was asked (hex).
+        asked: see `ask`, and `AdaptCore.training.object_preference` for objects.
     """
-    asked = [one for one in ask(model, config, advanced)]
     white = whitening(asked, config.near)
     tokens, opening, z = fitted(asked, white)
     axes = principal_axes(z)
     gate, means, variances = fit_mixture(tokens, opening, z @ axes, config)
-    return Latent(model.digest, white @ axes, gate, means, variances)
+    return Latent(digest, white @ axes, gate, means, variances)
 
 
 def ask(model: ReadoutModel, config: LatentTraining, advanced: Callable[[], object]) -> Iterator[Asked]:
-    """Questions of a user who clicks as the first rater of each scene would draw."""
+    """Questions of a user who clicks as the first rater of each scene would draw.
+
+    Args:
+        advanced: called after each of `config.scenes` images.
+    """
     generator = SceneGenerator(config.side, TextureBank(config.seed))
     for index in range(config.scenes):
         rng = np.random.default_rng([config.seed, config.side, index])
@@ -108,12 +112,22 @@ def _questions(model: ReadoutModel, image: np.ndarray, masks: Sequence[np.ndarra
             to_prior(torch.from_numpy(mask_logits(_seen(mask, session.window))), embedding, model.mask_side)
             for mask in masks
         ]
-        drawn = torch.stack(wanted)[:, inside] > 0
-        drawn = drawn[drawn.any(1)]
-        if len(drawn):
-            features = canvas.features[:, inside]
-            plain = canvas.vector[:-1] @ features + canvas.vector[-1]
-            yield Asked(features.half(), canvas.vector, plain, drawn, canvas.token, question.is_opening)
+        yield from asked_of(canvas, torch.stack(wanted) > 0, torch.from_numpy(inside), question.is_opening)
+
+
+def asked_of(canvas: Canvas, wanted: Tensor, inside: Tensor, opening: bool) -> Iterator[Asked]:
+    """One question, unless nothing is left of the masks.
+
+    Args:
+        wanted: masks of all raters, bool R x *grid.
+        inside: bool of the grid.
+    """
+    drawn = wanted[:, inside]
+    drawn = drawn[drawn.any(1)]
+    if len(drawn):
+        features = canvas.features[:, inside]
+        plain = canvas.vector[:-1] @ features + canvas.vector[-1]
+        yield Asked(features.half(), canvas.vector, plain, drawn, canvas.token, opening)
 
 
 def _seen(mask: np.ndarray, window: CropWindow | None) -> np.ndarray:

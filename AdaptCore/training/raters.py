@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from AdaptCore.models.frame import equivalent_radius
 from AdaptCore.training.shapes import Mask, signed_distance
 
 
@@ -42,11 +43,11 @@ def random_style(rng: np.random.Generator) -> RaterStyle:
 
 
 def draw(mask: Mask, softness: float, style: RaterStyle) -> Mask:
-    """Outline the true object `mask` (H, W), whose edge is `softness` pixels wide, in a person's style.
+    """Outline the true object `mask`, (H, W) or (S, S, S), whose edge is `softness` pixels wide, in a person's style.
 
     An object that the style would remove is returned unchanged.
     """
-    radius = float(np.sqrt(mask.sum() / np.pi))
+    radius = equivalent_radius(float(mask.sum()), mask.ndim)
     distance = signed_distance(mask)
     if style.protrusions > 0:
         depth = style.protrusions * float(distance.max()) / 3

@@ -60,7 +60,7 @@ def use(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
 
 def run(image: Path, *words: object, out: str = "mask.nrrd") -> int:
     folder = image.parent.parent if image.parent.name == "in" else image.parent
-    return cli.main(["segment", str(image), *map(str, words), "--out", str(folder / out)])
+    return cli.main(["segment", str(image), *map(str, words), "--slice", "--out", str(folder / out)])
 
 
 def mask_of(path: Path) -> np.ndarray:
@@ -333,7 +333,10 @@ def test_candidates_do_not_join_the_slices_of_the_image(tmp_path: Path, capsys: 
     before = sorted((tmp_path / "in" / "series").iterdir())
     words = ("--click", "6,6,2", "--candidates", tmp_path / "in" / "series")
     assert (
-        cli.main(["segment", str(tmp_path / "in" / "series"), *map(str, words), "--out", str(tmp_path / "m.nrrd")]) == 2
+        cli.main(
+            ["segment", str(tmp_path / "in" / "series"), *map(str, words), "--slice", "--out", str(tmp_path / "m.nrrd")]
+        )
+        == 2
     )
     assert "This is in the folder of the image itself" in capsys.readouterr().err
     assert sorted((tmp_path / "in" / "series").iterdir()) == before

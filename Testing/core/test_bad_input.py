@@ -40,7 +40,7 @@ def an_old_mask(tmp_path: Path) -> Path:
 
 def refusal(capfd: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Run the command, check that it refuses in one line, and give that line."""
-    assert cli.main(["segment", *map(str, arguments)]) == 2
+    assert cli.main(["segment", *map(str, arguments), "--slice"]) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("adaptseg: ")
@@ -219,7 +219,7 @@ def test_nothing_is_written_among_the_slices(
 
 @pytest.mark.usefixtures("a_toy_model")
 def test_mask_may_lie_beside_its_image(a_volume: Path) -> None:
-    assert cli.main(["segment", str(a_volume), *CENTRE, "--out", str(a_volume.with_name("m.nrrd"))]) == 0
+    assert cli.main(["segment", str(a_volume), *CENTRE, "--slice", "--out", str(a_volume.with_name("m.nrrd"))]) == 0
 
 
 @pytest.mark.usefixtures("a_toy_model")
@@ -317,7 +317,17 @@ def test_folder_that_cannot_be_written_is_refused(
 def test_no_traceback_from_a_fresh_process(tmp_path: Path, repository: Path, an_old_mask: Path) -> None:
     (tmp_path / "v.nii").write_bytes(b"\x00" * 100)
     done = subprocess.run(
-        [sys.executable, "-m", "AdaptCore.cli", "segment", str(tmp_path / "v.nii"), *CENTRE, "--out", str(an_old_mask)],
+        [
+            sys.executable,
+            "-m",
+            "AdaptCore.cli",
+            "segment",
+            str(tmp_path / "v.nii"),
+            *CENTRE,
+            "--slice",
+            "--out",
+            str(an_old_mask),
+        ],
         capture_output=True,
         text=True,
         cwd=repository,

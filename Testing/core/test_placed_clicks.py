@@ -133,7 +133,7 @@ def test_the_command_takes_both_beside_clicks_on_voxels(tmp_path: Path, monkeypa
     file = points_file(tmp_path / "F.mrk.json", {"label": "F-1", "position": middle}, coordinateSystem="RAS")
 
     def mask(name: str, *words: str) -> np.ndarray:
-        assert cli.main(["segment", str(tmp_path / "ball.nrrd"), *words, "--out", str(tmp_path / name)]) == 0
+        assert cli.main(["segment", str(tmp_path / "ball.nrrd"), *words, "--slice", "--out", str(tmp_path / name)]) == 0
         return read_volume(tmp_path / name).array
 
     by_voxel = mask("a.nrrd", "--click", "24,20,3")

@@ -142,7 +142,8 @@ def test_the_command_drops_parts_unless_it_is_told_to_keep_them(
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
     sitk.WriteImage(sitk.GetImageFromArray(volume_of_parts().T), str(tmp_path / "parts.nrrd"))
     mask = tmp_path / "mask.nrrd"
-    assert cli.main(["segment", str(tmp_path / "parts.nrrd"), "--click", "10,15,2", "--out", str(mask), *switch]) == 0
+    words = ["segment", str(tmp_path / "parts.nrrd"), "--slice", "--click", "10,15,2", "--out", str(mask), *switch]
+    assert cli.main(words) == 0
     found = read_volume(mask).array[..., 2].T > 0
     assert found[LEFT].mean() > 0.5
     assert found[RIGHT].any() == expected

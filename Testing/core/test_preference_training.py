@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from AdaptCore.preference.latent import COMPONENTS, HALF, OWN_SHARE, gated
+from AdaptCore.training.object_preference import ask_objects
 from AdaptCore.training.preference import (
     LatentTraining,
     ask,
@@ -20,14 +21,15 @@ from AdaptCore.training.preference import (
     whitening,
 )
 from Testing.tiny_model import tiny_model
+from Testing.tiny_volume_model import tiny_volume_model
 
 SMALL = LatentTraining(scenes=4, side=64, raters=2, clicks=2, steps=40, batch=32)
 
 
 def test_training_gives_the_same_space_twice_and_tells_its_progress() -> None:
     model, calls = tiny_model(), []
-    one = train_latent(model, SMALL, lambda: calls.append(1))
-    other = train_latent(model, SMALL, lambda: None)
+    one = train_latent(model.digest, list(ask(model, SMALL, lambda: calls.append(1))), SMALL)
+    other = train_latent(model.digest, list(ask(model, SMALL, lambda: None)), SMALL)
     assert len(calls) == SMALL.scenes and one.digest == model.digest
     assert torch.equal(one.basis, other.basis) and torch.equal(one.means, other.means)
     assert one.basis.shape == (17, 17) and one.means.shape == (COMPONENTS, 17)
@@ -92,3 +94,18 @@ def test_the_mixture_finds_clusters_and_the_gate_tells_by_the_token_which() -> N
     others[:, ::HALF] = 0
     nearest = (others @ means / others.sum(1, keepdim=True) - centres[kind]).norm(dim=1)
     assert nearest.mean() < 0.5
+
+
+def test_objects_are_asked_as_planes_are_at_half_the_windows_resolution() -> None:
+    model, calls = tiny_volume_model(), []
+    config = replace(SMALL, scenes=2, steps=3)
+    asked = list(ask_objects(model, config, lambda: calls.append(1)))
+    assert len(calls) == 2 and asked[0].opening and any(not one.opening for one in asked)
+    for one in asked:
+        assert one.features.shape[1] == one.plain.shape[0] == one.masks.shape[1] <= 24**3
+        plain = one.vector[:-1] @ one.features.float() + one.vector[-1]
+        assert torch.allclose(plain, one.plain, atol=0.05)
+        sizes = one.masks.sum(1)
+        assert len(sizes) == 2 and sizes.min() > 0
+    latent = train_latent(model.digest, asked, config)
+    assert latent.basis.shape == (4, 4) and latent.means.shape == (COMPONENTS, 4) and latent.gate.shape[1] == 17

@@ -39,7 +39,7 @@ def a_truth(tmp_path: Path) -> np.ndarray:
 
 
 def run(*arguments: object) -> int:
-    return cli.main(["segment", *map(str, arguments)])
+    return cli.main(["segment", *map(str, arguments), "--slice"])
 
 
 def mask_of(path: Path) -> np.ndarray:

@@ -38,7 +38,7 @@ def a_volume(tmp_path: Path) -> Path:
 
 
 def run(volume: Path, *words: str, out: str = "mask.nrrd") -> int:
-    return cli.main(["segment", str(volume), *words, "--out", str(volume.parent / out)])
+    return cli.main(["segment", str(volume), *words, "--slice", "--out", str(volume.parent / out)])
 
 
 def everything(model: CompactModel) -> CompactModel:
