@@ -43,11 +43,12 @@ DRAWING = {
 }
 """What draws imports matplotlib at once; a command looks whether it is there before it imports one of these."""
 
-DISTRIBUTION_OF_MODULE = {"mpl_toolkits": "matplotlib", "skimage": "scikit-image"}
+DISTRIBUTION_OF_MODULE = {"skimage": "scikit-image"}
 OPTIONAL_MODULES = {
     "argcomplete",
     "matplotlib",
     "monai",
+    "mpl_toolkits",
     "ray",
     "segment_anything",
     "slicer",
