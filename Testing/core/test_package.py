@@ -37,6 +37,7 @@ DRAWING = {
         "evaluate/learning_curve",
         "evaluate/pictures",
         "evaluate/profile_picture",
+        "evaluate/surface_picture",
         "evaluate/task_curve",
         "training/table_picture",
     )
