@@ -33,8 +33,9 @@ class ActivePlane:
 
     def show(self, target: Target, geometry: PlaneGeometry) -> None:
         """Show a plane that has answered."""
-        self._target, self.geometry, self.mask = target, geometry, target.mask(geometry)
-        self.isAccepted = self.mask is not None and target.isWritten(geometry, self.mask)
+        region = target.region(geometry)
+        self._target, self.geometry, self.mask = target, geometry, region.mask
+        self.isAccepted = self.mask is not None and region.isWritten(self.mask)
         self.showMask()
         if self.mask is None or self.isAccepted:
             self._candidates.drop()

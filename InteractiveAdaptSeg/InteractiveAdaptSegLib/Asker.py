@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
-from InteractiveAdaptSegLib.Target import Target, giveStep
+from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,8 @@ class PlaneQuestion:
     @classmethod
     def of(cls, target: Target, geometry: PlaneGeometry, finish: Callable[[], None], **options: Any) -> PlaneQuestion:
         """A question to a plane as it is now, before the scene holds the new prompt."""
-        return cls(target, geometry, target.copied(geometry), target.openSteps(geometry), finish, **options)
+        region = target.region(geometry)
+        return cls(target, geometry, region.copied(), region.openSteps, finish, **options)
 
     def answer(self) -> PlaneSession:
         """Ask the model; nothing else is touched.
@@ -57,9 +58,9 @@ class PlaneQuestion:
         self.prepare()
         for step in self.stored:
             with suppress(PromptError):
-                giveStep(self.plane, step)
+                self.target.region(self.geometry).give(self.plane, step)
         if self.prompt is not None:
-            giveStep(self.plane, self.prompt)
+            self.target.region(self.geometry).give(self.plane, self.prompt)
         return self.plane
 
 
@@ -111,7 +112,7 @@ class Asker:
         Raises:
             AdaptSegError: see `PlaneQuestion.answer`.
         """
-        if target.openSteps(geometry):
+        if target.region(geometry).openSteps:
             self.ask(PlaneQuestion.of(target, geometry, goOn))
         else:
             goOn()
@@ -142,7 +143,7 @@ class Asker:
 
 def _take(question: PlaneQuestion, answer: Callable[[], PlaneSession]) -> None:
     try:
-        question.target.take(question.geometry, answer())
+        question.target.region(question.geometry).take(answer())
     except BaseException:
         question.takeBack()
         raise

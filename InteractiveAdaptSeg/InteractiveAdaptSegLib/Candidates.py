@@ -15,8 +15,9 @@ from AdaptCore.errors import AdaptSegError, PromptError
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.Commands import PickCommand
 from InteractiveAdaptSegLib.PackedMask import packMask
+from InteractiveAdaptSegLib.PlaneRegion import Correction
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
-from InteractiveAdaptSegLib.Target import Correction, Target
+from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class AskedPlane:
             geometry,
             voxelArray(volumeNode),
             target.session.window,
-            target.correction(geometry),
+            target.region(geometry).correction,
             pixelArea(ijkToWorld(volumeNode), geometry),
         )
 
@@ -162,7 +163,7 @@ class Candidates:
 
     def follow(self, target: Target, geometry: PlaneGeometry) -> None:
         """Offer candidates of a plane's present answer; those of an earlier one are dropped."""
-        plane, offer = target.plane(geometry), self._offer
+        plane, offer = target.region(geometry).session, self._offer
         self._place, self._answer = (target, geometry), plane.prediction
         self._cancel()
         if offer is None or (self._answer is not offer.answer and self._answer not in offer.picks):
@@ -244,7 +245,7 @@ class Candidates:
     def _plane(self) -> PlaneSession:
         assert self._place
         target, geometry = self._place
-        return target.plane(geometry)
+        return target.region(geometry).session
 
     def _requireRound(self) -> None:
         self._requireIdle()

@@ -27,7 +27,7 @@ class PromptCommand:
     replaced: PromptStep | None
 
     def undo(self) -> None:
-        self.target.plane(self.geometry).undo()
+        self.target.region(self.geometry).session.undo()
         self.takeOut()
 
     def takeOut(self) -> None:
@@ -37,7 +37,7 @@ class PromptCommand:
             self.target.prompts.addStep(self.geometry, self.replaced)
 
     def redo(self) -> None:
-        self.target.plane(self.geometry).redo()
+        self.target.region(self.geometry).session.redo()
         self.target.prompts.addStep(self.geometry, self.action)
 
 
@@ -80,22 +80,21 @@ class ClearCommand:
     @classmethod
     def clearing(cls, target: Target, geometry: PlaneGeometry) -> ClearCommand:
         """Clear the prompts of a plane; its labels are kept."""
-        actions, before = target.storedSteps(geometry), target.prompts.packedMasks(PlaneMask.KEPT)
-        target.plane(geometry).reset()
-        target.prompts.setMask(PlaneMask.KEPT, geometry, target.planeLabels(geometry))
-        after = target.prompts.packedMasks(PlaneMask.KEPT)
-        target.prompts.removePlane(geometry)
-        return cls(target, geometry, actions, before, after)
+        region, before = target.region(geometry), target.prompts.packedMasks(PlaneMask.KEPT)
+        actions = region.steps
+        region.clear()
+        return cls(target, geometry, actions, before, target.prompts.packedMasks(PlaneMask.KEPT))
 
     def undo(self) -> None:
-        self.target.plane(self.geometry).undo()
+        self.target.region(self.geometry).session.undo()
         for action in self.actions:
             self.target.prompts.addStep(self.geometry, action)
         self.target.prompts.setPackedMasks(PlaneMask.KEPT, self.keptBefore)
 
     def redo(self) -> None:
-        self.target.plane(self.geometry).redo()
-        self.target.prompts.removePlane(self.geometry)
+        region = self.target.region(self.geometry)
+        region.session.redo()
+        region.removePrompts()
         self.target.prompts.setPackedMasks(PlaneMask.KEPT, self.keptAfter)
 
 

@@ -58,16 +58,17 @@ class Prompting:
         Raises:
             AdaptSegError: the prompt contradicts another one or does not fit the plane, or the model cannot answer.
         """
-        if contradict(action.clicks, target.storedClicks(geometry)):
+        region = target.region(geometry)
+        if contradict(action.clicks, region.clicks):
             raise PromptError(CONTRADICTION)
         self._writes.aim(target)
         window = displayWindow(target.volumeNode)
         if window is not None and window != target.session.window:
             target.session.set_window(window)
-        outlines = [step for step in target.storedSteps(geometry) if step.isOutline] if action.isOutline else []
+        outlines = [step for step in region.steps if step.isOutline] if action.isOutline else []
         command = PromptCommand(target, geometry, action, outlines[-1] if outlines else None)
         self._targets.bindToImage(target)
-        target.noteStart(geometry)
+        region.noteStart()
         question = PlaneQuestion.of(
             target,
             geometry,
@@ -117,10 +118,10 @@ class Prompting:
         target, geometry = command.target, command.geometry
 
         def bringBack() -> None:
-            target.plane(geometry).undo()
+            target.region(geometry).session.undo()
             finish()
 
-        target.noteStart(geometry)
+        target.region(geometry).noteStart()
         self._asker.ask(PlaneQuestion.of(target, geometry, bringBack, prompt=command.action))
 
     def _changeScene(self, target: Target, change: Callable[[], None]) -> None:

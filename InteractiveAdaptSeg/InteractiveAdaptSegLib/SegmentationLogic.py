@@ -283,7 +283,7 @@ class SegmentationLogic:
         self.requireIdle()
         target = self._requireTarget()
         geometry = slicePlane(sliceNode, target.volumeNode)
-        if geometry not in target.prompts.planes or not target.storedSteps(geometry):
+        if geometry not in target.prompts.planes or not target.region(geometry).steps:
             return False
         self._activate(geometry)
         return True

@@ -79,7 +79,7 @@ class TargetWriter:
         self.aim(target)
         target.requireInPlace()
         self._targets.bindToImage(target)
-        return target.planeContents(geometry, self._writer)
+        return target.region(geometry).contents(self._writer)
 
     def accept(self, target: Target, geometry: PlaneGeometry) -> Written:
         """Write a plane's mask in place of what was accepted there before.
@@ -88,20 +88,19 @@ class TargetWriter:
             PromptError: there is nothing to accept.
             SceneError: the mask cannot be written; nothing has changed.
         """
-        mask = target.mask(geometry)
+        region = target.region(geometry)
+        mask = region.mask
         if mask is None:
             raise PromptError("this plane has no mask to accept: give it a click, scribble or box first")
-        change = target.change(geometry, mask)
+        change = region.change(mask)
         if change.add is None and change.remove is None:
             raise PromptError("the mask is empty: nothing to accept")
         report, before = self._write(target, change.add, change.remove), _Before.of(target)
-        isNew = target.session.accept(geometry, mask, teach=False)
-        target.confidences = {plane: sure for plane, sure in before.confidences.items() if plane != geometry}
+        isNew = region.confirm(mask)
         steps = self._followed(target, change.add, before.steps)
-        target.storeAccepted(geometry, mask)
-        prediction = target.plane(geometry).prediction
+        region.storeAccepted(mask)
         command = self._command(target, geometry, steps, before)
-        return Written(command, report.text, prediction.mask if isNew and prediction else None)
+        return Written(command, report.text, region.lesson if isNew else None)
 
     def writeFound(self, running: Propagating) -> Written | None:
         """Write what a finished propagation has found; None if that changes nothing.

@@ -46,19 +46,17 @@ class Teaching:
         if mask is None or not self._answering.teaches:
             goOn()
             return
-        found: list[Example] = []
+        region, found = target.region(geometry), list[Example]()
 
         def prepare() -> None:
             with suppress(AdaptSegError):  # it comes again where it is told
-                found.extend(target.session.examples(geometry, mask))
+                found.extend(region.examples(mask))
 
         def learn() -> None:
             try:
-                target.session.teach(geometry, mask, found or None)
+                region.teach(mask, found or None)
             except AdaptSegError as error:
                 self._onMessage(f"The mask is accepted, but nothing is learnt from it: {str(error).rstrip('.')}.")
             goOn()
 
-        self._asker.ask(
-            PlaneQuestion(target, geometry, target.copied(geometry), [], learn, takeBack=takeBack, prepare=prepare)
-        )
+        self._asker.ask(PlaneQuestion(target, geometry, region.copied(), [], learn, takeBack=takeBack, prepare=prepare))

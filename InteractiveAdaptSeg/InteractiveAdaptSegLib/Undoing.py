@@ -65,7 +65,7 @@ class Undoing:
         """
         self._history.forgetLost()
         command = self._history.nextUndone
-        if isinstance(command, PromptCommand) and not command.target.canRedo(command.geometry):
+        if isinstance(command, PromptCommand) and not command.target.region(command.geometry).canRedo:
             self._prompting.giveAgain(command, lambda: self._step(command, self._history.redo))
         else:
             self._step(command, self._history.redo)
@@ -88,8 +88,9 @@ class Undoing:
             self._turnTo(added if added is not None and added.prompts.isComplete else command.before, isNews=True)
         if isinstance(command, ON_PLANE):
             self._turnTo(command.target)
-            if command.target.isChanged(command.geometry):  # the command was given to a session before this one
-                command.target.rebuild(command.geometry)
+            region = command.target.region(command.geometry)
+            if region.isChanged:  # the command was given to a session before this one
+                region.rebuild()
             self._activate(command.geometry)
         elif isinstance(command, LessonCommand):
             self._onLesson()

@@ -57,10 +57,10 @@ class Upkeep:
             return
         for target in [known for known in self._targets.values() if known.prompts.isComplete]:
             for geometry in target.changedPlanes():
-                target.rebuild(geometry)
+                target.region(geometry).rebuild()
                 self._history.forgetPrompts(target, geometry)
                 self._onRebuilt(target, geometry)
-                clicks = target.storedClicks(geometry)
+                clicks = target.region(geometry).clicks
                 if contradict(clicks, clicks):
                     self._onMessage(CONTRADICTION)
 

@@ -379,7 +379,7 @@ def test_mask_is_read_back_from_a_grid_half_a_voxel_beside_the_volume(
     a_session.click(CENTRE)
     a_session.logic.accept()
     target = a_session.logic._requireTarget()
-    contents = target.planeContents(a_session.logic.activePlane, a_session.logic._writer)
+    contents = target.region(a_session.logic.activePlane).contents(a_session.logic._writer)
     np.testing.assert_array_equal(contents, a_session.logic.mask)
     a_session.logic.propagate()
     a_session.wait()

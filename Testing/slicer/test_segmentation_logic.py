@@ -1289,6 +1289,6 @@ def test_first_placed_point_stays_where_it_is_on_a_volume_under_a_transform(
     a_panel.view.RotateToVolumePlane(an_oblique_volume)
     a_panel.place(CENTRE)
     target, geometry = a_panel.logic._requireTarget(), a_panel.logic.activePlane
-    (step,) = target.storedSteps(geometry)
+    (step,) = target.region(geometry).steps
     np.testing.assert_allclose((step.clicks[0].x, step.clicks[0].y), geometry.pixel(CENTRE), atol=1e-3)
-    assert not target.isChanged(geometry)
+    assert not target.region(geometry).isChanged
