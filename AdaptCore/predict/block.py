@@ -97,6 +97,20 @@ class ObjectPrediction:
     likelihood: float = 1.0
     others: tuple[Opening, ...] = ()
 
+    def confidences(self, axis: int) -> dict[int, float]:
+        """How confident the model is of each slice across an axis that the mask meets, 0 to 1.
+
+        It is the overlap that it expects: soft IoU of mask and probabilities on the slice of the window (ours).
+        """
+        probability = self.logits.movedim(axis, 0).flatten(1).float().sigmoid()
+        inside = probability.where(probability > 0.5, 0).sum(1)
+        union = (probability > 0.5).sum(1) + probability.where(probability <= 0.5, 0).sum(1)
+        overlaps = (inside / union.clamp(min=1e-6)).tolist()
+        others = tuple(other for other in range(3) if other != axis)
+        indices = self.box[axis].start + np.flatnonzero(self.mask.any(axis=others))
+        places = np.rint(self.window.samples(indices, axis)).astype(int).clip(0, self.window.side - 1)
+        return {int(index): overlaps[place] for index, place in zip(indices, places)}
+
     def on(self, shape: tuple[int, int, int]) -> np.ndarray:
         """The mask as bool (I, J, K)."""
         full = np.zeros(shape, bool)
@@ -239,6 +253,11 @@ class BlockSession:
         return self._spacing
 
     @property
+    def steps(self) -> int:
+        """How many steps can be undone."""
+        return self._position
+
+    @property
     def can_undo(self) -> bool:
         return self._position > 0
 
@@ -252,11 +271,20 @@ class BlockSession:
         Raises:
             PromptError: it is outside the volume, or negative with nothing to take away from.
         """
-        click = VolumeClick((float(i), float(j), float(k)), bool(positive))
-        self._check_inside(click.position)
-        if not positive and (self.prediction is None or not self.prediction.mask.any()):
+        return self.add(ObjectPrompts((VolumeClick((float(i), float(j), float(k)), bool(positive)),)))
+
+    def add(self, added: ObjectPrompts) -> ObjectPrediction:
+        """Add several prompts as one step, such as the clicks of a scribble; slices replace those of the same place.
+
+        Raises:
+            PromptError: a click is outside the volume, or all are negative with nothing to take away from.
+        """
+        for click in added.clicks:
+            self._check_inside(click.position)
+        tells = bool(added.box or added.slices) or any(click.positive for click in added.clicks)
+        if not tells and (self.prediction is None or not self.prediction.mask.any()):
             raise PromptError("There is nothing to remove yet: click on the object first.")
-        return self._push(replace(self.prompts, clicks=(*self.prompts.clicks, click)))
+        return self._push(self.prompts.with_more(added))
 
     def box(self, first: Triple, second: Triple) -> ObjectPrediction:
         """Set the box around the object, two opposite corners in voxel coordinates, in place of an earlier one.
@@ -284,10 +312,7 @@ class BlockSession:
         if not mask.any() and self.prediction is None:
             raise PromptError("The known slice is empty: mark the object on it.")
         known = KnownSlice(axis, index, np.expand_dims(mask.astype(bool), axis))
-        others = tuple(
-            one for one in self.prompts.slices if one.axis != axis or (one.is_certain and one.index != index)
-        )
-        return self._push(replace(self.prompts, slices=(*others, known)))
+        return self._push(self.prompts.with_more(ObjectPrompts(slices=(known,))))
 
     def refine(self, policy: RefinementPolicy = DEFAULT_REFINEMENT) -> Iterator[ObjectPrediction]:
         """Predict again along the object's border, where the window was coarser than the voxels, piece by piece.
@@ -343,6 +368,15 @@ class BlockSession:
     def redo(self) -> ObjectPrediction | None:
         """Go forward one step that was undone. Does nothing at the end."""
         return self._go_to(min(len(self._history) - 1, self._position + 1))
+
+    def reset(self) -> None:
+        """Begin anew without prompts, as one step."""
+        self._history = [*self._history[: self._position + 1], _State(self.model)]
+        self._go_to(self._position + 1)
+
+    def go_on_with(self, model: VolumetricModel) -> None:
+        """Ask another model from the next prompt on; the present answer stays."""
+        self._history[self._position] = replace(self._state, model=model)
 
     @property
     def _state(self) -> _State:
@@ -422,18 +456,19 @@ class BlockSession:
         return self._latest[1]
 
     def _adapted(self, found: Answer, asked: Asked) -> VolumetricModel:
-        """The model after the new click of an answer; first prompts teach nothing, nor does what is no click."""
-        model = self._state.model
-        if self._adapter is None or not self._is_new_click(asked.ask.prompts):
-            return model
-        if not found.window.contains(asked.ask.prompts.clicks[-1].position):
+        """The model after the new clicks of an answer; first prompts teach nothing, nor does what is no click."""
+        model, new = self._state.model, self._new_clicks(asked.ask.prompts)
+        if self._adapter is None or not new or not all(found.window.contains(click.position) for click in new):
             return model
         question = self._question(asked)
-        return cast(VolumetricModel, self._adapter.adapt(cast(Model, model), question, 1, found.logits))
+        return cast(VolumetricModel, self._adapter.adapt(cast(Model, model), question, len(new), found.logits))
 
-    def _is_new_click(self, prompts: ObjectPrompts) -> bool:
-        """Whether prompts are the present ones with one more click on an object that has a mask."""
-        return self.prediction is not None and len(prompts.clicks) > len(self.prompts.clicks)
+    def _new_clicks(self, prompts: ObjectPrompts) -> tuple[VolumeClick, ...]:
+        """The clicks of prompts that are the present ones with some more clicks on an object that has a mask."""
+        before = self.prompts
+        if self.prediction is None or prompts.box != before.box or len(prompts.slices) != len(before.slices):
+            return ()
+        return prompts.clicks[len(before.clicks) :]
 
     def _go_to(self, position: int) -> ObjectPrediction | None:
         """Make an entry beside the present one the present one; those further away than `NEAR` rest."""
@@ -474,9 +509,11 @@ class BlockSession:
     def _changed(self, answer: Answer, asked: Asked) -> Answer:
         """An answer that changes little of the earlier one far away from a new click."""
         prompts, prior = asked.ask.prompts, asked.prior
-        if prior is None or not self._is_new_click(prompts):
+        new = self._new_clicks(prompts)
+        if prior is None or not new:
             return answer
-        near = bump(answer.window, prompts.clicks[-1].position, self._policy.local * answer.window.side)
+        reach = self._policy.local * answer.window.side
+        near = torch.stack([bump(answer.window, click.position, reach) for click in new]).amax(0)
         return replace(answer, logits=torch.lerp(prior, answer.logits, near))
 
     def _opening(self, prompts: ObjectPrompts) -> list[Opening]:

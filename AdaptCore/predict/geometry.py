@@ -22,6 +22,7 @@ class PlaneGeometry:
         plane_to_ijk: 3 x 3 float64, read-only; maps homogeneous pixels (x, y, 1) to voxel coordinates (i, j, k).
             Its columns are the step of x, the step of y and the first pixel's centre.
         shape: (H, W) in pixels.
+        of_object: whether prompts on it are about a whole object; such a plane is another one than without.
 
     Raises:
         ImageError: the matrix is not 3 x 3, not finite or spans no plane, or the shape is empty.
@@ -29,6 +30,7 @@ class PlaneGeometry:
 
     plane_to_ijk: np.ndarray
     shape: tuple[int, int]
+    of_object: bool = False
 
     def __post_init__(self) -> None:
         matrix = np.array(self.plane_to_ijk, dtype=np.float64)
@@ -47,10 +49,12 @@ class PlaneGeometry:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PlaneGeometry):
             return NotImplemented
-        return self.shape == other.shape and np.array_equal(self.plane_to_ijk, other.plane_to_ijk)
+        if (self.shape, self.of_object) != (other.shape, other.of_object):
+            return False
+        return np.array_equal(self.plane_to_ijk, other.plane_to_ijk)
 
     def __hash__(self) -> int:
-        return hash((self.shape, tuple(self.plane_to_ijk.ravel().tolist())))
+        return hash((self.shape, self.of_object, tuple(self.plane_to_ijk.ravel().tolist())))
 
     @property
     def normal(self) -> np.ndarray:

@@ -60,6 +60,17 @@ class ObjectPrompts:
     box: tuple[Triple, Triple] | None = None
     slices: tuple[KnownSlice, ...] = ()
 
+    def with_more(self, added: ObjectPrompts) -> ObjectPrompts:
+        """These and others: their box takes the place of this one, their slices those of the same place.
+
+        A slice that is certain ends what was guessed across the same axis.
+        """
+        places = {(one.axis, one.index) for one in added.slices}
+        axes = {one.axis for one in added.slices if one.is_certain}
+        others = [one for one in self.slices if (one.axis, one.index) not in places]
+        kept = [one for one in others if one.is_certain or one.axis not in axes]
+        return ObjectPrompts((*self.clicks, *added.clicks), added.box or self.box, (*kept, *added.slices))
+
     @property
     def is_lone_click(self) -> bool:
         return len(self.clicks) == 1 and self.box is None and not self.slices

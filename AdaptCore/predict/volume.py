@@ -265,12 +265,15 @@ class VolumeSession:
         examples = self.examples(geometry, mask) if examples is None else examples
         if examples:
             preferred = self._preference.learn(self._answering, examples) if self._preference else None
-            learnt = self._learner.learn(examples) if self._learner else None
-            taught = tuple(each for each in (learnt, preferred) if each)
-            self._changes[self._position - 1] = replace(self._changes[self._position - 1], taught=taught)
+            self.note_taught(self._learner.learn(examples) if self._learner else None, preferred)
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()
+
+    def note_taught(self, *taught: Taught | None) -> None:
+        """What the latest step has taught goes and comes back with it."""
+        latest = self._changes[self._position - 1]
+        self._changes[self._position - 1] = replace(latest, taught=tuple(each for each in taught if each))
 
     def give_up(self, voxels: np.ndarray, *, is_step: bool = True) -> None:
         """Let voxels N x 3 (i, j, k) not be the object's; accepted planes stay accepted.
@@ -286,6 +289,38 @@ class VolumeSession:
         origins = self._origins.at(flat)
         parts = [(flat[origins == origin], origin) for origin in Origin]
         self._apply(_Part(part, np.zeros(len(part), np.uint8), origin) for part, origin in parts)
+
+    def carry(self, mask: np.ndarray, origin: Sequence[int]) -> bool:
+        """Let an object's mask be the labels of all voxels that were not accepted, as one step.
+
+        Args:
+            mask: bool (a, b, c), of the voxels from `origin` (i, j, k) on; nothing is inside beyond them.
+
+        Returns:
+            Whether that has changed anything.
+        """
+        parts, gone = [], np.flatnonzero(_linear(self.beyond(mask, origin)))
+        for voxels, label, after in (
+            (self._flat_in(mask, origin), 1, Origin.CARRIED),
+            (gone, 0, Origin.NONE),
+        ):
+            free = voxels[self._origins.at(voxels) != Origin.CONFIRMED]
+            parts.append(_Part(free, np.full(len(free), label, np.uint8), after))
+        return self._apply(parts)
+
+    def beyond(self, mask: np.ndarray, origin: Sequence[int]) -> np.ndarray:
+        """Which voxels have a label and are not in a mask on the voxels from `origin` on, bool (i, j, k)."""
+        labels = self._labels > 0
+        labels[_box(mask, origin)] &= ~mask
+        return labels
+
+    def with_accepted(self, mask: np.ndarray, origin: Sequence[int]) -> np.ndarray:
+        """What `carry` would leave on the voxels of a mask: accepted ones are as they were accepted."""
+        labels = self._labels[_box(mask, origin)] > 0
+        voxels = self._flat_in(mask | labels, origin)
+        held = np.zeros(mask.shape, bool)
+        held[mask | labels] = self._origins.at(voxels) == Origin.CONFIRMED
+        return np.where(held, labels, mask)
 
     def propagate(
         self,
@@ -578,10 +613,20 @@ class VolumeSession:
         gone = np.unique(gone[_linear(self._labels)[gone] == 0])
         return np.column_stack(np.unravel_index(gone, self.shape, order="F"))
 
+    def _flat_in(self, mask: np.ndarray, origin: Sequence[int]) -> np.ndarray:
+        """Flat indices of a mask on the voxels from `origin` on, in the order of the mask."""
+        i, j, k = (axis + first for axis, first in zip(np.nonzero(mask), origin))
+        return self._flat((i, j, k))
+
     def _flat(self, voxels: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
         """Indices of voxels (i, j, k) in `_linear` labels and in origins, int32 where that is enough."""
         flat = np.ravel_multi_index(voxels, self.shape, order="F")
         return flat.astype(np.int32 if self._labels.size < 2**31 else np.int64)
+
+
+def _box(mask: np.ndarray, origin: Sequence[int]) -> tuple[slice, ...]:
+    """Where a mask on the voxels from `origin` on lies in the volume."""
+    return tuple(slice(first, first + size) for first, size in zip(origin, mask.shape))
 
 
 def _linear(array: np.ndarray) -> np.ndarray:

@@ -46,7 +46,8 @@ class Teaching:
         if mask is None or not self._answering.teaches:
             goOn()
             return
-        region, found = target.region(geometry), list[Example]()
+        region = target.region(geometry)
+        found: list[Example] = []
 
         def prepare() -> None:
             with suppress(AdaptSegError):  # it comes again where it is told

@@ -13,7 +13,7 @@ from torch import Tensor
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volume_prompts import VolumePrompts
 from AdaptCore.predict.block import NEAR, BlockSession, WindowPolicy, predict_object
-from AdaptCore.predict.object_prompts import KnownSlice, VolumeClick
+from AdaptCore.predict.object_prompts import KnownSlice, ObjectPrompts, VolumeClick
 from AdaptCore.prompts import SEEN_CLICKS
 from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model
@@ -463,3 +463,45 @@ def test_an_answer_is_changed_to_what_the_user_prefers(a_volume: np.ndarray) -> 
     prediction = session.click(30, 25, 20)
     assert 0 < prediction.mask.sum() < 200, "only what the click itself holds on to"
     assert prediction.on(session.shape)[30, 25, 20]
+
+
+def test_a_scribble_is_one_step_and_changes_the_mask_near_all_of_its_points(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    first = session.click(30, 25, 20)
+    stroke = tuple(VolumeClick((float(i), 25.0, 20.0)) for i in (4, 30, 56))
+    answer = session.add(ObjectPrompts(stroke)).on(session.shape)
+    assert session.steps == 2
+    assert all(answer[i, 25, 20] for i in (4, 30, 56))
+    session.undo()
+    assert session.prediction is first
+
+
+def test_a_stroke_of_negative_clicks_alone_is_refused(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    with pytest.raises(PromptError, match="click on the object first"):
+        session.add(ObjectPrompts((VolumeClick((1.0, 1.0, 1.0), False), VolumeClick((2.0, 1.0, 1.0), False))))
+    assert session.steps == 0
+
+
+def test_begin_anew_can_be_undone(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    first = session.click(30, 25, 20)
+    session.reset()
+    assert session.prediction is None and not session.prompts.clicks
+    session.undo()
+    assert session.prediction is first
+
+
+def test_confidence_is_the_overlap_that_is_expected_on_each_slice(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    answer = session.click(30, 25, 20)
+    probability = torch.full_like(answer.logits, 0.0)
+    probability[:] = 0.125
+    inside = answer.logits > 0
+    probability[inside] = 0.75
+    sure = replace(answer, logits=probability.logit())
+    found = sure.confidences(2)
+    assert set(found) == set(np.flatnonzero(answer.on(session.shape).any((0, 1))).tolist())
+    at = int(np.rint(answer.window.samples(np.array(20.0), 2)))
+    count, rest = int(inside[:, :, at].sum()), int((~inside[:, :, at]).sum())
+    assert found[20] == pytest.approx(0.75 * count / (count + 0.125 * rest))

@@ -685,3 +685,39 @@ def test_first_click_is_asked_in_windows_of_the_volumes_spacing(spacing, shapes)
         plane.click(28, 25)
         sizes = sorted(plane.look.sizes, key=lambda look: -look.seen.numel())
     assert [look.window and look.window.shape for look in sizes] == shapes
+
+
+def test_an_object_is_carried_as_one_step_and_leaves_accepted_slices_as_they_are(an_accepted_session):
+    session, ball = an_accepted_session, a_ball()
+    accepted = session.labelmap[:, :, CENTRE[2]] > 0
+    box = (slice(10, 50), slice(10, 40), slice(2, 20))
+    mask = ball[box].copy()
+    mask[0, 0, CENTRE[2] - 2] = True
+    seen = session.with_accepted(mask, (10, 10, 2))
+    assert session.carry(mask, (10, 10, 2)) and session.steps == 2
+    found = session.labelmap > 0
+    np.testing.assert_array_equal(found[box], seen)
+    np.testing.assert_array_equal(found[:, :, CENTRE[2]], accepted)
+    assert found[10, 10, CENTRE[2]] == accepted[10, 10]
+    others = [k for k in range(SHAPE[2]) if k != CENTRE[2]]
+    np.testing.assert_array_equal(
+        found[box][..., [k - 2 for k in others if 2 <= k < 20]], mask[..., [k - 2 for k in others if 2 <= k < 20]]
+    )
+    session.undo()
+    np.testing.assert_array_equal(session.labelmap[:, :, CENTRE[2]] > 0, accepted)
+    assert not session.labelmap[:, :, others].any()
+    session.redo()
+    np.testing.assert_array_equal(session.labelmap > 0, found)
+
+
+def test_a_smaller_object_clears_what_was_carried_before(a_session):
+    ball, smaller = a_ball(), a_ball(RADIUS - 3)
+    assert a_session.carry(ball, (0, 0, 0))
+    assert not a_session.carry(ball, (0, 0, 0)), "nothing has changed"
+    low = [int(axis.min()) for axis in np.nonzero(smaller)]
+    box = tuple(slice(first, None) for first in low)
+    np.testing.assert_array_equal(a_session.beyond(smaller[box], low), ball & ~smaller)
+    assert a_session.carry(smaller[box], low)
+    np.testing.assert_array_equal(a_session.labelmap > 0, smaller)
+    a_session.undo()
+    np.testing.assert_array_equal(a_session.labelmap > 0, ball)

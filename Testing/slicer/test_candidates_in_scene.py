@@ -273,7 +273,7 @@ def test_only_the_latest_of_quick_clicks_is_asked_about(
 
 def asked_from(panel: Panel) -> int:
     """Pixels of the mask, at the mask resolution, that the latest click was given on."""
-    plane = panel.logic._requireTarget().plane(panel.logic.activePlane)
+    plane = panel.logic._requireTarget().region(panel.logic.activePlane).session
     return int((plane.question.prior > 0).sum())
 
 

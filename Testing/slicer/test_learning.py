@@ -147,7 +147,7 @@ def test_clicks_adapt_the_model_on_their_slice_only_where_it_may_learn(a_session
     a_session.logic.setLearning(must_learn)
     a_session.click(CENTRE)
     a_session.click(BESIDE)
-    plane = a_session.logic._requireTarget().plane(a_session.logic.activePlane)
+    plane = a_session.logic._requireTarget().region(a_session.logic.activePlane).session
     assert (plane.model is not a_session.logic._task.model) is must_learn
     a_session.logic.setLearning(False)
     assert plane.model is a_session.logic._task.model
@@ -359,7 +359,7 @@ def test_click_on_a_further_part_is_taught_that_part_alone(a_session: Panel, mon
     assert (first & both).sum() == first.sum() < both.sum()
     a_session.logic.accept()
     examples = taught[1]
-    prediction = a_session.logic._requireTarget().plane(a_session.logic.activePlane).prediction
+    prediction = a_session.logic._requireTarget().region(a_session.logic.activePlane).session.prediction
     np.testing.assert_array_equal(examples[0].mask, prediction.mask)
     assert not (examples[0].mask & first).all()
 

@@ -203,7 +203,7 @@ def test_cleared_clicks_and_boxes_come_back_under_another_model(a_session: Panel
     a_session.logic.clearPrompts()
     a_session.logic.model.choose("mine")
     a_session.wait()
-    plane = lambda: a_session.logic._requireTarget().plane(a_session.logic.activePlane)  # noqa: E731
+    plane = lambda: a_session.logic._requireTarget().region(a_session.logic.activePlane).session  # noqa: E731
     a_session.logic.undo()
     assert len(plane().prompts.clicks) == 1 and plane().prompts.box.x1 - plane().prompts.box.x0 == pytest.approx(13)
     a_session.logic.undo()
