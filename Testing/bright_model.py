@@ -11,18 +11,19 @@ from AdaptCore.models.volume_prompts import VolumePrompts
 
 
 class BrightModel:
-    """Finds whatever is brighter than a half, whichever the prompts; keeps what it was asked."""
+    """Finds whatever is brighter than a threshold, whichever the prompts; keeps what it was asked."""
 
     name = "bright"
     score = 0.8
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
         self.encoded = 0
         self.asked: list[VolumePrompts] = []
 
     def encode(self, windows: Tensor, inside: Tensor) -> list[SimpleNamespace]:
         self.encoded += len(windows)
-        return [SimpleNamespace(logits=torch.where(i, 16 * w - 8, -8.0)) for w, i in zip(windows, inside)]
+        return [SimpleNamespace(logits=torch.where(i, 8 * w / self.threshold - 8, -8.0)) for w, i in zip(windows, inside)]
 
     def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
         self.asked.append(prompts)

@@ -299,19 +299,17 @@ class VolumeSession:
         Returns:
             Whether that has changed anything.
         """
-        parts, gone = [], np.flatnonzero(_linear(self.beyond(mask, origin)))
-        for voxels, label, after in (
-            (self._flat_in(mask, origin), 1, Origin.CARRIED),
-            (gone, 0, Origin.NONE),
-        ):
-            free = voxels[self._origins.at(voxels) != Origin.CONFIRMED]
-            parts.append(_Part(free, np.full(len(free), label, np.uint8), after))
-        return self._apply(parts)
+        gone, given = np.flatnonzero(_linear(self.beyond(mask, origin))), self._flat_in(mask, origin)
+        given = given[self._origins.at(given) != Origin.CONFIRMED]
+        ended = _Part(gone, np.zeros(len(gone), np.uint8), Origin.NONE)
+        return self._apply([_Part(given, np.ones(len(given), np.uint8), Origin.CARRIED), ended])
 
     def beyond(self, mask: np.ndarray, origin: Sequence[int]) -> np.ndarray:
-        """Which voxels have a label and are not in a mask on the voxels from `origin` on, bool (i, j, k)."""
+        """Which voxels were carried and are not in a mask on the voxels from `origin` on, bool (i, j, k)."""
         labels = self._labels > 0
         labels[_box(mask, origin)] &= ~mask
+        found = np.flatnonzero(_linear(labels))
+        _linear(labels)[found[self._origins.at(found) == Origin.CONFIRMED]] = False
         return labels
 
     def with_accepted(self, mask: np.ndarray, origin: Sequence[int]) -> np.ndarray:

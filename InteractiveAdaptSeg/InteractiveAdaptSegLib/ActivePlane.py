@@ -1,4 +1,4 @@
-"""The plane that is looked at: its mask, and what the views and the panel show of it."""
+"""The plane or object that is worked on: its mask, and what the views and the panel show of it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from InteractiveAdaptSegLib.Candidates import Candidates
-from InteractiveAdaptSegLib.PreviewNode import PreviewNode
-from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.PreviewNode import PreviewNode, blockImage, planeImage
+from InteractiveAdaptSegLib.Target import Target, areOfOneRegion
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
 
+Mask = np.ndarray | VoxelBlock
+"""Of a plane, bool (H, W), or of an object."""
+
 
 class ActivePlane:
-    """The plane of the latest prompt, with its preview and candidates.
+    """The plane of the latest prompt, or the object that this was about, with its preview and candidates.
 
     Attributes:
         geometry: None while there is none.
-        mask: bool (H, W) that accepting would write; None without an answer.
+        mask: bool (H, W), or a block of an object, that accepting would write; None without an answer.
         isAccepted: whether the segment holds the mask already.
     """
 
@@ -28,7 +32,7 @@ class ActivePlane:
         self._candidates = candidates
         self._target: Target | None = None
         self.geometry: PlaneGeometry | None = None
-        self.mask: np.ndarray | None = None
+        self.mask: Mask | None = None
         self.isAccepted = False
 
     def show(self, target: Target, geometry: PlaneGeometry) -> None:
@@ -37,14 +41,15 @@ class ActivePlane:
         self._target, self.geometry, self.mask = target, geometry, region.mask
         self.isAccepted = self.mask is not None and region.isWritten(self.mask)
         self.showMask()
-        if self.mask is None or self.isAccepted:
+        if self.mask is None or self.isAccepted or geometry.of_object:
             self._candidates.drop()
         else:
             self._candidates.follow(target, geometry)
 
     def await_(self, geometry: PlaneGeometry) -> None:
-        """Show nothing until a plane has answered."""
-        self.clear()
+        """Show nothing until a plane has answered; of an object, the answer before."""
+        if not (geometry.of_object and areOfOneRegion(geometry, self.geometry)):
+            self.clear()
         self.geometry = geometry
 
     def clear(self) -> None:
@@ -82,7 +87,12 @@ class ActivePlane:
         """Take the preview out of the scene."""
         self._preview.remove()
 
-    def _showInViews(self, mask: np.ndarray) -> None:
+    def _showInViews(self, mask: Mask) -> None:
         target, geometry = self._target, self.geometry
-        if target is not None and geometry is not None:
-            self._preview.show(target.volumeNode, geometry, mask, target.color)
+        if target is None or geometry is None:
+            return
+        if isinstance(mask, VoxelBlock):
+            image = blockImage(target.volumeNode, mask)
+        else:
+            image = planeImage(target.volumeNode, geometry, mask)
+        self._preview.show(image, target.color)

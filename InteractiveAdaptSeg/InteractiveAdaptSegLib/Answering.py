@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import AdaptSegError, TaskError
@@ -11,11 +12,18 @@ from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import LessonCommand
+from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, voxelArray
 
 if TYPE_CHECKING:
+    from AdaptCore.models.volumetric import VolumetricModel
+    from AdaptCore.predict.block import BlockSession
+    from AdaptCore.predict.guess import SliceGuess
     from AdaptCore.predict.volume import VolumeSession
+
+LoadVolumeModel = Callable[["str | None"], "VolumetricModel"]
+"""Loads the model of volumes on a device or, for None, on the fastest one."""
 
 
 class Answering:
@@ -25,6 +33,7 @@ class Answering:
 
     Args:
         loadModel: gives a model by its name, on a device.
+        loadVolumeModel: gives the model of volumes, on a device.
         requireIdle: raises a SceneError while something is asked.
         onMessage: called with what the user should know.
         onChanged: called when what the panel shows may have changed.
@@ -37,11 +46,14 @@ class Answering:
     def __init__(
         self,
         loadModel: LoadModel,
+        loadVolumeModel: LoadVolumeModel,
         requireIdle: Callable[[], None],
         onMessage: Callable[[str], None],
         onChanged: Callable[[], None],
         onTask: Callable[[], None],
     ) -> None:
+        self._loadVolumeModel = loadVolumeModel
+        self._volumeModel: VolumetricModel | None = None
         self._requireIdle = requireIdle
         self._onMessage = onMessage
         self._onChanged = onChanged
@@ -56,6 +68,13 @@ class Answering:
         """Whether there will be news of what is asked beside the mask, loaded, learnt or saved."""
         waits = (self.task, self.profile, self.model)
         return self.candidates.isAsking or any(chosen.isBusy for chosen in waits)
+
+    @cached_property
+    def hasVolumeModel(self) -> bool:
+        """Whether the built-in model of volumes is there."""
+        from AdaptCore.models.registry import VOLUMETRIC, find_model
+
+        return find_model(VOLUMETRIC).is_present
 
     @property
     def teaches(self) -> bool:
@@ -96,6 +115,22 @@ class Answering:
         target.takeUp(session)
         return session
 
+    def openObject(self, target: Target) -> ObjectSession:
+        """A session of the object of a segment; models are loaded with its first prompt, on the thread that asks."""
+        voxels, spacing = voxelArray(target.volumeNode), target.volumeNode.GetSpacing()
+        planes, window, onlyPointed = self.task.open(), target.session.window, self.onlyPointed
+
+        def open() -> tuple[BlockSession, SliceGuess]:
+            from AdaptCore.predict.block import BlockSession
+            from AdaptCore.predict.guess import SliceGuess
+
+            if self._volumeModel is None:
+                self._volumeModel = self._loadVolumeModel(self.model.device)
+            guess = SliceGuess(planes, voxels, spacing, window)
+            return BlockSession(self._volumeModel, voxels, spacing, guess=guess, only_pointed=onlyPointed), guess
+
+        return ObjectSession(open)
+
     def update(self) -> None:
         """Take the news of the background."""
         if any([chosen.update() for chosen in (self.task, self.profile, self.candidates, self.model)]):
@@ -116,6 +151,7 @@ class Answering:
         texts.append(self.profile.useModel(model, self.task.name))
         self._onMessage(" ".join(filter(None, texts)))
         self.model.cache.clear()
+        self._volumeModel = None
         self.renew(targets)
         return True
 

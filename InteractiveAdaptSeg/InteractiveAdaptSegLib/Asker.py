@@ -1,4 +1,4 @@
-"""Prompts on their way to a plane's session: a copy of it is asked, on any thread, and its answer taken or dropped."""
+"""Prompts on their way to the session of a plane or object: a copy is asked, its answer taken or dropped."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from AdaptCore.predict.geometry import PlaneGeometry
-    from AdaptCore.predict.plane import PlaneSession
+
+Session = Any
+"""A session of a plane or object, see `Target.region`."""
 
 PATIENCE = 0.1
 """Seconds that the window waits for an answer that may be slow: one that comes by then is taken at once."""
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneQuestion:
-    """What a plane is asked, without the scene.
+class RegionQuestion:
+    """What a plane or an object is asked, without the scene.
 
     Attributes:
-        plane: a copy of the plane's session.
+        session: a copy of its session.
         stored: prompts that the scene holds and the session was not given; one that no longer fits is left out.
         finish: called, with the answer in the session.
         prompt: the user's new one, None for no such one.
@@ -36,7 +38,7 @@ class PlaneQuestion:
 
     target: Target
     geometry: PlaneGeometry
-    plane: PlaneSession
+    session: Session
     stored: list[PromptStep]
     finish: Callable[[], None]
     prompt: PromptStep | None = None
@@ -44,24 +46,24 @@ class PlaneQuestion:
     prepare: Callable[[], object] = lambda: None
 
     @classmethod
-    def of(cls, target: Target, geometry: PlaneGeometry, finish: Callable[[], None], **options: Any) -> PlaneQuestion:
-        """A question to a plane as it is now, before the scene holds the new prompt."""
+    def of(cls, target: Target, geometry: PlaneGeometry, finish: Callable[[], None], **options: Any) -> RegionQuestion:
+        """A question to a region as it is now, before the scene holds the new prompt."""
         region = target.region(geometry)
         return cls(target, geometry, region.copied(), region.openSteps, finish, **options)
 
-    def answer(self) -> PlaneSession:
+    def answer(self) -> Session:
         """Ask the model; nothing else is touched.
 
         Raises:
-            AdaptSegError: the prompt does not fit the plane, or the model cannot answer.
+            AdaptSegError: the prompt does not fit, or the model cannot answer.
         """
         self.prepare()
         for step in self.stored:
             with suppress(PromptError):
-                self.target.region(self.geometry).give(self.plane, step)
+                self.target.region(self.geometry).give(self.session, step)
         if self.prompt is not None:
-            self.target.region(self.geometry).give(self.plane, self.prompt)
-        return self.plane
+            self.target.region(self.geometry).give(self.session, self.prompt)
+        return self.session
 
 
 class Asker:
@@ -76,7 +78,7 @@ class Asker:
         self._isSlow = isSlow
         self._onWaiting = onWaiting
         self._worker = ThreadPoolExecutor(1, "InteractiveAdaptSeg-answer")
-        self._asked: tuple[PlaneQuestion, Future[PlaneSession]] | None = None
+        self._asked: tuple[RegionQuestion, Future[Session]] | None = None
 
     @property
     def target(self) -> Target | None:
@@ -91,29 +93,30 @@ class Asker:
         """Whether there is an answer to take; waits up to `seconds` for it, which lets the thread work meanwhile."""
         return self._asked is not None and bool(wait([self._asked[1]], seconds).done)
 
-    def ask(self, question: PlaneQuestion) -> None:
+    def ask(self, question: RegionQuestion) -> None:
         """Ask, and take the answer if it is there at once or within `PATIENCE`; else see `isAnswered`.
 
         Raises:
-            AdaptSegError: see `PlaneQuestion.answer`.
+            AdaptSegError: see `RegionQuestion.answer`.
         """
-        if not self._isSlow():
+        isSlow = question.target.region(question.geometry).isSlow
+        if not (isSlow or self._isSlow()):
             _take(question, question.answer)
             return
         self._asked = question, self._worker.submit(question.answer)
-        if self.isAnswered(PATIENCE):
+        if not isSlow and self.isAnswered(PATIENCE):
             self.take()
         if self.isAsking:
             self._onWaiting()
 
     def onceAnswered(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[], None]) -> None:
-        """Go on when a plane has answered what the scene holds for it.
+        """Go on when a plane, or the object, has answered what the scene holds for it.
 
         Raises:
-            AdaptSegError: see `PlaneQuestion.answer`.
+            AdaptSegError: see `RegionQuestion.answer`.
         """
         if target.region(geometry).openSteps:
-            self.ask(PlaneQuestion.of(target, geometry, goOn))
+            self.ask(RegionQuestion.of(target, geometry, goOn))
         else:
             goOn()
 
@@ -121,13 +124,13 @@ class Asker:
         """Take the answer that is there, else wait for it.
 
         Raises:
-            AdaptSegError: see `PlaneQuestion.answer`.
+            AdaptSegError: see `RegionQuestion.answer`.
         """
         if self._asked is not None:
             (question, answer), self._asked = self._asked, None
             _take(question, answer.result)
 
-    def drop(self) -> PlaneQuestion | None:
+    def drop(self) -> RegionQuestion | None:
         """Wait no longer; gives what was asked. The model cannot be stopped: the next slow answer comes after it."""
         asked, self._asked = self._asked, None
         if asked is None:
@@ -141,7 +144,7 @@ class Asker:
         self._worker.shutdown(cancel_futures=True)
 
 
-def _take(question: PlaneQuestion, answer: Callable[[], PlaneSession]) -> None:
+def _take(question: RegionQuestion, answer: Callable[[], Session]) -> None:
     try:
         question.target.region(question.geometry).take(answer())
     except BaseException:

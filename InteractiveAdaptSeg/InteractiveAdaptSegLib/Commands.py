@@ -10,7 +10,7 @@ from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile, PickLesson
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
-from InteractiveAdaptSegLib.Target import StoredMasks, Target
+from InteractiveAdaptSegLib.Target import StoredMasks, Target, areOfOneRegion
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -119,6 +119,8 @@ class WriteCommand:
     @property
     def isPropagation(self) -> bool:
         """Whether slices were written that nobody has accepted yet."""
+        if self.geometry.of_object:
+            return False
         return any(self.confidencesBefore.get(plane) != sure for plane, sure in self.confidencesAfter.items())
 
     def undo(self) -> None:
@@ -198,7 +200,7 @@ def isStepOfSlicer(command: Command) -> bool:
 
 
 def isPromptOn(command: Command, target: Target, geometry: PlaneGeometry) -> bool:
-    """Whether a command gave or cleared prompts on one plane of one segment."""
+    """Whether a command gave or cleared prompts on one plane, or on the object, of one segment."""
     if not isinstance(command, (PromptCommand, ClearCommand)):
         return False
-    return command.target is target and command.geometry == geometry
+    return command.target is target and areOfOneRegion(command.geometry, geometry)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Frames import Frames
+from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PromptNodes import PromptNodes
 from InteractiveAdaptSegLib.SceneWatch import SceneWatch
 from InteractiveAdaptSegLib.Target import Target
@@ -21,6 +22,7 @@ class OpenTargets(dict[str, Target]):
 
     Args:
         openSession: opens the session of one.
+        openObject: opens the session of the object of one.
         onMessage: called with what the user should know.
 
     Attributes:
@@ -28,11 +30,16 @@ class OpenTargets(dict[str, Target]):
     """
 
     def __init__(
-        self, scene: Any, openSession: Callable[[Target], VolumeSession], onMessage: Callable[[str], None]
+        self,
+        scene: Any,
+        openSession: Callable[[Target], VolumeSession],
+        openObject: Callable[[Target], ObjectSession],
+        onMessage: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._scene = scene
         self._openSession = openSession
+        self._openObject = openObject
         self._onMessage = onMessage
         self._frames = Frames()
         self.current: Target | None = None
@@ -65,7 +72,7 @@ class OpenTargets(dict[str, Target]):
                 )
         key = prompts.node.GetID()
         if key not in self:
-            self[key] = Target(prompts, self._openSession)
+            self[key] = Target(prompts, self._openSession, self._openObject)
             watch.add(self[key])
         return self[key]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Click, Prompts
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
-from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -121,6 +122,17 @@ class PlaneRegion:
         from AdaptCore.predict.geometry import plane_labels
 
         return plane_labels(self._target.session.labelmap, self._geometry)
+
+    @property
+    def confidences(self) -> Mapping[PlaneGeometry, float]:
+        """How confident a propagation or proposal is, 0 to 1, of the slices that wait to be looked at."""
+        return self._target.confidences
+
+    def middle(self, plane: PlaneGeometry) -> Click:
+        """A point in the middle of what the target's session has given the segment on a plane."""
+        from AdaptCore.predict.propagate import innermost
+
+        return innermost(PlaneRegion(self._target, plane).labels)
 
     def contents(self, writer: SegmentWriter) -> np.ndarray:
         """What the segment holds on the plane, whoever has drawn it, bool (H, W)."""

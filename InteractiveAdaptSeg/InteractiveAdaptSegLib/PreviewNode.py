@@ -1,7 +1,8 @@
-"""Shows a mask that is not accepted yet: a segmentation of its own, one slice thick, that is never saved."""
+"""Shows a mask that is not accepted yet: a segmentation of its own that is never saved."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -27,19 +29,18 @@ class PreviewNode:
         self._scene = scene
         self.node: Any = None
 
-    def show(
-        self, volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray, color: tuple[float, float, float]
-    ) -> None:
-        """Show a plane's mask (H, W) in place of the one before.
+    def show(self, image: Any, color: tuple[float, float, float]) -> None:
+        """Show a mask in place of the one before.
 
         Args:
+            image: of `planeImage` or `blockImage`.
             color: of the segment that it may be written into.
         """
         if self.node is None or self.node.GetScene() is None:
             self.node = self._create()
         segment = self.node.GetSegmentation().GetSegment(SEGMENT_ID)
         segment.SetColor(color)
-        segment.AddRepresentation(_labelmap(), planeImage(volumeNode, geometry, mask))
+        segment.AddRepresentation(_labelmap(), image)
         self.node.GetSegmentation().CreateRepresentation(_surface(), True)
         self.node.Modified()
         self.node.GetDisplayNode().SetVisibility(True)
@@ -86,11 +87,20 @@ def planeImage(volumeNode: Any, geometry: PlaneGeometry, mask: np.ndarray) -> An
     matrix[:3, 3] = toWorld[:3, :3] @ geometry.plane_to_ijk[:, 2] + toWorld[:3, 3]
     normal = np.cross(matrix[:3, 0], matrix[:3, 1])
     matrix[:3, 2] = normal / np.linalg.norm(normal) * _thickness(toWorld, geometry)
-    height, width = geometry.shape
+    return _image(mask.T[..., None], (0, 0, 0), matrix)
+
+
+def blockImage(volumeNode: Any, block: VoxelBlock) -> Any:
+    """A mask over a part of a volume's voxels as an image in world coordinates."""
+    return _image(block.mask, block.origin, ijkToWorld(volumeNode))
+
+
+def _image(mask: np.ndarray, origin: Sequence[int], toWorld: np.ndarray) -> Any:
+    """A mask, bool (a, b, c), whose first voxel is `origin` of a 4 x 4 matrix to world, as an image."""
     image = slicer.vtkOrientedImageData()
-    image.SetExtent(0, width - 1, 0, height - 1, 0, 0)
-    image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    scalars = numpy_to_vtk(np.ascontiguousarray(mask).ravel().astype(np.uint8), deep=True)
+    image.SetExtent(*(value for first, size in zip(origin, mask.shape) for value in (first, first + size - 1)))
+    image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(toWorld))
+    scalars = numpy_to_vtk(mask.ravel(order="F").astype(np.uint8), deep=True)
     scalars.SetName("ImageScalars")
     image.GetPointData().SetScalars(scalars)
     return image

@@ -12,7 +12,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,15 @@ from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
 from InteractiveAdaptSegLib.SceneNodes import addMarkups, removeNode
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, worldPoint
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
 
 KIND_ATTRIBUTE = "InteractiveAdaptSeg.Kind"
 KIND = "prompts"
+OBJECT = "object"
+"""Where the number of a plane stands for masks of planes: a mask of the object."""
 PLANE_ATTRIBUTE = "InteractiveAdaptSeg.Plane"
 STEP_ATTRIBUTE = "InteractiveAdaptSeg.Step"
 POSITIVE_COLOR = (0.0, 0.45, 0.70)
@@ -53,6 +56,7 @@ class PromptStep:
 
     Attributes:
         picked: the mask that a pick made of the answer, packed (`PackedMask`); empty for other actions.
+        plane: where a prompt on an object was given; None for prompts on the plane that is asked.
     """
 
     step: int
@@ -60,6 +64,7 @@ class PromptStep:
     box: Box | None = None
     lasso: Lasso | None = None
     picked: str = ""
+    plane: PlaneGeometry | None = None
 
     @property
     def isOutline(self) -> bool:
@@ -68,7 +73,7 @@ class PromptStep:
 
 
 class PlaneMask(Enum):
-    """What a mask that is stored with a plane means; the value is the name of the node's parameter.
+    """What a mask that is stored with a plane or object means; the value is the name of the node's parameter.
 
     Attributes:
         START: the labels that the plane's first prompt was given on.
@@ -199,6 +204,7 @@ class PromptNodes:
             planes, matrices = self.planes, [stored for name in MATRICES if (stored := self._read(name))]
             sound = [np.shape(matrix) == (4, 4) and np.linalg.det(matrix) != 0 for matrix in matrices]
             sound += [mask.shape == plane.shape for kind in PlaneMask for plane, mask in self.masks(kind)]
+            sound += [block is None or block.mask.ndim == 3 for block in map(self.objectMask, PlaneMask)]
             sound += [unpackMask(mask, planes[where].shape).ndim == 2 for where, mask in self._picks.values()]
             sound += [int(step) >= 0 for step in self._picks]
             sound += [0 <= sure <= 1 for sure in self.confidences.values()]
@@ -267,6 +273,8 @@ class PromptNodes:
         if geometry in planes:
             return planes.index(geometry)
         added = {"plane_to_ijk": geometry.plane_to_ijk.tolist(), "shape": list(geometry.shape)}
+        if geometry.of_object:
+            added["object"] = True
         self._write("planes", [*self._read("planes"), added])
         return len(planes)
 
@@ -280,19 +288,30 @@ class PromptNodes:
         """All stored masks of a kind, bool (H, W), with their planes, the latest last."""
         planes = self.planes
         for number, packed in self.packedMasks(kind).items():
-            plane = planes[int(number)]
-            yield plane, unpackMask(packed, plane.shape)
+            if number != OBJECT:
+                plane = planes[int(number)]
+                yield plane, unpackMask(packed, plane.shape)
 
     def setMask(self, kind: PlaneMask, geometry: PlaneGeometry, mask: np.ndarray | None) -> None:
         """Store a mask, bool (H, W), with a plane in place of the one before; None takes that out."""
-        number = str(self.planeNumber(geometry))
-        packed = self.packedMasks(kind)
-        packed.pop(number, None)
-        self.setPackedMasks(kind, packed if mask is None else {**packed, number: packMask(mask)})
+        self._setPacked(kind, str(self.planeNumber(geometry)), None if mask is None else packMask(mask))
+
+    def objectMask(self, kind: PlaneMask) -> VoxelBlock | None:
+        """A mask stored with the object; None without one."""
+        packed = self.packedMasks(kind).get(OBJECT)
+        return None if packed is None else VoxelBlock.unpacked(packed)
+
+    def setObjectMask(self, kind: PlaneMask, block: VoxelBlock | None) -> None:
+        """Store a mask with the object in place of the one before; None takes that out."""
+        self._setPacked(kind, OBJECT, None if block is None else block.packed)
 
     def hasMasks(self, kind: PlaneMask) -> bool:
         """Whether a mask of a kind is stored, with any plane."""
         return self.node.GetParameter(kind.value) not in (None, "", json.dumps({}))
+
+    def hasPlaneMasks(self, kind: PlaneMask) -> bool:
+        """Whether a mask of a kind is stored with a plane, and not only with the object."""
+        return bool(self.packedMasks(kind).keys() - {OBJECT})
 
     def packedMasks(self, kind: PlaneMask) -> dict[str, str]:
         """All masks of a kind as they are stored, by the number of their plane, the latest last."""
@@ -301,6 +320,11 @@ class PromptNodes:
     def setPackedMasks(self, kind: PlaneMask, packed: dict[str, str]) -> None:
         """Bring back masks of a kind as `packedMasks` gave them."""
         self._write(kind.value, packed)
+
+    def _setPacked(self, kind: PlaneMask, key: str, text: str | None) -> None:
+        packed = self.packedMasks(kind)
+        packed.pop(key, None)
+        self.setPackedMasks(kind, packed if text is None else {**packed, key: text})
 
     @property
     def nextStep(self) -> int:
@@ -328,11 +352,20 @@ class PromptNodes:
         steps = [PromptStep(step, tuple(stroke)) for step, stroke in clicks.items()]
         steps += self._outlines(plane, geometry, toVoxels)
         steps += [PromptStep(int(step), picked=mask) for step, (where, mask) in self._picks.items() if where == plane]
+        if geometry.of_object:
+            steps = [replace(action, plane=geometry) for action in steps]
         return sorted(steps, key=lambda action: action.step)
 
+    @property
+    def objectSteps(self) -> list[PromptStep]:
+        """The actions on the object in their order, on whatever planes they were given."""
+        numbers = [number for number, plane in enumerate(self.planes) if plane.of_object]
+        return sorted((action for number in numbers for action in self.steps(number)), key=lambda action: action.step)
+
     def addStep(self, geometry: PlaneGeometry, action: PromptStep) -> None:
-        """Store an action; a box or lasso replaces the plane's earlier one."""
+        """Store an action, where it was given; a box or lasso replaces the plane's earlier one."""
         self.followVolume()
+        geometry = action.plane or geometry
         plane = self.planeNumber(geometry)
         toWorld = ijkToWorld(self.volumeNode)
         for click in action.clicks:
@@ -468,7 +501,8 @@ def _planesOf(stored: str) -> tuple[PlaneGeometry, ...]:
     from AdaptCore.predict.geometry import PlaneGeometry
 
     return tuple(
-        PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"])) for plane in parse(stored or "[]")
+        PlaneGeometry(np.array(plane["plane_to_ijk"]), tuple(plane["shape"]), plane.get("object") is True)
+        for plane in parse(stored or "[]")
     )
 
 

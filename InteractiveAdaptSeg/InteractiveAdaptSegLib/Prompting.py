@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.errors import AdaptSegError, PromptError
 from AdaptCore.prompts import CONTRADICTION, contradict
-from InteractiveAdaptSegLib.Asker import Asker, PlaneQuestion
+from InteractiveAdaptSegLib.Asker import Asker, RegionQuestion
 from InteractiveAdaptSegLib.Commands import PromptCommand
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
@@ -50,7 +51,7 @@ class Prompting:
     def give(
         self, target: Target, geometry: PlaneGeometry, action: PromptStep, store: Callable[[], None] | None = None
     ) -> None:
-        """Store a prompt and ask its plane.
+        """Store a prompt and ask its plane, or the object.
 
         Args:
             store: puts the prompt into the scene where it is not to be added as nodes and points of its own.
@@ -59,17 +60,23 @@ class Prompting:
             AdaptSegError: the prompt contradicts another one or does not fit the plane, or the model cannot answer.
         """
         region = target.region(geometry)
+        if geometry.of_object:
+            action = replace(action, plane=geometry)
         if contradict(action.clicks, region.clicks):
             raise PromptError(CONTRADICTION)
         self._writes.aim(target)
         window = displayWindow(target.volumeNode)
         if window is not None and window != target.session.window:
             target.session.set_window(window)
-        outlines = [step for step in region.steps if step.isOutline] if action.isOutline else []
+        outlines = (
+            [step for step in region.steps if step.isOutline and step.plane in (None, geometry)]
+            if action.isOutline
+            else []
+        )
         command = PromptCommand(target, geometry, action, outlines[-1] if outlines else None)
         self._targets.bindToImage(target)
         region.noteStart()
-        question = PlaneQuestion.of(
+        question = RegionQuestion.of(
             target,
             geometry,
             lambda: self._onAnswered(command),
@@ -122,7 +129,7 @@ class Prompting:
             finish()
 
         target.region(geometry).noteStart()
-        self._asker.ask(PlaneQuestion.of(target, geometry, bringBack, prompt=command.action))
+        self._asker.ask(RegionQuestion.of(target, geometry, bringBack, prompt=command.action))
 
     def _changeScene(self, target: Target, change: Callable[[], None]) -> None:
         with self._watch.ownChange():

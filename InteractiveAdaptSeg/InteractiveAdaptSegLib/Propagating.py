@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock
 from InteractiveAdaptSegLib.Target import Target, sliceIndex
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry

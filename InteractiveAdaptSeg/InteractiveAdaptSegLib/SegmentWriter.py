@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from InteractiveAdaptSegLib.Masking import (
 from InteractiveAdaptSegLib.Masking import imageArray as _imageArray
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, requireLinearTransforms, toWorldMatrix
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 UNDO_STATES = 10
 """As many as Slicer's Segment Editor keeps."""
@@ -36,48 +37,6 @@ EDITOR_TAG = "SegmentEditor"
 
 GRID_TOLERANCE = 1e-3
 """Grids whose voxels coincide within this many voxels are the same."""
-
-
-@dataclass(frozen=True)
-class VoxelBlock:
-    """A mask over a box of the volume's voxels: bool (a, b, c), the first of them at `origin` (i, j, k)."""
-
-    origin: tuple[int, int, int]
-    mask: np.ndarray
-
-    @classmethod
-    def around(cls, volumeMask: np.ndarray, origin: Sequence[int] = (0, 0, 0)) -> VoxelBlock | None:
-        """The smallest block that holds a mask, bool (i, j, k) from `origin` on; None if it is empty."""
-        if not volumeMask.any():
-            return None
-        limits = []
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            set_ = np.flatnonzero(volumeMask.any(axis=others))
-            limits.append((int(set_[0]), int(set_[-1]) + 1))
-        box = tuple(slice(*limit) for limit in limits)
-        i, j, k = (int(start) + limit[0] for start, limit in zip(origin, limits))
-        return cls((i, j, k), volumeMask[box])
-
-    @classmethod
-    def ofVoxels(cls, voxels: np.ndarray) -> VoxelBlock | None:
-        """The block that holds voxels N x 3 (i, j, k); None if there are none."""
-        if not len(voxels):
-            return None
-        low = voxels.min(axis=0)
-        mask = np.zeros(voxels.max(axis=0) - low + 1, bool)
-        mask[tuple((voxels - low).T)] = True
-        return cls((int(low[0]), int(low[1]), int(low[2])), mask)
-
-    @property
-    def voxels(self) -> np.ndarray:
-        """The voxels N x 3 (i, j, k) that it holds."""
-        return np.argwhere(self.mask) + self.origin
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        """Where the block lies in an array of the whole volume."""
-        return tuple(slice(first, first + size) for first, size in zip(self.origin, self.mask.shape))
 
 
 class SegmentWriter:

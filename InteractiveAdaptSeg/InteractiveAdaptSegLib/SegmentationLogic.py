@@ -8,16 +8,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import slicer
 
-from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.Accepting import Accepting
 from InteractiveAdaptSegLib.ActivePlane import ActivePlane
-from InteractiveAdaptSegLib.Answering import Answering
+from InteractiveAdaptSegLib.Answering import Answering, LoadVolumeModel
 from InteractiveAdaptSegLib.Asker import Asker
 from InteractiveAdaptSegLib.ChosenModel import LoadModel
 from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand
 from InteractiveAdaptSegLib.History import Command
+from InteractiveAdaptSegLib.Looking import Hindrance, Looking
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
 from InteractiveAdaptSegLib.Prompting import Prompting
@@ -38,6 +37,7 @@ from InteractiveAdaptSegLib.WorldPrompts import WorldPrompts
 
 if TYPE_CHECKING:
     from AdaptCore.models.base import Model
+    from AdaptCore.models.volumetric import VolumetricModel
     from AdaptCore.predict.geometry import PlaneGeometry
 
 
@@ -51,6 +51,7 @@ class SegmentationLogic:
         scene: the scene to work in.
         loadModel: gives a model by its name, on a device; called at the first prompt, and when another model is chosen.
             None loads those that `AdaptCore.models.registry` knows.
+        loadVolumeModel: gives the model of volumes, on a device; called at the first prompt on a whole object.
         onChanged: called whenever what the panel shows may have changed.
         onMessage: called with what the user should know and did not ask for, such as that a node is gone.
         defer: runs a function when the current event has been dealt with.
@@ -66,21 +67,25 @@ class SegmentationLogic:
         self,
         scene: Any,
         loadModel: LoadModel | None = None,
+        loadVolumeModel: LoadVolumeModel | None = None,
         onChanged: Callable[[], None] = lambda: None,
         onMessage: Callable[[str], None] = lambda text: None,
         defer: Callable[[Callable[[], None]], None] = lambda function: function(),
     ) -> None:
         self._scene, self._onChanged, self._onMessage, self._defer = scene, onChanged, onMessage, defer
-        self._answering = Answering(loadModel or _loadModel, self.requireIdle, onMessage, onChanged, self._goOnWithTask)
+        loading = loadModel or _loadModel, loadVolumeModel or _loadVolumeModel
+        self._answering = Answering(*loading, self.requireIdle, onMessage, onChanged, self._goOnWithTask)
         self.model, self.task = self._model, self._task = self._answering.model, self._answering.task
         self.profile, self.candidates = self._answering.profile, self._answering.candidates
         self._plane = ActivePlane(scene, self.candidates)
         self._writer = SegmentWriter(scene, self._onOutsideEdit)
         self._history = SegmentHistory(self._writer)
-        self._targets = OpenTargets(scene, self._answering.openSession, onMessage)
+        self._targets = OpenTargets(scene, self._answering.openSession, self._answering.openObject, onMessage)
         self._asker = Asker(lambda: self.model.isSlow, onChanged)
+        looking = self._targets, self._plane, self._asker, self._answering
+        self._looking = Looking(scene, *looking, self._requireTarget, onChanged)
         self._underway = Underway(self._asker, onMessage, onChanged, self._goOn)
-        keeping = self._underway, self._dropTargets, self.setTarget, self._onRebuilt
+        keeping = self._underway, self._dropTargets, self.setTarget, self._looking.onRebuilt
         self._upkeep = Upkeep(self._targets, self._history, *keeping, onMessage, defer)
         self._observations = Observations()
         self._watch = SceneWatch(scene, self._observations, self._events(), defer)
@@ -92,7 +97,7 @@ class SegmentationLogic:
         teaching = Teaching(self._answering, self._asker, onMessage)
         self._accepting = Accepting(self._writes, teaching, self._underway, self._onWritten, onMessage)
         steps = self._history, self._asker, self._watch, self._prompting, self._choice
-        self._undoing = Undoing(*steps, self._activate, self._goOnWithTask, onMessage)
+        self._undoing = Undoing(*steps, self._looking.activate, self._goOnWithTask, onMessage)
 
     def _events(self) -> SceneEvents:
         return SceneEvents(
@@ -132,12 +137,12 @@ class SegmentationLogic:
     @property
     def isUnsure(self) -> bool:
         """Whether the active plane's mask is what a propagation has given, and not accepted yet."""
-        return self._target is not None and self.activePlane in self._target.unsurePlanes
+        return self._target is not None and self.activePlane in self._target.confidences
 
     @property
     def hasUnsurePlane(self) -> bool:
         """Whether `showUnsurePlane` has a plane to go to."""
-        return self._target is not None and bool(self._target.unsurePlanes)
+        return self._target is not None and bool(self._target.unsurePlanes(self.activePlane))
 
     @property
     def isPropagating(self) -> bool:
@@ -182,6 +187,15 @@ class SegmentationLogic:
         return self._answering.onlyPointed
 
     @property
+    def isAtObject(self) -> bool:
+        """Whether prompts are about the whole object, and not about the slice they are given on."""
+        return self._looking.isAtObject
+
+    def hindrance(self, volumeNode: Any) -> Hindrance | None:
+        """Why prompts on a volume cannot be about a whole object; None where they can."""
+        return self._looking.hindrance(volumeNode)
+
+    @property
     def nextSteps(self) -> tuple[Command | None, Command | None]:
         """What undo would take back, and what redo would do again."""
         return self._history.next, self._history.nextUndone
@@ -199,6 +213,7 @@ class SegmentationLogic:
         """Choose what to segment, a new segment without an ID; prompts that the scene holds for it are taken up."""
         self.requireIdle()
         self._choice.choose(volumeNode, segmentationNode, segmentID)
+        self._looking.turn()
         self._onChanged()
 
     def takeProposal(
@@ -251,7 +266,14 @@ class SegmentationLogic:
             self.requireIdle()
             self._answering.onlyPointed = isOnly
             self._answering.renew(self._targets.values())
-            self._answerAnew()
+            self._looking.answerAnew()
+
+    def setAtObject(self, isAtObject: bool) -> None:
+        """Let prompts be about the whole object, where `hindrance` knows none, or about the slice they are given on."""
+        self.requireIdle()
+        self._looking.isObjectWanted = isAtObject
+        self._looking.turn()
+        self._onChanged()
 
     def undoLesson(self) -> None:
         """Let the chosen task forget the slice that it has learnt last; it stays accepted. Undo teaches it again."""
@@ -279,32 +301,24 @@ class SegmentationLogic:
         self._prompt(seen, lasso=seen.lasso(worldPoints))
 
     def showPlane(self, sliceNode: Any) -> bool:
-        """Make the plane that a view shows the active one if it has prompts; whether it has."""
+        """Make the plane that a view shows, or the object, the active one if it has prompts; whether it has."""
         self.requireIdle()
-        target = self._requireTarget()
-        geometry = slicePlane(sliceNode, target.volumeNode)
-        if geometry not in target.prompts.planes or not target.region(geometry).steps:
-            return False
-        self._activate(geometry)
-        return True
+        return self._looking.showPlane(sliceNode)
 
     def showUnsurePlane(self) -> None:
-        """Let the slice views go to the plane that the latest propagation is least sure of; from there, to the next."""
+        """Let the slice views go to the slice that propagation or object are least sure of; from there, to the next."""
         self.requireIdle()
-        target = self._requireTarget()
-        geometry, views = target.unsurePlaneAfter(self.activePlane), slicer.vtkMRMLSliceNode
-        views.JumpAllSlices(self._scene, *target.middle(geometry).tolist(), views.OffsetJumpSlice)
-        self._activate(geometry)
+        self._looking.showUnsurePlane()
 
     def clearPrompts(self) -> None:
         """Clear the active plane's prompts, to point at a further part of the object; accepted masks stay."""
         self.requireIdle()
-        target, geometry = self._requirePlane()
+        target, geometry = self._looking.requirePlane()
 
         def clear() -> None:
             with self._watch.ownChange():
                 self._history.push(ClearCommand.clearing(target, geometry))
-            self._activate(geometry)
+            self._looking.activate(geometry)
 
         self._asker.onceAnswered(target, geometry, clear)
 
@@ -313,7 +327,7 @@ class SegmentationLogic:
         if number is None:
             self._plane.showMask()
         else:
-            self._requirePlane()
+            self._looking.requirePlane()
             self._plane.showCandidate(number)
 
     def pick(self, number: int) -> None:
@@ -326,12 +340,12 @@ class SegmentationLogic:
             self.undo()
         command = self.candidates.pick(number, learns=self.task.isOn)
         self._history.push(command)
-        self._activate(command.geometry)
+        self._looking.activate(command.geometry)
 
     def accept(self) -> None:
         """Write the active plane's mask into the segment, in place of what was accepted there before."""
         self.requireIdle()
-        self._accepting.accept(*self._requirePlane())
+        self._accepting.accept(*self._looking.requirePlane())
 
     def propagate(self, sliceNode: Any = None) -> None:
         """Carry the mask of a slice to its neighbours, in the background; call `update` for news.
@@ -342,7 +356,7 @@ class SegmentationLogic:
         """
         self.requireIdle()
         target = self._requireTarget()
-        geometry = self._requirePlane()[1] if sliceNode is None else slicePlane(sliceNode, target.volumeNode)
+        geometry = self._looking.requirePlane()[1] if sliceNode is None else slicePlane(sliceNode, target.volumeNode)
         self._accepting.propagate(target, geometry, acceptsFirst=sliceNode is None and not self.isAccepted)
 
     def cancelPropagation(self) -> None:
@@ -370,7 +384,7 @@ class SegmentationLogic:
         self._answering.update()
         self._underway.takeAnswer(seconds)
         if self.isIdle and self._answering.hasModel and self._answering.useModel(self._targets.values()):
-            self._answerAnew()
+            self._looking.answerAnew()
         self._underway.takeFound(seconds)
         if not waits and self.needsTime:
             time.sleep(seconds)
@@ -410,15 +424,9 @@ class SegmentationLogic:
             target.followSegment()
         return target
 
-    def _requirePlane(self) -> tuple[Target, PlaneGeometry]:
-        target = self._requireTarget()
-        if self.activePlane is None:
-            raise PromptError("no plane has a prompt yet: click on the object in a slice view first")
-        return target, self.activePlane
-
     def _seen(self, sliceNode: Any) -> WorldPrompts:
         self.requireIdle()
-        return WorldPrompts(sliceNode, self._requireTarget().volumeNode)
+        return WorldPrompts(sliceNode, self._requireTarget().volumeNode, self.isAtObject)
 
     def _prompt(self, seen: WorldPrompts, **action: Any) -> None:
         target = self._requireTarget()
@@ -430,40 +438,20 @@ class SegmentationLogic:
 
     def _onAnswered(self, command: PromptCommand) -> None:
         self._history.push(command)
-        self._activate(command.geometry)
+        self._looking.activate(command.geometry)
         self._tell(command.target.toldOfPadding(command.geometry, command.action))
 
     def _onWritten(self, written: Written) -> None:
         self._history.push(written.command)
         if written.command.target is self._target:
-            self._activate(written.command.geometry)
+            self._looking.activate(written.command.geometry)
         self._tell(written.text)
-
-    def _answerAnew(self) -> None:
-        """Sessions have begun anew, and so does the mask that is not accepted."""
-        if self.activePlane is not None and not self.isAccepted:
-            self._activate(self.activePlane)
-        self._onChanged()
 
     def _goOnWithTask(self) -> None:
         self.task.tellOfProblems()
         for target in self._targets.values():
             target.goOnWith(self.task)
         self._onChanged()
-
-    def _activate(self, geometry: PlaneGeometry) -> None:
-        """Make a plane the active one, and show its mask and candidates when it has answered."""
-        target = self._requireTarget()
-
-        def show() -> None:
-            self._plane.show(target, geometry)
-            self._answering.tellOfProblems()
-            self._onChanged()
-
-        self._asker.onceAnswered(target, geometry, show)
-        if self.isPredicting:
-            self._plane.await_(geometry)
-            self._onChanged()
 
     def _tell(self, text: str) -> None:
         if text:
@@ -472,11 +460,6 @@ class SegmentationLogic:
     def _goOn(self) -> None:
         """Something that was under way has ended."""
         self._upkeep.catchUp()
-        self._onChanged()
-
-    def _onRebuilt(self, target: Target, geometry: PlaneGeometry) -> None:
-        if target is self._target and geometry == self.activePlane:
-            self._activate(geometry)
         self._onChanged()
 
     def _onOutsideEdit(self) -> None:
@@ -510,6 +493,12 @@ class SegmentationLogic:
                 self._targets.current = None
                 self._writer.release()
                 self._plane.clear()
+
+
+def _loadVolumeModel(device: str | None) -> VolumetricModel:
+    from AdaptCore.models.registry import load_volume_model
+
+    return load_volume_model(device=device)
 
 
 def _loadModel(name: str, device: str | None) -> Model:

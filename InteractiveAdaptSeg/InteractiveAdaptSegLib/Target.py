@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,13 @@ import numpy as np
 
 from AdaptCore.errors import ImageError, PromptError
 from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.ObjectRegion import ObjectRegion
+from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PlaneRegion import PlaneRegion
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
-from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock, segmentBlock, segmentContents, segmentTime
+from InteractiveAdaptSegLib.SegmentWriter import segmentBlock, segmentContents, segmentTime
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, placement, voxelArray, voxelTime, worldPoint
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -35,11 +38,13 @@ class Target:
 
     Attributes:
         openSession: gives the session, asked at the first prompt: choosing a segment loads no model.
+        openObject: gives the session of its object, asked at the first prompt on that.
         restored: planes whose session agrees with the prompts in the scene.
     """
 
     prompts: PromptNodes
     openSession: Callable[[Target], VolumeSession]
+    openObject: Callable[[Target], ObjectSession]
     restored: set[PlaneGeometry] = field(default_factory=set)
     _isToldMoved: bool = False
     _latestVoxels: tuple[PlaneGeometry, Any] | None = None
@@ -67,6 +72,20 @@ class Target:
     def session(self) -> VolumeSession:
         return self.openSession(self)
 
+    @cached_property
+    def object(self) -> ObjectSession:
+        """The session of the object that prompts in all views are about."""
+        return self.openObject(self)
+
+    @property
+    def hasObject(self) -> bool:
+        """Whether there is a session of the object, which the first prompt on it opens."""
+        return "object" in self.__dict__
+
+    def closeObject(self) -> None:
+        """Let the object begin anew from what the scene holds, if there is a session of it."""
+        self.__dict__.pop("object", None)
+
     @property
     def hasOldVoxels(self) -> bool:
         """Whether the volume holds other voxels, or was changed in place, since work on it was begun."""
@@ -84,8 +103,8 @@ class Target:
         Their prompts are answered when they are looked at. Planes that the volume no longer reaches are left out.
         Nothing is learnt a second time. Labels are those of the session before, where there was one.
         """
-        for geometry in self.prompts.planes:
-            region = self.region(geometry)
+        for geometry in (plane for plane in self.prompts.planes if not plane.of_object):
+            region = PlaneRegion(self, geometry)
             with suppress(ImageError):
                 if region.steps:
                     region.begin(session.plane(geometry))
@@ -95,9 +114,15 @@ class Target:
             return
         for geometry, mask in self.prompts.masks(PlaneMask.ACCEPTED):
             session.accept(geometry, mask, teach=False)
+        carried = self.prompts.objectMask(PlaneMask.ACCEPTED)
+        if carried is not None:
+            session.carry(carried.mask, carried.origin)
         if self.prompts.areOfProposal:
             self._follow(session)
-        elif planes := [*self.confidences, *(plane for plane, _ in self.prompts.masks(PlaneMask.DRAWN))]:
+        elif planes := [
+            *(() if carried else self.confidences),
+            *(plane for plane, _ in self.prompts.masks(PlaneMask.DRAWN)),
+        ]:
             session.follow(self._contents(session.shape), planes)
         self._giveUpLost(session, isStep=False)
         self.noteWrite()
@@ -174,6 +199,7 @@ class Target:
         if not self.isOpen:
             return
         self.close()
+        self.closeObject()
         self._former = self.session
         self.restored.clear()
         del self.session
@@ -184,10 +210,10 @@ class Target:
         for geometry in self.restored:
             self.session.plane(geometry).go_on_with(learning.model)
 
-    @property
-    def unsurePlanes(self) -> list[PlaneGeometry]:
-        """The planes of `confidences`, the least sure one first."""
-        return sorted(self.confidences, key=self.confidences.__getitem__)
+    def unsurePlanes(self, geometry: PlaneGeometry | None) -> list[PlaneGeometry]:
+        """The slices that wait to be looked at in what a plane stands for, the least sure one first."""
+        confidences = self.confidences if geometry is None else self.region(geometry).confidences
+        return sorted(confidences, key=confidences.__getitem__)
 
     def takeProposal(self, confidences: Mapping[PlaneGeometry, float]) -> None:
         """Let what the segment holds count as if propagations had given it, with planes and their confidences."""
@@ -200,20 +226,21 @@ class Target:
     def unsurePlaneAfter(self, geometry: PlaneGeometry | None) -> PlaneGeometry:
         """The plane of `unsurePlanes` after one of them, the first one after any other and after the last.
 
+        It stands for the object where the one before does.
+
         Raises:
             PromptError: there is none.
         """
-        planes = self.unsurePlanes
+        ofObject = geometry is not None and geometry.of_object
+        planes = [replace(plane, of_object=ofObject) for plane in self.unsurePlanes(geometry)]
         if not planes:
             raise PromptError("no slice is waiting to be looked at: propagate a mask first")
         following = planes.index(geometry) + 1 if geometry in planes else 0
         return planes[following % len(planes)]
 
     def middle(self, geometry: PlaneGeometry) -> np.ndarray:
-        """A point in the middle of what this session has given the segment on a plane, in world (3), mm."""
-        from AdaptCore.predict.propagate import innermost
-
-        click = innermost(self.region(geometry).labels)
+        """A point in the middle of what is shown or was written on a plane, in world (3), mm."""
+        click = self.region(geometry).middle(geometry)
         return worldPoint(ijkToWorld(self.volumeNode), geometry.voxel(click.x, click.y))
 
     def close(self) -> None:
@@ -244,9 +271,9 @@ class Target:
         red, green, blue = self.segmentationNode.GetSegmentation().GetSegment(self.segmentID).GetColor()
         return red, green, blue
 
-    def region(self, geometry: PlaneGeometry) -> PlaneRegion:
+    def region(self, geometry: PlaneGeometry) -> PlaneRegion | ObjectRegion:
         """What prompts on a plane are about."""
-        return PlaneRegion(self, geometry)
+        return ObjectRegion(self, geometry) if geometry.of_object else PlaneRegion(self, geometry)
 
     def toldOfPadding(self, geometry: PlaneGeometry, action: PromptStep) -> str:
         """What to tell of clicks on the object where nothing was measured, each once."""
@@ -268,7 +295,15 @@ class Target:
 
     def changedPlanes(self) -> list[PlaneGeometry]:
         """Planes whose prompts in the scene are no longer those of their session."""
-        return [geometry for geometry in self.restored if self.region(geometry).isChanged]
+        planes = [*self.restored]
+        if self.hasObject and self.object.isRestored:
+            planes += [plane for plane in self.prompts.planes if plane.of_object][-1:]
+        return [geometry for geometry in planes if self.region(geometry).isChanged]
+
+    def storeCarried(self) -> None:
+        """Store anew what the session has given the segment, if an object was accepted: a propagation changes it."""
+        if self.prompts.objectMask(PlaneMask.ACCEPTED) is not None:
+            self.prompts.setObjectMask(PlaneMask.ACCEPTED, VoxelBlock.around(self.session.labelmap > 0))
 
     def followDrawn(self, geometry: PlaneGeometry) -> None:
         """Take over what the segment holds on a plane, whoever has drawn it: prompts there correct it."""
@@ -320,6 +355,11 @@ class Target:
         if block is not None:
             contents[block.slices] = block.mask
         return contents
+
+
+def areOfOneRegion(first: PlaneGeometry | None, second: PlaneGeometry | None) -> bool:
+    """Whether prompts on two planes are about the same: that plane, or the object."""
+    return first == second or (first is not None and second is not None and first.of_object and second.of_object)
 
 
 def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[PlaneGeometry]:

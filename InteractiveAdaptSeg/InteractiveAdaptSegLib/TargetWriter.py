@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from InteractiveAdaptSegLib.Masking import WriteReport
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
 from InteractiveAdaptSegLib.Propagating import Propagating
 from InteractiveAdaptSegLib.SegmentHistory import SegmentHistory
-from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
 from InteractiveAdaptSegLib.Target import StoredMasks, Target, planesThatMeet
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
@@ -27,12 +28,12 @@ class Written:
 
     Attributes:
         text: what stood in the way, for the user; empty if nothing.
-        lesson: mask (H, W) of the plane that is to be learnt from, None for nothing.
+        lesson: mask of the region that is to be learnt from, None for nothing.
     """
 
     command: WriteCommand
     text: str
-    lesson: np.ndarray | None = None
+    lesson: Any = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class TargetWriter:
         return target.region(geometry).contents(self._writer)
 
     def accept(self, target: Target, geometry: PlaneGeometry) -> Written:
-        """Write a plane's mask in place of what was accepted there before.
+        """Write the mask of a plane, or of the object, in place of what was accepted there before.
 
         Raises:
             PromptError: there is nothing to accept.
@@ -91,7 +92,7 @@ class TargetWriter:
         region = target.region(geometry)
         mask = region.mask
         if mask is None:
-            raise PromptError("this plane has no mask to accept: give it a click, scribble or box first")
+            raise PromptError("there is no mask to accept: give it a click, scribble or box first")
         change = region.change(mask)
         if change.add is None and change.remove is None:
             raise PromptError("the mask is empty: nothing to accept")
@@ -116,6 +117,7 @@ class TargetWriter:
         proposed = planesThatMeet(target.session.labelmap, before.confidences) if target.prompts.areOfProposal else []
         target.confidences = {**{plane: before.confidences[plane] for plane in proposed}, **found.confidences}
         steps = self._followed(target, found.add, before.steps)
+        target.storeCarried()
         return Written(self._command(target, running.geometry, steps, before), report.text)
 
     def _write(self, target: Target, add: VoxelBlock | None, remove: VoxelBlock | None) -> WriteReport:

@@ -10,7 +10,7 @@ import numpy as np
 
 from AdaptCore.errors import AdaptSegError
 from InteractiveAdaptSegLib.Answering import Answering
-from InteractiveAdaptSegLib.Asker import Asker, PlaneQuestion
+from InteractiveAdaptSegLib.Asker import Asker, RegionQuestion
 from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
@@ -60,4 +60,6 @@ class Teaching:
                 self._onMessage(f"The mask is accepted, but nothing is learnt from it: {str(error).rstrip('.')}.")
             goOn()
 
-        self._asker.ask(PlaneQuestion(target, geometry, region.copied(), [], learn, takeBack=takeBack, prepare=prepare))
+        self._asker.ask(
+            RegionQuestion(target, geometry, region.copied(), [], learn, takeBack=takeBack, prepare=prepare)
+        )

@@ -56,7 +56,7 @@ class Underway:
         if self.running is not None:
             raise SceneError("a propagation is under way: wait for its end or cancel it")
         if self._asker.isAsking:
-            raise SceneError("the model is looking at a slice: wait for its answer or cancel it")
+            raise SceneError("the model is predicting: wait for its answer or cancel it")
 
     def begin(self, running: Propagating, write: Callable[[Propagating], None]) -> None:
         """Follow a propagation, and write what it has found at its end."""

@@ -51,7 +51,7 @@ class Upkeep:
         self._defer = defer
 
     def followPrompts(self) -> None:
-        """Let planes whose prompts were moved or deleted answer afresh; after what is under way, if something is."""
+        """Let what has prompts that were moved or deleted answer afresh; after what is under way, if something is."""
         self._mustFollowPrompts = not self._underway.isIdle
         if self._mustFollowPrompts:
             return

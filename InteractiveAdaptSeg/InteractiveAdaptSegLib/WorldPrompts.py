@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,9 @@ World = Sequence[float]
 class WorldPrompts:
     """The plane of a volume that a slice view shows, and the way from world points to prompts on it.
 
+    Args:
+        ofObject: whether the prompts are to be about the whole object.
+
     Attributes:
         geometry: the plane.
 
@@ -28,10 +32,10 @@ class WorldPrompts:
         SceneError: there is no view, it does not pass through the volume, or that is under a non-linear transform.
     """
 
-    def __init__(self, sliceNode: Any, volumeNode: Any) -> None:
+    def __init__(self, sliceNode: Any, volumeNode: Any, ofObject: bool = False) -> None:
         if sliceNode is None:
             raise SceneError("prompts are given in slice views: click in one of them")
-        self.geometry: PlaneGeometry = slicePlane(sliceNode, volumeNode)
+        self.geometry: PlaneGeometry = replace(slicePlane(sliceNode, volumeNode), of_object=ofObject)
         self._toVoxels = np.linalg.inv(ijkToWorld(volumeNode))
 
     def clicks(self, worldPoints: Sequence[World], positive: bool) -> tuple[Click, ...]:

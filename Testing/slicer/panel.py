@@ -18,15 +18,23 @@ LoadModel = Callable[[str, "str | None"], Model]
 class Panel:
     """Stands for the user in front of the panel: looks at slices, clicks on voxels, and reads messages."""
 
-    def __init__(self, scene: Any, view: Any, model: Model, load_model: LoadModel | None = None) -> None:
+    def __init__(
+        self,
+        scene: Any,
+        view: Any,
+        model: Model,
+        load_model: LoadModel | None = None,
+        volume_model: Any = None,
+    ) -> None:
         from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 
-        self.scene, self.view, self.model = scene, view, model
+        self.scene, self.view, self.model, self.volume_model = scene, view, model, volume_model
         self.messages: list[str] = []
         self.later: list[Callable[[], None]] = []
         self.logic = SegmentationLogic(
             scene,
             loadModel=load_model or (lambda name, device: model),
+            loadVolumeModel=lambda device: volume_model,
             onMessage=self.messages.append,
             defer=self.later.append,
         )
@@ -91,7 +99,7 @@ def save_and_reload(panel: Panel, folder: Path, segment_id: str = "lesion") -> P
     panel.scene.Clear(False)
     assert panel.scene.ReadFromMRB(path, True, None)
     view = panel.scene.GetFirstNodeByClass("vtkMRMLSliceNode")
-    other = Panel(panel.scene, view, panel.model)
+    other = Panel(panel.scene, view, panel.model, volume_model=panel.volume_model)
     volume = panel.scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
     segmentation = panel.scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
     other.choose(volume, segmentation, segment_id)

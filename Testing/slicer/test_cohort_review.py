@@ -387,7 +387,8 @@ def add_overlap(reviewer: Reviewer, value: int, mask: np.ndarray) -> None:
     """Add voxels to a segment that other segments keep."""
     import slicer
 
-    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter, VoxelBlock
+    from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
+    from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
     writer = SegmentWriter(reviewer.panel.scene)
     writer.setTarget(reviewer.panel.volume, reviewer.panel.segmentation, f"class-{value}")

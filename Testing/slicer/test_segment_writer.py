@@ -24,7 +24,7 @@ def a_writer(a_scene: Any, a_volume: Any, a_segmentation: Any) -> Any:
 
 def block(*limits: tuple[int, int]) -> Any:
     """A full block of voxels from first to last index, inclusive, along i, j, k."""
-    from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock
+    from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
     low, high = np.array(limits).T
     return VoxelBlock(tuple(int(v) for v in low), np.ones(high - low + 1, bool))
@@ -434,7 +434,7 @@ def test_writing_after_the_segmentation_is_deleted_says_so(a_scene: Any, a_write
 
 
 def test_block_of_a_volume_mask_is_the_smallest_that_holds_it() -> None:
-    from InteractiveAdaptSegLib.SegmentWriter import VoxelBlock
+    from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
     mask = expected((3, 8), (10, 20), (6, 6))
     mask[5, 15, 6] = False

@@ -180,7 +180,7 @@ def test_nothing_else_can_be_done_meanwhile(a_session: Panel) -> None:
         lambda: logic.showPlane(a_session.view),
         lambda: logic.setTarget(a_session.volume, a_session.segmentation, "organ"),
     ):
-        with pytest.raises(AdaptSegError, match="the model is looking at a slice: wait for its answer or cancel it"):
+        with pytest.raises(AdaptSegError, match="the model is predicting: wait for its answer or cancel it"):
             action()
     assert a_session.count_points() == (1, 0) and box_widths(a_session) == []
 
@@ -193,7 +193,7 @@ def test_placed_point_stays_and_one_that_is_placed_meanwhile_is_taken_back(
     a_session.place(BESIDE)
     a_session.place(BESIDE, positive=False)
     assert a_session.count_points() == (1, 0)
-    assert a_session.messages == ["the model is looking at a slice: wait for its answer or cancel it"] * 2
+    assert a_session.messages == ["the model is predicting: wait for its answer or cancel it"] * 2
     a_slow_model.goes_on.set()
     a_session.wait()
     np.testing.assert_array_equal(a_session.logic.mask, masks[0])
