@@ -23,7 +23,8 @@ class BrightModel:
 
     def encode(self, windows: Tensor, inside: Tensor) -> list[SimpleNamespace]:
         self.encoded += len(windows)
-        return [SimpleNamespace(logits=torch.where(i, 8 * w / self.threshold - 8, -8.0)) for w, i in zip(windows, inside)]
+        logits = torch.where(inside, 8 * windows / self.threshold - 8, -8.0)
+        return [SimpleNamespace(logits=each) for each in logits]
 
     def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
         self.asked.append(prompts)

@@ -58,6 +58,8 @@ class Accepting:
         Raises:
             AdaptSegError: the plane is oblique or empty, or cannot be written.
         """
+        if geometry.of_object:
+            raise SceneError("an object has its slices already: choose Slice to propagate a mask")
         if geometry.axis is None:
             raise SceneError(
                 "propagation needs a slice along the volume's axes, and this one is oblique: "

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from InteractiveAdaptSegLib.Candidates import Candidates
 from InteractiveAdaptSegLib.PreviewNode import PreviewNode, blockImage, planeImage
+from InteractiveAdaptSegLib.Region import Mask
 from InteractiveAdaptSegLib.Target import Target, areOfOneRegion
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
-
-Mask = np.ndarray | VoxelBlock
-"""Of a plane, bool (H, W), or of an object."""
 
 
 class ActivePlane:

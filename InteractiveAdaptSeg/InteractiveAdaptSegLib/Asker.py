@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.Region import Session
 from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from AdaptCore.predict.geometry import PlaneGeometry
-
-Session = Any
-"""A session of a plane or object, see `Target.region`."""
 
 PATIENCE = 0.1
 """Seconds that the window waits for an answer that may be slow: one that comes by then is taken at once."""

@@ -15,7 +15,7 @@ from AdaptCore.errors import AdaptSegError, PromptError
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.Commands import PickCommand
 from InteractiveAdaptSegLib.PackedMask import packMask
-from InteractiveAdaptSegLib.PlaneRegion import Correction
+from InteractiveAdaptSegLib.PlaneRegion import Correction, PlaneRegion
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
 from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
@@ -79,7 +79,7 @@ class AskedPlane:
             geometry,
             voxelArray(volumeNode),
             target.session.window,
-            target.region(geometry).correction,
+            PlaneRegion(target, geometry).correction,
             pixelArea(ijkToWorld(volumeNode), geometry),
         )
 

@@ -67,6 +67,7 @@ class Looking:
         self._requireTarget = requireTarget
         self._onChanged = onChanged
         self.isObjectWanted = False
+        self._shownUnsure: PlaneGeometry | None = None
 
     @property
     def isAtObject(self) -> bool:
@@ -126,8 +127,9 @@ class Looking:
         Raises:
             PromptError: there is none.
         """
-        target, before = self._requireTarget(), self._plane.geometry
-        geometry, views = target.unsurePlaneAfter(before), slicer.vtkMRMLSliceNode
+        target, geometry, views = self._requireTarget(), self._plane.geometry, slicer.vtkMRMLSliceNode
+        isFirst = geometry is not None and geometry.of_object and geometry != self._shownUnsure
+        geometry = self._shownUnsure = target.unsurePlaneAfter(geometry, isFirst)
         views.JumpAllSlices(self._scene, *target.middle(geometry).tolist(), views.OffsetJumpSlice)
         self.activate(geometry)
 

@@ -12,8 +12,9 @@ import numpy as np
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Click
 from InteractiveAdaptSegLib.ObjectSession import ObjectSession
-from InteractiveAdaptSegLib.PlaneRegion import Change, promptsOf, samePrompts
+from InteractiveAdaptSegLib.PlaneRegion import promptsOf, samePrompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
+from InteractiveAdaptSegLib.Region import Change
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ObjectRegion:
-    """What prompts on a target's object are about; all that lasts is kept by the target.
+    """The object of a target; see `Region`.
 
     Args:
         geometry: the plane of the latest prompt.

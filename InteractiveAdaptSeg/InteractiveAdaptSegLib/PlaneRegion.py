@@ -14,6 +14,7 @@ from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Click, Prompts
 from InteractiveAdaptSegLib.PackedMask import unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
+from InteractiveAdaptSegLib.Region import Change
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
 SAME_PIXEL = 1e-3
 """Prompts closer than this many pixels are the same prompt."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """Voxels N x 3 that a region's new mask adds to the segment, and those of its earlier mask that it gives up."""
-
-    add: VoxelBlock | None
-    remove: VoxelBlock | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +50,9 @@ class Correction:
 
 
 class PlaneRegion:
-    """A plane of a target; all that lasts is kept by the target."""
+    """A plane of a target; see `Region`."""
 
     isSlow = False
-    """Whether answers take long with any model."""
 
     def __init__(self, target: Target, geometry: PlaneGeometry) -> None:
         self._target = target

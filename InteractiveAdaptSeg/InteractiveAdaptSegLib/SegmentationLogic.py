@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from InteractiveAdaptSegLib.Accepting import Accepting
 from InteractiveAdaptSegLib.ActivePlane import ActivePlane
 from InteractiveAdaptSegLib.Answering import Answering, LoadVolumeModel
@@ -22,6 +20,7 @@ from InteractiveAdaptSegLib.OpenTargets import OpenTargets
 from InteractiveAdaptSegLib.Prompting import Prompting
 from InteractiveAdaptSegLib.PromptNodes import PromptNodes, PromptStep
 from InteractiveAdaptSegLib.Propagating import Propagating
+from InteractiveAdaptSegLib.Region import Mask
 from InteractiveAdaptSegLib.SceneWatch import SceneEvents, SceneWatch
 from InteractiveAdaptSegLib.SegmentChoice import SegmentChoice
 from InteractiveAdaptSegLib.SegmentHistory import SegmentHistory
@@ -125,8 +124,8 @@ class SegmentationLogic:
         return self._plane.geometry
 
     @property
-    def mask(self) -> np.ndarray | None:
-        """The active plane's mask (H, W) that `accept` would write."""
+    def mask(self) -> Mask | None:
+        """The mask that `accept` would write: of the active plane (H, W), or of the object."""
         return self._plane.mask
 
     @property

@@ -16,6 +16,7 @@ from InteractiveAdaptSegLib.ObjectRegion import ObjectRegion
 from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PlaneRegion import PlaneRegion
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
+from InteractiveAdaptSegLib.Region import Region
 from InteractiveAdaptSegLib.SegmentWriter import segmentBlock, segmentContents, segmentTime
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, placement, voxelArray, voxelTime, worldPoint
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
@@ -223,10 +224,13 @@ class Target:
         accepted = {plane for plane, _ in self.prompts.masks(PlaneMask.ACCEPTED)}
         self.confidences = {plane: sure for plane, sure in confidences.items() if plane not in accepted}
 
-    def unsurePlaneAfter(self, geometry: PlaneGeometry | None) -> PlaneGeometry:
+    def unsurePlaneAfter(self, geometry: PlaneGeometry | None, isFirst: bool = False) -> PlaneGeometry:
         """The plane of `unsurePlanes` after one of them, the first one after any other and after the last.
 
         It stands for the object where the one before does.
+
+        Args:
+            isFirst: whether the first one is meant, wherever that plane lies.
 
         Raises:
             PromptError: there is none.
@@ -235,7 +239,7 @@ class Target:
         planes = [replace(plane, of_object=ofObject) for plane in self.unsurePlanes(geometry)]
         if not planes:
             raise PromptError("no slice is waiting to be looked at: propagate a mask first")
-        following = planes.index(geometry) + 1 if geometry in planes else 0
+        following = planes.index(geometry) + 1 if geometry in planes and not isFirst else 0
         return planes[following % len(planes)]
 
     def middle(self, geometry: PlaneGeometry) -> np.ndarray:
@@ -271,7 +275,7 @@ class Target:
         red, green, blue = self.segmentationNode.GetSegmentation().GetSegment(self.segmentID).GetColor()
         return red, green, blue
 
-    def region(self, geometry: PlaneGeometry) -> PlaneRegion | ObjectRegion:
+    def region(self, geometry: PlaneGeometry) -> Region:
         """What prompts on a plane are about."""
         return ObjectRegion(self, geometry) if geometry.of_object else PlaneRegion(self, geometry)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.Commands import WriteCommand
 from InteractiveAdaptSegLib.Masking import WriteReport
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
+from InteractiveAdaptSegLib.PlaneRegion import PlaneRegion
 from InteractiveAdaptSegLib.Propagating import Propagating
+from InteractiveAdaptSegLib.Region import Mask
 from InteractiveAdaptSegLib.SegmentHistory import SegmentHistory
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
 from InteractiveAdaptSegLib.Target import StoredMasks, Target, planesThatMeet
@@ -33,7 +35,7 @@ class Written:
 
     command: WriteCommand
     text: str
-    lesson: Any = None
+    lesson: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class TargetWriter:
         self.aim(target)
         target.requireInPlace()
         self._targets.bindToImage(target)
-        return target.region(geometry).contents(self._writer)
+        return PlaneRegion(target, geometry).contents(self._writer)
 
     def accept(self, target: Target, geometry: PlaneGeometry) -> Written:
         """Write the mask of a plane, or of the object, in place of what was accepted there before.

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from AdaptCore.errors import AdaptSegError
 from InteractiveAdaptSegLib.Answering import Answering
 from InteractiveAdaptSegLib.Asker import Asker, RegionQuestion
+from InteractiveAdaptSegLib.Region import Mask
 from InteractiveAdaptSegLib.Target import Target
 
 if TYPE_CHECKING:
@@ -34,11 +33,11 @@ class Teaching:
         self,
         target: Target,
         geometry: PlaneGeometry,
-        mask: np.ndarray | None,
+        mask: Mask | None,
         goOn: Callable[[], None],
         takeBack: Callable[[], None] = lambda: None,
     ) -> None:
-        """Let a mask (H, W) that is written already be learnt, None for nothing, and go on; errors take nothing back.
+        """Let a mask that is written already be learnt, None for nothing, and go on; errors take nothing back.
 
         What is not embedded yet, or no longer, is embedded first, beside the window if that is slow; `takeBack` is
         called if the user does not wait for that.

@@ -378,8 +378,10 @@ def test_mask_is_read_back_from_a_grid_half_a_voxel_beside_the_volume(
     a_session.choose(a_session.volume, segmentation, "x")
     a_session.click(CENTRE)
     a_session.logic.accept()
+    from InteractiveAdaptSegLib.PlaneRegion import PlaneRegion
+
     target = a_session.logic._requireTarget()
-    contents = target.region(a_session.logic.activePlane).contents(a_session.logic._writer)
+    contents = PlaneRegion(target, a_session.logic.activePlane).contents(a_session.logic._writer)
     np.testing.assert_array_equal(contents, a_session.logic.mask)
     a_session.logic.propagate()
     a_session.wait()
