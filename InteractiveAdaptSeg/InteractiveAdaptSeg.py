@@ -75,6 +75,7 @@ class InteractiveAdaptSegParameterNode:
     segmentID - the segment of it that is worked on.
     cohortFolder - the cohort that is reviewed, if one was opened.
     model - name of the model that answers; where it cannot be used, the built-in one does.
+    wholeObject - whether a prompt gives the whole object, where the volume allows that, and not one slice of it.
     onlyPointed - whether the parts of masks that were not pointed at are dropped.
     task, user - the names that are learnt under. A new scene takes over model, task and user of the one before it.
     """
@@ -86,6 +87,7 @@ class InteractiveAdaptSegParameterNode:
     model: str = ""
     task: str = ""
     user: str = ""
+    wholeObject: bool = True
     onlyPointed: bool = True
 
 

@@ -115,6 +115,7 @@ class Choices:
             return
         with self._applying():
             self._applyOnlyPointed(self.node)
+            self._applyWholeObject(self.node)
             self._applySegment(self.node)
             if self.node.model not in ("", self._session.model.name) and self._isReady():
                 with self._reported():
@@ -152,6 +153,11 @@ class Choices:
         if choice.onlyPointed != self._session.onlyPointed:
             with self._reported():
                 self._session.setOnlyPointed(choice.onlyPointed)
+
+    def _applyWholeObject(self, choice: Any) -> None:
+        if choice.wholeObject != self._session.isObjectWanted:
+            with self._reported():
+                self._session.setAtObject(choice.wholeObject)
 
     def _applySegment(self, choice: Any) -> None:
         segments = self._segmentList

@@ -186,6 +186,11 @@ class SegmentationLogic:
         return self._answering.onlyPointed
 
     @property
+    def isObjectWanted(self) -> bool:
+        """Whether prompts are to be about the whole object, where they can be."""
+        return self._looking.isObjectWanted
+
+    @property
     def isAtObject(self) -> bool:
         """Whether prompts are about the whole object, and not about the slice they are given on."""
         return self._looking.isAtObject

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import partial
+from typing import Any
 
 from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
 from InteractiveAdaptSegLib.ChosenModel import ModelStatus
@@ -16,6 +18,7 @@ from InteractiveAdaptSegLib.Commands import (
     WriteCommand,
 )
 from InteractiveAdaptSegLib.History import Command
+from InteractiveAdaptSegLib.Looking import Hindrance
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 from InteractiveAdaptSegLib.Target import sliceIndex
 
@@ -28,6 +31,7 @@ class Status(Enum):
     READY_FOR_CLICK = auto()
     MASK_TO_ACCEPT = auto()
     ACCEPTED = auto()
+    OBJECT_ACCEPTED = auto()
     UNSURE = auto()
     PREDICTING = auto()
     PROPAGATING = auto()
@@ -39,6 +43,8 @@ class PanelState:
 
     Attributes:
         canPlace: whether prompts can be placed.
+        isAtObject: whether a prompt gives the whole object, and not one slice of it.
+        hindrance: why it cannot; None where it can.
         canBegin: whether a tool can be taken up that makes the first segment.
         keepsTool: whether the mouse keeps its tool, though nothing can be placed now.
         isLoading: whether a model is being loaded.
@@ -47,6 +53,8 @@ class PanelState:
     """
 
     status: Status
+    isAtObject: bool = False
+    hindrance: Hindrance | None = None
     canPlace: bool = False
     canBegin: bool = False
     keepsTool: bool = False
@@ -63,20 +71,25 @@ class PanelState:
     progress: tuple[int, int] = (0, 0)
 
 
-def panelState(logic: SegmentationLogic, packagesMissing: bool = False, hasVolume: bool = False) -> PanelState:
+def panelState(logic: SegmentationLogic, packagesMissing: bool = False, volumeNode: Any = None) -> PanelState:
     """The panel's state for what the logic is doing now.
 
     Args:
-        hasVolume: whether a volume is chosen.
+        volumeNode: the volume that is chosen, None for none.
     """
     if packagesMissing:
         return PanelState(Status.PACKAGES_MISSING)
+    hindrance = None if volumeNode is None else logic.hindrance(volumeNode)
+    isAtObject = logic.isObjectWanted and hindrance is None
+    busy = partial(PanelState, isAtObject=isAtObject, hindrance=hindrance, canCancel=True, canChooseSegment=False)
     if logic.isPropagating:
-        return PanelState(Status.PROPAGATING, canCancel=True, canChooseSegment=False, progress=logic.progress)
+        return busy(Status.PROPAGATING, progress=logic.progress)
     if logic.isPredicting:
-        return PanelState(Status.PREDICTING, keepsTool=True, canCancel=True, canChooseSegment=False)
+        return busy(Status.PREDICTING, keepsTool=True)
     nothing = PanelState(
         Status.NOTHING_CHOSEN,
+        isAtObject=isAtObject,
+        hindrance=hindrance,
         canGoToUnsure=logic.hasUnsurePlane,
         canUndo=logic.canUndo,
         canRedo=logic.canRedo,
@@ -84,7 +97,7 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False, hasVolum
         isLoading=logic.model.isComing,
     )
     if not logic.hasTarget:
-        return replace(nothing, status=Status.READY_FOR_CLICK, canBegin=True) if hasVolume else nothing
+        return replace(nothing, status=Status.READY_FOR_CLICK, canBegin=True) if volumeNode is not None else nothing
     if logic.mask is None:
         return replace(nothing, status=Status.READY_FOR_CLICK, canPlace=True)
     return replace(
@@ -92,7 +105,7 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False, hasVolum
         status=_statusOfMask(logic),
         canPlace=True,
         canAccept=not logic.isAccepted or logic.isUnsure,
-        canPropagate=True,
+        canPropagate=not isAtObject,
         canClear=True,
     )
 
@@ -100,6 +113,8 @@ def panelState(logic: SegmentationLogic, packagesMissing: bool = False, hasVolum
 def _statusOfMask(logic: SegmentationLogic) -> Status:
     if not logic.isAccepted:
         return Status.MASK_TO_ACCEPT
+    if logic.isAtObject:
+        return Status.OBJECT_ACCEPTED
     return Status.UNSURE if logic.isUnsure else Status.ACCEPTED
 
 
@@ -126,10 +141,12 @@ class Step:
 
     Attributes:
         slice: index of the slice that it concerns; None for none, or an oblique one.
+        isOfObject: whether it concerns a whole object.
     """
 
     kind: StepKind
     slice: int | None = None
+    isOfObject: bool = False
 
 
 def stepState(command: Command | None) -> Step | None:
@@ -140,7 +157,9 @@ def stepState(command: Command | None) -> Step | None:
         return Step(StepKind.NEW_SEGMENT)
     if not isinstance(command, ON_PLANE):
         return None
-    return Step(_kindOf(command), None if command.geometry.axis is None else sliceIndex(command.geometry))
+    geometry = command.geometry
+    index = None if geometry.axis is None else sliceIndex(geometry)
+    return Step(_kindOf(command), index, geometry.of_object and not isinstance(command, PromptCommand))
 
 
 def _kindOf(command: PromptCommand | ClearCommand | WriteCommand) -> StepKind:

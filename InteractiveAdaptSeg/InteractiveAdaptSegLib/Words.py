@@ -11,6 +11,7 @@ from AdaptCore.printable import printable
 if TYPE_CHECKING:
     from AdaptCore.models.registry import ModelEntry
     from InteractiveAdaptSegLib.Candidates import CandidateView
+    from InteractiveAdaptSegLib.Looking import Hindrance
     from InteractiveAdaptSegLib.Measures import Measures
     from InteractiveAdaptSegLib.ViewModel import GalleryState, ModelState, ProfileState, Status, Step, TaskState
 
@@ -27,6 +28,7 @@ def statusText(status: Status, _: Translate) -> str:
         "READY_FOR_CLICK": _("Choose a tool and point at the object in a slice view."),
         "MASK_TO_ACCEPT": _("Accept the mask, or correct it with + and - prompts."),
         "ACCEPTED": _("Accepted. Propagate it, or go on with another slice."),
+        "OBJECT_ACCEPTED": _("Accepted. Correct it with + and - prompts, or go on with the next segment."),
         "UNSURE": _("The model is not confident of this slice: accept it as it is, or correct it."),
         "PREDICTING": _("The model is predicting. This may take a while on this computer."),
         "PROPAGATING": _("Propagating..."),
@@ -79,9 +81,32 @@ def stepText(step: Step, _: Translate) -> str:
         "NEW_SEGMENT": _("new segment"),
         "FORGET": _("forgotten slice"),
     }[step.kind.name]
+    if step.isOfObject:
+        return text.format(slice=_("object"))
     return text.format(
         slice=_("oblique slice") if step.slice is None else _("slice {number}").format(number=step.slice)
     )
+
+
+def unitText(hindrance: Hindrance | None, _: Translate) -> str:
+    """What Object means, or why it cannot be chosen."""
+    if hindrance is None:
+        return _("A prompt in any view gives the whole object, in all slices at once.")
+    return {
+        "ONE_SLICE": _("This volume is one slice: a prompt gives its mask."),
+        "COLOUR": _(
+            "Whole objects need a volume with one value a voxel, and this one is in colour: work slice by slice."
+        ),
+        "NO_MODEL": _("The model of volumes is not on this computer: work slice by slice."),
+        "PROPOSAL": _("The proposals of a cohort are corrected slice by slice."),
+    }[hindrance.name]
+
+
+def propagateText(isAtObject: bool, _: Translate) -> str:
+    """What Propagate does, or why it is not needed."""
+    if isAtObject:
+        return _("An object has its mask on all slices already. Choose Slice to carry the mask of one slice to others.")
+    return _("Carry the mask of this slice to its neighbours until the object ends.")
 
 
 def taskText(state: TaskState | None, _: Translate) -> str:

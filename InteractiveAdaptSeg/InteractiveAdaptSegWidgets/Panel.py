@@ -23,7 +23,7 @@ from InteractiveAdaptSegLib.ViewModel import (
     taskActions,
     taskState,
 )
-from InteractiveAdaptSegLib.Words import measuresText, redoText, statusText, taskText, undoText
+from InteractiveAdaptSegLib.Words import measuresText, propagateText, redoText, statusText, taskText, undoText, unitText
 from InteractiveAdaptSegWidgets.Gallery import Gallery
 from InteractiveAdaptSegWidgets.LearningPlot import LearningPlot
 from InteractiveAdaptSegWidgets.Messages import Messages
@@ -203,6 +203,11 @@ class Panel:
     def onOnlyPointed(self, checked: bool) -> None:
         self.choices.node.onlyPointed = checked
 
+    def onUnit(self, isObject: bool) -> None:
+        """The user has chosen whether prompts are about the object or a slice."""
+        if self.choices.node is not None:
+            self.choices.node.wholeObject = isObject
+
     def onPick(self, number: int) -> None:
         with self.messages.reported():
             self.session.pick(number)
@@ -267,8 +272,7 @@ class Panel:
 
     def _state(self) -> PanelState:
         choice = self.choices.node
-        hasVolume = choice is not None and choice.inputVolume is not None
-        return panelState(self.session, bool(self._logic.missingPackages()), hasVolume)
+        return panelState(self.session, bool(self._logic.missingPackages()), choice and choice.inputVolume)
 
     def _followWork(self) -> None:
         if not self.session.needsTime:
@@ -296,9 +300,14 @@ class Panel:
             (ui.learnCheckBox, state.canChooseTask),
             (ui.nextSegmentButton, state.canPlace),
             (ui.onlyPointedCheckBox, state.canChooseTask),
+            (ui.objectButton, state.canChooseSegment and state.hindrance is None),
+            (ui.sliceButton, state.canChooseSegment),
             *((getattr(ui, name), state.canChooseSegment) for name in CHOOSERS),
         ):
             button.enabled = enabled
+        ui.objectButton.checked, ui.sliceButton.checked = state.isAtObject, not state.isAtObject
+        ui.objectButton.toolTip = unitText(state.hindrance, _)
+        ui.propagateButton.toolTip = propagateText(state.isAtObject, _)
         undone, redone = map(stepState, self.session.nextSteps)
         ui.undoButton.toolTip, ui.redoButton.toolTip = undoText(undone, _), redoText(redone, _)
 
@@ -334,6 +343,8 @@ class Panel:
         ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
         ui.onlyPointedCheckBox.connect("clicked(bool)", self.onOnlyPointed)
+        ui.objectButton.connect("clicked()", lambda: self.onUnit(True))
+        ui.sliceButton.connect("clicked()", lambda: self.onUnit(False))
         calls: tuple[tuple[Any, Callable[[], None]], ...] = (
             (ui.newSegmentButton, self.onNewSegment),
             (ui.nextSegmentButton, self.onNextSegment),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, QEventLoop, QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QEnterEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QWidget
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QRadioButton, QWidget
 
 from Testing.host.instances import Instance, unwrapped
 
@@ -19,7 +19,8 @@ from Testing.host.instances import Instance, unwrapped
 def press(widget: Instance) -> None:
     """Click on a widget."""
     qt_widget = _usable(widget)
-    position = QPoint(8, qt_widget.height() // 2) if isinstance(qt_widget, QCheckBox) else qt_widget.rect().center()
+    is_at_left = isinstance(qt_widget, (QCheckBox, QRadioButton))
+    position = QPoint(8, qt_widget.height() // 2) if is_at_left else qt_widget.rect().center()
     button, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     _in_event_loop(lambda: QTest.mouseClick(qt_widget, button, keys, position))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from Testing.bright_model import BrightModel
 from Testing.learning_toy import LearningToy
 from Testing.slicer.scenes import (
     CENTRE,
@@ -163,6 +164,7 @@ def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     from InteractiveAdaptSegLib import SegmentationLogic
 
     monkeypatch.setattr(SegmentationLogic, "_loadModel", lambda name, device: ToyModel())
+    monkeypatch.setattr(SegmentationLogic, "_loadVolumeModel", lambda device: BrightModel(100.0))
     return module
 
 
@@ -188,21 +190,29 @@ def a_user(a_host: Any, a_loaded_module: Any, a_slice_view: Any, a_volume: Any) 
 
 
 @pytest.fixture
-def an_oblique_user(
-    a_host: Any,
-    a_loaded_module: Any,
-    a_slice_view: Any,
-    an_oblique_volume: Any,
-    put_under_transform: Callable[..., Any],
-) -> Iterator[User]:
-    """The user in front of a slice of a volume that lies obliquely under a transform."""
+def an_oblique_view(
+    a_host: Any, a_slice_view: Any, an_oblique_volume: Any, put_under_transform: Callable[..., Any]
+) -> Iterator[Any]:
+    """A view of a slice of a volume that lies obliquely under a transform."""
     from Testing.host.slice_view import SliceView
 
     put_under_transform(matrix_of(rotation(1, 30.0), (5.0, -7.0, 2.5)), an_oblique_volume)
     a_slice_view.RotateToVolumePlane(an_oblique_volume)
     view = SliceView(a_slice_view, an_oblique_volume)
-    yield User(a_host, view, an_oblique_volume)
+    yield view
     try:
         a_host.close()
     finally:
         view.close()
+
+
+@pytest.fixture
+def an_oblique_user(a_host: Any, a_loaded_module: Any, an_oblique_view: Any, an_oblique_volume: Any) -> User:
+    """The user in front of a slice of a volume that lies obliquely under a transform."""
+    return User(a_host, an_oblique_view, an_oblique_volume)
+
+
+@pytest.fixture
+def an_object_user(a_host: Any, a_loaded_module: Any, an_oblique_view: Any, an_oblique_volume: Any) -> User:
+    """The same user, whose prompts give whole objects."""
+    return User(a_host, an_oblique_view, an_oblique_volume, "object")

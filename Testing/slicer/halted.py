@@ -46,10 +46,10 @@ def halted_candidates() -> AbstractContextManager[threading.Event]:
 @contextmanager
 def halted_answers() -> Iterator[threading.Event]:
     """Every model counts as slow, and its answers wait for the event that is given."""
-    from InteractiveAdaptSegLib.Asker import PlaneQuestion
+    from InteractiveAdaptSegLib.Asker import RegionQuestion
     from InteractiveAdaptSegLib.ChosenModel import ChosenModel
 
-    with pytest.MonkeyPatch.context() as patch, _halted(PlaneQuestion, "answer") as goes_on:
+    with pytest.MonkeyPatch.context() as patch, _halted(RegionQuestion, "answer") as goes_on:
         patch.setattr(ChosenModel, "isSlow", True)
         yield goes_on
 

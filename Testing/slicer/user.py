@@ -12,9 +12,10 @@ MODULE = "InteractiveAdaptSeg"
 class User:
     """Stands for the user: opens the module, looks at slices, clicks in them and on buttons."""
 
-    def __init__(self, host: Any, view: Any, volume: Any) -> None:
+    def __init__(self, host: Any, view: Any, volume: Any, unit: str = "slice") -> None:
         self.host, self.view, self.volume = host, view, volume
         self.widget = host.open(MODULE)
+        self.press(unit)
         self.ui.learningSection.collapsed = False
 
     @property
