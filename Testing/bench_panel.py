@@ -7,6 +7,8 @@ click: from the press of the mouse button on a plane whose embedding is there to
     is one that corrects it, `click_task` the first one under a task that learns.
 accept: from the press of the button until the segment holds the mask, under a task that learns.
 plane_change: from the change of the slice to its painted picture, while embeddings of its neighbours are computed.
+object_click: from the press of the mouse button to the painted preview of the whole object, the first click on it;
+    `object_further_click` is one that corrects it, in another view. `object_accept` until the segment holds it.
 beats_*: time between two turns of the event loop while the named thing is under way, and the longest one.
 """
 
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +158,33 @@ class Bench:
                 self.host.wait_until(lambda: not self.panel.session.isBusy)
         assert len(self.panel.session.task.history) == 2 * len(BALLS)
 
+    def objects(self) -> None:
+        """Clicks on the balls as whole objects in segments of their own, corrected in another view and accepted."""
+        self.press("object")
+        for number in range(ROUNDS + 1):
+            i, j, k, radius = BALLS[number % len(BALLS)]
+            self.press("newSegment")
+            if not self.panel.ui.positiveButton.checked:
+                self.press("positive")
+            for name, orientation, voxel in (
+                ("object_click", "Axial", (i, j, k)),
+                ("object_further_click", "Coronal", (i + radius // 2, j, k)),
+            ):
+                self.view.node.SetOrientation(orientation)
+                self.view.node.RotateToVolumePlane(self.volume)
+                self.jump(voxel)
+                self.host.process_events()
+                with self.beating(f"beats_{name}") if number else nullcontext():
+                    self.timed(name, self._click_object, voxel)
+            self.timed("object_accept", self.press, "accept")
+            self.settle()
+
+    def _click_object(self, voxel: Any) -> None:
+        self.view.click(self.world(voxel))
+        self.host.process_events()
+        self.host.wait_until(lambda: not self.panel.session.isPredicting)
+        self.view.paint()
+
     def _scroll(self, voxel: Any) -> None:
         self.jump(voxel)
         self.host.process_events()
@@ -187,6 +216,7 @@ def measure() -> Times:
         node.RotateToVolumePlane(volume)
         view = SliceView(node, volume)
         bench = Bench(host, view, panel, volume)
+        bench.press("slice")
         bench.press("newSegment")
         bench.press("positive")
         bench.times["opening"] = [opening]
@@ -197,6 +227,7 @@ def measure() -> Times:
         bench.plane_changes()
         bench.propagation()
         bench.learning()
+        bench.objects()
         host.leave()
         view.close()
     return bench.times

@@ -140,7 +140,9 @@ def _without(values: np.ndarray, padding: Sequence[float]) -> np.ndarray:
 
 def _border(image: np.ndarray) -> np.ndarray:
     """Voxels of the first and last plane along each axis; a short one is that of colours, or nearly all border."""
-    planes = [image.take((0, -1), axis).ravel() for axis in range(image.ndim) if image.shape[axis] > SHORT_AXIS]
+    # Not `take`, which copies the whole of an image that lies in memory in another order, as Slicer's do.
+    turned = [np.moveaxis(image, axis, 0) for axis in range(image.ndim) if image.shape[axis] > SHORT_AXIS]
+    planes = [plane.ravel() for along in turned for plane in (along[0], along[-1])]
     return np.concatenate(planes) if planes else image.ravel()
 
 

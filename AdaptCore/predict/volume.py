@@ -159,6 +159,11 @@ class VolumeSession:
         return view
 
     @property
+    def was_written(self) -> bool:
+        """Whether there was ever a label."""
+        return bool(self._changes or self._times_followed)
+
+    @property
     def steps(self) -> int:
         """How many steps can be undone; accepting or propagating what is there already adds none."""
         return self._position
@@ -493,7 +498,7 @@ class VolumeSession:
 
     def _is_written(self, geometry: PlaneGeometry) -> bool:
         """Whether a plane was accepted, or carries labels, as a whole."""
-        if not self._changes and not self._times_followed:
+        if not self.was_written:
             return False
         voxels, _, _ = plane_voxels(self.shape, geometry)
         lowest = self._origins.at(self._flat(voxels)).min()

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from AdaptCore.errors import PromptError
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Propagating import Propagating
-from InteractiveAdaptSegLib.Target import Target, sliceIndex
+from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.TargetWriter import TargetWriter, Written
 from InteractiveAdaptSegLib.Teaching import Teaching
 from InteractiveAdaptSegLib.Underway import Underway
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry

@@ -15,6 +15,7 @@ from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PlaneRegion import promptsOf, samePrompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.Region import Change
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class ObjectRegion:
     @property
     def labels(self) -> VoxelBlock | None:
         """What the target's session has given the segment; None for nothing."""
-        labels = self._target.session.labelmap
-        return VoxelBlock.around(labels > 0) if labels.any() else None
+        session = self._target.session
+        return VoxelBlock.around(session.labelmap > 0) if session.was_written else None
 
     def noteStart(self) -> None:
         """Before a prompt is given: what the segment was given before the first one is no part of this object."""
@@ -161,11 +162,9 @@ class ObjectRegion:
         """How confident the model is of each slice of the answer that the user has not accepted, 0 to 1."""
         from AdaptCore.predict.geometry import axis_plane
 
-        prediction, target = self.session.prediction, self._target
-        if prediction is None:
-            return {}
+        target = self._target
         axis = _thickest(target.volumeNode.GetSpacing())
-        found = prediction.confidences(axis)
+        found = self.session.confidences(axis)
         accepted = {known.index for known in self._accepted if known.axis == axis}
         shape = target.session.shape
         return {axis_plane(shape, axis, index): sure for index, sure in found.items() if index not in accepted}
@@ -205,7 +204,6 @@ class ObjectRegion:
     def _accepted(self) -> list[KnownSlice]:
         """The slices along the volume's axes that the user has accepted."""
         from AdaptCore.predict.object_prompts import KnownSlice
-        from InteractiveAdaptSegLib.Target import sliceIndex
 
         found = []
         for plane, _ in self._target.prompts.masks(PlaneMask.ACCEPTED):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class ObjectSession:
         self._open = open
         self._opened: tuple[BlockSession, SliceGuess] | None = None
         self._given: list[PromptStep | None] = []
+        self._confidences: tuple[Any, Mapping[int, float]] = (None, {})
         self.isRestored = False
         self.accepted: Sequence[KnownSlice] = ()
 
@@ -49,6 +50,13 @@ class ObjectSession:
     @property
     def prediction(self) -> ObjectPrediction | None:
         return self._opened[0].prediction if self._opened else None
+
+    def confidences(self, axis: int) -> Mapping[int, float]:
+        """How confident the model is of each slice of the present answer; kept, since the panel asks often."""
+        key = self.prediction, axis
+        if self._confidences[0] != key:
+            self._confidences = key, self.prediction.confidences(axis) if self.prediction else {}
+        return self._confidences[1]
 
     @property
     def given(self) -> tuple[PromptStep, ...]:

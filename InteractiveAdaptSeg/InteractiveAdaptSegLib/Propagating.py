@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from InteractiveAdaptSegLib.Target import Target, sliceIndex
+from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from InteractiveAdaptSegLib.PlaneRegion import PlaneRegion
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes, PromptStep
 from InteractiveAdaptSegLib.Region import Region
 from InteractiveAdaptSegLib.SegmentWriter import segmentBlock, segmentContents, segmentTime
-from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, placement, voxelArray, voxelTime, worldPoint
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, placement, sliceIndex, voxelArray, voxelTime, worldPoint
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
@@ -320,6 +320,8 @@ class Target:
         return segmentContents(*self._place, voxels, self._placed)
 
     def _giveUpLost(self, session: VolumeSession, block: VoxelBlock | None = None, isStep: bool = True) -> None:
+        if not session.was_written:
+            return
         if block is None:
             given = np.argwhere(session.labelmap)
         else:
@@ -370,9 +372,3 @@ def planesThatMeet(mask: np.ndarray, planes: Iterable[PlaneGeometry]) -> list[Pl
     """Those of some slices along the axes that hold a voxel of a mask (i, j, k)."""
     filled = [np.asarray(mask.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
     return [plane for plane in planes if plane.axis is not None and filled[plane.axis][sliceIndex(plane)]]
-
-
-def sliceIndex(geometry: PlaneGeometry) -> int:
-    """The index of a slice along one of the volume's axes."""
-    assert geometry.axis is not None
-    return int(geometry.plane_to_ijk[geometry.axis, 2])

@@ -20,7 +20,7 @@ from InteractiveAdaptSegLib.Commands import (
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.Looking import Hindrance
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
-from InteractiveAdaptSegLib.Target import sliceIndex
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
 
 
 class Status(Enum):

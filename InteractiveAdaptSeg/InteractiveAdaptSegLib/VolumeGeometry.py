@@ -144,6 +144,12 @@ def slicePlane(sliceNode: Any, volumeNode: Any) -> PlaneGeometry:
     return axis_plane(tuple(int(size) for size in shape), axis, index)
 
 
+def sliceIndex(geometry: PlaneGeometry) -> int:
+    """The index of a slice along one of the volume's axes."""
+    assert geometry.axis is not None
+    return int(geometry.plane_to_ijk[geometry.axis, 2])
+
+
 def _nearestSlice(view: np.ndarray, toWorld: np.ndarray, shape: np.ndarray) -> tuple[int | None, int]:
     """Axis and index of the slice that the view's plane coincides with; (None, 0) if it is oblique to all axes."""
     normal = toWorld[:3, :3].T @ view[:3, 2]

@@ -20,6 +20,8 @@ def test_everything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     counts = {name: of["n"] for name, of in found.items()}
     assert (counts["opening"], counts["click"], counts["further_click"], counts["plane_change"]) == (1, 2, 2, 2)
     assert (counts["click_task"], counts["accept"]) == (3, 3), "two balls twice, the first one is a warm-up"
+    assert (counts["object_click"], counts["object_further_click"], counts["object_accept"]) == (2, 2, 2)
+    assert counts["beats_object_click"] > 1 and counts["beats_object_further_click"] > 1
     assert counts["beats_propagation"] > 1 and counts["beats_learning"] > 10
     assert all(0 < of["median"] <= of["p95"] <= of["longest"] for of in found.values())
 

@@ -149,9 +149,8 @@ def test_keys_of_nninteractive(a_mask: User, a_host: Any) -> None:
     a_mask.press("positive")
     for key, tool in tools.items():
         a_mask.host.press_key(key)
-        assert [name for name in ui.__dict__ if name.endswith("Button") and getattr(ui, name).checked] == [
-            f"{tool}Button"
-        ]
+        down = [name for name in ui.__dict__ if name.endswith("Button") and getattr(ui, name).checked]
+        assert [name for name in down if name != "sliceButton"] == [f"{tool}Button"]
     for key, tool in (("S", "scribblePositive"), ("T", "scribbleNegative"), ("P", "positive"), ("T", "negative")):
         a_mask.host.press_key(key)
         assert getattr(ui, f"{tool}Button").checked
