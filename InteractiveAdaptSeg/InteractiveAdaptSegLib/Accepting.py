@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import PromptError
+from InteractiveAdaptSegLib.Commands import WriteCommand
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.Propagating import Propagating
 from InteractiveAdaptSegLib.Target import Target
@@ -40,15 +41,13 @@ class Accepting:
         self._underway = underway
         self._onMessage = onMessage
 
-    def accept(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[], None] = lambda: None) -> None:
-        """Write a plane's mask, let it be learnt, and go on.
+    def accept(self, target: Target, geometry: PlaneGeometry) -> None:
+        """Write a plane's mask and let it be learnt.
 
         Raises:
             AdaptSegError: it cannot be written.
         """
-        written = self._writes.accept(target, geometry)
-        self._onWritten(written)
-        self._teaching.teach(target, geometry, written.lesson, goOn)
+        self._accept(target, geometry, lambda accepted: None)
 
     def propagate(self, target: Target, geometry: PlaneGeometry, acceptsFirst: bool) -> None:
         """Carry what the segment holds on a slice to its neighbours, in the background.
@@ -67,11 +66,16 @@ class Accepting:
                 "turn the view to the volume plane, accept a mask there, and propagate that"
             )
         if acceptsFirst:
-            self.accept(target, geometry, lambda: self._start(target, geometry))
+            self._accept(target, geometry, lambda accepted: self._start(target, geometry, accepted))
         else:
             self._start(target, geometry)
 
-    def _start(self, target: Target, geometry: PlaneGeometry) -> None:
+    def _accept(self, target: Target, geometry: PlaneGeometry, goOn: Callable[[WriteCommand], None]) -> None:
+        written = self._writes.accept(target, geometry)
+        self._onWritten(written)
+        self._teaching.teach(target, geometry, written.lesson, lambda: goOn(written.command))
+
+    def _start(self, target: Target, geometry: PlaneGeometry, accepted: WriteCommand | None = None) -> None:
         contents = self._writes.contents(target, geometry)
         if not contents.any():
             raise PromptError(f"the segment is empty on slice {sliceIndex(geometry)}: accept a mask there first")
@@ -81,7 +85,7 @@ class Accepting:
             target,
             geometry,
             lesson,
-            lambda: self._underway.begin(Propagating(target, geometry, stepsBefore), self._writeFound),
+            lambda: self._underway.begin(Propagating(target, geometry, stepsBefore, accepted), self._writeFound),
             lambda: target.undoSteps(stepsBefore),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,6 +21,7 @@ class History:
     def __init__(self) -> None:
         self._done: list[Command] = []
         self._undone: list[Command] = []
+        self._joined: weakref.WeakSet[Command] = weakref.WeakSet()
 
     @property
     def canUndo(self) -> bool:
@@ -41,31 +43,42 @@ class History:
 
     @property
     def nextUndone(self) -> Command | None:
-        """What `redo` would do again."""
-        return self._undone[-1] if self._undone else None
+        """What `redo` would do again, the last of those that are one action."""
+        following: Command | None = None
+        for command in reversed(self._undone):
+            if following is not None and command not in self._joined:
+                break
+            following = command
+        return following
 
-    def push(self, command: Command) -> None:
-        """Note an action; what was undone before can no longer be redone."""
+    def push(self, command: Command, start: Command | None = None) -> None:
+        """Note an action; what was undone before can no longer be redone.
+
+        Args:
+            start: of the same action: both are undone and redone together.
+        """
+        if start is not None and self.next is start:
+            self._joined.add(command)
         self._done.append(command)
         self._undone.clear()
 
-    def undo(self) -> Command | None:
-        """Undo the last action and give it; None if there is none."""
-        if not self._done:
-            return None
-        command = self._done.pop()
-        command.undo()
-        self._undone.append(command)
-        return command
+    def undo(self) -> None:
+        """Undo the last action if there is one."""
+        isJoined = True
+        while isJoined and self._done:
+            command = self._done.pop()
+            command.undo()
+            self._undone.append(command)
+            isJoined = command in self._joined
 
-    def redo(self) -> Command | None:
-        """Do again what was undone last and give it; None if there is none."""
-        if not self._undone:
-            return None
-        command = self._undone.pop()
-        command.redo()
-        self._done.append(command)
-        return command
+    def redo(self) -> None:
+        """Do again what was undone last, if anything was."""
+        isJoined = True
+        while isJoined and self._undone:
+            command = self._undone.pop()
+            command.redo()
+            self._done.append(command)
+            isJoined = bool(self._undone) and self._undone[-1] in self._joined
 
     def drop(self, isGone: Callable[[Command], bool]) -> None:
         """Forget the actions that can be neither undone nor redone any more."""

@@ -17,6 +17,7 @@ from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.propagate import Propagation
+    from InteractiveAdaptSegLib.Commands import WriteCommand
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,17 @@ class Propagating:
     Args:
         geometry: a slice along the volume's axes, which the target's session has accepted.
         stepsBefore: of the session, to be brought back if nothing is written.
+        accepted: how the slice's mask was written, where that was the start of the same action.
 
     Attributes:
         done, total: planes done and planes there can be at most.
         isFinished: whether the end has been seen by `follow`.
     """
 
-    def __init__(self, target: Target, geometry: PlaneGeometry, stepsBefore: int) -> None:
-        self.target, self.geometry, self.stepsBefore = target, geometry, stepsBefore
+    def __init__(
+        self, target: Target, geometry: PlaneGeometry, stepsBefore: int, accepted: WriteCommand | None = None
+    ) -> None:
+        self.target, self.geometry, self.stepsBefore, self.accepted = target, geometry, stepsBefore, accepted
         self.done = self.total = 0
         self.isFinished = False
         self._news: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()

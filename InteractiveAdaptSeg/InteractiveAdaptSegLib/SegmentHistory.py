@@ -37,13 +37,13 @@ class SegmentHistory(History):
         self.forgetLost()
         return super().canRedo
 
-    def undo(self) -> Command | None:
+    def undo(self) -> None:
         with self._stepping():
-            return super().undo()
+            super().undo()
 
-    def redo(self) -> Command | None:
+    def redo(self) -> None:
         with self._stepping():
-            return super().redo()
+            super().redo()
 
     def forgetLost(self) -> None:
         """Forget what Slicer's undo no longer keeps.

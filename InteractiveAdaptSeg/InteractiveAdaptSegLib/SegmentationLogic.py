@@ -446,7 +446,7 @@ class SegmentationLogic:
         self._tell(command.target.toldOfPadding(command.geometry, command.action))
 
     def _onWritten(self, written: Written) -> None:
-        self._history.push(written.command)
+        self._history.push(written.command, written.start)
         if written.command.target is self._target:
             self._looking.activate(written.command.geometry)
         self._tell(written.text)

@@ -31,11 +31,13 @@ class Written:
     Attributes:
         text: what stood in the way, for the user; empty if nothing.
         lesson: mask of the region that is to be learnt from, None for nothing.
+        start: the write that the same action began with.
     """
 
     command: WriteCommand
     text: str
     lesson: Mask | None = None
+    start: WriteCommand | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class TargetWriter:
         target.confidences = {**{plane: before.confidences[plane] for plane in proposed}, **found.confidences}
         steps = self._followed(target, found.add, before.steps)
         target.storeCarried()
-        return Written(self._command(target, running.geometry, steps, before), report.text)
+        command = self._command(target, running.geometry, steps, before)
+        return Written(command, report.text, start=running.accepted)
 
     def _write(self, target: Target, add: VoxelBlock | None, remove: VoxelBlock | None) -> WriteReport:
         self.aim(target)

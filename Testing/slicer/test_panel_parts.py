@@ -175,6 +175,29 @@ def test_new_action_ends_redo_and_dropped_actions_are_passed_over() -> None:
     assert not history.canUndo
 
 
+def test_commands_of_one_action_are_undone_and_redone_together() -> None:
+    from InteractiveAdaptSegLib.History import History
+
+    log: list[str] = []
+    history = History()
+    a, b, c = (Counter(log, name) for name in "abc")
+    history.push(a)
+    history.push(b)
+    history.push(c, start=b)
+    history.undo()
+    assert log == ["undo c", "undo b"]
+    assert history.next is a
+    assert history.nextUndone is c
+    history.redo()
+    assert log[2:] == ["redo b", "redo c"]
+    assert history.next is c
+    history.drop(lambda command: command is b)
+    history.push(b)
+    history.push(Counter(log, "d"), start=a)
+    history.undo()
+    assert log[4:] == ["undo d"]
+
+
 def test_gallery_offers_what_can_be_done_next(
     a_logic: Any, a_volume: Any, a_segmentation: Any, a_slice_view: Any
 ) -> None:

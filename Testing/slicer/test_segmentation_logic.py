@@ -636,6 +636,34 @@ def test_propagation_fills_the_object_and_nothing_else(a_session: Panel, an_elli
     assert dice(a_session.segment("lesion"), an_ellipsoid) > 0.85
 
 
+def test_propagating_a_mask_that_is_not_accepted_is_one_step_of_undo(a_session: Panel) -> None:
+    from InteractiveAdaptSegLib.ViewModel import stepState
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    a_session.click(OTHER_CENTRE)
+    mask = a_session.logic.mask.T
+    a_session.logic.propagate()
+    np.testing.assert_array_equal(a_session.segment("lesion")[:, :, CENTRE[2]], mask)
+    a_session.wait()
+    propagated = a_session.segment("lesion")
+    assert propagated[:, :, CENTRE[2] + 1].any()
+    for _ in range(2):
+        a_session.logic.undo()
+        np.testing.assert_array_equal(a_session.segment("lesion"), first)
+        np.testing.assert_array_equal(a_session.logic.mask.T, mask)
+        assert not a_session.logic.isAccepted
+        assert stepState(a_session.logic.nextSteps[1]).kind.name == "PROPAGATE"
+        a_session.logic.redo()
+        np.testing.assert_array_equal(a_session.segment("lesion"), propagated)
+        assert not a_session.logic.canRedo
+    a_session.logic.undo()
+    a_session.logic.undo()  # the second click
+    a_session.logic.undo()
+    assert not a_session.segment("lesion").any()
+
+
 def test_single_slice_image_has_nowhere_to_propagate_to(
     a_panel: Panel, make_volume: Callable[..., Any], voxels: np.ndarray
 ) -> None:
