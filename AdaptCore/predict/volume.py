@@ -378,13 +378,17 @@ class VolumeSession:
         self._write(result, self._passed_by(result, ended))
         return result
 
-    def follow(self, labels: np.ndarray, planes: Iterable[PlaneGeometry] | None = None) -> None:
+    def follow(
+        self, labels: np.ndarray, planes: Iterable[PlaneGeometry] | None = None, *, are_drafts: bool = True
+    ) -> None:
         """Take over labels, bool (i, j, k), that others have drawn: clicks correct them as those of a propagation.
 
         Accepted planes stay accepted. This is no step of the history, whose steps bring back what they have changed.
 
         Args:
             planes: take over nothing beyond these; None for the whole volume.
+            are_drafts: False for labels that say nothing about this image: planes begin without them, and lose them
+                when something else is accepted there.
 
         Raises:
             ImageError: the labels are not of the volume's shape.
@@ -393,11 +397,13 @@ class VolumeSession:
             raise ImageError(f"Expected a label for each of {self.shape} voxels, got shape {labels.shape}.")
         if planes is None:
             self._labels[...] = labels
-            self._origins.carry(None)
+            if are_drafts:
+                self._origins.carry(None)
         for plane in planes or ():
             voxels, _, _ = plane_voxels(self.shape, plane)
             self._labels[voxels] = labels[voxels]
-            self._origins.carry(self._flat(voxels))
+            if are_drafts:
+                self._origins.carry(self._flat(voxels))
         self._times_followed += 1
 
     def undo(self) -> None:

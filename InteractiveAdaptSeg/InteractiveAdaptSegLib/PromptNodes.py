@@ -107,11 +107,18 @@ class PromptNodes:
         node.SetNodeReferenceID("volume", volumeNode.GetID())
         node.SetNodeReferenceID("segmentation", segmentationNode.GetID())
         node.SetParameter("segmentID", segmentID)
-        node.SetNodeReferenceID("positive", _addPoints(scene, f"{name} +", "ThickCross2D", POSITIVE_COLOR))
-        node.SetNodeReferenceID("negative", _addPoints(scene, f"{name} -", "Dash2D", NEGATIVE_COLOR))
         prompts = cls(node)
+        prompts.addMissingPoints()
         prompts._rememberGeometry()
         return prompts
+
+    def addMissingPoints(self) -> None:
+        """Add the point lists that are not there; who has removed one has removed its clicks and nothing else."""
+        scene, name = self.node.GetScene(), self.node.GetName()
+        styles = ("ThickCross2D", POSITIVE_COLOR), ("Dash2D", NEGATIVE_COLOR)
+        for role, sign, present, style in zip(("positive", "negative"), "+-", self.pointNodes, styles):
+            if present is None:
+                self.node.SetNodeReferenceID(role, _addPoints(scene, f"{name} {sign}", *style))
 
     @classmethod
     def all(cls, scene: Any, complete: bool = True) -> list[PromptNodes]:
@@ -131,7 +138,7 @@ class PromptNodes:
     ) -> PromptNodes | None:
         """The prompts of a segment on the image that the volume holds now, or such as belong to no image yet.
 
-        Damaged ones are passed over; see `damaged`.
+        A point list that was removed is there again, without its clicks. Damaged ones are passed over; see `damaged`.
 
         Args:
             digest: tells images apart, called where there is something to tell apart; see `Frames`.
@@ -140,7 +147,10 @@ class PromptNodes:
         if any(prompts.frame for prompts in found):
             present = digest(volumeNode)
             found = [each for each in found if each.frame == present] or [each for each in found if not each.frame]
-        return found[0] if found else None
+        if not found:
+            return None
+        found[0].addMissingPoints()
+        return found[0]
 
     @classmethod
     def damaged(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> list[PromptNodes]:
@@ -150,7 +160,8 @@ class PromptNodes:
     @classmethod
     def _of(cls, scene: Any, volumeNode: Any, segmentationNode: Any, segmentID: str) -> list[PromptNodes]:
         sought = (volumeNode, segmentationNode, segmentID)
-        return [each for each in cls.all(scene) if (each.volumeNode, each.segmentationNode, each.segmentID) == sought]
+        found = cls.all(scene, complete=False)
+        return [each for each in found if (each.volumeNode, each.segmentationNode, each.segmentID) == sought]
 
     @property
     def volumeNode(self) -> Any:

@@ -468,6 +468,7 @@ class SegmentationLogic:
 
     def _onOutsideEdit(self) -> None:
         """The segmentation was edited elsewhere; a segment that is gone may be back at once, as from frame to frame."""
+        self._history.forgetLost()
         self._defer(self._dropRemoved)
         self._onChanged()
 

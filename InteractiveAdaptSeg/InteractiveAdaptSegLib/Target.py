@@ -120,13 +120,18 @@ class Target:
             session.carry(carried.mask, carried.origin)
         if self.prompts.areOfProposal:
             self._follow(session)
-        elif planes := [
-            *(() if carried else self.confidences),
-            *(plane for plane, _ in self.prompts.masks(PlaneMask.DRAWN)),
-        ]:
-            session.follow(self._contents(session.shape), planes)
+        else:
+            self._followDrawn(session, [] if carried else [*self.confidences])
         self._giveUpLost(session, isStep=False)
         self.noteWrite()
+
+    def _followDrawn(self, session: VolumeSession, planes: list[PlaneGeometry]) -> None:
+        """Let a new session know what the segment holds of other images, and drafts on planes and on drawn ones."""
+        if self.prompts.areOfOneOfManyImages:
+            session.follow(self._contents(session.shape), are_drafts=False)
+        planes += [plane for plane, _ in self.prompts.masks(PlaneMask.DRAWN)]
+        if planes:
+            session.follow(self._contents(session.shape), planes)
 
     def followSegment(self) -> None:
         """Let the session know what others have taken from the segment, and drawn where a proposal is corrected."""

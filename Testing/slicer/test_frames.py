@@ -98,6 +98,30 @@ def test_digest_of_a_large_image_tells_every_change(make_volume: Any, change: An
     assert first != Frames().digest(make_volume(voxels))
 
 
+def test_accepting_on_another_frame_replaces_what_the_segment_holds_there_and_nothing_else(
+    a_session: Panel, frames: Any
+) -> None:
+    above = CENTRE[2] + 1
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    a_session.click((*CENTRE[:2], above))
+    a_session.logic.accept()
+    first = a_session.segment("lesion")
+    show(a_session, frames[1])
+    a_session.click(MOVED)
+    target = a_session.logic._target
+    np.testing.assert_array_equal(target.session.labelmap > 0, first)
+    mask = a_session.logic.mask.T
+    assert not mask[CENTRE[:2]]
+    a_session.logic.accept()
+    expected = first.copy()
+    expected[:, :, CENTRE[2]] = mask
+    np.testing.assert_array_equal(a_session.segment("lesion"), expected)
+    np.testing.assert_array_equal(target.session.labelmap > 0, expected)
+    a_session.logic.undo()
+    np.testing.assert_array_equal(a_session.segment("lesion"), first)
+
+
 def test_frames_that_are_only_looked_at_add_no_node(a_session: Panel, frames: Any, a_scene: Any) -> None:
     count = a_scene.GetNumberOfNodes()
     for step in range(6):

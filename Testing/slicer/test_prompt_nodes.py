@@ -113,6 +113,26 @@ def test_prompts_are_found_by_what_they_refer_to_and_not_by_name(
     assert PromptNodes.find(a_scene, a_volume, a_segmentation, "nothing") is None
 
 
+def test_point_list_that_was_removed_is_there_again_without_its_clicks(
+    a_scene: Any, a_volume: Any, a_segmentation: Any, some_prompts: Any
+) -> None:
+    from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptNodes
+
+    plane = slice_of(2, 5)
+    some_prompts.addStep(plane, click(0, 3, 4))
+    some_prompts.addStep(plane, click(1, 7, 8, positive=False))
+    some_prompts.setMask(PlaneMask.ACCEPTED, plane, np.eye(*plane.shape, dtype=bool))
+    a_scene.RemoveNode(some_prompts.pointNodes[0])
+    assert not some_prompts.isComplete
+    found = PromptNodes.find(a_scene, a_volume, a_segmentation, "lesion")
+    assert found.node is some_prompts.node and found.isComplete
+    ((left,),) = (step.clicks for step in found.steps(0))
+    assert (left.x, left.y, left.positive) == (pytest.approx(7), pytest.approx(8), False)
+    np.testing.assert_array_equal(found.mask(PlaneMask.ACCEPTED, plane), np.eye(*plane.shape))
+    found.addStep(plane, click(2, 5, 5))
+    assert found.pointNodes[0].GetNumberOfControlPoints() == 1
+
+
 def test_prompts_without_their_segment_or_points_are_left_out(
     a_scene: Any, a_volume: Any, a_segmentation: Any, some_prompts: Any
 ) -> None:

@@ -664,6 +664,34 @@ def test_propagating_a_mask_that_is_not_accepted_is_one_step_of_undo(a_session: 
     assert not a_session.segment("lesion").any()
 
 
+def test_accepted_masks_outlive_a_point_list_that_was_removed(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    accepted = a_session.segment("lesion")
+    a_session.scene.RemoveNode(a_session.points())
+    a_session.catch_up()
+    assert not a_session.logic.hasTarget
+    a_session.choose(a_session.volume, a_session.segmentation, "lesion")
+    a_session.click((*CENTRE[:2], CENTRE[2] + 1))
+    np.testing.assert_array_equal(a_session.logic._target.session.labelmap > 0, accepted)
+    assert a_session.count_points() == (1, 0)
+
+
+def test_outside_edit_ends_undo_before_anything_else_is_asked(a_session: Panel) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    a_session.logic.accept()
+    painted = np.zeros(SHAPE, np.uint8)
+    painted[OTHER_CENTRE] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(painted.T, a_session.segmentation, "organ", a_session.volume)
+    assert a_session.logic._history.next is None
+    before = a_session.segment("lesion")
+    with pytest.raises(PromptError, match="outside"):
+        a_session.click((CENTRE[0], -5, CENTRE[2]))
+    np.testing.assert_array_equal(a_session.segment("lesion"), before)
+
+
 def test_single_slice_image_has_nowhere_to_propagate_to(
     a_panel: Panel, make_volume: Callable[..., Any], voxels: np.ndarray
 ) -> None:
