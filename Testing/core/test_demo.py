@@ -11,12 +11,14 @@ import SimpleITK as sitk  # noqa: N813
 from AdaptCore import cli
 from AdaptCore.commands.demo import DemoResult, run_demo
 from AdaptCore.evaluate.metrics import dice
+from AdaptCore.evaluate.object_user import click_and_pick
 from AdaptCore.evaluate.phantom import Phantom, PhantomRecipe, make_phantom
 from AdaptCore.evaluate.volume_user import Patience, VolumeRun, annotate
 from AdaptCore.io import read_volume
 from AdaptCore.predict.geometry import axis_plane
 from AdaptCore.predict.propagate import Propagation
 from AdaptCore.predict.volume import VolumeSession
+from Testing.tiny_volume_model import tiny_volume_model
 from Testing.toy_model import ToyModel
 
 
@@ -39,7 +41,7 @@ def a_run(a_small_phantom: Phantom) -> VolumeRun:
 @pytest.fixture(scope="module")
 def a_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoResult]:
     folder = tmp_path_factory.mktemp("demo")
-    return folder, run_demo(ToyModel(), folder, seed=0, max_clicks=8)
+    return folder, run_demo(tiny_volume_model(), ToyModel(), folder, seed=0, max_clicks=8)
 
 
 def test_phantom_is_oblique_and_has_thick_slices(a_phantom: Phantom) -> None:
@@ -132,39 +134,58 @@ def test_user_takes_back_a_propagation_that_makes_it_worse(
     assert list(run.confidences) == [clicked]
 
 
-def test_demo_writes_image_mask_report_and_picture(a_demo: tuple[Path, DemoResult], a_phantom: Phantom) -> None:
+def test_demo_writes_image_masks_report_and_picture(a_demo: tuple[Path, DemoResult], a_phantom: Phantom) -> None:
     folder, result = a_demo
     assert sorted(file.name for file in folder.iterdir()) == [
         "phantom.nrrd",
         "report.html",
         "result.png",
         "segmentation.seg.nrrd",
+        "slices.seg.nrrd",
     ]
-    image, mask = read_volume(folder / "phantom.nrrd"), sitk.ReadImage(str(folder / "segmentation.seg.nrrd"))
+    image = read_volume(folder / "phantom.nrrd")
     np.testing.assert_array_equal(image.array, a_phantom.volume.array)
-    assert mask.GetMetaData("Segment0_Name") == "Lesion"
-    np.testing.assert_allclose(mask.GetDirection(), image.geometry.direction)
-    np.testing.assert_allclose(mask.GetOrigin(), image.geometry.origin)
-    written = sitk.GetArrayFromImage(mask).transpose(2, 1, 0) > 0
-    assert result.dice == pytest.approx(dice(a_phantom.truth, written))
+    told = {"segmentation": result.whole.dice, "slices": result.slices.dice_after_click[-1]}
+    for name, agreement in told.items():
+        mask = sitk.ReadImage(str(folder / f"{name}.seg.nrrd"))
+        assert mask.GetMetaData("Segment0_Name") == "Lesion"
+        np.testing.assert_allclose(mask.GetDirection(), image.geometry.direction)
+        np.testing.assert_allclose(mask.GetOrigin(), image.geometry.origin)
+        written = sitk.GetArrayFromImage(mask).transpose(2, 1, 0) > 0
+        assert agreement == pytest.approx(dice(a_phantom.truth, written))
 
 
-def test_demo_report_tells_the_result(a_demo: tuple[Path, DemoResult]) -> None:
+def test_demo_report_tells_both_results(a_demo: tuple[Path, DemoResult]) -> None:
     folder, result = a_demo
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"{result.dice:.3f} against the phantom" in page
-    assert f"on {result.planes} of 26 planes" in page
+    assert f"Dice {result.whole.first_dice:.3f} against the phantom" in page
+    assert f"Dice {result.slices.dice_after_click[-1]:.3f} against the phantom" in page
+    assert f"on {len(result.slices.prompted(2))} planes" in page
     assert page.count("data:image/png;base64,") == 4
     assert str(folder) not in page
 
 
-def test_demo_command_makes_its_folder_and_prints_the_dice(
+def test_the_users_click_lies_on_the_lesion_and_a_better_candidate_is_picked(
+    a_small_phantom: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = a_small_phantom.truth
+    run = click_and_pick(tiny_volume_model(), ToyModel(), a_small_phantom.volume, truth, 0)
+    assert truth[run.click.voxel] and run.dice == pytest.approx(dice(truth, run.mask))
+    assert run.dice >= run.first_dice and (run.picked is None) == (run.dice == run.first_dice)
+    assert 0 < run.first_seconds < run.seconds
+
+
+def test_demo_command_makes_its_folder_and_prints_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("AdaptCore.models.registry.load_model", lambda name, device=None: ToyModel())
+    monkeypatch.setattr("AdaptCore.models.registry.load_volume_model", lambda device=None: tiny_volume_model())
     assert cli.main(["demo", "--out", str(tmp_path / "a" / "b"), "--max-clicks", "2"]) == 0
     assert (tmp_path / "a" / "b" / "report.html").exists()
-    assert "against the phantom's truth, 2 clicks on" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert "Dice against the phantom's truth" in lines[0]
+    assert any(line.startswith("whole object") and "1 click" in line for line in lines)
+    assert any(line.startswith("slice by slice") and "2 clicks on" in line for line in lines)
 
 
 @pytest.mark.parametrize("option", [("--max-clicks", "0"), ("--seed", "-1"), ("--seed", "1e3")])
