@@ -24,8 +24,8 @@ HALF = COMPONENTS // 2
 OWN_SHARE = 0.9
 """Prior weight of the first component of each half, which lies around the plain answer (ours)."""
 
-SHIPPED = ("preference.safetensors",)
-"""Latent spaces of the built-in models."""
+SHIPPED = ("preference.safetensors", "preference3d.safetensors")
+"""Latent spaces of the built-in models of planes and of volumes."""
 
 KIND = Kind("latent", ModelError)
 TENSORS = ("basis", "gate", "means", "variances")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from AdaptCore.errors import ModelError
-from AdaptCore.models.registry import load_model
+from AdaptCore.models.registry import answers_planes, load_model, load_volume_model
 from AdaptCore.preference.latent import COMPONENTS, HALF, OWN_SHARE, latent_of, read_latent, write_latent
 from Testing.core.test_samplers import a_latent
 from Testing.tiny_model import tiny_model
@@ -49,8 +49,10 @@ def test_a_damaged_latent_file_is_refused(tmp_path: Path) -> None:
         read_latent(path)
 
 
-def test_the_shipped_space_is_that_of_the_built_in_model() -> None:
-    latent = latent_of(load_model("compact", "cpu").digest)
-    assert latent is not None and latent_of("0" * 64) is None
-    assert latent.basis.shape == (33, 33) and np.allclose(latent.means[::HALF], 0)
+@pytest.mark.parametrize(("model", "dimensions"), [("compact", 33), ("compact3d", 9)])
+def test_the_shipped_spaces_are_those_of_the_built_in_models(model: str, dimensions: int) -> None:
+    load = load_model if answers_planes(model) else load_volume_model
+    latent = latent_of(load(model, device="cpu").digest)
+    assert latent is not None and latent_of("0" * 64) is None, "with other weights: adaptseg train --preference MODEL"
+    assert latent.basis.shape == (dimensions, dimensions) and np.allclose(latent.means[::HALF], 0)
     assert (latent.variances > 0).all() and torch.isfinite(latent.gate).all()

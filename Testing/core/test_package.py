@@ -28,6 +28,7 @@ SHIPPED_RESOURCES = {
     "models.schema.json",
     "points.schema.json",
     "preference.safetensors",
+    "preference3d.safetensors",
 }
 DRAWING = {
     f"AdaptCore/{name}.py"
