@@ -3,6 +3,8 @@ PYTHON = python3
 VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+WEB = .venv-web
+WEB_PIP = $(WEB)/bin/python -m pip --disable-pip-version-check
 OUT = out
 DATA = ../shared/data
 TARGETS = bu_bil_2,bu_bil_3,drishti_gs:od_min2of4,drishti_gs:cup_min2of4,busi,ph2,cxr_lungs,lung_ct_2d,polyp_mini,msd_hippocampus:any
@@ -22,8 +24,13 @@ help: ## show this list
 demo: $(VENV)/.run ## segment a phantom volume with a simulated user; writes a mask and a report to out/demo
 	$(BIN)/adaptseg demo --out $(OUT)/demo
 
-test: $(VENV)/.dev ## run all tests
+web: $(WEB)/.run ## open the page in the browser, with a phantom: make web FILES="ct.nrrd folder"
+	$(WEB)/bin/adaptseg web --open $(FILES)
+
+test: $(VENV)/.dev ## run all tests; those of the page where "make .venv-web/.dev" has set its environment up
 	$(BIN)/python -m pytest
+	@if [ -e $(WEB)/.dev ]; then $(WEB)/bin/python -m pytest Testing/web; \
+	else echo 'The tests of the page were left out: "make $(WEB)/.dev" sets up what they need.'; fi
 
 test-quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
@@ -61,8 +68,8 @@ sample-data: $(VENV)/.dev ## draw the phantom that Slicer's Sample Data module o
 screenshots: $(VENV)/.dev ## draw the panel into Resources/Screenshots, in the stand-in for Slicer's window
 	$(BIN)/python Testing/screenshots.py Resources/Screenshots
 
-clean: ## remove what was built and measured, and the virtual environment
-	rm -rf $(VENV) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## remove what was built and measured, and the virtual environments
+	rm -rf $(VENV) $(WEB) $(OUT) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -78,4 +85,17 @@ $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --quiet --constraint constraints.txt --no-deps segment-anything torchvision
 	touch $@
 
-.PHONY: help demo test test-quick check format train bench sample-data screenshots clean
+# slicer-core of another version than in $(VENV): trame-slicer takes that one.
+$(WEB)/bin/python:
+	$(PYTHON) -m venv $(WEB)
+
+$(WEB)/.run: $(WEB)/bin/python pyproject.toml setup.py constraints-web.txt
+	$(WEB_PIP) install --quiet --constraint constraints-web.txt setuptools
+	$(WEB_PIP) install --quiet --constraint constraints-web.txt --no-build-isolation --editable ".[web]"
+	touch $@
+
+$(WEB)/.dev: $(WEB)/.run
+	$(WEB_PIP) install --quiet --constraint constraints-web.txt --no-build-isolation --editable ".[web-test]"
+	touch $@
+
+.PHONY: help demo web test test-quick check format train bench sample-data screenshots clean

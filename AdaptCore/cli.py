@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from AdaptCore import __version__
-from AdaptCore.commands import bench, cohort, demo, models, profiles, segment, tasks, train
+from AdaptCore.commands import bench, cohort, demo, models, profiles, segment, tasks, train, web
 from AdaptCore.commands.console import complain, open_streams, plain_warnings, quietly
 from AdaptCore.errors import AdaptSegError
 
 DESCRIPTION = "Segment medical images with a few clicks; what you accept teaches the tool. Not a medical device."
-COMMANDS = (segment, tasks, profiles, cohort, demo, models, train, bench)
+COMMANDS = (segment, tasks, profiles, cohort, demo, web, models, train, bench)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -30,6 +30,12 @@ SHIPPED_RESOURCES = {
     "preference.safetensors",
     "preference3d.safetensors",
 }
+PAGE_RESOURCES = {
+    "AdaptWeb/serve/keys.js",
+    "AdaptWeb/Resources/SampleData/AdaptSegPhantom.nrrd",
+    "AdaptWeb/Resources/UI/InteractiveAdaptSeg.ui",
+}
+LIBRARY = "InteractiveAdaptSegLib"
 DRAWING = {
     f"AdaptCore/{name}.py"
     for name in (
@@ -47,6 +53,7 @@ DRAWING = {
 
 DISTRIBUTION_OF_MODULE = {"skimage": "scikit-image"}
 OPTIONAL_MODULES = {
+    "AdaptWeb",
     "argcomplete",
     "matplotlib",
     "monai",
@@ -153,6 +160,17 @@ def test_slicer_is_imported_only_by_the_comparison_with_its_tools(repository: Pa
     assert users <= {"AdaptCore/evaluate/rivals.py"}
 
 
+def test_nothing_but_the_command_imports_the_page(repository: Path) -> None:
+    files = [*package_files(repository), *(repository / "InteractiveAdaptSeg").rglob("*.py")]
+    users = {
+        path.relative_to(repository).as_posix()
+        for path in files
+        for name, _ in imported_modules(ast.parse(path.read_text(encoding="utf-8")))
+        if name.partition(".")[0] == "AdaptWeb"
+    }
+    assert users == {"AdaptCore/commands/web.py"}
+
+
 def test_imports_point_one_way(repository: Path) -> None:
     against_the_arrows = set()
     for path, name, _ in imports_of_package(repository):
@@ -185,7 +203,7 @@ def test_the_model_manifest_follows_its_schema(repository: Path) -> None:
 def a_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel built from the source distribution, offline."""
     source = tmp_path_factory.mktemp("source")
-    for folder in ("AdaptCore", "Resources"):
+    for folder in ("AdaptCore", "AdaptWeb", "InteractiveAdaptSeg", "Resources"):
         shutil.copytree(repository / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE.txt"):
         shutil.copy(repository / name, source)
@@ -196,12 +214,16 @@ def a_wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_package_and_its_resources_and_nothing_else(a_wheel: Path, repository: Path) -> None:
+def test_the_wheel_holds_the_packages_and_their_resources_and_nothing_else(a_wheel: Path, repository: Path) -> None:
     names = set(zipfile.ZipFile(a_wheel).namelist())
     modules = {path.relative_to(repository).as_posix() for path in package_files(repository)}
+    page = {f"AdaptWeb/{path.name}" for path in (repository / "AdaptWeb").glob("*.py")} | PAGE_RESOURCES
+    library = {f"{LIBRARY}/{path.name}" for path in (repository / "InteractiveAdaptSeg" / LIBRARY).glob("*.py")}
     resources = {f"AdaptCore/Resources/{name}" for name in SHIPPED_RESOURCES}
-    assert modules | resources | {"AdaptCore/py.typed"} <= names
-    assert {name.partition("/")[0] for name in names} == {"AdaptCore", f"adaptseg-{AdaptCore.__version__}.dist-info"}
+    assert modules | resources | page | library | {"AdaptCore/py.typed"} <= names
+    tops = {"AdaptCore", "AdaptWeb", LIBRARY, f"adaptseg-{AdaptCore.__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in names} == tops
+    assert {name for name in names if name.startswith("AdaptWeb/Resources/")} <= PAGE_RESOURCES
 
 
 @pytest.mark.slow
