@@ -72,7 +72,7 @@ class Shelf:
         return {name for name in found if name and not hidden_in(name)}
 
 
-TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError, is_private=True))
+TASKS = Shelf("tasks", ".task.safetensors", Kind("task", TaskError, version=2, is_private=True))
 PROFILES = Shelf("profiles", ".profile.safetensors", Kind("profile", ProfileError, is_private=True))
 
 OTHERWISE = "default"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.history import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.models.compact import CompactConfig, CompactModel, CompactNetwork

@@ -1,10 +1,13 @@
-"""Control arm and guard: what the frozen model would have answered, and when to stop following the other (ours)."""
+"""Guard: what the frozen model would have answered, and when to stop following the adapted one (ours)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
+from statistics import fmean, stdev
+
+from AdaptCore.adapt.history import Event, Outcome, since_return
+from AdaptCore.adapt.trial import fair_gains
 
 WINDOW = 8
 """Latest accepted images over which the arms are compared."""
@@ -19,46 +22,16 @@ REPLAY_MARGIN = 0.05
 """A step loses on the replay memory when its mean loss there grows by more than this."""
 
 
-class Event(str, Enum):
-    """What became of an accepted image's lesson."""
-
-    LEARNT = "learnt"
-    ROLLED_BACK = "rolled back"
-    CONTRADICTORY = "contradictory"
-    RETURNED = "returned"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One accepted image in a task's history.
-
-    Attributes:
-        clicks: prompts that it took.
-        frozen: IoU of the frozen model's answer to the first question with the accepted mask.
-        adapted: IoU of the answer with what had been learnt before this image.
-        event: what became of the lesson.
-    """
-
-    clicks: int
-    frozen: float
-    adapted: float
-    event: Event = Event.LEARNT
-
-    @property
-    def gain(self) -> float:
-        return self.adapted - self.frozen
-
-
-def since_return(history: Sequence[Outcome]) -> Sequence[Outcome]:
-    """The outcomes after the latest return to earlier weights, contradictory ones left out."""
-    start = max((place + 1 for place, outcome in enumerate(history) if outcome.event is Event.RETURNED), default=0)
-    return [outcome for outcome in history[start:] if outcome.event is not Event.CONTRADICTORY]
-
-
 def is_behind(history: Sequence[Outcome]) -> bool:
-    """Whether the adapted arm has lost to the frozen one over the latest window."""
+    """Whether the adapted arm has lost to the frozen one over the latest window.
+
+    Gains of a trial scatter more, since each object has another opener: they must be behind by a standard error more.
+    """
     gains = _gains(history)
-    return len(gains) >= LEAST and sum(gains) / len(gains) < -MARGIN
+    if len(gains) < LEAST:
+        return False
+    scatter = stdev(gains) / math.sqrt(len(gains)) if fair_gains(history) else 0.0
+    return fmean(gains) + scatter < -MARGIN
 
 
 def is_good(history: Sequence[Outcome]) -> bool:
@@ -98,4 +71,5 @@ def loses(before: Sequence[float], after: Sequence[float]) -> bool:
 
 
 def _gains(history: Sequence[Outcome]) -> list[float]:
-    return [outcome.gain for outcome in since_return(history)][-WINDOW:]
+    """Those of the trial where there was one, without what favours the opener."""
+    return (fair_gains(history) or [outcome.gain for outcome in since_return(history)])[-WINDOW:]

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from AdaptCore.adapt.clicks import ClickAdapter
-from AdaptCore.adapt.guard import Event, Outcome, is_behind, is_good, loses, may_answer
+from AdaptCore.adapt.guard import is_behind, is_good, loses, may_answer
+from AdaptCore.adapt.history import Event, Opener, Outcome
 from AdaptCore.adapt.lessons import Lesson, Memory, contradicts, lesson_losses, lessons_from
 from AdaptCore.adapt.recipe import DEFAULT, Recipe
 from AdaptCore.adapt.steps import take_steps
+from AdaptCore.adapt.trial import is_other_opened
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.models.base import AdaptableModel, Model
 from AdaptCore.models.frame import AnyQuestion
@@ -51,6 +53,20 @@ class Knowledge:
         return self.model if may_answer(self.history) else frozen
 
 
+@dataclass(frozen=True, eq=False)
+class Opening:
+    """What the trial has drawn for one object.
+
+    Attributes:
+        adapted: the adapted model when it was drawn.
+        chance: of the opener.
+    """
+
+    opener: Opener
+    adapted: AdaptableModel
+    chance: float
+
+
 class Learner:
     """Online adaptation of one task.
 
@@ -61,15 +77,24 @@ class Learner:
     Args:
         frozen: the model as it was trained; the control arm.
         known: what was learnt before, None for a new task.
-        seed: of the choice of lessons.
+        seed: of the choice of lessons, and of the trial.
+        trial: let some objects be opened by the model that does not answer otherwise, to measure what learning brings.
     """
 
     def __init__(
-        self, frozen: AdaptableModel, recipe: Recipe = DEFAULT, *, known: Knowledge | None = None, seed: int = 0
+        self,
+        frozen: AdaptableModel,
+        recipe: Recipe = DEFAULT,
+        *,
+        known: Knowledge | None = None,
+        seed: int = 0,
+        trial: bool = False,
     ) -> None:
         self.frozen = frozen
         self.recipe = recipe
         self._seed = seed
+        self.trial = trial
+        self._openings: dict[str, Opening | None] = {}
         self._adapter = ClickAdapter(recipe)
         self._lock = threading.Lock()
         self._knowledge = known or Knowledge.none(frozen, recipe)
@@ -98,6 +123,24 @@ class Learner:
         """The model that answers at this moment; see `Knowledge.answering`."""
         return self.knowledge.answering(self.frozen)
 
+    def opening(self, image: str) -> AdaptableModel:
+        """The model that answers an object until its first mask was accepted, and the one that answers after that.
+
+        Args:
+            image: random name of the image; slices of one volume are one image.
+        """
+        opening = self._opening(image)
+        if opening is None:
+            return self.model
+        return opening.adapted if opening.opener is Opener.ADAPTED else self.frozen
+
+    def _opening(self, image: str) -> Opening | None:
+        if image not in self._openings and self.trial:
+            known = self.knowledge
+            if known.model is not self.frozen:
+                self._openings[image] = drawn_opening(known, self._seed)
+        return self._openings.get(image)
+
     @property
     def problem(self) -> str:
         """Why nothing was learnt from the latest lesson; empty if it was learnt."""
@@ -118,11 +161,12 @@ class Learner:
         """Mid-interaction adaptation; see `AdaptCore.predict.plane.Adapter`."""
         return self._adapter.adapt(model, question, added, logits)
 
-    def learn(self, examples: Sequence[Example]) -> Taught:
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught:
         """Learn from an accepted mask in the background.
 
         Args:
             examples: what the mask says about the questions that led to it, in order, at least one.
+            image: as for `opening`; the first mask of an image ends its part in the trial.
 
         Returns:
             The lesson. Only the last one can be taken back, or learnt again; both wait for it to end.
@@ -132,7 +176,9 @@ class Learner:
         """
         taught = Taught(lambda: self._exchange(taught, 1), lambda: self._exchange(taught, 2))
         self._jobs = [job for job in self._jobs if not job.done()]
-        self._jobs.append(self._executor.submit(self._learn, list(examples), taught))
+        opening = self._openings.get(image)
+        self._openings[image] = None
+        self._jobs.append(self._executor.submit(self._learn, list(examples), image, opening, taught))
         return taught
 
     def reset(self) -> None:
@@ -141,6 +187,7 @@ class Learner:
         with self._lock:
             self._knowledge = Knowledge.none(self.frozen, self.recipe)
             self._latest = None
+            self._openings = {}
 
     def wait(self, timeout: float | None = None) -> bool:
         """Sleep until all lessons are learnt; False if `timeout` seconds passed before."""
@@ -151,12 +198,12 @@ class Learner:
         self._closed.set()
         self._executor.shutdown(wait=True)
 
-    def _learn(self, examples: Sequence[Example], taught: Taught) -> None:
+    def _learn(self, examples: Sequence[Example], image: str, opening: Opening | None, taught: Taught) -> None:
         if self._closed.is_set():
             return
         before = self.knowledge
         try:
-            after = learnt(before, examples, self.frozen, self.recipe, self._seed)
+            after = learnt(before, examples, self.frozen, self.recipe, self._seed, image, opening)
         except (RuntimeError, MemoryError, AdaptSegError) as error:
             logging.getLogger(__name__).warning("an accepted mask could not be learnt from", exc_info=True)
             self._problem = str(error) or "out of memory"
@@ -175,18 +222,40 @@ class Learner:
             return True
 
 
+def drawn_opening(known: Knowledge, seed: int) -> Opening:
+    """Who opens the next object: mostly the model that answers otherwise."""
+    is_other, chance = is_other_opened(known.history, seed)
+    is_adapted = may_answer(known.history) != is_other
+    return Opening(Opener.ADAPTED if is_adapted else Opener.FROZEN, known.model, chance if is_other else 1 - chance)
+
+
 def learnt(
-    known: Knowledge, examples: Sequence[Example], frozen: AdaptableModel, recipe: Recipe, seed: int
+    known: Knowledge,
+    examples: Sequence[Example],
+    frozen: AdaptableModel,
+    recipe: Recipe,
+    seed: int,
+    image: str = "",
+    opening: Opening | None = None,
 ) -> Knowledge:
-    """What is known after one more accepted mask (post-interaction adaptation and guard)."""
+    """What is known after one more accepted mask (post-interaction adaptation and guard).
+
+    Args:
+        opening: of the object, if this is its first mask; one that was drawn, or began from a mask, tells nothing.
+    """
     rng = np.random.default_rng([seed, len(known.history)])
-    first = examples[0]
-    outcome = Outcome(len(first.clicks), agreement(frozen, first), agreement(known.model, first))
+    whole = [example for example in examples if example.is_whole] or examples
+    if opening is not None and examples[0].is_opening:
+        outcome = _compared(examples[0], frozen, opening, image)
+    else:
+        first = whole[0]
+        agreements = agreement(frozen, first), agreement(known.model, first)
+        outcome = Outcome(first.prompts, *agreements, image=image)
     if not recipe.learns_post:
         return replace(known, history=(*known.history, outcome))
     if contradicts(examples[-1]):
         return replace(known, history=(*known.history, replace(outcome, event=Event.CONTRADICTORY)))
-    lessons = lessons_from(examples, frozen, recipe, rng)
+    lessons = lessons_from(whole, frozen, recipe, rng)
     model, kept = _taught(known, lessons, recipe, rng)
     memory = known.memory.with_image(lessons, rng) if recipe.replayed else known.memory
     history = (*known.history, outcome if kept else replace(outcome, event=Event.ROLLED_BACK))
@@ -194,6 +263,20 @@ def learnt(
         history = (*known.history, replace(outcome, event=Event.RETURNED))
         return Knowledge(known.good, frozen, Memory(recipe.memory_bytes), history)
     return Knowledge(model, known.model if is_good(history) else known.good, memory, history)
+
+
+def _compared(first: Example, frozen: AdaptableModel, opening: Opening, image: str) -> Outcome:
+    answers = [first.answered(model) for model in (frozen, opening.adapted)]
+    agreements = [iou(answer, first.mask) for answer in answers]
+    return Outcome(
+        first.prompts,
+        agreements[0],
+        agreements[1],
+        opener=opening.opener,
+        chance=opening.chance,
+        alike=iou(*answers),
+        image=image,
+    )
 
 
 def agreement(model: Model, example: Example) -> float:

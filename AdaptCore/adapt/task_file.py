@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.history import Event, Opener, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import Recipe
@@ -28,6 +28,8 @@ LEARNT, GOOD = "learnt.", "good."
 STORED_TYPE = torch.float16
 """Deltas are small: after 24 lessons, the built-in model's logits with stored weights differ by less than 1e-4 from
 those with the weights themselves, in a range of 21 (float32: 4e-6 for twice the bytes; bfloat16: 8e-4)."""
+
+MOST_NAME_CHARACTERS = 32
 
 Deltas = Mapping[str, Tensor]
 """Decoder parameters by name minus the frozen ones, float32 on the CPU; those that are equal are left out."""
@@ -125,7 +127,10 @@ def write_task(path: Path, record: TaskRecord) -> None:
     """
     tensors = {f"{LEARNT}{name}": delta.to(STORED_TYPE) for name, delta in record.learnt.items()}
     tensors |= {f"{GOOD}{name}": delta.to(STORED_TYPE) for name, delta in record.good.items()}
-    history = [(one.clicks, one.frozen, one.adapted, one.event.value) for one in record.history]
+    history = [
+        (one.clicks, one.frozen, one.adapted, one.event.value, one.opener, one.chance, one.alike, one.image)
+        for one in record.history
+    ]
     facts = {
         "name": record.name,
         "model": record.model,
@@ -169,15 +174,37 @@ def moved(frozen: AdaptableModel, by: Deltas) -> AdaptableModel:
     return frozen.with_decoder({name: base[name].detach() + delta.to(base[name].device) for name, delta in by.items()})
 
 
-def _outcome(clicks: int, frozen: float, adapted: float, event: str) -> Outcome:
-    """One image of a stored history.
+def _outcome(
+    clicks: int,
+    frozen: float,
+    adapted: float,
+    event: str,
+    opener: str | None = None,
+    chance: float = 1.0,
+    alike: float = 1.0,
+    image: str = "",
+) -> Outcome:
+    """One image of a stored history; tasks that were written before there was a trial end with the event.
 
     Raises:
         TypeError, ValueError: it cannot be one.
     """
-    if clicks < 0 or not 0 <= frozen <= 1 or not 0 <= adapted <= 1:
-        raise ValueError(f"{clicks} clicks with IoUs of {frozen} and {adapted}")
-    return Outcome(int(clicks), float(frozen), float(adapted), Event(event))
+    if clicks < 0 or not all(0 <= share <= 1 for share in (frozen, adapted, alike)) or not 0 < chance <= 1:
+        raise ValueError(f"{clicks} clicks with IoUs of {frozen}, {adapted} and {alike} and a chance of {chance}")
+    opened = None if opener is None else Opener(opener)
+    numbers = float(frozen), float(adapted)
+    return Outcome(int(clicks), *numbers, Event(event), opened, float(chance), float(alike), clean_image_name(image))
+
+
+def clean_image_name(name: str) -> str:
+    """The random name of an image as it is stored.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(name, str) or len(name) > MOST_NAME_CHARACTERS or not (name == "" or name.isalnum()):
+        raise ValueError(f"{name!r} as an image's random name")
+    return name
 
 
 def _merged_history(theirs: Sequence[Outcome], ours: Sequence[Outcome], base: Sequence[Outcome]) -> tuple[Outcome, ...]:

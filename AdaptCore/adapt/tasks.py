@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from AdaptCore import names
-from AdaptCore.adapt.guard import Outcome
+from AdaptCore.adapt.history import Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import DEFAULT, RECIPES, Recipe

@@ -38,7 +38,8 @@ BLOCK = 256
 """Candidates that are compared with all cases at once, so that memory does not grow with their square."""
 
 UNLIKE = "unlike anything labelled"
-HARD = "hard at the boundary"
+LIKE_NEW = "like many that are unlike anything labelled"
+LIKE_HARD = "like many that are hard at the boundary"
 UNCERTAIN = "uncertain in many places"
 CHANCE = "drawn by chance"
 
@@ -116,8 +117,12 @@ def _most_useful(labelled: Sequence[Description], unlabelled: Sequence[Descripti
         first = np.lexsort((mean, worst))[0]
         gained = float(np.quantile(divergence * difficulty, WORST_OFF) - worst[first])
         best, left = left[first], np.delete(left, first)
-        queries.append(Query(unlabelled[best].id, gained, HARD if hard[best] > new[best] else UNLIKE))
-        divergence = np.minimum(divergence, _apart(vectors, np.array([best]))[:, 0])
+        nearer = np.minimum(divergence, _apart(vectors, np.array([best]))[:, 0])
+        # The rule takes a case for the sake of those that are less badly off with it, so these give the reason.
+        helped = (divergence - nearer) * difficulty + 1e-12
+        is_hard = np.average(hard, weights=helped) > np.average(new, weights=helped)
+        queries.append(Query(unlabelled[best].id, gained, LIKE_HARD if is_hard else LIKE_NEW))
+        divergence = nearer
     return queries
 
 

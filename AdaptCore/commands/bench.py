@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "compact"
 RIVALS = ("growcut", "random-walker")
 ARMS = ("frozen", "post", "mid", "both")
-NOISES = ("dilated", "eroded", "shifted", "wrong", "large")
+NOISES = ("dilated", "eroded", "shifted", "wrong", "large", "lenient", "first")
 MEASURES = {"noc85": "NoC85", "noc90": "NoC90", "fr85": "FR85", "fr90": "FR90"}
 
 
@@ -223,7 +223,11 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--tuned", type=_names, default=[], metavar="T1,T2", help="targets to leave out of the second pooled figures"
     )
-    parser.add_argument("--noise", choices=NOISES, help="how accepted masks are spoilt for the learner")
+    parser.add_argument(
+        "--noise",
+        choices=NOISES,
+        help="how accepted masks are bad; with lenient or first: whether the gain that is told is the true one",
+    )
     long = parser.add_mutually_exclusive_group()
     long.add_argument(
         "--sequence", type=positive, nargs="?", const=300, metavar="N", help="show N images, the targets in turns (300)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from AdaptCore.commands.console import progress_bar, say
@@ -24,17 +25,19 @@ def run_adapt(arguments: argparse.Namespace) -> None:
     """
     from AdaptCore.adapt.recipe import recipe_named
     from AdaptCore.evaluate.adapt import Rules
-    from AdaptCore.evaluate.adapt_noise import Noise
+    from AdaptCore.evaluate.adapt_noise import NOISE_KINDS, Noise
     from AdaptCore.evaluate.datasets import load_target
     from AdaptCore.models.registry import load_model
 
     _check(arguments)
     recipes = [recipe_named(name) for name in arguments.recipe]
-    noise = Noise(arguments.noise, arguments.seed) if arguments.noise else None
+    noise = Noise(arguments.noise, arguments.seed) if arguments.noise in NOISE_KINDS else None
     rules = Rules(arguments.max_clicks, arguments.stop_iou, arguments.zoom, arguments.seed, noise)
     model = cast("AdaptableModel", load_model(arguments.model, arguments.device))
     targets = [load_target(arguments.data, name, arguments.limit, arguments.seed) for name in arguments.targets]
-    if arguments.soak:
+    if arguments.noise and noise is None:
+        results = _ask_trial(arguments, model, targets, recipes, rules)
+    elif arguments.soak:
         results = _soak(arguments, model, targets, recipes, rules)
     elif arguments.sequence:
         results = _run_sequence(arguments, model, targets, recipes, rules)
@@ -67,6 +70,27 @@ def _compare_arms(
         _tell(recipe, rules, report(results[recipe.name]))
     if len(results) > 1:
         say(*comparison(results).splitlines(), "")
+    return results
+
+
+def _ask_trial(
+    arguments: argparse.Namespace,
+    model: AdaptableModel,
+    targets: Sequence[Target],
+    recipes: Sequence[Recipe],
+    rules: Rules,
+) -> dict[str, dict[str, Any]]:
+    """What is told of the gain, and the true one, under a user who accepts too early."""
+    from AdaptCore.evaluate.adapt_trial import EARLY_USERS, run_trial, trial_figures, trial_report
+
+    rules = replace(rules, stop_iou=EARLY_USERS[arguments.noise])
+    results: dict[str, dict[str, Any]] = {}
+    with progress_bar(len(recipes) * sum(len(target.items) for target in targets), unit="image") as bar:
+        for recipe in recipes:
+            runs = {target.name: run_trial(model, target, recipe, rules, bar.update) for target in targets}
+            part = trial_figures(runs, arguments.noise)
+            _tell(recipe, rules, trial_report(part))
+            results[recipe.name] = {"trial": part}
     return results
 
 
@@ -157,6 +181,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from AdaptCore.errors import AdaptSegError
     from AdaptCore.evaluate.adapt import FROZEN
     from AdaptCore.evaluate.adapt_figures import check_tuned
+    from AdaptCore.evaluate.adapt_trial import EARLY_USERS
     from AdaptCore.evaluate.drawing import check_installed
 
     for file in (arguments.json, arguments.picture):
@@ -167,5 +192,10 @@ def _check(arguments: argparse.Namespace) -> None:
     check_tuned(arguments.tuned, arguments.targets)
     if arguments.noise and FROZEN not in arguments.arms:
         raise AdaptSegError(f"--noise needs the arm {FROZEN} to compare with, got {', '.join(arguments.arms)}.")
+    if arguments.noise in EARLY_USERS and (arguments.picture or arguments.soak or arguments.sequence):
+        raise AdaptSegError(
+            f"--noise {arguments.noise} compares what is told with the truth alone. Leave out --picture, --soak and "
+            "--sequence."
+        )
     if arguments.soak and arguments.picture:
         raise AdaptSegError("--soak draws no learning curve. Leave out --picture.")

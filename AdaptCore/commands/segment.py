@@ -209,6 +209,7 @@ def run(arguments: argparse.Namespace) -> None:
             teach=arguments.learn,
             look=look if advice.adviser else None,
             only_pointed=not arguments.all_parts,
+            image_name=use.image_name,
         )
 
     def report() -> None:
@@ -319,6 +320,7 @@ def segment(
     teach: bool = True,
     look: Look | None = None,
     only_pointed: bool = False,
+    image_name: str = "",
 ) -> Segmentation:
     """Predict and accept each plane with prompts; carry the masks on where asked.
 
@@ -330,6 +332,7 @@ def segment(
         preference: changes the answers to what a user prefers.
         teach: whether the accepted planes teach learner and preference.
         only_pointed: whether parts of a mask that were not pointed at are dropped.
+        image_name: random name of the volume, under which the learner knows it.
 
     Raises:
         PromptError: a prompt does not fit its plane.
@@ -349,6 +352,7 @@ def segment(
         learner=learner,
         preference=preference,
         only_pointed=only_pointed,
+        image_name=image_name,
     ) as session:
         for done, index in enumerate(indices, start=1):
             geometry = axis_plane(session.shape, axis, index)

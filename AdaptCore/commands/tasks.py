@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AdaptCore.adapt.guard import Outcome, adapted_answers, latest_gain
+from AdaptCore.adapt.guard import adapted_answers
+from AdaptCore.adapt.history import Outcome, images_of
+from AdaptCore.adapt.trial import Evidence, evidence
 from AdaptCore.commands.console import add_command, complain, say
 
 if TYPE_CHECKING:
@@ -76,10 +78,12 @@ def run_show(arguments: argparse.Namespace) -> None:
 
         check_output(arguments.picture, suffixes=(".png",))
         write_bytes(arguments.picture, task_curve(info.history))
+    found = evidence(info.history)
     facts = [
         ("Task", info.name),
-        ("Accepted images", describe_events(info.history)),
-        ("First answer", describe_gain(info.history)),
+        ("Accepted masks", describe_events(info.history)),
+        ("Gain", describe_gain(found)),
+        ("Clicks saved", describe_clicks(found)),
         ("Next answer", describe_answering(info.history)),
         ("Model", f"{info.model} (weights {info.digest[:12]})"),
         ("Recipe", info.recipe),
@@ -119,27 +123,43 @@ def run_reset(arguments: argparse.Namespace) -> None:
 
 
 def describe_events(history: Sequence[Outcome]) -> str:
-    """How many accepted images there are and what became of them."""
+    """How many masks were accepted, of how many images, and what became of them."""
     counts = Counter(outcome.event.value for outcome in history)
     parts = ", ".join(f"{count} {event}" for event, count in counts.most_common())
-    return f"{len(history)} ({parts})" if parts else "0"
-
-
-def describe_gain(history: Sequence[Outcome]) -> str:
-    """Mean IoU of the first answers, frozen and adapted."""
-    if not history:
-        return "nothing to compare yet"
-    frozen, adapted = (
-        sum(values) / len(history) for values in zip(*((outcome.frozen, outcome.adapted) for outcome in history))
-    )
-    return f"IoU {adapted:.2f}, frozen model {frozen:.2f}, mean gain {_signed(adapted - frozen)}"
+    images = len(images_of(history))
+    return f"{len(history)} of {images} image{'' if images == 1 else 's'} ({parts})" if parts else "0"
 
 
 def describe_answering(history: Sequence[Outcome]) -> str:
-    """Which model answers the next image, and the gain that decides it."""
-    answering = "by the adapted model" if adapted_answers(history) else "by the frozen model"
-    gain = latest_gain(history)
-    return answering if gain is None else f"{answering}; the adapted one gained {_signed(gain)} over the latest images"
+    """Which model answers the next image, but for the trial's openings."""
+    return "by the adapted model" if adapted_answers(history) else "by the frozen model"
+
+
+def describe_gain(found: Evidence) -> str:
+    """What learning has brought to the first mask, as far as the trial knows."""
+    if found.iou is None:
+        return f"not known yet: {_compared(found)}"
+    gain = f"{_signed(found.iou.value)} IoU, 95 % interval {_signed(found.iou.low)} to {_signed(found.iou.high)}"
+    return f"{gain}; {_compared(found)}" if found.is_known else f"not known yet: {gain}; {_compared(found)}"
+
+
+def describe_clicks(found: Evidence) -> str:
+    """Prompts that an object takes less, and what it has cost to know that."""
+    if found.clicks is None or found.cost is None:
+        return "not known yet"
+    clicks = (
+        f"{found.clicks.value:.1f} for each object, 95 % interval {found.clicks.low:.1f} to {found.clicks.high:.1f}"
+    )
+    cost = f"measuring has cost about {max(0, round(found.cost))}"
+    return f"{clicks}; {cost}" if found.clicks.is_known else f"not known yet: {clicks}; {cost}"
+
+
+def _compared(found: Evidence) -> str:
+    objects = len(found.compared)
+    return (
+        f"{objects} object{'' if objects == 1 else 's'} of {found.images} image{'' if found.images == 1 else 's'} "
+        f"compared, {found.opened_frozen} opened by the frozen model"
+    )
 
 
 def _signed(gain: float) -> str:

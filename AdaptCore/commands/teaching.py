@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep features of the accepted slices, which may show anatomy, but no image, so that later adaptation "
         "steps repeat them and one that spoils what was learnt is noticed (default: yes)",
     )
+    group.add_argument(
+        "--trial",
+        action=argparse.BooleanOptionalAction,
+        help="let the model that does not answer otherwise open some objects, one in four at first one in two, so that "
+        "what learning brings is measured; without it no gain is claimed (default: yes)",
+    )
     group.add_argument("--recipe", choices=RECIPES, help="how to learn (default: as before; a new task: default)")
 
 
@@ -52,7 +58,13 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.learn and arguments.task is None and arguments.user is None:
         raise TaskError("--learn needs --task NAME, the name to learn under, or --user NAME for a preference.")
     replay = "--no-keep-replay" if arguments.keep_replay is False else "--keep-replay"
-    for option, given in ((replay, arguments.keep_replay is not None), ("--recipe", arguments.recipe)):
+    trial = "--no-trial" if arguments.trial is False else "--trial"
+    options = (
+        (replay, arguments.keep_replay is not None),
+        (trial, arguments.trial is not None),
+        ("--recipe", arguments.recipe),
+    )
+    for option, given in options:
         if given and not (arguments.learn and arguments.task is not None):
             raise TaskError(f"{option} needs --task NAME --learn.")
     if arguments.task is None:
@@ -80,16 +92,19 @@ def begin(arguments: argparse.Namespace, model: AnyModel, recipe: Recipe | None 
         return TaskUse(model, model.name, unit=unit)
     from AdaptCore.adapt.learner import Learner
     from AdaptCore.adapt.tasks import TaskStore
+    from AdaptCore.predict.volume import new_image_name
 
     frozen = cast("AdaptableModel", model)
     task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else recipe)
     _warn(task.problem)
-    learner = Learner(frozen, task.recipe, known=task.known) if arguments.learn else None
-    answering = task.known.answering(frozen)
+    trial = arguments.trial is not False
+    learner = Learner(frozen, task.recipe, known=task.known, trial=trial) if arguments.learn else None
+    image_name = new_image_name()
+    answering = learner.opening(image_name) if learner else task.known.answering(frozen)
     label = f"{model.name}, task {task.name}"
     if answering is frozen and not learner:
         label = f"{label} (which leaves the answers to the frozen model)"
-    return TaskUse(answering, label, task, learner, arguments.keep_replay is not False, unit)
+    return TaskUse(answering, label, task, learner, arguments.keep_replay is not False, unit, image_name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +117,7 @@ class TaskUse:
         task: None without --task.
         learner: None without --learn.
         unit: what is accepted, for people.
+        image_name: random name of the image in the trial.
     """
 
     model: Any
@@ -110,6 +126,7 @@ class TaskUse:
     learner: Learner | None = None
     keep_replay: bool = True
     unit: str = "slice"
+    image_name: str = ""
 
     def __enter__(self) -> TaskUse:
         return self
@@ -143,6 +160,9 @@ class TaskUse:
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
         accepted = f"accepted {self.unit}s: {learnt}; it knows {self._counted(info.accepted)}"
         lines = [f"Task {task.name!r}: {accepted}; {info.path}"]
+        opened = [outcome.opener for outcome in known.history[len(task.known.history) :] if outcome.opener]
+        if opened:
+            lines.append(f"The {opened[0].value} model opened this {self.unit}, as the trial had drawn (--no-trial).")
         if info.replay:
             lines.append(f"Kept with the task: {store.kept(task.name)}")
         elif had_replay:

@@ -177,7 +177,7 @@ def segment_object(
         mask = session.prediction.on(session.shape)
         examples = session.examples(mask) if arguments.learn else []
         if use.learner and examples:
-            use.learner.learn(examples)
+            use.learner.learn(examples, use.image_name)
             use.learner.wait()
         if advice.preference and examples:
             advice.preference.learn(session.model, examples)

@@ -239,11 +239,11 @@ class TimedAdapter:
         return [] if started is None else [1000 * (time.perf_counter() - started)]
 
 
-def learn_from(learner: Learner, examples: Sequence[Example]) -> tuple[float, str]:
+def learn_from(learner: Learner, examples: Sequence[Example], image: str = "") -> tuple[float, str]:
     """Teach and wait; gives the lesson's duration in ms and what became of it."""
     known = len(learner.knowledge.history)
     started = time.perf_counter()
-    learner.learn(examples)
+    learner.learn(examples, image)
     learner.wait()
     taken = 1000 * (time.perf_counter() - started)
     history = learner.knowledge.history

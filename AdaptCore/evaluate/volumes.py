@@ -88,11 +88,11 @@ class AttentiveLearner(Learner):
         super().__init__(frozen, recipe, seed=seed)
         self._taken: list[LessonTaken] = []
 
-    def learn(self, examples: Sequence[Example]) -> Taught:
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught:
         """See `Learner.learn`; waits for the lesson."""
         known = len(self.knowledge.history)
         started = time.perf_counter()
-        taught = super().learn(examples)
+        taught = super().learn(examples, image)
         self.wait()
         taken = 1000 * (time.perf_counter() - started)
         history = self.knowledge.history

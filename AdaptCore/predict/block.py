@@ -428,18 +428,22 @@ class BlockSession:
         return replace(found, answer=self._changed(answer, asked))
 
     def examples(self, mask: np.ndarray) -> list[Example]:
-        """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order.
-
-        A window that cuts the mask off tells nothing of its outline.
-        """
+        """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order."""
         # A candidate that was picked answers the same again.
         asked = list(dict.fromkeys(state.asked for state in self._history[: self._position + 1] if state.asked))
         places = np.argwhere(mask)
         if not len(places):
             return []
         corners = [tuple(map(float, place)) for place in (places.min(0), places.max(0))]
-        showing = [each for each in asked if all(each.ask.window.contains((i, j, k)) for i, j, k in corners)]
-        return [self._example(each, mask) for each in showing or asked]
+        return [
+            replace(
+                self._example(each, mask),
+                prompts=self._position,
+                is_opening=place == 0,
+                is_whole=all(each.ask.window.contains((i, j, k)) for i, j, k in corners),
+            )
+            for place, each in enumerate(asked)
+        ]
 
     def _example(self, asked: Asked, mask: np.ndarray) -> Example:
         window = asked.ask.window

@@ -21,12 +21,18 @@ class Example:
         mask: bool of what the question's embedding shows, (H, W) or (S, S, S).
         clicks: all clicks that led to the mask and lie there, in its pixels.
         answer: gives a model's mask for a question, bool of the same shape.
+        prompts: prompts and picks that led to the mask; 0 for a mask that nobody asked for.
+        is_opening: whether this is the first question about the object, asked without an earlier mask.
+        is_whole: whether the question shows all of the mask.
     """
 
     question: AnyQuestion
     mask: np.ndarray
     clicks: tuple[AnyClick, ...]
     answer: Callable[[Model, AnyQuestion], np.ndarray]
+    prompts: int = 1
+    is_opening: bool = True
+    is_whole: bool = True
 
     def answered(self, model: Model) -> np.ndarray:
         """What a model answers to the question."""
@@ -68,7 +74,11 @@ class Learning(Adapter, Protocol):
         """The model with what is known at this moment; it never changes itself."""
         ...
 
-    def learn(self, examples: Sequence[Example]) -> Taught | None:
+    def opening(self, image: str) -> Model:
+        """The model that answers an object of an image of this random name, until and after its first accepted mask."""
+        ...
+
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught | None:
         """Learn from an accepted mask, at least one example, in the background; None where nothing is to learn."""
         ...
 

@@ -634,12 +634,20 @@ class PlaneSession:
     def examples(self, mask: np.ndarray) -> list[Example]:
         """What an accepted mask, bool (H, W), says about the questions that led to the present answer, in order.
 
-        What was asked before a reset led nowhere. A window that cuts the mask off tells nothing of its outline.
+        What was asked before a reset led nowhere.
         """
-        held = [state.prediction.held for state in self._asked() if state.prediction]
+        states = self._asked()
+        began_from_mask = states[0].prediction is not None
+        held = [state.prediction.held for state in states if state.prediction]
         asked = [(each.window, question) for each in held if (question := each.question)]
-        showing = [each for each in asked if _seen(mask, each[0]).sum() == mask.sum()]
-        return [_example(window, question, mask, self.prompts) for window, question in showing or asked]
+        return [
+            replace(
+                _example(window, question, mask, self.prompts),
+                prompts=len(states) - 1,
+                is_opening=place == 0 and not began_from_mask,
+            )
+            for place, (window, question) in enumerate(asked)
+        ]
 
     def _asked(self) -> list[_State]:
         """What led to the present answer, from the start or the latest reset on."""
@@ -789,8 +797,9 @@ def _in_lasso(look: Look, prompts: Prompts) -> Look:
 
 
 def _example(window: CropWindow | None, question: Question, mask: np.ndarray, prompts: Prompts) -> Example:
-    seen = prompts if window is None else prompts_in(prompts, window)
-    return Example(question, _seen(mask, window), seen.clicks, answered_mask)
+    clicks = prompts.clicks if window is None else prompts_in(prompts, window).clicks
+    seen = _seen(mask, window)
+    return Example(question, seen, clicks, answered_mask, is_whole=bool(seen.sum() == mask.sum()))
 
 
 def _seen(plane: np.ndarray, window: CropWindow | None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,6 +96,7 @@ class VolumeSession:
         preference: changes every answer to what the user prefers, and learns from the planes that are accepted.
         only_pointed: drop the parts of every answer that were not pointed at, see `AdaptCore.predict.pointing`; a
             propagation always drops what does not touch the plane before.
+        image_name: random name of the volume, which its sessions share; None for one of its own.
 
     Raises:
         ImageError: the volume has other dimensions, is empty, or has no finite voxel.
@@ -113,8 +115,10 @@ class VolumeSession:
         learner: Learning | None = None,
         preference: Preference | None = None,
         only_pointed: bool = False,
+        image_name: str | None = None,
     ) -> None:
         self.shape = check_volume(volume)
+        self._image_name = image_name or new_image_name()
         self._model = model
         self._volume = volume
         self._window = auto_window(volume) if window is None else window
@@ -252,7 +256,8 @@ class VolumeSession:
         examples = session.examples(mask) if session and mask.any() else []
         if not examples and mask.any():
             click = innermost(mask)
-            examples = [Example(Question(self._embed(geometry), Prompts((click,))), mask, (click,), answered_mask)]
+            question = Question(self._embed(geometry), Prompts((click,)))
+            examples = [Example(question, mask, (click,), answered_mask, prompts=0, is_opening=False)]
         return examples
 
     def teach(self, geometry: PlaneGeometry, mask: np.ndarray, examples: Sequence[Example] | None = None) -> None:
@@ -270,7 +275,7 @@ class VolumeSession:
         examples = self.examples(geometry, mask) if examples is None else examples
         if examples:
             preferred = self._preference.learn(self._answering, examples) if self._preference else None
-            self.note_taught(self._learner.learn(examples) if self._learner else None, preferred)
+            self.note_taught(self._learner.learn(examples, self._image_name) if self._learner else None, preferred)
         if session:
             session.go_on_with(self._answering)
             session.forget_questions()
@@ -449,7 +454,7 @@ class VolumeSession:
 
     @property
     def _answering(self) -> Model:
-        return self._learner.model if self._learner else self._model
+        return self._learner.opening(self._image_name) if self._learner else self._model
 
     @property
     def _revision(self) -> tuple[int, int]:
@@ -636,6 +641,11 @@ class VolumeSession:
 def _box(mask: np.ndarray, origin: Sequence[int]) -> tuple[slice, ...]:
     """Where a mask on the voxels from `origin` on lies in the volume."""
     return tuple(slice(first, first + size) for first, size in zip(origin, mask.shape))
+
+
+def new_image_name() -> str:
+    """A random name under which an image is known while its masks teach."""
+    return uuid.uuid4().hex[:12]
 
 
 def _linear(array: np.ndarray) -> np.ndarray:

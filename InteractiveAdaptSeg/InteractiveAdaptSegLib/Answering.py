@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from AdaptCore.errors import AdaptSegError, TaskError
 from InteractiveAdaptSegLib.Candidates import Candidates
@@ -62,6 +63,7 @@ class Answering:
         self.profile = ChosenProfile(onMessage, self._onProfile, requireIdle)
         self.candidates = Candidates(self.profile, onMessage, requireIdle)
         self.onlyPointed = True
+        self._imageNames: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
     @property
     def isBusy(self) -> bool:
@@ -111,6 +113,7 @@ class Answering:
             learner=self.task,
             preference=self.profile,
             only_pointed=self.onlyPointed,
+            image_name=self._imageName(target.volumeNode),
         )
         target.takeUp(session)
         return session
@@ -130,6 +133,14 @@ class Answering:
             return BlockSession(self._volumeModel, voxels, spacing, guess=guess, only_pointed=onlyPointed), guess
 
         return ObjectSession(open)
+
+    def _imageName(self, volumeNode: Any) -> str:
+        """One for each volume, whose objects are one image for the trial; it tells nothing of the volume."""
+        from AdaptCore.predict.volume import new_image_name
+
+        if volumeNode not in self._imageNames:
+            self._imageNames[volumeNode] = new_image_name()
+        return self._imageNames[volumeNode]
 
     def update(self) -> None:
         """Take the news of the background."""

@@ -12,7 +12,7 @@ from InteractiveAdaptSegLib.OpenTask import OpenTask
 if TYPE_CHECKING:
     import torch
 
-    from AdaptCore.adapt.guard import Outcome
+    from AdaptCore.adapt.history import Outcome
     from AdaptCore.models.base import Model, Question
     from AdaptCore.predict.learning import Example, Taught
 
@@ -44,6 +44,8 @@ class ChosenTask:
         self._frozen: Model | None = None
         self._name: str | None = None
         self._isOn = True
+        self._isMeasured = True
+        self._begun: dict[str, str | None] = {}
         self._storedHistory: tuple[Outcome, ...] = ()
         self._inUse: dict[tuple[str, Model], OpenTask] = {}
         self._lessons: dict[Taught, tuple[OpenTask, Taught]] = {}
@@ -61,6 +63,18 @@ class ChosenTask:
     def isOn(self) -> bool:
         """Whether a chosen task learns."""
         return self._isOn
+
+    @property
+    def isMeasured(self) -> bool:
+        """Whether some objects are opened by the model that does not answer otherwise, so that the gain is measured."""
+        return self._isMeasured
+
+    def setMeasured(self, isMeasured: bool) -> None:
+        """Let what tasks gain be measured by trial, or not; objects that are open keep the model that opened them."""
+        self._isMeasured = isMeasured
+        for task in self._inUse.values():
+            task.learner.trial = isMeasured
+        self._onChanged()
 
     @property
     def isBusy(self) -> bool:
@@ -183,11 +197,22 @@ class ChosenTask:
         task = self._current
         return task.learner.model if task else self.open()
 
+    def opening(self, image: str) -> Model:
+        """The model that answers an object of an image; see `AdaptCore.adapt.learner.Learner.opening`.
+
+        An image that was begun under another task tells nothing of this one.
+        """
+        task = self._current
+        isOthers = self._begun.setdefault(image, self._name) != self._name
+        if task is None or not self._isOn or isOthers:
+            return self.model
+        return task.learner.opening(image)
+
     def adapt(self, model: Model, question: Question, added: int, logits: torch.Tensor) -> Model:
         task = self._current
         return task.learner.adapt(model, question, added, logits) if task and self._isOn else model
 
-    def learn(self, examples: Sequence[Example]) -> Taught | None:
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught | None:
         """Teach the chosen task in the background, and save it then.
 
         The lesson can be taken back also when another task is chosen.
@@ -197,7 +222,7 @@ class ChosenTask:
         task = self._current
         if task is None or not self._isOn:
             return None
-        lesson = task.learner.learn(examples)
+        lesson = task.learner.learn(examples, image)
         taught = Taught(lambda: self._step(taught, lesson.undo), lambda: self._step(taught, lesson.redo))
         self._lessons[taught] = task, lesson
         task.saveSoon()
@@ -278,4 +303,4 @@ class ChosenTask:
 
         if not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name, frozen] = OpenTask(name, frozen)
+        self._inUse[name, frozen] = OpenTask(name, frozen, self._isMeasured)

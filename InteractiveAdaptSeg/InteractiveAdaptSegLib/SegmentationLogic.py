@@ -260,6 +260,10 @@ class SegmentationLogic:
         """Let accepted planes teach the task, or let it only answer."""
         self.task.setOn(mustLearn)
 
+    def setMeasured(self, isMeasured: bool) -> None:
+        """Let what tasks gain be measured by trial, or not."""
+        self.task.setMeasured(isMeasured)
+
     def resetTask(self) -> None:
         """Begin the chosen task anew; what was answered stays as it is. See `ChosenTask.reset`."""
         self.task.reset()

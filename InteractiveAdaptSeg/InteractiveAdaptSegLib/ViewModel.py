@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
 from InteractiveAdaptSegLib.ChosenModel import ModelStatus
@@ -21,6 +21,9 @@ from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.Looking import Hindrance
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
 from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
+
+if TYPE_CHECKING:
+    from AdaptCore.adapt.trial import Estimate
 
 
 class Status(Enum):
@@ -236,32 +239,46 @@ class TaskState:
     """What is told of the chosen task.
 
     Attributes:
-        accepted: number of accepted images that it was taught.
-        isAdapted: whether the adapted model answers the next image, else the original one.
-        gain: IoU of the adapted model's first answers with the accepted masks minus that of the original one's, mean
-            over the images that decide which of the two answers; None while they were not compared.
+        accepted: number of accepted slices that it was taught.
+        images: number of volumes that they are of.
+        isAdapted: whether the adapted model mostly answers, else the frozen one.
+        isMeasured: whether a trial measures the gain.
+        gain: of the first mask in IoU, as far as the trial knows; None while there is too little evidence.
+        clicksSaved: for each object; None as above.
+        cost: clicks that the trial has cost.
     """
 
     name: str
     isLearning: bool
     accepted: int = 0
+    images: int = 0
     isAdapted: bool = False
-    gain: float | None = None
+    isMeasured: bool = True
+    gain: Estimate | None = None
+    clicksSaved: Estimate | None = None
+    cost: float | None = None
 
 
 def taskState(logic: SegmentationLogic) -> TaskState | None:
     """What is told of the task now; None without one."""
     if logic.task.name is None:
         return None
-    from AdaptCore.adapt.guard import adapted_answers, latest_gain
+    from AdaptCore.adapt.guard import adapted_answers
+    from AdaptCore.adapt.history import images_of
+    from AdaptCore.adapt.trial import evidence
 
     history = logic.task.history
+    found = evidence(history)
     return TaskState(
         logic.task.name,
         logic.task.isLearning,
         len(history),
+        len(images_of(history)),
         isAdapted=adapted_answers(history),
-        gain=latest_gain(history),
+        isMeasured=logic.task.isMeasured,
+        gain=found.iou,
+        clicksSaved=found.clicks,
+        cost=found.cost,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from AdaptCore.printable import printable
 
 if TYPE_CHECKING:
+    from AdaptCore.adapt.trial import Estimate
     from AdaptCore.models.registry import ModelEntry
     from InteractiveAdaptSegLib.Candidates import CandidateView
     from InteractiveAdaptSegLib.Looking import Hindrance
@@ -113,21 +114,48 @@ def taskText(state: TaskState | None, _: Translate) -> str:
     """What is told of a task."""
     if state is None:
         return _("No task: nothing is learnt.")
-    count = _("1 slice accepted") if state.accepted == 1 else _("{count} slices accepted").format(count=state.accepted)
-    text = f"{state.name}: {count}; {predictingText(state, _)}"
+    if not state.accepted:
+        text = _("{name}: nothing accepted yet").format(name=state.name)
+    else:
+        parts = acceptedText(state, _), predictingText(state, _), gainText(state, _)
+        text = f"{state.name}: {'; '.join(parts)}"
     return text if state.isLearning else text + _("; not learning")
 
 
+def acceptedText(state: TaskState, _: Translate) -> str:
+    """How many slices of how many volumes were accepted."""
+    slices = _("1 slice") if state.accepted == 1 else _("{count} slices").format(count=state.accepted)
+    volumes = _("1 volume") if state.images == 1 else _("{count} volumes").format(count=state.images)
+    return _("{slices} of {volumes} accepted").format(slices=slices, volumes=volumes)
+
+
 def predictingText(state: TaskState, _: Translate) -> str:
-    """Which model predicts under a task, and why."""
+    """Which model predicts under a task."""
+    return _("the adapted model predicts") if state.isAdapted else _("the frozen model predicts")
+
+
+def gainText(state: TaskState, _: Translate) -> str:
+    """What learning has brought, as far as the trial knows; nothing is claimed without it."""
+    if not state.isMeasured:
+        return _("gain not measured")
     if state.gain is None:
-        return _("the adapted model predicts") if state.isAdapted else _("the frozen model predicts")
-    text = (
-        _("the adapted model predicts, its first masks {gain:+.2f} IoU over the frozen model")
-        if state.isAdapted
-        else _("the frozen model predicts, the adapted one is not clearly better (first masks {gain:+.2f} IoU)")
-    )
-    return text.format(gain=round(state.gain, 2) + 0)
+        return _("gain not known yet")
+    gain = _("{value:+.2f} IoU ({low:+.2f} to {high:+.2f})").format(**_rounded(state.gain, 2))
+    if not state.gain.is_known:
+        return _("gain of the first mask not known yet: {gain}").format(gain=gain)
+    text = _("gain of the first mask {gain}").format(gain=gain)
+    if state.clicksSaved is not None and state.clicksSaved.is_known:
+        clicks = _("{value:.1f} clicks saved for each object ({low:.1f} to {high:.1f})")
+        text += _(", ") + clicks.format(**_rounded(state.clicksSaved, 1))
+    if state.cost is not None:
+        text += _(", measuring has cost {count} clicks").format(count=max(0, round(state.cost)))
+    return text
+
+
+def _rounded(estimate: Estimate, digits: int) -> dict[str, float]:
+    """Value and bounds without a minus before zero."""
+    numbers = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+    return {name: round(number, digits) + 0 for name, number in numbers.items()}
 
 
 def profileText(state: ProfileState | None, _: Translate) -> str:
@@ -248,6 +276,8 @@ def reasonText(reason: str, _: Translate) -> str:
     return {
         "unlike anything labelled": _("unlike anything labelled"),
         "hard at the boundary": _("hard at the boundary"),
+        "like many that are unlike anything labelled": _("like many that are unlike anything labelled"),
+        "like many that are hard at the boundary": _("like many that are hard at the boundary"),
         "uncertain in many places": _("uncertain in many places"),
         "drawn by chance": _("drawn by chance"),
     }.get(reason, reason)

@@ -200,6 +200,10 @@ class Panel:
         with self.messages.reported():
             self.session.setLearning(checked)
 
+    def onMeasureGain(self, checked: bool) -> None:
+        with self.messages.reported():
+            self.session.setMeasured(checked)
+
     def onOnlyPointed(self, checked: bool) -> None:
         self.choices.node.onlyPointed = checked
 
@@ -298,6 +302,7 @@ class Panel:
             (ui.cancelButton, state.canCancel),
             (ui.taskSelector, state.canChooseTask),
             (ui.learnCheckBox, state.canChooseTask),
+            (ui.measureCheckBox, state.canChooseTask),
             (ui.nextSegmentButton, state.canPlace),
             (ui.onlyPointedCheckBox, state.canChooseTask),
             (ui.objectButton, state.canChooseSegment and state.hindrance is None),
@@ -331,6 +336,7 @@ class Panel:
     def _showTask(self, state: PanelState) -> None:
         task = taskState(self.session)
         self.ui.learnCheckBox.checked = self.session.task.isOn
+        self.ui.measureCheckBox.checked = self.session.task.isMeasured
         self.ui.taskLabel.text = taskText(task, _)
         self.ui.learningButton.enabled = task is not None and task.accepted > 0
         self._profileChooser.show(profileState(self.session), state.canChooseTask)
@@ -342,6 +348,7 @@ class Panel:
         ui.taskSelector.connect("activated(int)", self.onTaskChosen)
         ui.taskSelector.lineEdit().connect("editingFinished()", self.onTaskChosen)
         ui.learnCheckBox.connect("clicked(bool)", self.onLearn)
+        ui.measureCheckBox.connect("clicked(bool)", self.onMeasureGain)
         ui.onlyPointedCheckBox.connect("clicked(bool)", self.onOnlyPointed)
         ui.objectButton.connect("clicked()", lambda: self.onUnit(True))
         ui.sliceButton.connect("clicked()", lambda: self.onUnit(False))

@@ -79,9 +79,9 @@ class Attentive(Learner):
         super().__init__(LearningToy(), QUICK)
         self.told: list[Example] = []
 
-    def learn(self, examples: Sequence[Example]) -> Taught:
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught:
         self.told = list(examples)
-        return super().learn(examples)
+        return super().learn(examples, image)
 
 
 # Arms and acceptance

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from AdaptCore.adapt.guard import Event
+from AdaptCore.adapt.history import Event
 from AdaptCore.adapt.recipe import Recipe
 from AdaptCore.cli import main
 from AdaptCore.errors import ImageError, ModelError

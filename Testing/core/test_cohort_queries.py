@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from AdaptCore.cohort.description import LENGTH, Description, describe
-from AdaptCore.cohort.queries import HARD, METHODS, UNLIKE, Method, rank
+from AdaptCore.cohort.queries import LIKE_HARD, LIKE_NEW, METHODS, UNLIKE, Method, rank
 from AdaptCore.cohort.selection import trusted
 from AdaptCore.errors import AdaptSegError
 from Testing.cohort_volumes import a_label, probabilities_of, some_features
@@ -61,7 +61,7 @@ def test_ours_takes_from_a_crowd_before_the_odd_one() -> None:
     cases = [*a_crowd("many", 60), a_case("odd", 170)]
     known = [a_case("known", 0)]
     (first,) = rank("ours", known, cases, 1)
-    assert first.id.startswith("many") and first.reason == UNLIKE
+    assert first.id.startswith("many") and first.reason == LIKE_NEW
     assert rank("farthest", known, cases, 1)[0].id == "odd"
 
 
@@ -69,7 +69,7 @@ def test_ours_takes_the_harder_of_two_crowds_first_and_then_the_other() -> None:
     cases = [*a_crowd("easy", 60, 0.2), *a_crowd("hard", -60, 0.4)]
     chosen = rank("ours", [a_case("known", 0)], cases, 2)
     assert [query.id.split()[0] for query in chosen] == ["hard", "easy"]
-    assert chosen[0].reason == HARD
+    assert chosen[0].reason == LIKE_HARD
     assert [query.score for query in chosen] == pytest.approx([0.1, 0.1], abs=0.02)  # 0.2 are left, then 0.1, then none
 
 

@@ -18,7 +18,7 @@ from AdaptCore.adapt.guard import (
     loses,
     may_answer,
 )
-from AdaptCore.adapt.guard import since_return as outcomes_since_return
+from AdaptCore.adapt.history import since_return as outcomes_since_return
 
 
 def outcomes(*gains: float, event: Event = Event.LEARNT) -> list[Outcome]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from AdaptCore.adapt import learner as learner_module
-from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.history import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner, agreement, learnt
 from AdaptCore.adapt.recipe import DEFAULT, SCHOEN, Recipe, without
 from AdaptCore.errors import ModelError
@@ -126,7 +126,7 @@ def test_the_outcome_tells_clicks_and_both_arms_before_the_lesson() -> None:
     frozen = LearningToy()
     better = frozen.with_decoder({"bias": torch.tensor(0.0)})
     known = replace(Knowledge.none(frozen, QUICK), model=better)
-    example = an_example(frozen, 12, MIDDLE, Click(35, 31), Click(2, 2, positive=False))
+    example = replace(an_example(frozen, 12, MIDDLE, Click(35, 31), Click(2, 2, positive=False)), prompts=3)
     (outcome,) = learnt(known, [example], frozen, QUICK, 0).history
     assert outcome.clicks == 3
     assert outcome.frozen == agreement(frozen, example) < 0.5

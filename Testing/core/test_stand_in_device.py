@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils import backend_registration
 
-from AdaptCore.adapt.guard import Event
+from AdaptCore.adapt.history import Event
 from AdaptCore.adapt.learner import Knowledge, Learner, learnt
 from AdaptCore.adapt.lessons import lesson_losses
 from AdaptCore.adapt.recipe import DEFAULT

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from AdaptCore import sealed
-from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.history import Event, Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS
 from AdaptCore.adapt.task_file import deltas
@@ -221,8 +221,8 @@ def test_task_of_another_model_is_refused(a_store: TaskStore, a_task: Task) -> N
 
 
 def test_task_of_a_newer_version_is_refused(a_store: TaskStore, a_task: Task, a_model: CompactModel) -> None:
-    rewritten(a_store.path("cup"), replace(TASKS.kind, version=2))
-    with pytest.raises(TaskError, match="Expected a task file of version 1, got version 2 of a newer AdaptSeg"):
+    rewritten(a_store.path("cup"), replace(TASKS.kind, version=3))
+    with pytest.raises(TaskError, match="Expected a task file of version 2, got version 3 of a newer AdaptSeg"):
         a_store.load("cup", a_model)
 
 
@@ -433,7 +433,7 @@ def test_nothing_of_the_images_is_stored_where_the_user_says_so(
     assert {name.split(".", 1)[1] for name in tensors} <= set(a_model.decoder_parameters())
     wanted = {"name", "model", "digest", "recipe", "history", "revision", "parent", "kind", "version"}
     assert set(facts) == wanted
-    assert all(len(outcome) == 4 for outcome in json.loads(facts["history"]))
+    assert all(outcome[4:] == [None, 1.0, 1.0, ""] for outcome in json.loads(facts["history"]))
     assert a_store.kept("cup") == "nothing of the images"
 
 

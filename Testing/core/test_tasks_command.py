@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import zipfile
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from AdaptCore import cli
-from AdaptCore.adapt.guard import Event, Outcome
+from AdaptCore.adapt.history import Event, Opener, Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.recipe import DEFAULT
 from AdaptCore.adapt.tasks import TaskStore
@@ -59,7 +60,7 @@ def test_list_shows_each_task_and_what_is_wrong_with_a_file(
         ({"history": '[[1, 1e999, 0.5, "learnt"]]'}, "the number 1e999 is not finite"),
         ({"history": f'[[{"9" * 5000}, 0.5, 0.5, "learnt"]]'}, "a number of 5000 digits"),
         ({"history": "[" * 100_000}, "it is nested too deeply"),
-        ({"history": '[[-1, 0.5, 0.5, "learnt"]]'}, "-1 clicks with IoUs of 0.5 and 0.5"),
+        ({"history": '[[-1, 0.5, 0.5, "learnt"]]'}, "-1 clicks with IoUs of 0.5, 0.5 and 1.0 and a chance of 1.0"),
         ({"history": f'[[1, 0.5, 0.5, "{"x" * 9000}"]]'}, f"'{'x' * 296}..."),
         (
             {"name": "gpj.\u202ecup"},
@@ -102,9 +103,9 @@ def test_list_without_tasks_says_where_it_looked(
 def test_show_tells_what_was_gained(capsys: pytest.CaptureFixture[str]) -> None:
     assert tasks("show", "optic cup") == 0
     out = capsys.readouterr().out
-    assert "3 (3 learnt)" in out
-    assert "IoU 0.70, frozen model 0.50, mean gain +0.20" in out
-    assert "by the adapted model; the adapted one gained +0.25 over the latest images" in out
+    assert "3 of 3 images (3 learnt)" in out
+    assert "not known yet: 0 objects of 0 images compared, 0 opened by the frozen model" in out
+    assert "by the adapted model" in out
     assert "nothing of the images" in out
 
 
@@ -113,8 +114,8 @@ def test_show_tells_what_was_gained(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ((), "by the frozen model"),
         ((Outcome(1, 0.5, 0.5),), "by the adapted model"),
-        ((Outcome(1, 0.5, 0.9), Outcome(1, 0.5, 0.51)), "by the frozen model; the adapted one gained +0.01 over"),
-        ((Outcome(1, 0.5, 0.5), Outcome(1, 0.5, 0.496)), "by the frozen model; the adapted one gained +0.00 over"),
+        ((Outcome(1, 0.5, 0.9), Outcome(1, 0.5, 0.51)), "by the frozen model"),
+        ((Outcome(1, 0.5, 0.5), Outcome(1, 0.5, 0.496)), "by the frozen model"),
         ((Outcome(1, 0.5, 0.9), Outcome(1, 0.9, 0.4, Event.RETURNED)), "by the frozen model"),
     ],
 )
@@ -125,7 +126,26 @@ def test_show_tells_which_model_answers_next(
     a_store.save(a_store.load("disc", model), replace(Knowledge.none(model, DEFAULT), history=history))
     tasks("show", "disc")
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("Next answer"))
-    assert line.split(maxsplit=2)[2].startswith(told) and (" gained " in line) == (" gained " in told)
+    assert line.split(maxsplit=2)[2] == told
+
+
+def test_show_tells_the_gain_that_the_trial_knows_and_what_it_has_cost(
+    a_store: TaskStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = (
+        Outcome(6, 0.5, 0.7, opener=Opener.FROZEN, chance=0.5, alike=0.6, image="a"),
+        Outcome(2, 0.5, 0.72, opener=Opener.ADAPTED, chance=0.5, alike=0.6, image="b"),
+    )
+    history = tuple(replace(outcome, image=f"{outcome.image}{n}") for n in range(12) for outcome in pair)
+    model = tiny_model()
+    a_store.save(a_store.load("disc", model), replace(Knowledge.none(model, DEFAULT), history=history))
+    tasks("show", "disc")
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert re.match(
+        r"\+0\.21 IoU, 95 % interval \+0\.\d\d to \+0\.\d\d; 24 objects of 24 images compared, 12", lines["Gain"]
+    )
+    assert "saved" in lines["Clicks"] and "4.0 for each object" in lines["Clicks"]
+    assert "measuring has cost about 48" in lines["Clicks"]
 
 
 def test_show_draws_the_learning_curve(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from AdaptCore import cli
-from AdaptCore.adapt.guard import Outcome
+from AdaptCore.adapt.history import Outcome
 from AdaptCore.adapt.learner import Knowledge, Learner
 from AdaptCore.adapt.tasks import TaskStore
 from AdaptCore.errors import FullDiskError

@@ -50,9 +50,9 @@ class Attentive(Learner):
         super().__init__(LearningToy(), QUICK)
         self.told: list[list[Example]] = []
 
-    def learn(self, examples: Sequence[Example]) -> Taught:
+    def learn(self, examples: Sequence[Example], image: str = "") -> Taught:
         self.told.append(list(examples))
-        return super().learn(examples)
+        return super().learn(examples, image)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from AdaptCore.adapt.guard import Outcome
+from AdaptCore.adapt.history import Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.tasks import TaskStore
 from Testing.learning_toy import LearningToy

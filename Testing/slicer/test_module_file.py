@@ -169,22 +169,31 @@ def test_every_status_has_its_words(a_scene: Any) -> None:
 
 
 def test_panel_tells_of_the_task_in_one_line(a_scene: Any) -> None:
+    from AdaptCore.adapt.trial import Estimate
     from InteractiveAdaptSegLib.ViewModel import TaskState
     from InteractiveAdaptSegLib.Words import taskText
 
-    original, no_better = "the frozen model predicts", "the adapted one is not clearly better"
+    frozen, adapted, unknown = "the frozen model predicts", "the adapted model predicts", "gain not known yet"
+    slices, known = "12 slices of 5 volumes accepted", Estimate(0.124, 0.05, 0.2)
+    gain = "gain of the first mask +0.12 IoU (+0.05 to +0.20)"
     lines = {
-        TaskState("cup", isLearning=True): f"cup: 0 slices accepted; {original}",
-        TaskState("cup", True, 1, isAdapted=True): "cup: 1 slice accepted; the adapted model predicts",
-        TaskState("cup", True, 12, isAdapted=True, gain=0.084): (
-            "cup: 12 slices accepted; the adapted model predicts, its first masks +0.08 IoU over the frozen model"
+        TaskState("cup", isLearning=True): "cup: nothing accepted yet",
+        TaskState("cup", True, 1, 1, isAdapted=True): f"cup: 1 slice of 1 volume accepted; {adapted}; {unknown}",
+        TaskState("cup", False, 12, 5): f"cup: {slices}; {frozen}; {unknown}; not learning",
+        TaskState("cup", True, 12, 5, gain=Estimate(-0.001, -0.1, 0.1)): (
+            f"cup: {slices}; {frozen}; gain of the first mask not known yet: +0.00 IoU (-0.10 to +0.10)"
         ),
-        TaskState("cup", True, 12, gain=-0.004): (
-            f"cup: 12 slices accepted; {original}, {no_better} (first masks +0.00 IoU)"
+        TaskState("cup", True, 12, 5, True, gain=known): f"cup: {slices}; {adapted}; {gain}",
+        TaskState("cup", True, 12, 5, True, True, known, Estimate(2.04, 1, 3), 8.3): (
+            f"cup: {slices}; {adapted}; {gain}, 2.0 clicks saved for each object (1.0 to 3.0), "
+            "measuring has cost 8 clicks"
         ),
-        TaskState("cup", False, 12, gain=-0.084): (
-            f"cup: 12 slices accepted; {original}, {no_better} (first masks -0.08 IoU); not learning"
+        TaskState("cup", True, 12, 5, True, True, known, Estimate(0.5, -1, 2), -2.0): (
+            f"cup: {slices}; {adapted}; {gain}, measuring has cost 0 clicks"
         ),
+        TaskState(
+            "cup", True, 12, 5, True, isMeasured=False, gain=known
+        ): f"cup: {slices}; {adapted}; gain not measured",
     }
     for state, line in lines.items():
         assert taskText(state, str) == line
