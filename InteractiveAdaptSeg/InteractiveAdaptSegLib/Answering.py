@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from AdaptCore.errors import AdaptSegError, TaskError
@@ -15,9 +15,11 @@ from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import LessonCommand
 from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.Target import Target
+from InteractiveAdaptSegLib.Tasks import Tasks
 from InteractiveAdaptSegLib.VolumeGeometry import displayWindow, voxelArray
 
 if TYPE_CHECKING:
+    from AdaptCore.models.base import Model
     from AdaptCore.models.volumetric import VolumetricModel
     from AdaptCore.predict.block import BlockSession
     from AdaptCore.predict.guess import SliceGuess
@@ -53,13 +55,13 @@ class Answering:
         onChanged: Callable[[], None],
         onTask: Callable[[], None],
     ) -> None:
-        self._loadVolumeModel = loadVolumeModel
-        self._volumeModel: VolumetricModel | None = None
         self._requireIdle = requireIdle
         self._onMessage = onMessage
         self._onChanged = onChanged
         self.model = ChosenModel(loadModel, onMessage, requireIdle, onChanged)
         self.task = ChosenTask(self.model.load, onMessage, requireIdle, onTask)
+        volumes = lambda: cast("Model", loadVolumeModel(self.model.device))  # noqa: E731
+        self.tasks = Tasks(self.task, ChosenTask(volumes, onMessage, requireIdle, onTask, ofObjects=True))
         self.profile = ChosenProfile(onMessage, self._onProfile, requireIdle)
         self.candidates = Candidates(self.profile, onMessage, requireIdle)
         self.onlyPointed = True
@@ -68,7 +70,7 @@ class Answering:
     @property
     def isBusy(self) -> bool:
         """Whether there will be news of what is asked beside the mask, loaded, learnt or saved."""
-        waits = (self.task, self.profile, self.model)
+        waits = (self.tasks, self.profile, self.model)
         return self.candidates.isAsking or any(chosen.isBusy for chosen in waits)
 
     @cached_property
@@ -91,7 +93,7 @@ class Answering:
         """
         self._requireIdle()
         choice = self.profile.prepared(self.profile.user, name)
-        self.task.choose(name)
+        self.tasks.choose(name)
         self.profile.use(choice)
 
     def openSession(self, target: Target) -> VolumeSession:
@@ -122,17 +124,18 @@ class Answering:
         """A session of the object of a segment; models are loaded with its first prompt, on the thread that asks."""
         voxels, spacing = voxelArray(target.volumeNode), target.volumeNode.GetSpacing()
         planes, window, onlyPointed = self.task.open(), target.session.window, self.onlyPointed
+        learner = self.tasks.objects
 
         def open() -> tuple[BlockSession, SliceGuess]:
             from AdaptCore.predict.block import BlockSession
             from AdaptCore.predict.guess import SliceGuess
 
-            if self._volumeModel is None:
-                self._volumeModel = self._loadVolumeModel(self.model.device)
+            learner.open()
             guess = SliceGuess(planes, voxels, spacing, window)
-            return BlockSession(self._volumeModel, voxels, spacing, guess=guess, only_pointed=onlyPointed), guess
+            model = cast("VolumetricModel", learner.model)
+            return BlockSession(model, voxels, spacing, guess=guess, only_pointed=onlyPointed), guess
 
-        return ObjectSession(open)
+        return ObjectSession(open, learner, self._imageName(target.volumeNode))
 
     def _imageName(self, volumeNode: Any) -> str:
         """One for each volume, whose objects are one image for the trial; it tells nothing of the volume."""
@@ -144,13 +147,13 @@ class Answering:
 
     def update(self) -> None:
         """Take the news of the background."""
-        if any([chosen.update() for chosen in (self.task, self.profile, self.candidates, self.model)]):
+        if any([chosen.update() for chosen in (self.tasks, self.profile, self.candidates, self.model)]):
             self._onChanged()
 
     @property
     def hasModel(self) -> bool:
         """Whether a model was loaded since that `useModel` lets answer, or could not be."""
-        return self.model.hasArrived and not (self.task.isBusy or self.profile.isBusy)
+        return self.model.hasArrived and not (self.tasks.isBusy or self.profile.isBusy)
 
     def useModel(self, targets: Iterable[Target]) -> bool:
         """Let a model answer that was loaded since, and all sessions begin anew with it; False if it was not loaded."""
@@ -162,7 +165,7 @@ class Answering:
         texts.append(self.profile.useModel(model, self.task.name))
         self._onMessage(" ".join(filter(None, texts)))
         self.model.cache.clear()
-        self._volumeModel = None
+        self.tasks.objects.forgetModel()
         self.renew(targets)
         return True
 
@@ -175,13 +178,13 @@ class Answering:
             except AdaptSegError as error:
                 self._onMessage(str(error))
 
-    def forgetLesson(self) -> LessonCommand:
-        """Let the task forget the image that it has learnt last.
+    def forgetLesson(self, task: ChosenTask) -> LessonCommand:
+        """Let a task forget what it has learnt last.
 
         Raises:
             TaskError: there is none that can be taken back.
         """
-        lesson = self.task.latestLesson
+        lesson = task.latestLesson
         if lesson is None:
             raise TaskError("nothing was learnt since the panel was opened, or it was taken back already")
         command = LessonCommand(lesson, self._onMessage)
@@ -191,7 +194,7 @@ class Answering:
     def tellOfProblems(self) -> None:
         """Tell once of what has gone wrong with the device, with clicks, and with stored files."""
         self.model.tellOfLeftDevice()
-        self.task.tellOfProblems()
+        self.tasks.tellOfProblems()
 
     def _onProfile(self) -> None:
         self.candidates.askAnew()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, cast
 
 from AdaptCore.errors import AdaptSegError, ModelError, OutputError, TaskError
 from InteractiveAdaptSegLib.OpenTask import OpenTask
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from AdaptCore.adapt.history import Outcome
     from AdaptCore.models.base import Model, Question
     from AdaptCore.predict.learning import Example, Taught
+
+
+SLICES, OBJECTS = " (slices)", " (objects)"
+"""Ends of a task's name where another model than the one of its file learns under it, that of planes or of volumes."""
 
 
 class ChosenTask:
@@ -28,6 +32,7 @@ class ChosenTask:
         onMessage: called, by the thread that calls `update` or `end`, with what the user should know.
         requireIdle: raises an AdaptSegError while a task is asked.
         onChanged: called when another model answers than before, or another task learns.
+        ofObjects: whether the model is that of volumes; under one name, both learn into files of their own.
     """
 
     def __init__(
@@ -36,7 +41,9 @@ class ChosenTask:
         onMessage: Callable[[str], None],
         requireIdle: Callable[[], None] = lambda: None,
         onChanged: Callable[[], None] = lambda: None,
+        ofObjects: bool = False,
     ) -> None:
+        self._ofObjects = ofObjects
         self._loadModel = loadModel
         self._onMessage = onMessage
         self._requireIdle = requireIdle
@@ -72,14 +79,14 @@ class ChosenTask:
     def setMeasured(self, isMeasured: bool) -> None:
         """Let what tasks gain be measured by trial, or not; objects that are open keep the model that opened them."""
         self._isMeasured = isMeasured
-        for task in self._inUse.values():
+        for task in list(self._inUse.values()):
             task.learner.trial = isMeasured
         self._onChanged()
 
     @property
     def isBusy(self) -> bool:
         """Whether something is learnt or saved whose end `update` has not told yet."""
-        return any(task.isBusy for task in self._inUse.values())
+        return any(task.isBusy for task in list(self._inUse.values()))
 
     @property
     def history(self) -> tuple[Outcome, ...]:
@@ -93,7 +100,8 @@ class ChosenTask:
 
         chosen = () if self._name is None else (self._name,)
         inUse = (name for name, _ in self._inUse)
-        return tuple(sorted({*TASKS.names("name"), *inUse, *chosen}, key=str.casefold))
+        stored = (name.removesuffix(SLICES).removesuffix(OBJECTS) for name in TASKS.names("name"))
+        return tuple(sorted({*stored, *inUse, *chosen}, key=str.casefold))
 
     def choose(self, name: str | None) -> None:
         """Let a task answer and learn, a new one if there is none of the name; None for the frozen model.
@@ -150,6 +158,11 @@ class ChosenTask:
                 return f"Task '{name}' cannot go on, so that nothing is learnt now: {str(error).rstrip('.')}."
         return ""
 
+    def forgetModel(self) -> None:
+        """Save and close all tasks, and load the frozen model anew where it is needed next."""
+        self.end()
+        self._frozen = None
+
     @property
     def canReset(self) -> bool:
         """Whether the chosen task has learnt something to begin anew from."""
@@ -172,7 +185,7 @@ class ChosenTask:
             texts = task.finish()
             if not task.isSaved:
                 raise OutputError(f"Task '{self._name}' stays as it is: {' '.join(texts)}")
-        kept = TaskStore().reset(self._name)
+        kept = TaskStore().reset(self._stored(self._name))
         self._storedHistory = ()
         if task is not None:
             self._lessons = {taught: lesson for taught, lesson in self._lessons.items() if lesson[0] is not task}
@@ -241,7 +254,8 @@ class ChosenTask:
 
     def update(self) -> bool:
         """Take the news of the background; whether there are some."""
-        news = [task.news() for task in self._inUse.values()]
+        # A list: objects take their task into use on the thread that asks.
+        news = [task.news() for task in list(self._inUse.values())]
         for text in (text for texts in news for text in texts or ()):
             self._onMessage(text)
         self.tellOfProblems()
@@ -249,7 +263,7 @@ class ChosenTask:
 
     def tellOfProblems(self) -> None:
         """Tell once of clicks that taught nothing, and of stored files that cannot be used or written."""
-        for text in [text for task in self._inUse.values() for text in task.problems()]:
+        for text in [text for task in list(self._inUse.values()) for text in task.problems()]:
             self._onMessage(text)
 
     def end(self) -> None:
@@ -288,19 +302,39 @@ class ChosenTask:
         name = clean_name(name)
         if self._isOn:
             self._prepare(name)
-        store = TaskStore()
-        return name, store.info(name).history if store.path(name).exists() else ()
+        store, stored = TaskStore(), self._stored(name)
+        return name, store.info(stored).history if store.path(stored).exists() else ()
 
     def _prepare(self, name: str) -> None:
         from AdaptCore.adapt.tasks import TaskStore
 
-        TaskStore().prepare(name)
+        TaskStore().prepare(self._stored(name))
+
+    def _stored(self, name: str) -> str:
+        """The name of the file of a task: its own, unless that is for the other kind of model."""
+        from AdaptCore.adapt.recipe import VOLUMES
+        from AdaptCore.adapt.tasks import TaskStore
+        from AdaptCore.names import MOST_NAME_LENGTH
+
+        store, isOfObjects = TaskStore(), name.endswith(OBJECTS)
+        if store.path(name).exists():
+            with suppress(TaskError):  # it is told where the task is taken into use
+                isOfObjects = store.info(name).recipe == VOLUMES.name
+        if isOfObjects == self._ofObjects:
+            return name
+        end = OBJECTS if self._ofObjects else SLICES
+        return name[: MOST_NAME_LENGTH - len(end)] + end
 
     def _use(self, name: str, frozen: Model) -> None:
         if (name, frozen) in self._inUse:
             return
         from AdaptCore.models.base import AdaptableModel
 
-        if not isinstance(frozen, AdaptableModel):
+        # The model of volumes learns too, though it is no model of planes as the protocol has it.
+        if not self._ofObjects and not isinstance(frozen, AdaptableModel):
             raise ModelError(f"model {frozen.name} cannot learn: choose no task, or the built-in model or SAM")
-        self._inUse[name, frozen] = OpenTask(name, frozen, self._isMeasured)
+        from AdaptCore.adapt.recipe import VOLUMES
+
+        recipe = VOLUMES if self._ofObjects else None
+        stored, model = self._stored(name), cast(AdaptableModel, frozen)
+        self._inUse[name, frozen] = OpenTask(stored, model, recipe, self._isMeasured)

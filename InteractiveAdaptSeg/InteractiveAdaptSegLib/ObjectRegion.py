@@ -195,6 +195,8 @@ class ObjectRegion:
 
     def teach(self, mask: VoxelBlock, examples: Sequence[Example] | None) -> None:
         """Let a mask be learnt, as part of the latest step of the target's session."""
+        found = self.examples(mask) if examples is None else examples
+        self._target.session.note_taught(self.session.learn(found))
 
     @property
     def _isRestored(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from AdaptCore.models.volumetric import VolumetricModel
     from AdaptCore.predict.block import BlockSession, ObjectPrediction
     from AdaptCore.predict.guess import SliceGuess
-    from AdaptCore.predict.learning import Example
+    from AdaptCore.predict.learning import Example, Learning, Taught
     from AdaptCore.predict.object_prompts import KnownSlice, ObjectPrompts
 
 
@@ -25,14 +25,18 @@ class ObjectSession:
     Args:
         open: gives the session that answers, and a model of planes, which outlines in a box or lasso what is meant;
             called with the first prompt, on the thread that asks, since it loads a model.
+        learner: learns from accepted objects, and its model then answers.
+        image: random name of the volume, for the learner.
 
     Attributes:
         isRestored: whether it was given the prompts that the scene held when work on it was begun.
         accepted: slices that the user has accepted; those that the object meets are told with the next prompt.
     """
 
-    def __init__(self, open: Callable[[], tuple[BlockSession, SliceGuess]]) -> None:
+    def __init__(self, open: Callable[[], tuple[BlockSession, SliceGuess]], learner: Learning, image: str) -> None:
         self._open = open
+        self._learner = learner
+        self._image = image
         self._opened: tuple[BlockSession, SliceGuess] | None = None
         self._given: list[PromptStep | None] = []
         self._confidences: tuple[Any, Mapping[int, float]] = (None, {})
@@ -40,7 +44,7 @@ class ObjectSession:
         self.accepted: Sequence[KnownSlice] = ()
 
     def __copy__(self) -> ObjectSession:
-        other = ObjectSession(self._open)
+        other = ObjectSession(self._open, self._learner, self._image)
         if self._opened is not None:
             block, guess = self._opened
             other._opened = copy.copy(block), guess
@@ -86,6 +90,7 @@ class ObjectSession:
         )
         if action.isOutline:
             added = self._ready[1].outlined(plane, action.box, action.lasso)
+        self._block.go_on_with(cast("VolumetricModel", self._learner.opening(self._image)))
         met = tuple(known for known in self.accepted if self._meets(known, added) and not self._knows(known))
         self._block.add(added.with_more(ObjectPrompts(slices=met)))
         self._note(action)
@@ -100,10 +105,6 @@ class ObjectSession:
         """Begin anew without prompts; undo brings them back."""
         self._block.reset()
         self._note(None)
-
-    def go_on_with(self, model: VolumetricModel) -> None:
-        """Ask another model from the next prompt on."""
-        self._block.go_on_with(model)
 
     def examples(self, block: VoxelBlock) -> list[Example]:
         """What an accepted mask says about what was asked."""
@@ -120,6 +121,10 @@ class ObjectSession:
     @property
     def _block(self) -> BlockSession:
         return self._ready[0]
+
+    def learn(self, examples: Sequence[Example]) -> Taught | None:
+        """Learn from what an accepted mask says, in the background."""
+        return self._learner.learn(examples, self._image) if examples else None
 
     def _note(self, action: PromptStep | None) -> None:
         self._given = [*self._given[: self._block.steps - 1], action]

@@ -10,6 +10,7 @@ from AdaptCore.errors import AdaptSegError
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.learner import Learner
+    from AdaptCore.adapt.recipe import Recipe
     from AdaptCore.models.base import AdaptableModel
 
 
@@ -19,18 +20,21 @@ class OpenTask:
     Args:
         name: a task of the user's; one that there is not yet knows nothing.
         frozen: the model as it was trained.
+        recipe: how a new task learns; None for the usual one.
         trial: whether some objects are opened by the model that does not answer otherwise.
 
     Raises:
         TaskError: this cannot be a name, or the task's file cannot be used with this model; it stays as it is.
     """
 
-    def __init__(self, name: str, frozen: AdaptableModel, trial: bool = True) -> None:
+    def __init__(
+        self, name: str, frozen: AdaptableModel, recipe: Recipe | None = None, trial: bool = True
+    ) -> None:
         from AdaptCore.adapt.learner import Learner
         from AdaptCore.adapt.tasks import TaskStore
 
         self._store = TaskStore()
-        self._task = self._store.load(name, frozen)
+        self._task = self._store.load(name, frozen, None if self._store.path(name).exists() else recipe)
         self._learner = Learner(frozen, self._task.recipe, known=self._task.known, trial=trial)
         self._saver = ThreadPoolExecutor(1, "InteractiveAdaptSeg-task")
         self._saving: list[Future[str]] = []

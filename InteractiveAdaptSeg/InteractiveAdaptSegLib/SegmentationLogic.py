@@ -12,6 +12,7 @@ from InteractiveAdaptSegLib.ActivePlane import ActivePlane
 from InteractiveAdaptSegLib.Answering import Answering, LoadVolumeModel
 from InteractiveAdaptSegLib.Asker import Asker
 from InteractiveAdaptSegLib.ChosenModel import LoadModel
+from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import ClearCommand, PromptCommand
 from InteractiveAdaptSegLib.History import Command
 from InteractiveAdaptSegLib.Looking import Hindrance, Looking
@@ -57,7 +58,6 @@ class SegmentationLogic:
 
     Attributes:
         model: answers; its device, its download and own files.
-        task: answers and learns.
         profile: of the user whose preference for the task answers all later prompts, and learns from picks and planes.
         candidates: what can be picked in place of the active plane's mask.
     """
@@ -74,7 +74,8 @@ class SegmentationLogic:
         self._scene, self._onChanged, self._onMessage, self._defer = scene, onChanged, onMessage, defer
         loading = loadModel or _loadModel, loadVolumeModel or _loadVolumeModel
         self._answering = Answering(*loading, self.requireIdle, onMessage, onChanged, self._goOnWithTask)
-        self.model, self.task = self._model, self._task = self._answering.model, self._answering.task
+        self.model = self._model = self._answering.model
+        self._task = self._answering.task
         self.profile, self.candidates = self._answering.profile, self._answering.candidates
         self._plane = ActivePlane(scene, self.candidates)
         self._writer = SegmentWriter(scene, self._onOutsideEdit)
@@ -108,6 +109,11 @@ class SegmentationLogic:
             leaves=self._onNodeLeaves,
             closes=self._onSceneCloses,
         )
+
+    @property
+    def task(self) -> ChosenTask:
+        """Answers and learns: what the chosen task knows of slices or, where prompts are about objects, of objects."""
+        return self._answering.tasks.objects if self.isAtObject else self._task
 
     @property
     def hasTarget(self) -> bool:
@@ -258,11 +264,11 @@ class SegmentationLogic:
 
     def setLearning(self, mustLearn: bool) -> None:
         """Let accepted planes teach the task, or let it only answer."""
-        self.task.setOn(mustLearn)
+        self._answering.tasks.setOn(mustLearn)
 
     def setMeasured(self, isMeasured: bool) -> None:
         """Let what tasks gain be measured by trial, or not."""
-        self.task.setMeasured(isMeasured)
+        self._answering.tasks.setMeasured(isMeasured)
 
     def resetTask(self) -> None:
         """Begin the chosen task anew; what was answered stays as it is. See `ChosenTask.reset`."""
@@ -286,7 +292,7 @@ class SegmentationLogic:
     def undoLesson(self) -> None:
         """Let the chosen task forget the slice that it has learnt last; it stays accepted. Undo teaches it again."""
         self.requireIdle()
-        self._history.push(self._answering.forgetLesson())
+        self._history.push(self._answering.forgetLesson(self.task))
         self._goOnWithTask()
 
     def addClick(self, sliceNode: Any, world: Sequence[float], positive: bool = True) -> None:
@@ -414,7 +420,7 @@ class SegmentationLogic:
         """Let go of everything; the scene keeps the prompts and the segments, the tasks what they have learnt."""
         with ExitStack() as letGo:
             letGo.callback(self._observations.clear)
-            for part in (self._plane, self.model, self.task, self.profile, self._asker):
+            for part in (self._plane, self.model, self._answering.tasks, self.profile, self._asker):
                 letGo.callback(part.close)
             self._dropTargets(list(self._targets.values()))
 
@@ -456,9 +462,9 @@ class SegmentationLogic:
         self._tell(written.text)
 
     def _goOnWithTask(self) -> None:
-        self.task.tellOfProblems()
+        self._answering.tasks.tellOfProblems()
         for target in self._targets.values():
-            target.goOnWith(self.task)
+            target.goOnWith(self._task)
         self._onChanged()
 
     def _tell(self, text: str) -> None:
@@ -483,7 +489,7 @@ class SegmentationLogic:
     def _onSceneCloses(self) -> None:
         self._plane.forgetScene()
         with ExitStack() as afterwards:
-            afterwards.callback(self.task.end)
+            afterwards.callback(self._answering.tasks.end)
             self._dropTargets(list(self._targets.values()))
 
     def _onNodeLeaves(self, node: Any) -> None:

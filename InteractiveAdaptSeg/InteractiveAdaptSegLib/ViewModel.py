@@ -239,13 +239,14 @@ class TaskState:
     """What is told of the chosen task.
 
     Attributes:
-        accepted: number of accepted slices that it was taught.
+        accepted: number of accepted slices, or objects, that it was taught.
         images: number of volumes that they are of.
         isAdapted: whether the adapted model mostly answers, else the frozen one.
         isMeasured: whether a trial measures the gain.
         gain: of the first mask in IoU, as far as the trial knows; None while there is too little evidence.
         clicksSaved: for each object; None as above.
         cost: clicks that the trial has cost.
+        isOfObjects: whether whole objects were accepted, and not slices.
     """
 
     name: str
@@ -257,6 +258,7 @@ class TaskState:
     gain: Estimate | None = None
     clicksSaved: Estimate | None = None
     cost: float | None = None
+    isOfObjects: bool = False
 
 
 def taskState(logic: SegmentationLogic) -> TaskState | None:
@@ -279,6 +281,7 @@ def taskState(logic: SegmentationLogic) -> TaskState | None:
         gain=found.iou,
         clicksSaved=found.clicks,
         cost=found.cost,
+        isOfObjects=logic.isAtObject,
     )
 
 

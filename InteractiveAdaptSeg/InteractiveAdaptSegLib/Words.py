@@ -123,10 +123,13 @@ def taskText(state: TaskState | None, _: Translate) -> str:
 
 
 def acceptedText(state: TaskState, _: Translate) -> str:
-    """How many slices of how many volumes were accepted."""
-    slices = _("1 slice") if state.accepted == 1 else _("{count} slices").format(count=state.accepted)
+    """How many slices or objects of how many volumes were accepted."""
+    if state.isOfObjects:
+        accepted = _("1 object") if state.accepted == 1 else _("{count} objects").format(count=state.accepted)
+    else:
+        accepted = _("1 slice") if state.accepted == 1 else _("{count} slices").format(count=state.accepted)
     volumes = _("1 volume") if state.images == 1 else _("{count} volumes").format(count=state.images)
-    return _("{slices} of {volumes} accepted").format(slices=slices, volumes=volumes)
+    return _("{accepted} of {volumes} accepted").format(accepted=accepted, volumes=volumes)
 
 
 def predictingText(state: TaskState, _: Translate) -> str:
