@@ -142,6 +142,7 @@ class ObjectRegion:
         prompts = self._target.prompts
         prompts.setObjectMask(PlaneMask.ACCEPTED, mask)
         prompts.setObjectMask(PlaneMask.LEFT_OUT, VoxelBlock.around(left, mask.origin))
+        self._target.noteWrite()
 
     def isWritten(self, mask: VoxelBlock) -> bool:
         """Whether the segment holds the mask, but for what it did not take when that was accepted."""

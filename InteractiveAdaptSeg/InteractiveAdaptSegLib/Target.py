@@ -53,6 +53,7 @@ class Target:
     _segmentTime: int | None = None
     _former: VolumeSession | None = None
     _confidences: Mapping[PlaneGeometry, float] | None = None
+    _known: VoxelBlock | None = None
 
     @property
     def confidences(self) -> Mapping[PlaneGeometry, float]:
@@ -139,6 +140,7 @@ class Target:
             self._follow(self.session)
         elif self.isOpen and self._segmentTime != segmentTime(self.segmentationNode, self.segmentID):
             self._giveUpLost(self.session, isStep=False)
+            self._acceptPainted()
             self.noteWrite()
 
     def giveUpLost(self, block: VoxelBlock | None = None) -> int:
@@ -156,6 +158,8 @@ class Target:
         """The session knows what the segment holds now."""
         if not self.prompts.areOfProposal:
             self._segmentTime = segmentTime(self.segmentationNode, self.segmentID)
+        isOfObject = self.prompts.objectMask(PlaneMask.ACCEPTED) is not None
+        self._known = segmentBlock(*self._place, self._placed) if isOfObject else None
 
     @property
     def isOpen(self) -> bool:
@@ -335,6 +339,19 @@ class Target:
         if len(lost):
             session.give_up(lost, is_step=isStep)
 
+    def _acceptPainted(self) -> None:
+        """Slices of an accepted object that others have painted count as accepted: no later answer changes them."""
+        from AdaptCore.predict.geometry import plane_labels
+
+        now = segmentBlock(*self._place, self._placed)
+        if self._known is None or now is None:
+            return
+        contents = self._contents(self.session.shape)
+        for geometry in changedSlices(self._known, now, self.session.shape):
+            mask = np.asarray(plane_labels(contents, geometry), bool)
+            self.session.accept(geometry, mask, teach=False)
+            self.prompts.setMask(PlaneMask.ACCEPTED, geometry, mask)
+
     @property
     def _place(self) -> tuple[Any, Any, str]:
         return self.volumeNode, self.segmentationNode, self.segmentID
@@ -366,6 +383,17 @@ class Target:
         if block is not None:
             contents[block.slices] = block.mask
         return contents
+
+
+def changedSlices(before: VoxelBlock, now: VoxelBlock, shape: tuple[int, int, int]) -> list[PlaneGeometry]:
+    """The slices that two masks differ on, across the axis where these are fewest."""
+    from AdaptCore.predict.geometry import axis_plane
+
+    both = before.with_(now)
+    differs = before.on(both.origin, both.mask.shape) ^ now.on(both.origin, both.mask.shape)
+    met = [np.flatnonzero(differs.any(tuple(other for other in range(3) if other != axis))) for axis in range(3)]
+    axis = min((2, 1, 0), key=lambda axis: len(met[axis]))
+    return [axis_plane(shape, axis, both.origin[axis] + int(index)) for index in met[axis]]
 
 
 def areOfOneRegion(first: PlaneGeometry | None, second: PlaneGeometry | None) -> bool:

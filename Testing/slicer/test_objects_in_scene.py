@@ -137,6 +137,30 @@ def test_slices_that_the_user_accepted_stay_as_they_are(a_session: Panel) -> Non
     np.testing.assert_array_equal(a_session.segment("lesion"), accepted)
 
 
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_slices_that_were_painted_by_hand_stay_as_they_are(a_session: Panel, tmp_path: Path, is_reloaded: bool) -> None:
+    import slicer
+
+    click(a_session, CENTRE)
+    a_session.logic.accept()
+    panel = save_and_reload(a_session, tmp_path) if is_reloaded else a_session
+    panel.logic.setAtObject(True)
+    panel.wait()
+    painted = panel.segment("lesion")
+    painted[CENTRE[0] - 3 : CENTRE[0] + 3, 4:30, CENTRE[2] + 1] = True
+    painted[:, : CENTRE[1] - 2, CENTRE[2] - 1] = False
+    labels = np.ascontiguousarray(painted.T.astype(np.uint8))
+    slicer.util.updateSegmentBinaryLabelmapFromArray(labels, panel.segmentation, "lesion", panel.volume)
+    panel.catch_up()
+    click(panel, (CENTRE[0], CENTRE[1], CENTRE[2] + 3))
+    np.testing.assert_array_equal(shown(panel)[:, :, CENTRE[2] + 1], painted[:, :, CENTRE[2] + 1])
+    panel.logic.accept()
+    for k in (CENTRE[2] - 1, CENTRE[2] + 1):
+        np.testing.assert_array_equal(panel.segment("lesion")[:, :, k], painted[:, :, k])
+    if is_reloaded:
+        panel.logic.close()
+
+
 def test_saved_scene_goes_on_where_it_was(a_session: Panel, tmp_path: Path) -> None:
     click(a_session, CENTRE)
     a_session.logic.accept()
