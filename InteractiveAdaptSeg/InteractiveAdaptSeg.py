@@ -33,9 +33,10 @@ class InteractiveAdaptSeg(ScriptedLoadableModule):
         self.parent.dependencies = ["Markups", "Plots", "Segmentations"]
         self.parent.contributors = ["InteractiveAdaptSeg contributors"]
         self.parent.helpText = _("""
-Click on a structure in a slice view, or draw a box or a lasso around it: the module answers with a mask. Further clicks
-and scribbles on the object (+) or beside it (-) correct the mask, or one of the candidates beside it is picked. Accept
-writes it into the chosen segment; propagate carries it to the neighbouring slices. Masking and overwriting are those of
+Click on a structure in a slice view, or draw a box or a lasso around it: the module answers with the whole object or,
+slice by slice, with a mask. Further clicks and scribbles on the object (+) or beside it (-) correct it, in any view, or
+one of the candidates beside a mask is picked. Accept writes it into the chosen segment; propagate carries the mask of a
+slice to its neighbours. Masking and overwriting are those of
 the Segment Editor. Under the name of a task, every accepted mask teaches the model; under the name of a user, picks and
 accepted masks teach a profile of what this user prefers. What they have learnt is kept on this computer, where
 everything is computed; so are features of the images that were accepted under a task, but not the images.

@@ -130,6 +130,13 @@ class Desk:
             press(getattr(self.panel.ui, name))
             self.wait()
 
+    def view_along(self, orientation: str) -> np.ndarray:
+        """The slice view through the lesion in an orientation, (h, w, 3)."""
+        self.node.SetOrientation(orientation)
+        self.go_to_lesion()
+        self.host.process_events()
+        return np.asarray(self.view.picture())
+
     def take_up(self, tool: str) -> None:
         """Press a tool's button unless it is down."""
         if not getattr(self.panel.ui, tool).checked:
@@ -143,14 +150,19 @@ class Desk:
     def wait(self) -> None:
         self.host.wait_until(lambda: not self.session.isBusy)
 
+    def work_on(self, unit: str) -> None:
+        """Let prompts be about the object or about the slice they are given on."""
+        self.press(f"{unit}Button")
+
     def add_segment(self) -> None:
         self.press("newSegmentButton")
         self.panel.ui.segmentSelector.currentNode().GetSegmentation().GetNthSegment(0).SetColor(SEGMENT_COLOUR)
 
-    def begin(self) -> None:
+    def begin(self, unit: str = "slice") -> None:
         """Make a segment, say who works on what, and click on the lesion."""
         from Testing.host.user import type_text
 
+        self.work_on(unit)
         self.add_segment()
         self.panel.ui.learningSection.collapsed = False
         type_text(self.panel.ui.taskSelector, "Lesion")
@@ -250,6 +262,13 @@ def first_segmentation() -> Iterator[tuple[str, Any]]:
         yield "7-least-sure-slice", desk.picture()
 
 
+def whole_object() -> Iterator[tuple[str, Any]]:
+    """One click, one object, seen from three sides."""
+    with a_desk() as desk:
+        desk.begin("object")
+        yield "11-whole-object", desk.picture(*map(desk.view_along, ("Axial", "Coronal", "Sagittal")))
+
+
 def learning() -> Iterator[tuple[str, Any]]:
     """What a task has learnt from ten phantoms."""
     import slicer
@@ -305,7 +324,7 @@ def draw(folder: Path, is_dark: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if is_dark:
         (QApplication.instance() or qSlicerApplication(["Slicer"])).setPalette(dark_palette())
-    for pictures in (first_segmentation, learning, refusal):
+    for pictures in (first_segmentation, whole_object, learning, refusal):
         for name, picture in pictures():
             assert picture.save(str(folder / f"{name}.png")), name
 

@@ -10,10 +10,12 @@ import slicer
 import vtk
 
 from AdaptCore.errors import AdaptSegError
-from InteractiveAdaptSegLib.Measures import Measures, Measuring
+from InteractiveAdaptSegLib.Measures import Measures, Measuring, measured
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.SceneNodes import addSegmentation
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 
 class Choices:
@@ -180,9 +182,12 @@ class Choices:
 
     @property
     def measures(self) -> Measures | None:
-        """The chosen segment's; None where none is chosen, or it is empty or cannot be measured."""
+        """The previewed object's, else the chosen segment's; None where there is none, or it cannot be measured."""
         if self.node is None or self._segment is None or not self._session.hasTarget:
             return None
+        mask = self._session.mask
+        if isinstance(mask, VoxelBlock) and not self._session.isAccepted and mask.mask.any():
+            return measured(mask.mask, ijkToWorld(self.node.inputVolume)[:3, :3])
         with suppress(AdaptSegError):
             return self._measuring.measures(self.node.segmentation, self.node.segmentID)
         return None

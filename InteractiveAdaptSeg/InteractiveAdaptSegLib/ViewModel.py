@@ -188,6 +188,7 @@ class GalleryState:
         views: the candidates, from the smallest to the largest.
         picked: number of the picked one, from 1.
         round: 0 before the first one; at most `rounds`.
+        isAtObject: whether prompts are about whole objects, which are offered without candidates.
     """
 
     views: tuple[CandidateView, ...] = ()
@@ -198,6 +199,7 @@ class GalleryState:
     canPick: bool = False
     canAskForMore: bool = False
     canAskForOthers: bool = False
+    isAtObject: bool = False
 
 
 def galleryState(logic: SegmentationLogic) -> GalleryState:
@@ -212,6 +214,7 @@ def galleryState(logic: SegmentationLogic) -> GalleryState:
         canPick=isIdle and bool(candidates.views),
         canAskForMore=canAsk and candidates.picked is not None,
         canAskForOthers=canAsk,
+        isAtObject=logic.isAtObject,
     )
 
 

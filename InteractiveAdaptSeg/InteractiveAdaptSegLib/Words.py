@@ -173,6 +173,8 @@ def profileText(state: ProfileState | None, _: Translate) -> str:
 
 def galleryText(state: GalleryState, _: Translate) -> str:
     """The line above the candidates."""
+    if state.isAtObject:
+        return _("Candidates are offered for slices: choose Slice.")
     if state.isAsking:
         return _("Computing candidates...")
     if not state.round:

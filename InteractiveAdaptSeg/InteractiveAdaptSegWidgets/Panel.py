@@ -271,7 +271,7 @@ class Panel:
                 self._timer.stop()
 
     def onMeasure(self) -> None:
-        """Tell the size of the segment, once nothing has changed for a while: measuring a large one takes time."""
+        """Tell the size of what is previewed or written, once nothing has changed for a while: that takes time."""
         self.ui.resultLabel.text = measuresText(self.choices.measures, _)
 
     def _state(self) -> PanelState:

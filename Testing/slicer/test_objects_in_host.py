@@ -40,6 +40,9 @@ def test_one_click_correct_in_another_view_accept_undo_redo_next_segment_save_re
     user.wait()
     whole = shown(user)
     assert dice(whole, an_ellipsoid) > 0.9
+    user.host.wait_until(lambda: user.ui.resultLabel.text != "")
+    assert user.ui.resultLabel.text.startswith(f"{whole.sum() * 0.8 * 0.9 * 2.5 / 1000:.3g} mL, ")
+    assert user.ui.resultLabel.text.endswith(f", {int(whole.any(axis=(0, 1)).sum())} slices")
     assert not user.segment().any() and "propagate" not in user.enabled()
 
     turn_across(user)
