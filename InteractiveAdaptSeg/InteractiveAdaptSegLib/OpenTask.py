@@ -27,9 +27,7 @@ class OpenTask:
         TaskError: this cannot be a name, or the task's file cannot be used with this model; it stays as it is.
     """
 
-    def __init__(
-        self, name: str, frozen: AdaptableModel, recipe: Recipe | None = None, trial: bool = True
-    ) -> None:
+    def __init__(self, name: str, frozen: AdaptableModel, recipe: Recipe | None = None, trial: bool = True) -> None:
         from AdaptCore.adapt.learner import Learner
         from AdaptCore.adapt.tasks import TaskStore
 

@@ -256,10 +256,7 @@ class SegmentationLogic:
         self._onChanged()
 
     def setTask(self, name: str | None) -> None:
-        """Let a task answer all later prompts and learn from accepted planes; None for the frozen model.
-
-        It holds for all segments and scenes until another one is chosen. What was answered stays as it is.
-        """
+        """Let a task answer all later prompts and learn from what is accepted; None for the frozen models."""
         self._answering.chooseTask(name)
 
     def setLearning(self, mustLearn: bool) -> None:
