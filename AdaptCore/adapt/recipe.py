@@ -7,7 +7,7 @@ from typing import Literal
 
 from AdaptCore.errors import AdaptSegError
 
-ClickTarget = Literal["gaussian", "pixels"]
+Teaching = Literal["latest", "all"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Recipe:
         mid_steps: Adam steps after each click but the first (O: updates after each click; number ours).
         mid_rate: their learning rate (ours).
         mid_head_only: they move only what lies behind the decoder's transformer (ours: a quarter faster, no worse).
-        click_target: what a click teaches: a Gaussian around it (O) or its pixel only (S).
+        clicks_teach: the latest teach, in a Gaussian around them, the answer to the question without them (O, our
+            reading), or all clicks so far teach their own pixels at once in the answer to all of them (S, our reading).
+        mid_whole: weight of the whole prediction with the new clicks as pseudo-label (O, our reading; ours 0).
         click_sigma: standard deviation of the Gaussian as a share of the object's equivalent radius (ours).
         min_click_sigma: and at least so many mask pixels (ours).
         click_cut: the Gaussian ends after so many standard deviations (ours).
@@ -43,7 +45,8 @@ class Recipe:
     mid_steps: int = 1
     mid_rate: float = 1e-4
     mid_head_only: bool = True
-    click_target: ClickTarget = "gaussian"
+    clicks_teach: Teaching = "latest"
+    mid_whole: float = 0.0
     click_sigma: float = 0.3
     min_click_sigma: float = 2.0
     click_cut: float = 3.0
@@ -70,12 +73,18 @@ SCHOEN = Recipe(
     "schoen",
     band_weight=0.0,
     mid_head_only=False,
-    click_target="pixels",
+    clicks_teach="all",
+    tether=0.0,
     post_click_weight=0.0,
     later_prompts=False,
     replayed=0,
 )
-"""Clicks as single pixels during the interaction, eroded masks after it, nothing remembered."""
+"""Cross-entropy on the pixels of all clicks so far during it, eroded masks without the band after it.
+
+The text says that clicks and eroded masks become pseudo-labels for the decoder. It leaves open, so that the default's
+values are taken: how far masks are eroded, steps, learning rates, the loss of the masks, and whether weights outlive
+the image that clicks moved them for (they do not, here).
+"""
 
 OAIMS = Recipe(
     "oaims",
@@ -83,26 +92,48 @@ OAIMS = Recipe(
     erosion_limits=(0.0, 0.0),
     band_weight=1.0,
     mid_head_only=False,
+    mid_whole=1.0,
+    tether=0.0,
     later_prompts=False,
     replayed=0,
 )
-"""The whole prediction as pseudo-label and the click-centred Gaussian loss in both processes, nothing remembered."""
+"""The whole prediction as pseudo-label and the click-centred Gaussian loss in both processes, nothing remembered.
+
+The text leaves open, so that the default's values are taken: width and cut of the Gaussian, the weight between both
+losses (1), steps and learning rates. That the trained output during the interaction is the one without the new clicks
+is our reading.
+"""
 
 VOLUMES = replace(DEFAULT, name="volumes", post_steps=12, post_rate=5e-4)
 """For the model of volumes, whose weights are far from trained through: larger steps, and more of them."""
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, SCHOEN, OAIMS, VOLUMES)}
 
+ABLATIONS = {
+    recipe.name: recipe
+    for recipe in (
+        replace(DEFAULT, name="no-erosion", erosion=0.0, erosion_limits=(0.0, 0.0)),
+        replace(DEFAULT, name="no-band", band_weight=0.0),
+        replace(DEFAULT, name="no-memory", replayed=0),
+        replace(DEFAULT, name="no-click-loss", post_click_weight=0.0),
+        replace(DEFAULT, name="no-later-questions", later_prompts=False),
+        replace(DEFAULT, name="whole-decoder", mid_head_only=False),
+        replace(DEFAULT, name="all-clicks", clicks_teach="all"),
+    )
+}
+"""The default with one part switched off or exchanged, for the benchmark."""
+
 
 def recipe_named(name: str) -> Recipe:
-    """The recipe of a name.
+    """The recipe or ablation of a name.
 
     Raises:
         AdaptSegError: there is none of that name.
     """
-    if name not in RECIPES:
-        raise AdaptSegError(f"Expected one of the recipes {', '.join(RECIPES)}, got {name!r}.")
-    return RECIPES[name]
+    known = {**RECIPES, **ABLATIONS}
+    if name not in known:
+        raise AdaptSegError(f"Expected one of the recipes {', '.join(known)}, got {name!r}.")
+    return known[name]
 
 
 def without(recipe: Recipe, *, mid: bool = False, post: bool = False) -> Recipe:

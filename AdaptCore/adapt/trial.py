@@ -142,33 +142,51 @@ def _slope(gains: np.ndarray, favours: np.ndarray, weights: np.ndarray) -> float
     return min(1.0, max(0.0, slope / (evidence_ + PRIOR_WEIGHT)))
 
 
-def _iou_effect(compared: Sequence[Outcome]) -> Estimate:
-    """Weighted regression of the gain on who opened and how far the two first answers differ; its intercept.
+def _iou_effect(compared: Sequence[Outcome]) -> Estimate | None:
+    """Gain over both openers, each counting by the share of its objects whose first answer was corrected.
 
-    Errors are those of whole images (HC3).
+    An object that was accepted as it was opened agrees wholly with its opener, which tells nothing; None where nearly
+    all are such.
     """
     gains, favours, weights = _columns(compared)
-    design = np.column_stack([np.ones(len(gains)), favours])
-    inverse = np.linalg.pinv(design.T @ (weights[:, None] * design))
-    intercept_of = (inverse @ (design * weights[:, None]).T)[0]
-    leverage = weights * np.einsum("ij,jk,ik->i", design, inverse, design)
-    fitted = design @ (inverse @ (design.T @ (weights * gains)))
-    scores = intercept_of * (gains - fitted) / np.maximum(1 - leverage, 0.1)
-    return _interval(float(intercept_of @ gains), _error(scores, compared), len(images_of(compared)), FINEST["iou"])
+    apart = np.abs(favours)
+    gains = gains - _slope(gains, favours, weights) * np.sign(favours) * (apart - np.average(apart, weights=weights))
+    corrected = np.array([float(outcome.clicks > 1) for outcome in compared])
+    if len(images_of([each for each in compared if each.clicks > 1])) < LEAST:
+        return None
+    groups = [_group(opener, compared, weights) for opener in Opener]
+    shares, means = ([float(group @ of) for group in groups] for of in (corrected, gains))
+    value = float(np.dot(shares, means) / sum(shares))
+    scores = np.zeros(len(gains))
+    for group, share, mean in zip(groups, shares, means):
+        members = group > 0
+        added = share * (gains - mean) + (mean - value) * (corrected - share)
+        scores += group * added / sum(shares) * _small(members.sum())
+    return _interval(value, _error(scores, compared), len(images_of(compared)), FINEST["iou"])
 
 
 def _clicks_effect(compared: Sequence[Outcome]) -> Estimate:
     """Mean prompts where the frozen model opened less those where the adapted one did."""
     clicks = np.array([float(outcome.clicks) for outcome in compared])
     _, _, weights = _columns(compared)
-    is_frozen = np.array([outcome.opener is Opener.FROZEN for outcome in compared])
     value, scores = 0.0, np.zeros(len(clicks))
-    for group, sign in ((is_frozen, 1.0), (~is_frozen, -1.0)):
-        shares = weights * group / (weights * group).sum()
-        mean = float(shares @ clicks)
+    for opener, sign in ((Opener.FROZEN, 1.0), (Opener.ADAPTED, -1.0)):
+        group = _group(opener, compared, weights)
+        mean = float(group @ clicks)
         value += sign * mean
-        scores += sign * shares * (clicks - mean) * math.sqrt(group.sum() / max(group.sum() - 1, 1))
+        scores += sign * group * (clicks - mean) * _small(int((group > 0).sum()))
     return _interval(value, _error(scores, compared), len(images_of(compared)), FINEST["clicks"])
+
+
+def _group(opener: Opener, compared: Sequence[Outcome], weights: np.ndarray) -> np.ndarray:
+    """What each object counts in a mean over those that a model opened; 0 for the others, 1 in all."""
+    is_opened = np.array([outcome.opener is opener for outcome in compared])
+    return weights * is_opened / (weights * is_opened).sum()
+
+
+def _small(count: int) -> float:
+    """Makes up for the mean being of the same few values."""
+    return math.sqrt(count / max(count - 1, 1))
 
 
 def _error(scores: np.ndarray, compared: Sequence[Outcome]) -> float:

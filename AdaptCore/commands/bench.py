@@ -201,7 +201,11 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_data(parser)
     _add_model(parser)
     parser.add_argument(
-        "--recipe", type=_names, default=["default"], metavar="NAME[,NAME]", help="how to learn: default, schoen, oaims"
+        "--recipe",
+        type=_names,
+        default=["default"],
+        metavar="NAME[,NAME]",
+        help="how to learn: default, schoen, oaims, or the default without a part, such as no-memory",
     )
     parser.add_argument(
         "--max-clicks",
@@ -222,6 +226,9 @@ def _add_adapt(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     parser.add_argument(
         "--tuned", type=_names, default=[], metavar="T1,T2", help="targets to leave out of the second pooled figures"
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=1, metavar="N", help="so many seeds, each with its own order, together (1)"
     )
     parser.add_argument(
         "--noise",

@@ -54,13 +54,13 @@ def _compare_arms(
     rules: Rules,
 ) -> dict[str, dict[str, Any]]:
     """Print and return the figures of each recipe by its name; the frozen arm is run once."""
-    from AdaptCore.evaluate.adapt import arms_of, by_recipe, run_target
+    from AdaptCore.evaluate.adapt import arms_of, by_recipe, run_seeds
     from AdaptCore.evaluate.adapt_figures import figures, noise_figures
     from AdaptCore.evaluate.adapt_report import comparison, report
 
-    arms = arms_of(recipes, arguments.arms)
-    with progress_bar(sum(len(target.items) for target in targets), unit="image") as bar:
-        trials = {target.name: run_target(model, target, arms, rules, bar.update) for target in targets}
+    arms, seeds = arms_of(recipes, arguments.arms), range(rules.seed, rules.seed + arguments.seeds)
+    with progress_bar(len(seeds) * sum(len(target.items) for target in targets), unit="image") as bar:
+        trials = {target.name: run_seeds(model, target, arms, rules, seeds, bar.update) for target in targets}
     results: dict[str, dict[str, Any]] = {}
     for recipe in recipes:
         of_recipe = {name: by_recipe(of, recipe) for name, of in trials.items()}
@@ -142,6 +142,7 @@ def _circumstances(arguments: argparse.Namespace, recipe: Recipe) -> dict[str, A
 
     return {
         "seed": arguments.seed,
+        "seeds": arguments.seeds,
         "model": arguments.model,
         "recipe": recipe.name,
         "max_clicks": arguments.max_clicks,
@@ -192,6 +193,8 @@ def _check(arguments: argparse.Namespace) -> None:
     check_tuned(arguments.tuned, arguments.targets)
     if arguments.noise and FROZEN not in arguments.arms:
         raise AdaptSegError(f"--noise needs the arm {FROZEN} to compare with, got {', '.join(arguments.arms)}.")
+    if arguments.seeds > 1 and (arguments.noise or arguments.soak or arguments.sequence):
+        raise AdaptSegError("--seeds compares arms alone. Leave out --noise, --soak and --sequence, or give --seed.")
     if arguments.noise in EARLY_USERS and (arguments.picture or arguments.soak or arguments.sequence):
         raise AdaptSegError(
             f"--noise {arguments.noise} compares what is told with the truth alone. Leave out --picture, --soak and "

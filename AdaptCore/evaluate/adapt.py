@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -172,6 +172,19 @@ def run_target(
             if advanced is not None:
                 advanced()
     return trials
+
+
+def run_seeds(
+    model: AdaptableModel,
+    target: Target,
+    arms: Sequence[Arm],
+    rules: Rules,
+    seeds: Sequence[int],
+    advanced: Callable[[], object] | None = None,
+) -> dict[Arm, list[Trial]]:
+    """`run_target` for each seed, which draws the order too; the first images of all seeds come first."""
+    runs = [run_target(model, target, arms, replace(rules, seed=seed), advanced) for seed in seeds]
+    return {arm: [trial for trials in zip(*(run[arm] for run in runs)) for trial in trials] for arm in arms}
 
 
 def show(model: Model, sequence: Iterable[tuple[str, Item]], rules: Rules) -> Iterator[Shown]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from AdaptCore.evaluate.adapt import (
     arms_of,
     by_recipe,
     in_random_order,
+    run_seeds,
     run_target,
     show,
     work_on,
@@ -99,6 +101,15 @@ def test_the_frozen_arm_has_the_click_benchmarks_figures() -> None:
     assert of["dice1"] == pytest.approx(np.mean([curve.dice[0] for curve in curves]))
     assert of["dice5"] == pytest.approx(np.mean([curve.dice[4] for curve in curves]))
     assert of["clicks"] > 3
+
+
+def test_seeds_have_their_own_orders_and_stand_side_by_side() -> None:
+    arms = arms_of([QUICK], ("frozen",))
+    (together,) = run_seeds(LearningToy(), a_target(5), arms, PLAIN, range(2)).values()
+    (alone,) = run_target(LearningToy(), a_target(5), arms, replace(PLAIN, seed=1)).values()
+    assert [trial.id for trial in together[1::2]] == [trial.id for trial in alone]
+    assert [trial.id for trial in together[::2]] != [trial.id for trial in together[1::2]]
+    assert len(together) == 10
 
 
 def test_learning_takes_fewer_clicks_and_the_frozen_arm_takes_as_many_as_ever() -> None:
@@ -521,7 +532,7 @@ def test_sequences_and_soaks_have_their_own_figures(a_data_folder: Path, tmp_pat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--recipe", "secret"], "Expected one of the recipes default, schoen, oaims, volumes, got 'secret'."),
+        (["--recipe", "secret"], "all-clicks, got 'secret'."),
         (["--arms", "frozen,most"], "Expected one of the arms frozen, post, mid, both, got 'most'."),
         (["--tuned", "hats"], "Expected tuned targets among cones, got 'hats'."),
         (["--noise", "wrong", "--arms", "both"], "--noise needs the arm frozen to compare with, got both."),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from AdaptCore.adapt import clicks as clicks_module
-from AdaptCore.adapt.clicks import ClickAdapter, click_weights
+from AdaptCore.adapt.clicks import ClickAdapter, click_weights, clicked_cells
 from AdaptCore.adapt.losses import click_loss
 from AdaptCore.adapt.recipe import DEFAULT, OAIMS, SCHOEN, Recipe, without
 from AdaptCore.models.base import Decoding, Embedding, Model, Question, to_plane
@@ -94,10 +94,41 @@ def test_of_several_clicks_the_nearest_counts() -> None:
 
 
 @pytest.mark.parametrize(("x", "y", "place"), [(64.3, 30.4, (30, 64)), (SIDE - 0.5, -0.5, (0, SIDE - 1))])
-def test_a_click_of_schoens_recipe_is_one_pixel(x: float, y: float, place: tuple[int, int]) -> None:
-    weights = click_weights([Click(x, y, positive=False)], a_disc(20), WHOLE, SCHOEN)
-    assert torch.nonzero(weights).tolist() == [list(place)]
-    assert weights[place] == 1
+def test_a_clicked_cell_is_one_pixel_and_has_its_latest_clicks_class(
+    x: float, y: float, place: tuple[int, int]
+) -> None:
+    target, around = clicked_cells([Click(x, y), Click(20, 20), Click(x, y, positive=False)], WHOLE, SIDE)
+    assert sorted(torch.nonzero(around).tolist()) == sorted([list(place), [20, 20]])
+    assert target[place] == 0 and target[20, 20] == 1 and target.sum() == 1
+
+
+def clicked_loss(model: Model, question: Question) -> float:
+    """Cross-entropy of the answer to all clicks, where they are."""
+    target, around = clicked_cells(question.clicks, question.embedding, 32)
+    return float(click_loss(output(model, question, len(question.clicks)), around, target))
+
+
+def test_schoens_recipe_draws_the_answer_to_all_clicks_to_the_class_of_each(
+    a_model: CompactModel, a_question: Question
+) -> None:
+    question = replace(a_question, prompts=Prompts((FIRST, SECOND, Click(5, 40, positive=False))))
+    moved = {}
+    for recipe in (replace(SCHOEN, mid_rate=1e-3), replace(SCHOEN, mid_rate=1e-3, clicks_teach="latest")):
+        adapted = ClickAdapter(recipe).adapt(a_model, question, 1, a_wish(question, SECOND))
+        moved[recipe.clicks_teach] = clicked_loss(a_model, question) - clicked_loss(adapted, question)
+    assert moved["all"] > 0.01 and moved["all"] > moved["latest"]
+
+
+def test_oaims_teaches_the_whole_prediction(a_model: CompactModel, a_question: Question) -> None:
+    wish = a_wish(a_question, SECOND)
+    target = (a_question.embedding.gridded(wish, 32) > 0).float()
+    inside = torch.from_numpy(a_question.embedding.inside(32)).float()
+    left = {}
+    for weight in (0.0, 1.0):
+        adapted = ClickAdapter(replace(OAIMS, mid_rate=1e-3, mid_whole=weight)).adapt(a_model, a_question, 1, wish)
+        left[weight] = float(click_loss(output(adapted, a_question, 1), inside, target))
+    assert OAIMS.mid_whole == 1 and OAIMS.tether == 0
+    assert left[1.0] < left[0.0] - 0.001
 
 
 def test_nothing_counts_where_the_answer_has_not_the_clicks_class() -> None:

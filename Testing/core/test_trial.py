@@ -39,7 +39,7 @@ def a_sequence(count: int, gain: float, seed: int, user: str = "exact", period: 
         own, other = (1 - kept) * opened + kept, (1 - kept) * (adapted if opens_frozen else frozen) + kept * alike
         history.append(
             Outcome(
-                clicks=1 if opened >= 0.7 else 4,
+                clicks=1 if opened >= 0.7 or user == "first" else 4,
                 frozen=own if opens_frozen else other,
                 adapted=other if opens_frozen else own,
                 opener=Opener.FROZEN if opens_frozen else Opener.ADAPTED,
@@ -66,18 +66,19 @@ def test_the_mean_of_what_is_told_under_an_exact_user_is_the_true_gain(gain: flo
 
 
 @pytest.mark.parametrize("gain", [0.125, 0.0, -0.1])
-def test_a_lenient_user_does_not_flatter_the_model_that_opened(gain: float) -> None:
+def test_a_lenient_user_flatters_neither_model_and_what_is_told_errs_towards_none(gain: float) -> None:
     histories = [a_sequence(60, gain, seed, "lenient") for seed in range(40)]
     unadjusted = float(np.mean([np.mean([outcome.gain for outcome in history]) for history in histories]))
     assert gain > 0 or unadjusted > gain + 0.04
-    assert np.mean(told(histories)) == pytest.approx(gain, abs=0.06)
+    assert min(gain, 0) - 0.03 < np.mean(told(histories)) < max(gain, 0) + 0.03
+    assert np.mean(told(histories)) * gain >= 0
 
 
 def test_who_accepts_every_first_answer_gives_no_evidence() -> None:
     for gain in (0.125, -0.1):
         found = evidence(a_sequence(80, gain, 0, "first"))
-        assert found.iou is not None and abs(found.iou.value) < 1e-9
-        assert not found.is_known
+        assert found.iou is None and not found.is_known
+        assert found.clicks is not None and not found.clicks.is_known
 
 
 def test_a_declining_model_is_never_told_to_gain() -> None:
