@@ -13,6 +13,7 @@ from InteractiveAdaptSegLib.ChosenModel import ChosenModel, LoadModel
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
 from InteractiveAdaptSegLib.Commands import LessonCommand
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.Target import Target
 from InteractiveAdaptSegLib.Tasks import Tasks
@@ -176,7 +177,7 @@ class Answering:
             try:
                 target.beginAnew()
             except AdaptSegError as error:
-                self._onMessage(str(error))
+                self._onMessage(Refusal(error))
 
     def forgetLesson(self, task: ChosenTask) -> LessonCommand:
         """Let a task forget what it has learnt last.

@@ -14,6 +14,7 @@ import numpy as np
 from AdaptCore.errors import AdaptSegError, PromptError
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.Commands import PickCommand
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.PackedMask import packMask
 from InteractiveAdaptSegLib.PlaneRegion import Correction, PlaneRegion
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
@@ -207,7 +208,7 @@ class Candidates:
         try:
             self._offer = asked.result()
         except AdaptSegError as error:
-            self._onMessage(str(error))
+            self._onMessage(Refusal(error))
         return True
 
     def view(self, number: int) -> CandidateView:

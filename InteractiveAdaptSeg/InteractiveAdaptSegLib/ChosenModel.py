@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AdaptCore.errors import AdaptSegError, CheckpointError, ModelError
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.InstallLogic import InstallLogic, Requirement
 from InteractiveAdaptSegLib.ModelDownload import ModelDownload
 
@@ -364,7 +365,7 @@ class ChosenModel:
                 self._follow()
             if not isTheUsers:
                 raise
-            self._onMessage(str(error))
+            self._onMessage(Refusal(error))
             return None
         return self._used(model, place)
 
@@ -453,7 +454,8 @@ class ChosenModel:
             entry = adding.result()
         except AdaptSegError as error:
             lacksPackages = isinstance(error, ModelError) and self.missingPackages()
-            self._onMessage(f"{str(error).rstrip('.')}. {INSTALL_FIRST}" if lacksPackages else str(error))
+            text = f"{str(error).rstrip('.')}. {INSTALL_FIRST}" if lacksPackages else error
+            self._onMessage(Refusal(text))
             return True
         self.refresh()
         self._onMessage(f"{entry.name} was added: it can be chosen now.")

@@ -1,4 +1,4 @@
-"""Errors of the scene that the user can act on."""
+"""Errors of the scene that the user can act on, and how those are told that nobody waits for."""
 
 from __future__ import annotations
 
@@ -11,3 +11,7 @@ class SceneError(AdaptSegError):
 
 class InstallError(AdaptSegError):
     """A package that is needed and cannot be installed."""
+
+
+class Refusal(str):
+    """A message that says why something was refused, made of the error: the panel shows it with an icon."""

@@ -11,7 +11,7 @@ from AdaptCore.errors import AdaptSegError, PromptError
 from AdaptCore.prompts import CONTRADICTION, contradict
 from InteractiveAdaptSegLib.Asker import Asker, RegionQuestion
 from InteractiveAdaptSegLib.Commands import PromptCommand
-from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.Errors import Refusal, SceneError
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
 from InteractiveAdaptSegLib.PromptNodes import PromptStep, unmarkedPoints
 from InteractiveAdaptSegLib.SceneWatch import SceneWatch
@@ -103,7 +103,7 @@ class Prompting:
                 if index in unmarkedPoints(pointNode):
                     with self._watch.ownChange():
                         pointNode.RemoveNthControlPoint(index)
-                self._onMessage(str(error))
+                self._onMessage(Refusal(error))
 
     def _requireCurrent(self, target: Target) -> None:
         if target is not self._targets.current:

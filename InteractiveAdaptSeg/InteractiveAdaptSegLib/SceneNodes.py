@@ -45,6 +45,12 @@ def addMarkups(scene: Any, className: str, name: str) -> Any:
     return node
 
 
+def viewUnderCursor(scene: Any) -> Any:
+    """The slice view that the mouse is in; None outside of all."""
+    crosshair = scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
+    return crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0]) if crosshair else None
+
+
 def addSegmentation(scene: Any, volumeNode: Any) -> Any:
     """A new segmentation with the volume's geometry and transform.
 

@@ -10,6 +10,7 @@ from typing import Any
 import vtk
 
 from InteractiveAdaptSegLib.Observations import Observations
+from InteractiveAdaptSegLib.SceneNodes import viewUnderCursor
 from InteractiveAdaptSegLib.Target import Target
 
 
@@ -91,7 +92,7 @@ class SceneWatch:
 
     def _onPlaced(self, caller: Any, event: str) -> None:
         if not self._isOwnChange:
-            sliceNode = self._viewUnderCursor()
+            sliceNode = viewUnderCursor(self._scene)
             self._defer(lambda: self._events.placed(caller, sliceNode))
 
     def _onPromptsChanged(self, caller: Any, event: str) -> None:
@@ -115,7 +116,3 @@ class SceneWatch:
     def _onNodeLeaves(self, caller: Any, event: str, node: Any) -> None:
         if not self._isOwnChange:
             self._events.leaves(node)
-
-    def _viewUnderCursor(self) -> Any:
-        crosshair = self._scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
-        return crosshair.GetCursorPositionXYZ([0.0, 0.0, 0.0]) if crosshair else None

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from AdaptCore.errors import AdaptSegError
 from InteractiveAdaptSegLib.Asker import Asker
-from InteractiveAdaptSegLib.Errors import SceneError
+from InteractiveAdaptSegLib.Errors import Refusal, SceneError
 from InteractiveAdaptSegLib.Propagating import Propagating
 from InteractiveAdaptSegLib.Target import Target
 
@@ -113,4 +113,4 @@ class Underway:
             try:
                 end()
             except AdaptSegError as error:
-                self._onMessage(str(error))
+                self._onMessage(Refusal(error))

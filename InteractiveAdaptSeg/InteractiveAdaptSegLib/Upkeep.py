@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.prompts import CONTRADICTION, contradict
 from InteractiveAdaptSegLib.Commands import NewSegmentCommand
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.OpenTargets import OpenTargets
 from InteractiveAdaptSegLib.SegmentHistory import SegmentHistory
 from InteractiveAdaptSegLib.Target import Target
@@ -120,7 +121,7 @@ class Upkeep:
         try:
             self._choose(former.volumeNode, former.segmentationNode, former.segmentID)
         except AdaptSegError as error:
-            self._onMessage(str(error))
+            self._onMessage(Refusal(error))
             return
         present = self._targets.current
         if present is not None and former.prompts.frame and present.prompts.node is not former.prompts.node:

@@ -48,7 +48,7 @@ class PanelState:
         canPlace: whether prompts can be placed.
         isAtObject: whether a prompt gives the whole object, and not one slice of it.
         hindrance: why it cannot; None where it can.
-        canBegin: whether a tool can be taken up that makes the first segment.
+        canBegin: whether a tool can be taken up whose first prompt makes a segment.
         keepsTool: whether the mouse keeps its tool, though nothing can be placed now.
         isLoading: whether a model is being loaded.
         progress: planes done and planes there can be at most, of a propagation under way; at most 0 while that is not

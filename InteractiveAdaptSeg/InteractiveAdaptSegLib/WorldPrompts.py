@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Box, Click, Lasso
 from InteractiveAdaptSegLib.Errors import SceneError
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, slicePlane, worldPoint
@@ -46,7 +48,10 @@ class WorldPrompts:
         """
         from AdaptCore.predict.plane import stroke_clicks
 
-        return stroke_clicks(map(self._pixel, worldPoints), positive, self.geometry.shape)
+        with _refusedInViewWords(
+            "you clicked outside the volume" if len(worldPoints) == 1 else "the scribble leaves the volume"
+        ):
+            return stroke_clicks(map(self._pixel, worldPoints), positive, self.geometry.shape)
 
     def box(self, corners: Sequence[World]) -> Box | None:
         """The box, along the volume's axes, around some corners.
@@ -57,7 +62,8 @@ class WorldPrompts:
         from AdaptCore.predict.plane import plane_box
 
         columns, rows = zip(*map(self._pixel, corners))
-        return plane_box(min(columns), min(rows), max(columns), max(rows), self.geometry.shape)
+        with _refusedInViewWords("the box lies outside the volume"):
+            return plane_box(min(columns), min(rows), max(columns), max(rows), self.geometry.shape)
 
     def lasso(self, worldPoints: Sequence[World]) -> Lasso:
         """The closed outline through some points, simplified if it is long.
@@ -67,7 +73,17 @@ class WorldPrompts:
         """
         from AdaptCore.predict.plane import plane_lasso
 
-        return plane_lasso(map(self._pixel, worldPoints), self.geometry.shape)
+        with _refusedInViewWords("the lasso goes around nothing of the volume"):
+            return plane_lasso(map(self._pixel, worldPoints), self.geometry.shape)
 
     def _pixel(self, world: World) -> tuple[float, float]:
         return self.geometry.pixel(worldPoint(self._toVoxels, world).tolist())
+
+
+@contextmanager
+def _refusedInViewWords(problem: str) -> Iterator[None]:
+    """Refuse what does not fit the plane in words of the view; pixels of the plane say nothing to who looks at it."""
+    try:
+        yield
+    except PromptError as error:
+        raise PromptError(f"{problem}: nothing has changed. Point at the object within the image.") from error

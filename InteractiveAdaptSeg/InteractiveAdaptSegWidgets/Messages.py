@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.printable import printable
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.Words import sentence
 
 STATUS_LINES, MESSAGE_LINES = 2, 3
@@ -33,9 +34,10 @@ class Messages:
         ui.messageArea.setFixedHeight(_height(ui.messageLabel, MESSAGE_LINES))
         ui.progressFrame.setFixedHeight(ui.cancelButton.sizeHint.height())
 
-    def show(self, text: str, isRefusal: bool = False) -> None:
+    def show(self, text: str) -> None:
         """Show a message in place of the one before."""
-        ui, text = self.ui, printable(text)
+        ui, isRefusal = self.ui, isinstance(text, Refusal)
+        text = printable(sentence(text) if isRefusal else text)
         ui.messageLabel.text = ui.messageLabel.toolTip = text
         icon = slicer.app.style().standardIcon(qt.QStyle.SP_MessageBoxWarning) if text and isRefusal else qt.QIcon()
         ui.messageIcon.setPixmap(icon.pixmap(ui.messageIcon.maximumSize))
@@ -48,7 +50,7 @@ class Messages:
             try:
                 yield
             except AdaptSegError as error:
-                self.show(sentence(str(error)), isRefusal=True)
+                self.show(Refusal(error))
         self._onDone()
 
 

@@ -81,7 +81,7 @@ class Panel:
             onChanged=self.follow,
             onNames=lambda: qt.QTimer.singleShot(0, self.showNames),
         )
-        self.tools = Tools(ui, session, reported, self.onToolBegins, self.messages.show, self.show)
+        self.tools = Tools(ui, session, reported, self.onPromptBegins, self.messages.show, self.show)
         review = CohortReview(slicer.mrmlScene, session)
         self.reviewList = ReviewList(ui, review, reported, self.onCohortOpened, self.onCaseShown)
         self._gallery = Gallery(ui, session.candidates, reported, self.onPick, self.onHover)
@@ -117,7 +117,7 @@ class Panel:
         self.choices.follow()
         state = self._state()
         if not (state.canPlace or state.keepsTool):
-            self.tools.stopDrawing()
+            self.tools.stopDrawing(mayBegin=state.canBegin)
         self._learningPlot.follow(self.session.task.name, self.session.task.history)
         self._followWork()
         self.show()
@@ -157,10 +157,10 @@ class Panel:
         with self.messages.reported():
             self.choices.addSegment()
 
-    def onToolBegins(self) -> None:
-        """A tool is taken up: the first one finds a segment to work on, or makes it."""
+    def onPromptBegins(self) -> None:
+        """A prompt is about to be given: the first one makes the segment that it is for."""
         if not self.session.hasTarget:
-            self.onNewSegment()
+            self.choices.addSegment()
 
     def onNextSegment(self) -> None:
         """Accept what is shown, and go to the next segment; after the last one, to a new one."""

@@ -197,10 +197,17 @@ def test_click_draws_nothing_and_says_what_to_do(a_simple_drawer: User) -> None:
     assert not a_simple_drawer.panel.session.canUndo
 
 
-@pytest.mark.parametrize("tool", TOOLS[:3])
-def test_drag_outside_the_volume_changes_nothing_and_says_why(a_simple_drawer: User, tool: str) -> None:
+@pytest.mark.parametrize(
+    ("tool", "why"),
+    [
+        ("box", "The box lies outside the volume"),
+        ("lasso", "The lasso goes around nothing of the volume"),
+        ("scribblePositive", "The scribble leaves the volume"),
+    ],
+)
+def test_drag_outside_the_volume_changes_nothing_and_says_why(a_simple_drawer: User, tool: str, why: str) -> None:
     a_simple_drawer.draw(tool, at(-30, 0), at(-26, 8), at(-40, 8))
-    assert "the plane of 40 x 36 pixels" in a_simple_drawer.message
+    assert a_simple_drawer.message == f"{why}: nothing has changed. Point at the object within the image."
     assert a_simple_drawer.panel.session.mask is None
     assert not a_simple_drawer.panel.session.promptNodes.outlineNodes
 
@@ -376,7 +383,7 @@ def test_corner_of_a_lasso_is_dragged_in_the_view(a_drawer: User) -> None:
 
 
 def test_buttons_are_grey_while_nothing_can_be_drawn(a_user: User, a_scene: Any) -> None:
-    assert all(getattr(a_user.ui, f"{name}Button").enabled for name in TOOLS), "the first tool makes a segment"
+    assert all(getattr(a_user.ui, f"{name}Button").enabled for name in TOOLS), "the first prompt makes a segment"
     a_scene.RemoveNode(a_user.volume)
     a_user.host.process_events()
     assert not any(getattr(a_user.ui, f"{name}Button").enabled for name in TOOLS)

@@ -121,7 +121,7 @@ def test_work_can_be_ended_at_any_moment(
         assert not session.hasTarget and session.isIdle and not session.candidates.isAsking
         assert observed(session) == []
         assert not {name for name in own_threads() if "propagation" in name}
-        # A volume that is still there offers the tools, of which the first makes a segment.
+        # A volume that is still there offers the tools, whose first prompt makes a segment.
         assert a_user.enabled() == ({"positive", "negative"} if how == "segment deleted" else set())
         assert watched_typing() == 1
     if doing == "learning":

@@ -327,7 +327,7 @@ def test_refused_prompt_changes_nothing(a_session: Panel) -> None:
 
 
 def test_click_outside_the_volume_is_refused(a_session: Panel) -> None:
-    with pytest.raises(PromptError, match="outside the plane"):
+    with pytest.raises(PromptError, match="you clicked outside the volume: nothing has changed"):
         a_session.click((SHAPE[0] + 5, 0, CENTRE[2]))
 
 

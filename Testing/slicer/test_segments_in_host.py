@@ -1,4 +1,4 @@
-"""Many objects in one volume: the first tool makes a segment, and one key goes on with the next one."""
+"""Many objects in one volume: the first prompt makes a segment, and one key goes on with the next one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ def segments(user: User) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("tool", ["positive", "box"])
-def test_first_tool_makes_segmentation_and_segment(a_user: User, tool: str) -> None:
+def test_first_prompt_makes_segmentation_and_segment(a_user: User, tool: str) -> None:
     i, j, k = CELLS[0]
-    assert a_user.segmentation is None
+    a_user.press(tool)
+    a_user.host.process_events()
+    assert a_user.segmentation is None and not a_user.panel.session.hasTarget
+    assert getattr(a_user.ui, f"{tool}Button").checked
     if tool == "positive":
-        a_user.press("positive")
         a_user.click(CELLS[0])
+        assert a_user.ui.positiveButton.checked and a_user.panel.session.promptNodes.pointNodes[0] is not None
     else:
         a_user.draw("box", (i - 4, j - 4, k), (i + 4, j + 4, k))
     a_user.press("accept")
@@ -42,6 +45,27 @@ def test_first_tool_makes_segmentation_and_segment(a_user: User, tool: str) -> N
     assert segment[CELLS[0]] and segment.sum() >= 9
     a_user.press("undo", "undo")
     assert a_user.panel.session.mask is None
+
+
+def test_tool_that_is_put_down_before_the_first_prompt_leaves_nothing(a_user: User, a_scene: Any) -> None:
+    before = a_scene.GetNumberOfNodes()
+    for tool in ("positive", "negative", "box", "scribblePositive", "positive"):
+        a_user.press(tool)
+    a_user.press("positive")
+    assert not a_user.ui.positiveButton.checked
+    assert a_user.segmentation is None
+    assert a_scene.GetNumberOfNodes() == before
+
+
+def test_first_point_outside_of_the_volume_is_refused_in_words_of_the_view(a_user: User) -> None:
+    a_user.press("positive")
+    a_user.click((CELLS[0][0], -6, CELLS[0][2]))
+    assert a_user.ui.messageLabel.text == (
+        "You clicked outside the volume: nothing has changed. Point at the object within the image."
+    )
+    assert not a_user.ui.messageIcon.pixmap.isNull()
+    a_user.click(CELLS[0])
+    assert a_user.panel.session.mask is not None
 
 
 def test_ten_objects_take_one_key_each_beside_the_clicks(a_user: User) -> None:
@@ -150,7 +174,7 @@ def test_mask_and_segment_have_one_colour_and_look_different(a_user: User) -> No
     def pixels(value: Any) -> int:
         return int((np.abs(a_user.view.picture().astype(int) - value).max(axis=2) < 25).sum())
 
-    a_user.press("positive")
+    a_user.press("newSegment", "positive")
     a_user.segmentation.GetSegmentation().GetNthSegment(0).SetColor(1.0, 0.0, 0.0)
     a_user.click(CELLS[0])
     before, line = a_user.view.picture(), pixels((255, 0, 0))
