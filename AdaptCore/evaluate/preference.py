@@ -26,9 +26,9 @@ from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.profile import Profile
 
 CLICKS, SLIDER, CANDIDATES, PROFILE = "clicks", "slider", "candidates", "profile"
-ADAPT, BOTH = "adapt", "profile+adapt"
-ARMS = (CLICKS, SLIDER, CANDIDATES, PROFILE, ADAPT, BOTH)
-"""`adapt` is clicks alone with online adaptation."""
+STRANGER, ADAPT, BOTH = "stranger", "adapt", "profile+adapt"
+ARMS = (CLICKS, SLIDER, CANDIDATES, STRANGER, PROFILE, ADAPT, BOTH)
+"""`adapt` is clicks alone with online adaptation; `stranger` is `profile` with that of the opposite user."""
 SLIDER_LOGITS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 """Thresholds of the frozen logits that the slider offers."""
 
@@ -42,8 +42,8 @@ class Rules:
 
     Attributes:
         targets: Dice that are asked for; the user goes on to the highest.
-        rounds: most interactions: a click and a pick each cost one. To accept costs none, be it the present mask or one
-            that is offered beside it.
+        rounds: most interactions: a click, a pick and accepting an offered mask each cost one, accepting the present
+            mask none.
         missed: counted where a target is not reached (SPA: 10).
         least_gain: the user picks the best candidate if it removes at least this share of what is wrong (1 - Dice) with
             the present mask, else clicks.
@@ -82,11 +82,7 @@ class Trial:
     round_ms: list[float] = field(default_factory=list)
 
     def interactions(self, target: float, rules: Rules) -> int:
-        """Clicks and picks before a mask that reaches the target can be accepted."""
-        return _place(self.offered, target, rules) or rules.missed
-
-    def interactions_and_pick(self, target: float, rules: Rules) -> int:
-        """The same if an offered mask had to be picked, for one interaction more, before it can be accepted."""
+        """Clicks and picks until a mask that reaches the target is accepted."""
         present, offered = (_place(values, target, rules) for values in (self.dice, self.offered))
         count = min(present or rules.missed, offered + 1 if offered else rules.missed)
         return count if count <= rules.rounds else rules.missed
@@ -201,15 +197,26 @@ def _work_for(
             mask = session.click(click.x, click.y, click.positive).mask
             user.first[kind].append(metrics.dice(case.wanted[name], mask))
     for arm in arms:
-        user.trials[arm].append(work_on(case, name, opposite, arm, user, model, rules))
+        user.trials[arm].append(work_on(case, name, opposite, arm, users, model, rules))
 
 
-def work_on(case: Case, name: str, opposite: str, arm: str, user: User, model: AdaptableModel, rules: Rules) -> Trial:
+def work_on(
+    case: Case,
+    name: str,
+    opposite: str,
+    arm: str,
+    users: Mapping[str, User],
+    model: AdaptableModel,
+    rules: Rules,
+) -> Trial:
     """Let one user work on one image in one arm; where the arm learns, the user accepts what is there at the end."""
-    adviser = {CANDIDATES: user.fresh, PROFILE: user.adviser, BOTH: user.beside}.get(arm)
+    user = users[name]
+    advisers = {CANDIDATES: user.fresh, STRANGER: users[opposite].adviser, PROFILE: user.adviser, BOTH: user.beside}
+    adviser = advisers.get(arm)
     learner = {ADAPT: user.alone, BOTH: user.learner}.get(arm)
     learns = arm in (PROFILE, ADAPT, BOTH)
-    session = _session(case, learner.model if learner else model, adviser if learns else None, learner)
+    recommends = adviser if learns or arm == STRANGER else None
+    session = _session(case, learner.model if learner else model, recommends, learner)
     wanted, other = case.wanted[name], case.wanted.get(opposite)
     trial = Trial(case.item.id, case.item.group)
     rng = rng_for(rules.seed, case.item.id)

@@ -47,7 +47,6 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
                     of["n"],
                     *(f"{of['interactions'][key]:.2f}" for key in of["interactions"]),
                     *(f"{of['failures'][key]:.2f}" for key in of["failures"]),
-                    f"{of['interactions_and_pick'][target['asked']]:.2f}",
                     ""
                     if fewer is None
                     else f"{100 * fewer['value']:.0f} % [{100 * fewer['low']:.0f}, {100 * fewer['high']:.0f}]",
@@ -70,9 +69,8 @@ def report(result: Mapping[str, Any], rules: Rules) -> str:
     asked = ", ".join(f"{name} {target['asked']}" for name, target in result["targets"].items())
     times = result["round_ms"]
     tables = [
-        text_table([*header, "if picked", "fewer than by clicks", "coverage", "diversity"], rows),
-        f"fewer interactions, and interactions if an offered mask has to be picked before it can be accepted: to the "
-        f"highest Dice that clicks alone reach on half of the images ({asked})",
+        text_table([*header, "fewer than by clicks", "coverage", "diversity"], rows),
+        f"fewer interactions: to the highest Dice that clicks alone reach on half of the images ({asked})",
         text_table(["Dice by interaction", *map(str, range(1, rules.rounds + 1))], agreement),
         text_table(
             [f"first Dice after image {WARM_UP}", "own profile", "fresh", "other's", "own - fresh", "own - other's"],
@@ -106,9 +104,6 @@ def summarize_arm(trials: Sequence[Trial], users: Users, arm: str, rules: Rules)
             "failures": {
                 key: list(metrics.bootstrap_interval(values, groups, rules.seed)) for key, values in missed.items()
             },
-        },
-        "interactions_and_pick": {
-            key: mean([float(one.interactions_and_pick(float(key), rules)) for one in trials]) for key in interactions
         },
         "picks": mean([one.picks for one in trials]),
         "first_dice": _by_place([[one.dice[0] for one in user.trials[arm] if one.dice] for user in users.values()]),
