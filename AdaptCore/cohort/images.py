@@ -13,6 +13,7 @@ import numpy as np
 
 from AdaptCore.cohort.records import Image
 from AdaptCore.errors import CohortError, ImageError
+from AdaptCore.files.detached import voxel_file
 from AdaptCore.files.dicom import files_in, is_dicom_folder
 from AdaptCore.files.geometry import Geometry, Volume, differs, part_of
 from AdaptCore.files.segments import MOST_LABEL, Labels
@@ -102,12 +103,14 @@ def read_grey(path: Path) -> Volume:
 def digest(path: Path) -> str:
     """SHA256 (hex) of a file's bytes, or of those of all files in a DICOM folder in the order of their names.
 
+    The voxels of a header in a file of its own (.nhdr, .mhd) count too.
+
     Raises:
         ImageError: it cannot be read.
     """
     total = hashlib.sha256()
     try:
-        for file in files_in(path) if path.is_dir() else [path]:
+        for file in files_in(path) if path.is_dir() else filter(None, (path, voxel_file(path))):
             with file.open("rb") as stream:
                 while block := stream.read(BLOCK_BYTES):
                     total.update(block)

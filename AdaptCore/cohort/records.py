@@ -16,7 +16,7 @@ from AdaptCore.json_text import parse, problem_with
 VERSION = 1
 SCHEMA = "cohort.schema.json"
 PLACES = ("size", "spacing", "origin", "direction")
-"""What is kept of any geometry; that of a NIfTI file keeps its header's place besides."""
+"""What is kept of any geometry; besides, a NIfTI header's place, and whether the file does not tell the spacing."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,9 @@ def read_case(path: Path) -> Case:
     image = None
     if found is not None:
         places: dict[str, Any] = {key: tuple(found[key]) for key in PLACES}
-        image = Image(found["sha256"], Geometry(**places, nifti=_nifti(found.get("nifti"))))
+        has_millimetres = found.get("has_millimetres", True)
+        geometry = Geometry(**places, nifti=_nifti(found.get("nifti")), has_millimetres=has_millimetres)
+        image = Image(found["sha256"], geometry)
     accepted = tuple(Accepted(**one) for one in content["accepted"])
     return Case(content["id"], image, accepted, content["aside"], content["refused"])
 
@@ -192,7 +194,8 @@ def write_case(path: Path, case: Case) -> None:
     content = asdict(case)
     if case.image is not None:
         geometry = content["image"].pop("geometry")
-        kept = PLACES if case.image.geometry.nifti is None else (*PLACES, "nifti")
+        kept = [*PLACES, *(["nifti"] if geometry["nifti"] else [])]
+        kept += [] if geometry["has_millimetres"] else ["has_millimetres"]
         content["image"] |= {key: geometry[key] for key in kept}
     _write(path, "case", content)
 

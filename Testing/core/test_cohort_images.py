@@ -10,6 +10,7 @@ import pytest
 
 from AdaptCore.cohort.images import differs, digest, examine, find_images, named, read_label, stem
 from AdaptCore.errors import CohortError, ImageError
+from AdaptCore.files.detached import voxel_file
 from AdaptCore.io import Geometry, read_volume
 from Testing.cohort_toy import LABELS, SIZE, a_case, write
 from Testing.image_files import write_dicom_series
@@ -70,6 +71,28 @@ def test_a_changed_byte_changes_the_digest_of_a_file_and_of_a_series(tmp_path: P
     for file in (path, sorted(series.iterdir())[1]):
         file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert digest(path) != before[0] and digest(series) != before[1]
+
+
+@pytest.mark.parametrize("suffix", [".nhdr", ".mhd", ".NHDR"])
+def test_voxels_beside_their_header_count_too(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"scan{suffix.lower()}", a_case(0)[0]).rename(tmp_path / f"scan{suffix}")
+    (voxels,) = (file for file in tmp_path.iterdir() if file != path)
+    assert voxel_file(path) == voxels
+    before = digest(path)
+    content = bytearray(voxels.read_bytes())
+    content[-1] ^= 1
+    voxels.write_bytes(bytes(content))
+    assert digest(path) != before
+    voxels.unlink()
+    with pytest.raises(ImageError, match="The image cannot be read"):
+        digest(path)
+
+
+def test_voxels_that_follow_their_header_are_in_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "scan.mhd").write_text("NDims = 3\nElementDataFile = LOCAL\n")
+    (tmp_path / "scan.nhdr").write_text("NRRD0004\nencoding: raw\n\ndata")
+    for name in ("scan.mhd", "scan.nhdr", "scan.nii.gz"):
+        assert voxel_file(tmp_path / name) is None
 
 
 def test_a_label_comes_with_its_values(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,17 @@ def test_what_is_written_comes_back(tmp_path: Path, a_file: Path) -> None:
         write_state(tmp_path / "state.json", state)
         assert read_state(tmp_path / "state.json") == state
     assert read_state(tmp_path / "none.json") == State()
+
+
+def test_a_spacing_that_the_file_does_not_tell_stays_so(a_file: Path) -> None:
+    assert A_CASE.image is not None
+    assert "has_millimetres" not in json.loads(a_file.read_text("utf-8"))["image"]
+    told = read_case(a_file).image
+    assert told is not None and told.geometry.has_millimetres
+    bare = Image(SHA, replace(A_CASE.image.geometry, has_millimetres=False))
+    write_case(a_file, Case("case-1", bare))
+    kept = read_case(a_file).image
+    assert kept is not None and not kept.geometry.has_millimetres
 
 
 def test_the_labels_of_a_collapsed_round_are_not_current() -> None:
