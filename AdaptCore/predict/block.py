@@ -15,6 +15,7 @@ from torch import Tensor
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Model
 from AdaptCore.models.volumetric import WINDOW_SIDE, VolumeEmbedding, VolumeQuestion, VolumetricModel, WindowClick
+from AdaptCore.predict.intensity import limits_beside_padding
 from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.object_prompts import (
     Ask,
@@ -210,6 +211,7 @@ class BlockSession:
         self._volume, self._spacing, self._policy = volume, spacing, policy
         self._guess, self._adapter, self._only_pointed = guess, adapter, only_pointed
         self._preference = preference
+        self._limits = limits_beside_padding(volume)
         self._latest: tuple[Asked, VolumeQuestion] | None = None
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         self._history = [_State(model)]
@@ -621,7 +623,7 @@ class BlockSession:
     def _embeddings(self, windows: list[VolumeWindow]) -> list[VolumeEmbedding]:
         missing = [window for window in windows if window not in self._cache]
         if missing:
-            samples, inside = zip(*(sample(self._volume, window) for window in missing))
+            samples, inside = zip(*(sample(self._volume, window, self._limits) for window in missing))
             for window, embedding in zip(missing, self._state.model.encode(torch.stack(samples), torch.stack(inside))):
                 self._cache[window] = embedding
         for window in windows:

@@ -80,6 +80,19 @@ def padding_values(image: np.ndarray) -> tuple[float, ...]:
     return _padding(image, _finite(_sample(_numeric(image))))
 
 
+def limits_beside_padding(image: np.ndarray) -> tuple[float, float] | None:
+    """Values that padding is brought to where it is averaged with others; None without padding.
+
+    They lie ten times as far outside of the usual window as that is wide, where padding such as -3024 stays as it is.
+    Averages with numbers such as -3.4e38 would be infinite.
+    """
+    if not padding_values(image):
+        return None
+    window = auto_window(image)
+    far = 10 * (window.high - window.low)
+    return window.low - far, window.high + far
+
+
 def told_of_padding(image: np.ndarray, voxel: tuple[int, int, int], padding: Sequence[float]) -> str:
     """What to tell the user of a click on a voxel; empty where something was measured.
 

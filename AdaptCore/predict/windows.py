@@ -84,8 +84,13 @@ def weights(positions: np.ndarray, count: int, width: float) -> np.ndarray:
     return (raw / raw.sum(1, keepdims=True)).astype(np.float32)
 
 
-def sample(volume: np.ndarray, window: VolumeWindow) -> tuple[Tensor, Tensor]:
+def sample(
+    volume: np.ndarray, window: VolumeWindow, limits: tuple[float, float] | None = None
+) -> tuple[Tensor, Tensor]:
     """What a window shows of a volume (I, J, K): float32 S x S x S, and bool of the samples that lie in the volume.
+
+    Args:
+        limits: lowest and highest value that is shown as it is.
 
     Raises:
         ImageError: the window lies outside of the volume.
@@ -96,6 +101,8 @@ def sample(volume: np.ndarray, window: VolumeWindow) -> tuple[Tensor, Tensor]:
     finite = values.isfinite()
     if not bool(finite.all()):
         values = torch.where(finite, values, values[finite].min() if bool(finite.any()) else 0.0)
+    if limits is not None:
+        values.clamp_(*limits)
     inside = [torch.from_numpy(line.inside) for line in lines]
     there = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
     if not bool(there.any()):

@@ -157,13 +157,18 @@ class PresentObject:
         return self.session.with_answer(drawn[candidate.member])
 
     def others(self, recipe: Recipe) -> list[ObjectPrediction]:
+        """See `Present`: one after the other that which is most unlike all that is shown."""
         held = self.look
-        known, offered = [Answer(held.window, held.logits, held.score)], list[Opening]()
-        for opening in held.others:
-            differs = all(overlap(opening.answer, other) <= 1 - recipe.size_distinct for other in known)
-            if differs and opening.likelihood >= recipe.opening_likelihood and len(offered) < recipe.openings:
-                known.append(opening.answer)
-                offered.append(opening)
+        shown = Answer(held.window, held.logits, held.score)
+        left = {each: 0.0 for each in held.others if each.likelihood >= recipe.opening_likelihood}
+        offered: list[Opening] = []
+        while left and len(offered) < recipe.openings:
+            left = {each: max(alike, overlap(each.answer, shown)) for each, alike in left.items()}
+            opening = min(left, key=lambda each: left[each])
+            if left.pop(opening) > 1 - recipe.size_distinct:
+                break
+            offered.append(opening)
+            shown = opening.answer
         return [self.session.opened(opening) for opening in offered]
 
     def maps(self, looks: Sequence[ObjectPrediction]) -> tuple[VolumeWindow, list[np.ndarray]]:

@@ -505,3 +505,13 @@ def test_confidence_is_the_overlap_that_is_expected_on_each_slice(a_volume: np.n
     at = int(np.rint(answer.window.samples(np.array(20.0), 2)))
     count, rest = int(inside[:, :, at].sum()), int((~inside[:, :, at]).sum())
     assert found[20] == pytest.approx(0.75 * count / (count + 0.125 * rest))
+
+
+def test_padding_of_any_size_is_padding() -> None:
+    volume = 100 * a_ball((60, 60, 30), (30, 30, 15), 8) + np.random.default_rng(0).normal(0, 2, (60, 60, 30))
+    outside = np.hypot(*(np.indices((60, 60)) - 29.5)) > 27
+    model, masks = tiny_volume_model(), []
+    for padding in (-1e5, -3.4e38):
+        padded = np.where(outside[..., None], padding, volume).astype(np.float32)
+        masks.append(BlockSession(model, padded, EVEN).click(30, 30, 15).on((60, 60, 30)))
+    assert masks[0].any() and not masks[0].all() and np.array_equal(*masks)

@@ -12,10 +12,12 @@ import torch
 from AdaptCore.errors import PromptError
 from AdaptCore.models.volumetric import VolumetricModel
 from AdaptCore.predict.block import BlockSession, ObjectPrediction, WindowPolicy
+from AdaptCore.predict.openings import Answer, overlap
 from AdaptCore.preference.adviser import Adviser, Round, space_of
 from AdaptCore.preference.candidates import propose
 from AdaptCore.preference.latent import COMPONENTS, Latent
 from AdaptCore.preference.object_change import change_of
+from AdaptCore.preference.present import present_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.preference.recipe import DEFAULT
 from AdaptCore.preference.samplers import FreeSampler, ReadoutSampler
@@ -183,3 +185,17 @@ def test_volumes_of_masks_are_clustered_as_planes_are() -> None:
     stray[5, 0, 0, 0] = 1.0
     kept = propose(Samples(stray, samples.z), (4 - away).astype(np.float32), 0)
     assert not any(each.added[0, 0, 0] for each in kept.candidates), "a part that lies apart is left out"
+
+
+def test_of_the_other_openings_the_most_unlike_are_offered(a_model: VolumetricModel) -> None:
+    session = a_session(a_model)
+    held = session.prediction
+    assert held is not None and len(held.others) > DEFAULT.openings
+    offered = present_of(session).others(DEFAULT)
+    alike = {opening: overlap(opening.answer, Answer(held.window, held.logits, 1.0)) for opening in held.others}
+    farthest = min(alike, key=lambda opening: alike[opening])
+    assert np.array_equal(mask_of(offered[0]), mask_of(session.opened(farthest)))
+    masks = [mask_of(held), *map(mask_of, offered)]
+    unlike = [max((a & b).sum() / (a | b).sum() for b in masks[:place]) for place, a in enumerate(masks) if place]
+    assert unlike == sorted(unlike), "each one is more like what is shown than the one before"
+    assert present_of(session).others(replace(DEFAULT, size_distinct=1.1)) == []
