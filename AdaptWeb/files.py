@@ -15,6 +15,7 @@ from AdaptCore.errors import ImageError, OutputError
 from AdaptCore.io import READERS, Geometry, Volume, read_volume, write_mask
 from InteractiveAdaptSegLib.SegmentWriter import segmentBlock
 
+DICOM = ".dcm"
 FORMATS = (".seg.nrrd", ".nii.gz")
 MOST_LABELS = 255
 
@@ -41,8 +42,8 @@ class Source:
 def sources(given: Sequence[Path]) -> list[Source]:
     """What can be opened of the files and folders that were given at the start.
 
-    A folder gives the images that lie in it; one without any is a DICOM folder. What a link leads to outside of its
-    folder is left out.
+    A folder gives the images that lie in it, and itself where it holds DICOM files or no image. What a link leads to
+    outside of its folder is left out.
 
     Raises:
         ImageError: one is not there.
@@ -53,14 +54,18 @@ def sources(given: Sequence[Path]) -> list[Source]:
 def _sources_of(path: Path) -> list[Source]:
     if not path.exists():
         raise ImageError(f"{path}: No such file or folder. Give images, or folders that hold images.")
-    images = [Source(image.name, image) for image in _images_in(path)] if path.is_dir() else []
-    return images or [Source(path.resolve().name, path)]
+    if not path.is_dir():
+        return [Source(path.name, path)]
+    images = [Source(image.name, image) for image in _images_in(path)]
+    has_dicom = any(inside.name.lower().endswith(DICOM) for inside in path.iterdir())
+    return [*images, Source(path.resolve().name, path)] if has_dicom or not images else images
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    home = folder.resolve()
+    """Images that are one file each, and lie in the folder."""
+    home, suffixes = folder.resolve(), tuple(suffix for suffix in READERS if suffix != DICOM)
     for path in sorted(folder.iterdir()):
-        is_image = path.is_file() and path.name.lower().endswith(tuple(READERS))
+        is_image = path.is_file() and path.name.lower().endswith(suffixes)
         if is_image and path.resolve().is_relative_to(home):
             yield path
 

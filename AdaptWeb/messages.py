@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from AdaptCore.errors import AdaptSegError
+from AdaptCore.errors import AdaptSegError, ImageError
 from AdaptCore.printable import printable
+from InteractiveAdaptSegLib.Errors import Refusal
 from InteractiveAdaptSegLib.Words import sentence
 
 logger = logging.getLogger(__name__)
 
-UNEXPECTED = "Something unexpected has gone wrong: the terminal says where. Go on, or undo the last step."
+UNEXPECTED = Refusal("Something unexpected has gone wrong: the terminal says where. Go on, or undo the last step.")
 
 
 class Messages:
@@ -30,9 +31,11 @@ class Messages:
         self._on_done = on_done
         self.show("")
 
-    def show(self, text: str, is_refusal: bool = False) -> None:
-        """Show a message in place of the one before."""
-        self._state.message, self._state.is_refusal = printable(text), is_refusal
+    def show(self, text: str) -> None:
+        """Show a message in place of the one before; a `Refusal` has an icon."""
+        is_refusal = isinstance(text, Refusal)
+        self._state.message = printable(_told(text) if is_refusal else text)
+        self._state.is_refusal = is_refusal
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -41,11 +44,24 @@ class Messages:
         try:
             yield
         except AdaptSegError as error:
-            self.show(sentence(str(error)), is_refusal=True)
+            self.show(refusal(error))
         except Exception as error:
             log_place(error)
-            self.show(UNEXPECTED, is_refusal=True)
+            self.show(UNEXPECTED)
         self._on_done()
+
+
+class FileRefusal(Refusal):
+    """A refusal that begins with the name of a file, which is shown as it is."""
+
+
+def refusal(error: AdaptSegError) -> Refusal:
+    """What is shown of an error."""
+    return FileRefusal(error) if isinstance(error, ImageError) else Refusal(error)
+
+
+def _told(text: str) -> str:
+    return text if isinstance(text, FileRefusal) else sentence(text)
 
 
 def log_place(error: Exception) -> None:

@@ -88,6 +88,7 @@ class Page:
                 indeterminate=("progress[1] <= 0",),
                 model_value=("progress[1] > 0 ? 100 * progress[0] / progress[1] : 0",),
             )
+            html.Span("{{ uploading }}", v_if=("uploading",), raw_attrs=_marked("uploading"))
             self._button("cancel", v_if=("enabled.cancel",), style="flex: 0 0 96px")
 
     def _draw_choices(self) -> None:
@@ -117,16 +118,7 @@ class Page:
         with html.Div(classes="tools"):
             for name in TOOLS:
                 self._tool(name, self._text(f"{name}Button"), "enabled.tools")
-        v3.VCheckbox(
-            label=self._text("onlyPointedCheckBox").text,
-            title=self._text("onlyPointedCheckBox").tip,
-            model_value=("only_pointed",),
-            disabled=("!enabled.task",),
-            update_modelValue=(self._panel.set_only_pointed, "[$event]"),
-            density="compact",
-            hide_details=True,
-            raw_attrs=_marked("only-pointed"),
-        )
+        self._check("only_pointed", self._text("onlyPointedCheckBox"), self._panel.set_only_pointed)
 
     def _draw_candidates(self) -> None:
         html.Div("{{ gallery_text }}", classes="note", raw_attrs=_marked("gallery"))
@@ -166,16 +158,8 @@ class Page:
         with html.Details(classes="mb-1"):
             html.Summary(self._text("learningSection").text, title=self._text("learningSection").tip)
             self._names("task", self._text("taskSelector"), self._panel.set_task)
-            v3.VCheckbox(
-                label=self._text("learnCheckBox").text,
-                title=self._text("learnCheckBox").tip,
-                model_value=("learn",),
-                disabled=("!enabled.task",),
-                update_modelValue=(self._panel.set_learning, "[$event]"),
-                density="compact",
-                hide_details=True,
-                raw_attrs=_marked("learn"),
-            )
+            self._check("learn", self._text("learnCheckBox"), self._panel.set_learning)
+            self._check("measures", self._text("measureCheckBox"), self._panel.set_measured)
             html.Div("{{ task_text }}", classes="note", raw_attrs=_marked("task-text"))
             self._names("user", self._text("userSelector"), self._panel.set_user)
             html.Div("{{ profile_text }}", classes="note", raw_attrs=_marked("profile-text"))
@@ -184,6 +168,14 @@ class Page:
 
     def _draw_files(self) -> None:
         with html.Div(classes="row"):
+            v3.VBtn(
+                "Open files...",
+                raw_attrs=_marked("open", "onclick=\"document.getElementById('upload').click()\""),
+                title="Images, DICOM files or a zip file of them; or drop files and folders on the page.",
+                disabled=("!enabled.segment",),
+                **BUTTON,
+            )
+            html.Input(type="file", style="display: none", raw_attrs=['id="upload"', "multiple"])
             self._tool(WINDOW_LEVEL, Text("Window/level", "Drag in a slice view to change brightness and contrast."))
         with html.Div(classes="row"):
             for suffix in FORMATS:
@@ -228,6 +220,18 @@ class Page:
             title=tip,
             raw_attrs=_marked(name, f':aria-pressed="{is_chosen}"'),
             **BUTTON,
+        )
+
+    def _check(self, name: str, text: Text, call: Callable[[bool], None]) -> None:
+        v3.VCheckbox(
+            label=text.text,
+            title=text.tip,
+            model_value=(name,),
+            disabled=("!enabled.task",),
+            update_modelValue=(call, "[$event]"),
+            density="compact",
+            hide_details=True,
+            raw_attrs=_marked(name),
         )
 
     def _select(self, name: str, items: str, text: Text, call: Callable[[Any], None], label: str) -> None:

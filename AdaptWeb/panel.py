@@ -12,7 +12,7 @@ from trame_server import Server
 from AdaptCore.errors import AdaptSegError
 from AdaptWeb.application import Application
 from AdaptWeb.choice_node import ChoiceNode
-from AdaptWeb.messages import UNEXPECTED, Messages, log_place
+from AdaptWeb.messages import UNEXPECTED, Messages, log_place, refusal
 from AdaptWeb.pictures import data_address
 from AdaptWeb.segment_list import SegmentList
 from AdaptWeb.tools import Tools
@@ -36,7 +36,6 @@ from InteractiveAdaptSegLib.Words import (
     profileText,
     propagateText,
     redoText,
-    sentence,
     statusText,
     taskText,
     undoText,
@@ -134,7 +133,7 @@ class Panel:
     def refuse(self, error: AdaptSegError) -> None:
         """Show why something cannot be done."""
         with self._state:
-            self.messages.show(sentence(str(error)), is_refusal=True)
+            self.messages.show(refusal(error))
 
     # What the user does
 
@@ -218,6 +217,10 @@ class Panel:
         with self.messages.reported():
             self.session.setLearning(must_learn)
 
+    def set_measured(self, is_measured: bool) -> None:
+        with self.messages.reported():
+            self.session.setMeasured(is_measured)
+
     def set_only_pointed(self, is_only: bool) -> None:
         with self.messages.reported():
             self.choices.node.onlyPointed = is_only
@@ -228,7 +231,7 @@ class Panel:
             self.choices.node.wholeObject = is_object
 
     def _begin(self) -> None:
-        """The first tool finds a segment to work on, or makes it."""
+        """The first prompt makes the segment that it is for."""
         if not self.session.hasTarget:
             self.choices.addSegment()
 
@@ -259,7 +262,7 @@ class Panel:
         self.choices.follow()
         state = self._state_now()
         if not (state.canPlace or state.keepsTool):
-            self.tools.stop_drawing()
+            self.tools.stop_drawing(may_begin=state.canBegin)
         self._follow_work()
         self.show()
         self.choices.takeUpNames()
@@ -291,7 +294,7 @@ class Panel:
         self._measure_soon()
 
     def _show_learning(self, shown: Any) -> None:
-        shown.learn = self.session.task.isOn
+        shown.learn, shown.measures = self.session.task.isOn, self.session.task.isMeasured
         shown.task_text = taskText(taskState(self.session), _)
         shown.profile_text = profileText(profileState(self.session), _)
 
@@ -380,7 +383,7 @@ class Panel:
                     function()
                 except Exception as error:
                     log_place(error)
-                    self.messages.show(UNEXPECTED, is_refusal=True)
+                    self.messages.show(UNEXPECTED)
 
         self._loop.call_soon(run)
 

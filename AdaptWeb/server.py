@@ -17,21 +17,15 @@ from typing import Any
 from aiohttp import web
 from trame_server import Server
 
-from AdaptCore.errors import AdaptSegError, OutputError
-from AdaptWeb.application import Application
-from AdaptWeb.files import FORMATS, Source, segmentation_file, sources
+from AdaptCore.errors import OutputError
+from AdaptWeb.desk import Desk
+from AdaptWeb.files import Source, sources
 from AdaptWeb.guard import Guard
-from AdaptWeb.keys import CANDIDATES, button_of_key, known_keys
 from AdaptWeb.messages import log_place
-from AdaptWeb.page import TOOLS, Page
-from AdaptWeb.panel import Panel
 from AdaptWeb.resources import resource_path
-from InteractiveAdaptSegLib.Keys import PUT_DOWN
-from InteractiveAdaptSegLib.SceneNodes import addVolume
 
 HOST = "127.0.0.1"
 PHANTOM = "SampleData/AdaptSegPhantom.nrrd"
-SERVE = Path(__file__).resolve().parent / "serve"
 MEGABYTES = 4
 """Of one message of the page at most."""
 
@@ -75,7 +69,7 @@ async def _serve(settings: Settings, found: list[Source], say: Callable[[str], N
     server = Server("adaptseg", client_type="vue3")
     desk = Desk(server, found)
     try:
-        desk.open(0)
+        desk.show(0)
         desk.panel.use_names(settings.task, settings.user)
         guard = Guard()
         server.controller.on_server_bind.add(lambda bound: _bind(bound.app, guard, desk))
@@ -91,7 +85,7 @@ async def _serve(settings: Settings, found: list[Source], say: Callable[[str], N
             disable_logging=True,
         )
     finally:
-        desk.panel.close()
+        desk.close()
 
 
 def _check_port(port: int) -> None:
@@ -125,7 +119,7 @@ def _import_early() -> None:
 
 def _bind(app: web.Application, guard: Guard, desk: Desk) -> None:
     guard.protect(app)
-    app.router.add_get("/download/{name}", desk.download)
+    desk.add_routes(app)
 
 
 def _tell(server: Server, guard: Guard, settings: Settings, say: Callable[[str], None]) -> None:
@@ -134,98 +128,3 @@ def _tell(server: Server, guard: Guard, settings: Settings, say: Callable[[str],
     say("Whoever has this address can see and change the images. Ctrl-C ends the server.")
     if settings.opens:
         webbrowser.open(address)
-
-
-class Desk:
-    """One user's work: the scene, the panel and the page.
-
-    Args:
-        found: volumes that can be opened.
-    """
-
-    def __init__(self, server: Server, found: list[Source]) -> None:
-        self._state, self._found = server.state, found
-        self._opened: dict[int, tuple[Any, Any]] = {}
-        _set_first_state(server.state, found)
-        self._application = Application(server)
-        self.panel = Panel(server, self._application)
-        server.enable_module({"serve": {"__adaptseg": str(SERVE)}, "scripts": ["__adaptseg/keys.js"]})
-        server.trigger("key")(self.press_key)
-        Page(server, self._application, self.panel, self.choose)
-
-    def choose(self, number: int) -> None:
-        """The user has chosen another volume."""
-        with self.panel.messages.reported():
-            self.panel.session.requireIdle()
-            self.open(number)
-
-    def open(self, number: int) -> None:
-        """Show a volume of the list, as it was left if it was open before.
-
-        Raises:
-            ImageError: it cannot be read; what was shown stays.
-        """
-        if number not in self._opened:
-            volume = self._found[number].read()
-            node = addVolume(self._application.scene, self._found[number].name, volume)
-            self._opened[number] = node, volume.geometry
-        self.panel.use(self._opened[number][0])
-        self._state.volume = number
-
-    def press_key(self, key: str) -> None:
-        name = button_of_key(key)
-        if key in CANDIDATES:
-            self.panel.pick(int(key))
-        elif name == PUT_DOWN:
-            self.panel.put_down()
-        elif name in TOOLS:
-            self.panel.take(name)
-        elif name is not None:
-            self.panel.press(name)
-
-    async def download(self, request: web.Request) -> web.Response:
-        """The segmentation of the volume that is shown, as a file."""
-        name = request.match_info["name"]
-        suffix = next((suffix for suffix in FORMATS if name == f"segmentation{suffix}"), None)
-        if suffix is None:
-            raise web.HTTPNotFound
-        volume_node, geometry = self._opened[self._state.volume]
-        try:
-            content = segmentation_file(self.panel.choices.node.segmentation, volume_node, geometry, suffix)
-        except AdaptSegError as error:
-            self.panel.refuse(error)
-            raise web.HTTPConflict(text=str(error)) from None
-        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        return web.Response(body=content, content_type="application/octet-stream", headers=headers)
-
-
-def _set_first_state(state: Any, found: list[Source]) -> None:
-    """All names that the page shows, before anything is known."""
-    state.update(
-        {
-            "status": "",
-            "is_waiting": False,
-            "progress": [0, 0],
-            "enabled": {},
-            "tool": "",
-            "is_at_object": True,
-            "tips": {},
-            "segments": [],
-            "segment_id": "",
-            "only_pointed": True,
-            "gallery_text": "",
-            "candidates": [],
-            "picked": 0,
-            "result": "",
-            "learn": True,
-            "task_text": "",
-            "profile_text": "",
-            "tasks": [],
-            "task": "",
-            "users": [],
-            "user": "",
-            "volumes": [source.name for source in found],
-            "volume": 0,
-            "keys": known_keys(),
-        }
-    )

@@ -84,7 +84,7 @@ def a_server(web_packages: None, tmp_path_factory: pytest.TempPathFactory) -> It
     server.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def a_browser(web_packages: None) -> Iterator[Any]:
     """Chromium of the system, without a window."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -22,6 +22,12 @@ def test_a_folder_gives_the_images_in_it_and_nothing_else(tmp_path: Path) -> Non
     assert [source.name for source in sources([tmp_path])] == ["a.nii.gz", "b.nrrd", "c.png"]
 
 
+def test_a_folder_of_slices_is_one_volume_beside_the_images_in_it(tmp_path: Path) -> None:
+    for name in ("s1.dcm", "s2.DCM", "a.nii"):
+        (tmp_path / name).touch()
+    assert [source.path for source in sources([tmp_path])] == [tmp_path / "a.nii", tmp_path]
+
+
 def test_a_link_that_leads_out_of_its_folder_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "given").mkdir()
     (tmp_path / "secret.nrrd").touch()

@@ -158,15 +158,44 @@ def test_nothing_of_the_patient_is_logged(a_user: WebUser, a_server: Server) -> 
     assert len(a_server.told.splitlines()) == 2, a_server.told
 
 
-@pytest.mark.parametrize(
-    "path", ["download/../../etc/passwd", "download/%2e%2e%2fserver.log", "__adaptseg/../server.py"]
-)
-def test_no_other_file_can_be_read(a_user: WebUser, a_server: Server, path: str) -> None:
-    answer = a_user.page.request.get(a_server.place + path)
-    assert answer.status == 404
+def test_no_other_file_can_be_read(a_browser: Any, a_server: Server) -> None:
+    context = a_browser.new_context()
+    assert context.request.get(a_server.address).status == 200
+    for path in ("download/../../etc/passwd", "download/%2e%2e%2fserver.log", "__adaptseg/../server.py"):
+        assert context.request.get(a_server.place + path).status == 404, path
+    context.close()
 
 
 def test_a_port_in_use_is_told(a_server: Server, tmp_path: Path) -> None:
     port = a_server.place.rstrip("/").rpartition(":")[2]
     with pytest.raises(AssertionError, match=f"Port {port} cannot be used"):
         Server(tmp_path, "--port", port)
+
+
+def test_an_uploaded_image_is_listed_shown_and_segmented(a_user: WebUser, tmp_path: Path) -> None:
+    copy = tmp_path / "dropped.nrrd"
+    copy.write_bytes(PHANTOM.read_bytes())
+    a_user.page.set_input_files("#upload", copy)
+    a_user.wait("volume", "dropped.nrrd")
+    a_user.choose_unit("slice")
+    a_user.take("positive")
+    a_user.click()
+    a_user.wait("status", "Accept the mask")
+    a_user.press("accept")
+    a_user.wait("status", "Accepted")
+    a_user.put_down()
+    assert len(slices(a_user.labels())) == 1
+
+
+def test_a_file_that_is_no_image_is_told_and_what_was_shown_stays(a_user: WebUser, tmp_path: Path) -> None:
+    before = str(a_user.part("volume").inner_text())
+    for name, content, told in (
+        ("report.pdf", b"%PDF", "report.pdf: The file is no image"),
+        ("cut.nrrd", b"", "cut.nrrd: The file is empty"),
+        ("a.zip", b"PK", "a.zip: The zip file is damaged"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        a_user.page.set_input_files("#upload", tmp_path / name)
+        a_user.wait("message", told)
+        assert str(tmp_path) not in a_user.message and "adaptseg-web" not in a_user.message
+    assert str(a_user.part("volume").inner_text()) == before

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-PATIENCE = 60_000
+PATIENCE = 180_000
 """Milliseconds, on a busy machine."""
 
 VIEWS = {"axial": 0, "3D": 1, "coronal": 2, "sagittal": 3}
