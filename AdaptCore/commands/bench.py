@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AdaptCore.commands.bench_adapt import run_adapt
+from AdaptCore.commands.bench_all import add_all
 from AdaptCore.commands.bench_cohort import PARTS, run_cohort
 from AdaptCore.commands.bench_learn3d import run_learn3d
 from AdaptCore.commands.bench_object import OBJECT_RIVALS, run_object
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_volume(kinds)
     _add_preference(kinds)
     _add_cohort(kinds)
+    add_all(kinds)
 
 
 def run_clicks(arguments: argparse.Namespace) -> None:
