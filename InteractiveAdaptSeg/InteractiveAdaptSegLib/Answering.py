@@ -200,3 +200,10 @@ class Answering:
     def _onProfile(self) -> None:
         self.candidates.askAnew()
         self._onChanged()
+
+
+def loadVolumeModel(device: str | None) -> VolumetricModel:
+    """The built-in model of volumes on a device or, for None, on the fastest one."""
+    from AdaptCore.models.registry import load_volume_model
+
+    return load_volume_model(device=device)

@@ -47,11 +47,12 @@ class Prompting:
         self._targets = targets
         self._writes = writes
         self._onAnswered = onAnswered
+        self._waiting: list[tuple[Target, PlaneGeometry, PromptStep]] = []
 
     def give(
         self, target: Target, geometry: PlaneGeometry, action: PromptStep, store: Callable[[], None] | None = None
     ) -> None:
-        """Store a prompt and ask its plane, or the object.
+        """Store a prompt and ask its plane, or the object; one that comes before the answer to another waits for it.
 
         Args:
             store: puts the prompt into the scene where it is not to be added as nodes and points of its own.
@@ -59,6 +60,9 @@ class Prompting:
         Raises:
             AdaptSegError: the prompt contradicts another one or does not fit the plane, or the model cannot answer.
         """
+        if self._asker.isAsking:
+            self._waiting.append((target, geometry, action))
+            return
         region = target.region(geometry)
         if geometry.of_object:
             action = replace(action, plane=geometry)
@@ -87,7 +91,7 @@ class Prompting:
         self._asker.ask(question)
 
     def givePlaced(self, pointNode: Any, see: Callable[[], WorldPrompts]) -> None:
-        """Make prompts of the points of a list that are none yet, the latest first; one that cannot be is taken out.
+        """Make prompts of the points of a list that are none yet, the latest first; one that waits or is none goes.
 
         Args:
             see: gives the plane that they were placed on.
@@ -100,10 +104,24 @@ class Prompting:
                 self._requireCurrent(target)
                 self._givePoint(target, pointNode, index, see())
             except AdaptSegError as error:
-                if index in unmarkedPoints(pointNode):
-                    with self._watch.ownChange():
-                        pointNode.RemoveNthControlPoint(index)
                 self._onMessage(Refusal(error))
+            if pointNode.GetScene() is not None and index in unmarkedPoints(pointNode):
+                with self._watch.ownChange():
+                    pointNode.RemoveNthControlPoint(index)
+
+    def goOn(self) -> None:
+        """Give the prompts that have waited, one after the other."""
+        while self._waiting and not self._asker.isAsking:
+            target, geometry, action = self._waiting.pop(0)
+            if target is self._targets.current:
+                try:
+                    self.give(target, geometry, replace(action, step=target.prompts.nextStep))
+                except AdaptSegError as error:
+                    self._onMessage(Refusal(error))
+
+    def dropWaiting(self) -> None:
+        """Give none of the prompts that wait."""
+        self._waiting.clear()
 
     def _requireCurrent(self, target: Target) -> None:
         if target is not self._targets.current:

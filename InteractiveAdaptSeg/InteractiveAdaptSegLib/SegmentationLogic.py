@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from InteractiveAdaptSegLib.Accepting import Accepting
 from InteractiveAdaptSegLib.ActivePlane import ActivePlane
 from InteractiveAdaptSegLib.Answering import Answering, LoadVolumeModel
+from InteractiveAdaptSegLib.Answering import loadVolumeModel as _loadVolumeModel
 from InteractiveAdaptSegLib.Asker import Asker
 from InteractiveAdaptSegLib.ChosenModel import LoadModel
 from InteractiveAdaptSegLib.ChosenTask import ChosenTask
@@ -37,7 +38,6 @@ from InteractiveAdaptSegLib.WorldPrompts import WorldPrompts
 
 if TYPE_CHECKING:
     from AdaptCore.models.base import Model
-    from AdaptCore.models.volumetric import VolumetricModel
     from AdaptCore.predict.geometry import PlaneGeometry
 
 
@@ -380,6 +380,7 @@ class SegmentationLogic:
 
     def cancelPrediction(self) -> None:
         """Drop the answer that is waited for, and take its prompt out of the scene again."""
+        self._prompting.dropWaiting()
         self._underway.cancelAnswer()
 
     def update(self, seconds: float = 0.02) -> bool:
@@ -436,7 +437,8 @@ class SegmentationLogic:
         return target
 
     def _seen(self, sliceNode: Any) -> WorldPrompts:
-        self.requireIdle()
+        if not (self.isAtObject and self._asker.target is self._target):  # prompts on the object wait for their turn
+            self.requireIdle()
         return WorldPrompts(sliceNode, self._requireTarget().volumeNode, self.isAtObject)
 
     def _prompt(self, seen: WorldPrompts, **action: Any) -> None:
@@ -471,6 +473,7 @@ class SegmentationLogic:
     def _goOn(self) -> None:
         """Something that was under way has ended."""
         self._upkeep.catchUp()
+        self._prompting.goOn()
         self._onChanged()
 
     def _onOutsideEdit(self) -> None:
@@ -505,12 +508,6 @@ class SegmentationLogic:
                 self._targets.current = None
                 self._writer.release()
                 self._plane.clear()
-
-
-def _loadVolumeModel(device: str | None) -> VolumetricModel:
-    from AdaptCore.models.registry import load_volume_model
-
-    return load_volume_model(device=device)
 
 
 def _loadModel(name: str, device: str | None) -> Model:

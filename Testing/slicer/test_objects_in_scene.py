@@ -266,6 +266,67 @@ def test_each_way_of_working_keeps_its_prompts(a_session: Panel) -> None:
     np.testing.assert_array_equal(shown(a_session), whole)
 
 
+def test_prompts_that_come_before_an_answer_wait_for_their_turn(a_session: Panel) -> None:
+    a_session.place(CENTRE)
+    a_session.place(BESIDE, positive=False)
+    assert a_session.logic.isPredicting and a_session.count_points() == (1, 0)
+    a_session.wait()
+    both = shown(a_session)
+    assert a_session.count_points() == (1, 1) and not a_session.messages
+    assert both[CENTRE] and not both[BESIDE]
+    a_session.logic.undo()
+    assert shown(a_session)[BESIDE] and a_session.count_points() == (1, 0)
+
+
+def test_cancel_drops_the_answer_and_the_prompts_that_wait_for_it(a_session: Panel) -> None:
+    a_session.click(CENTRE)
+    a_session.click(BESIDE)
+    a_session.logic.cancelPrediction()
+    a_session.wait()
+    assert a_session.logic.mask is None and a_session.count_points() == (0, 0) and not a_session.logic.canUndo
+
+
+def test_an_object_cannot_be_accepted_before_its_answer(a_session: Panel) -> None:
+    click(a_session, CENTRE)
+    a_session.click(BESIDE, positive=False)
+    with pytest.raises(AdaptSegError, match="the model is predicting: wait for its answer or cancel it"):
+        a_session.logic.accept()
+    a_session.wait()
+    assert not a_session.segment("lesion").any()
+
+
+@pytest.mark.parametrize("gone", ["volume", "segmentation", "prompts"])
+def test_nodes_that_go_while_an_object_is_predicted_drop_the_answer(a_session: Panel, gone: str) -> None:
+    a_session.click(CENTRE)
+    nodes = {"volume": a_session.volume, "segmentation": a_session.segmentation, "prompts": a_session.points()}
+    a_session.scene.RemoveNode(nodes[gone])
+    a_session.catch_up()
+    a_session.wait()
+    assert not a_session.logic.hasTarget and a_session.logic.mask is None
+
+
+def test_voxels_that_change_while_an_object_is_predicted_are_answered_anew(a_session: Panel) -> None:
+    import slicer
+
+    a_session.click(CENTRE)
+    slicer.util.updateVolumeFromArray(a_session.volume, np.zeros(SHAPE[::-1], np.int16))
+    a_session.catch_up()
+    a_session.wait()
+    assert not a_session.segment("lesion").any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_volumes_of_a_few_slices(a_session: Panel, make_volume: Any, voxels: np.ndarray, count: int) -> None:
+    volume = make_volume(voxels[:, :, CENTRE[2] - 1 : CENTRE[2] - 1 + count])
+    segmentation = a_session.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.GetSegmentation().AddEmptySegment("lesion", "lesion")
+    a_session.choose(volume, segmentation, "lesion")
+    assert a_session.logic.isAtObject is (count > 1)
+    click(a_session, (*CENTRE[:2], count // 2))
+    a_session.logic.accept()
+    assert a_session.segment("lesion")[(*CENTRE[:2], count // 2)]
+
+
 def test_a_closed_scene_drops_the_answer_that_is_waited_for(a_session: Panel) -> None:
     a_session.click(CENTRE)
     a_session.scene.Clear(False)
