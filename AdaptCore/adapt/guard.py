@@ -28,10 +28,7 @@ def is_behind(history: Sequence[Outcome]) -> bool:
     Gains of a trial scatter more, since each object has another opener: they must be behind by a standard error more.
     """
     gains = _gains(history)
-    if len(gains) < LEAST:
-        return False
-    scatter = stdev(gains) / math.sqrt(len(gains)) if fair_gains(history) else 0.0
-    return fmean(gains) + scatter < -MARGIN
+    return len(gains) >= LEAST and fmean(gains) + _scatter(history, gains) < -MARGIN
 
 
 def is_good(history: Sequence[Outcome]) -> bool:
@@ -52,12 +49,13 @@ def latest_gain(history: Sequence[Outcome]) -> float | None:
 def may_answer(history: Sequence[Outcome]) -> bool:
     """Whether the adapted arm answers the next image, or only watches while the frozen one does.
 
-    It watches while it is not ahead over the latest window, and after a return until it has shown that it is.
+    It watches while it is not ahead over the latest window, by a standard error less where there was a trial, and after
+    a return until it has shown that it is.
     """
-    gain = latest_gain(history)
-    if gain is None:
+    gains = _gains(history[1:])
+    if not gains:
         return all(outcome.event is not Event.RETURNED for outcome in history)
-    return gain >= MARGIN
+    return fmean(gains) + _scatter(history, gains) >= MARGIN
 
 
 def adapted_answers(history: Sequence[Outcome]) -> bool:
@@ -68,6 +66,11 @@ def adapted_answers(history: Sequence[Outcome]) -> bool:
 def loses(before: Sequence[float], after: Sequence[float]) -> bool:
     """Whether the losses on replayed lessons grew too much by a step; never without replayed lessons."""
     return bool(before) and sum(after) / len(after) > sum(before) / len(before) + REPLAY_MARGIN
+
+
+def _scatter(history: Sequence[Outcome], gains: Sequence[float]) -> float:
+    """Standard error of the mean gain of a trial, 0 without one."""
+    return stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 and fair_gains(history) else 0.0
 
 
 def _gains(history: Sequence[Outcome]) -> list[float]:

@@ -145,6 +145,19 @@ def test_the_guard_is_not_flattered_by_the_opener() -> None:
     assert max(np.abs(fair_gains(history))) < 0.08
 
 
+def test_a_gain_that_scatters_does_not_silence_the_adapted_model_but_none_does() -> None:
+    def history(*gains: float) -> list[Outcome]:
+        openers = (Opener.FROZEN, Opener.ADAPTED)
+        return [
+            Outcome(4, 0.5, 0.5 + gain, opener=openers[place // 2 % 2], chance=0.5)
+            for place, gain in enumerate((0.0, *gains))
+        ]
+
+    assert may_answer(history(*(0.2, -0.17) * 4))
+    assert not may_answer(history(*(0.012, 0.008) * 4))
+    assert not may_answer(history(*(0.1, -0.2) * 4))
+
+
 # Who opens
 
 
