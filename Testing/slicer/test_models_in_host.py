@@ -475,7 +475,7 @@ def test_last_lesson_is_undone_and_the_task_is_reset(a_learning_model: None, an_
     user.host.answer_next_dialog("OK")
     user.press("resetTask")
     assert not TaskStore().path("tube").exists() and len(list(TaskStore().folder.glob("*.bak"))) == 1
-    assert user.ui.taskLabel.text == "tube: 0 slices accepted; the frozen model predicts"
+    assert user.ui.taskLabel.text == "tube: nothing accepted yet"
     assert user.message.startswith("Task 'tube' begins anew; its old file is ")
     assert not user.ui.resetTaskButton.enabled
     np.testing.assert_array_equal(user.segment(), before)

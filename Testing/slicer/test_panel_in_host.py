@@ -337,7 +337,7 @@ def test_task_that_is_typed_is_chosen_and_learns(a_user: User) -> None:
 
     type_text(a_user.ui.taskSelector, "lesions")
     assert a_user.panel.session.task.name == "lesions"
-    assert a_user.ui.taskLabel.text.startswith("lesions: 0 slices accepted")
+    assert a_user.ui.taskLabel.text.startswith("lesions: nothing accepted yet")
     press(a_user.ui.learnCheckBox)
     assert a_user.panel.session.task.isOn is False
     assert a_user.ui.taskLabel.text.endswith("not learning")
