@@ -51,11 +51,14 @@ class Grid:
         points: float32 B x 3 x D x H x W, from -1 to 1.
         step: distance of neighbouring points.
         is_cube: whether they fill the scene from face to face.
+        flat: for planes, their own coordinates from -1 to 1, B x 3 x 1 x H x W with the first one 0: for what lies in a
+            plane, as a photograph or a projection shows it.
     """
 
     points: Tensor
     step: float
     is_cube: bool
+    flat: Tensor | None = None
 
     @classmethod
     def cube(cls, batch: int, side: int, device: torch.device) -> Grid:
@@ -176,16 +179,47 @@ def along(points: Tensor, knots: Tensor, widths: Tensor) -> Tensor:
     return field
 
 
-def tree(draw: Draw, points: Tensor, width: Tensor, generations: int) -> Tensor:
-    """Branching tubes that get thinner at every fork; width B is the trunk's half width."""
+def tree(draw: Draw, points: Tensor, width: Tensor, generations: int, most: int = 4) -> Tensor:
+    """Branching tubes that get thinner at every fork; width B is the trunk's half width.
+
+    Args:
+        most: branches of a generation that fork.
+    """
     batch = len(points)
     start = F.normalize(torch.randn(batch, 3, generator=draw), dim=1) * uniform(draw, 0.3, 1.3, batch, 1)
     heading = F.normalize(-start + 0.6 * torch.randn(batch, 3, generator=draw), dim=1)
+    return branches(draw, points, start, heading, width, generations, most)
+
+
+def network(draw: Draw, flat: Tensor, width: Tensor, trees: int) -> Tensor:
+    """Vessels of a picture, as of an eye's fundus: trees out of one place, projected onto the plane; flat as in `Grid`."""
+    batch, field = len(flat), None
+    root = uniform(draw, -0.8, 0.8, batch, 3) * torch.tensor([0.0, 1.0, 1.0])
+    for _ in range(trees):
+        heading = F.normalize(torch.randn(batch, 3, generator=draw) * torch.tensor([0.2, 1.0, 1.0]) - 0.5 * root, dim=1)
+        one = branches(draw, flat, root, heading, width * uniform(draw, 0.6, 1.0, batch), 4, 6, is_flat=True)
+        field = one if field is None else torch.maximum(field, one)
+    assert field is not None
+    return field
+
+
+def branches(
+    draw: Draw,
+    points: Tensor,
+    start: Tensor,
+    heading: Tensor,
+    width: Tensor,
+    generations: int,
+    most: int,
+    is_flat: bool = False,
+) -> Tensor:
+    """Field of a tree that begins at `start` B x 3; `is_flat` projects it along the first axis."""
+    batch, seen = len(points), torch.tensor([0.0 if is_flat else 1.0, 1.0, 1.0])
     tips, field, length = [(start, heading)], None, uniform(draw, 0.7, 1.4, batch)
     for _ in range(generations):
         forks = []
-        for begin, direction in tips[:4]:
-            knots = path(draw, begin, direction, length, 0.15, 4)
+        for begin, direction in tips[:most]:
+            knots = path(draw, begin, direction, length, 0.15, 4) * seen
             widths = width[:, None] * torch.linspace(1.0, 0.75, 5)
             one = along(points, knots, widths)
             field = one if field is None else torch.maximum(field, one)

@@ -53,7 +53,7 @@ class PlaneStage:
 
 @dataclass(frozen=True)
 class PlaneRecipe:
-    """Every constant is ours: first values, not trained with yet; attributes as in `VolumeRecipe`, and:
+    """Every constant is ours; attributes as in `VolumeRecipe`, and:
 
     Attributes:
         colour: share of batches in colour.
@@ -61,6 +61,8 @@ class PlaneRecipe:
     """
 
     stages: tuple[PlaneStage, ...] = (PlaneStage(128, 6, 3, 3000), PlaneStage(256, 3, 3, 10**9))
+    cheap: PlaneStage = PlaneStage(128, 6, 3, 1)
+    dear: int = 2
     learning_rate: float = 8e-4
     level: int = 2000
     weight_decay: float = 0.02
@@ -72,6 +74,11 @@ class PlaneRecipe:
     padded: float = 0.4
     times: int = 1
     seed: int = 0
+
+    def stage(self, step: int) -> PlaneStage:
+        """What a step sees."""
+        stage = stage_of(self.stages, step)
+        return self.cheap if stage.side > self.cheap.side and step % self.dear else stage
 
 
 class PlaneCourse:
@@ -94,11 +101,11 @@ class PlaneCourse:
 
     def side(self, step: int) -> int:
         """Side of the planes of a step."""
-        return stage_of(self.recipe.stages, step).side
+        return self.recipe.stage(step).side
 
     def loss(self, network: CompactNetwork, step: int, device: torch.device) -> tuple[Tensor, float]:
         """Loss of one step, always the same for its number; the last IoU besides."""
-        stage = stage_of(self.recipe.stages, step)
+        stage = self.recipe.stage(step)
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             grid = cut_planes(draw, stage.planes * self.recipe.times, stage.side, device)
@@ -185,7 +192,7 @@ def cut_planes(draw: Draw, batch: int, side: int, device: torch.device) -> Grid:
         turn = torch.eye(3)[torch.randperm(3, generator=draw)].expand(batch, -1, -1)
     centre = uniform(draw, -0.6, 0.6, batch, 3)
     points = torch.bmm(turn, planes.flatten(2)).view_as(planes) + centre[:, :, None, None, None]
-    return Grid(points.to(device), 2 / side * float(zoom.mean()), False)
+    return Grid(points.to(device), 2 / side * float(zoom.mean()), False, flat[:, :, None].to(device))
 
 
 def padded(draw: Draw, scene: SceneBatch, share: float) -> SceneBatch:

@@ -27,6 +27,7 @@ from AdaptCore.training.fields import (
     lobed,
     local,
     log_uniform,
+    network,
     path,
     random_rotations,
     solid,
@@ -116,11 +117,12 @@ def scenes(draw: Draw, grid: Grid) -> SceneBatch:
     """Scenes on the points of a grid; all random numbers come from `draw`, a generator on the CPU."""
     painting = background(draw, grid)
     warped = warp(draw, grid)
-    shares = torch.tensor([share for share, _ in KINDS])
+    kinds = KINDS if grid.flat is None else KINDS + FLAT_KINDS
+    shares = torch.tensor([share for share, _ in kinds])
     for _ in range(int(torch.randint(4, 11, (), generator=draw))):
         painting.points = warped if torch.rand((), generator=draw) < 0.7 else grid.points
         kind = int(torch.multinomial(shares, 1, generator=draw))
-        KINDS[kind][1](painting)
+        kinds[kind][1](painting)
     return through_device(painting)
 
 
@@ -307,6 +309,15 @@ def paint_tree(painting: Painting) -> None:
     finish(painting, shape, torch.zeros(batch, 3), width)
 
 
+def paint_network(painting: Painting) -> None:
+    """Thin vessels all over a plane, as photographs and projections show them."""
+    draw, batch, flat = painting.draw, painting.batch, painting.grid.flat
+    assert flat is not None
+    width = log_uniform(draw, 0.012, 0.06, batch)
+    shape = network(draw, flat, width, int(torch.randint(1, 4, (), generator=draw)))
+    finish(painting, shape.expand(painting.grid.shape), torch.zeros(batch, 3), width)
+
+
 def paint_chain(painting: Painting) -> None:
     """Alike neighbours in a row, each an object, with something between them or nothing."""
     draw, batch = painting.draw, painting.batch
@@ -355,6 +366,9 @@ KINDS: tuple[tuple[float, Callable[[Painting], None]], ...] = (
     (2.0, paint_lesion),
 )
 """Kinds of objects with their shares."""
+
+FLAT_KINDS = ((0.3, paint_network),)
+"""Kinds that planes show besides."""
 
 
 def blurred(x: Tensor, sigma: float) -> Tensor:
