@@ -192,7 +192,7 @@ def tree(draw: Draw, points: Tensor, width: Tensor, generations: int, most: int 
 
 
 def network(draw: Draw, flat: Tensor, width: Tensor, trees: int) -> Tensor:
-    """Vessels of a picture, as of an eye's fundus: trees out of one place, projected onto the plane; flat as in `Grid`."""
+    """Vessels of a picture, as of an eye's fundus: trees out of one place, seen from above; `flat` as in `Grid`."""
     batch, field = len(flat), None
     root = uniform(draw, -0.8, 0.8, batch, 3) * torch.tensor([0.0, 1.0, 1.0])
     for _ in range(trees):

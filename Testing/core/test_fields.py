@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from AdaptCore.training.fields import (
@@ -17,6 +19,7 @@ from AdaptCore.training.fields import (
     lobed,
     local,
     log_uniform,
+    network,
     path,
     random_rotations,
     solid,
@@ -115,6 +118,17 @@ def test_tree_gets_more_branches_with_each_generation() -> None:
     points = Grid.cube(2, 24, CPU).points
     volumes = [float((tree(a_draw(3), points, torch.tensor([0.1, 0.1]), n) > 0).sum()) for n in (1, 2, 3)]
     assert 0 < volumes[0] < volumes[1] < volumes[2]
+
+
+def test_vessels_of_a_plane_hang_together_and_are_as_thick_as_asked_for() -> None:
+    axis = torch.linspace(-3, 3, 384)
+    flat = torch.stack([torch.zeros(384, 384), *torch.meshgrid(axis, axis, indexing="ij")])[None, :, None]
+    shape = network(a_draw(1), flat, torch.tensor([0.05]), 3)
+    assert shape.shape == (1, 1, 384, 384)
+    assert 0.03 < float(shape.max()) < 0.052
+    vessels = shape[0, 0].numpy() > 0
+    _, parts = ndimage.label(vessels, np.ones((3, 3)))
+    assert parts == 1 and 0.01 < vessels.mean() < 0.1
 
 
 def test_neighbours_in_a_chain_are_alike_and_numbered_in_order() -> None:

@@ -60,12 +60,21 @@ def test_planes_come_in_parallel_pairs_with_even_pixels() -> None:
         torch.testing.assert_close(right.norm(dim=1), size)
         for one, other in ((down, right), (down, across), (right, across)):
             torch.testing.assert_close((one * other).sum(1), torch.zeros(3), atol=1e-5, rtol=0)
+        assert grid.flat is not None and grid.flat.shape == (3, 3, 1, 16, 16)
+        torch.testing.assert_close(grid.flat[:, 2, 0, 0], torch.linspace(-15 / 16, 15 / 16, 16).expand(3, -1))
+        assert not grid.flat[:, 0].any()
         gap = across.norm(dim=1) / size
         assert bool(((gap > 0.49) & (gap < 5.01)).all())
         assert bool(((size * 8 > 0.32) & (size * 8 < 1.31)).all())
         assert grid.step == pytest.approx(float(size.mean()), rel=1e-4)
         straight += int(bool((down.abs() > 1e-6).sum(1).eq(1).all()))
     assert 2 <= straight <= 10
+
+
+def test_every_other_step_sees_cheap_planes_once_planes_are_larger() -> None:
+    recipe = PlaneRecipe(stages=(PlaneStage(16, 1, 1, 2), PlaneStage(32, 1, 1, 10)), cheap=PlaneStage(16, 4, 1, 1))
+    assert [recipe.stage(step).side for step in range(6)] == [16, 16, 32, 16, 32, 16]
+    assert [recipe.stage(step).planes for step in range(4)] == [1, 1, 1, 4]
 
 
 def test_planes_that_are_no_squares_are_padded_with_nothing() -> None:
