@@ -1,9 +1,11 @@
-"""How the model of planes is trained: planes cut from synthetic volumes at any angle, with their neighbours (ours)."""
+"""How the model of planes is trained: on planes cut from synthetic volumes at any angle, and on pictures (ours)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,7 +36,9 @@ from AdaptCore.training.interaction import (
     with_click,
 )
 from AdaptCore.training.losses import mask_iou, mask_loss
+from AdaptCore.training.pictures import picture_grid, pictures
 from AdaptCore.training.scene3d import LABELS, SceneBatch, blurred, scenes
+from AdaptCore.training.synthetic import TextureBank
 from AdaptCore.training.trainer import stage_of
 
 SHOWN, NEIGHBOUR = slice(0, 1), slice(1, 2)
@@ -56,7 +60,9 @@ class PlaneRecipe:
     """Every constant is ours; attributes as in `VolumeRecipe`, and:
 
     Attributes:
-        colour: share of batches in colour.
+        pictures: share of steps on pictures of objects such as cells, instead of planes cut from volumes. With none the
+            model forgets them: on synthetic volumes it becomes better, and on photographs and cells worse.
+        colour: share of batches of planes in colour.
         padded: share of batches whose planes are longer than wide, or wider than long.
     """
 
@@ -70,6 +76,7 @@ class PlaneRecipe:
     ema: float = 0.998
     rounds: int = 4
     keep_prior: float = 0.85
+    pictures: float = 0.5
     colour: float = 0.35
     padded: float = 0.4
     times: int = 1
@@ -81,6 +88,17 @@ class PlaneRecipe:
         return self.cheap if stage.side > self.cheap.side and step % self.dear else stage
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a step asks: images B x 3 x S x S, (h, w) of each proper, targets, first prompts, which are lone clicks."""
+
+    image: Tensor
+    sizes: Tensor
+    targets: Targets
+    prompts: VolumePrompts
+    lone: Tensor
+
+
 class PlaneCourse:
     """What the trainer asks of an architecture, for planes."""
 
@@ -88,6 +106,11 @@ class PlaneCourse:
 
     def __init__(self, recipe: PlaneRecipe, config: CompactConfig) -> None:
         self.recipe, self.config = recipe, config
+
+    @cached_property
+    def textures(self) -> TextureBank:
+        """What pictures are painted with."""
+        return TextureBank(self.recipe.seed)
 
     def network(self) -> CompactNetwork:
         """A network with random weights, seeded."""
@@ -108,15 +131,28 @@ class PlaneCourse:
         stage = self.recipe.stage(step)
         draw = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            grid = cut_planes(draw, stage.planes * self.recipe.times, stage.side, device)
-            scene = padded(draw, scenes(draw, grid), self.recipe.padded)
-            image = coloured(draw, scene, self.recipe.colour)
-            asked = choose_targets(draw, scene, stage.targets, SHOWN)
-            carried = choose_targets(draw, scene, 1, NEIGHBOUR)
-            targets = shown(asked, carried)
-            prompts, lone = opening(draw, asked, carried, grid)
-        features = repeated(network.encoder(standardize(image, sizes_of(scene))), targets.row)
-        return self._interaction(network, draw, features, targets, prompts, lone)
+            is_pictured = float(torch.rand((), generator=draw)) < self.recipe.pictures
+            question = (self._pictured if is_pictured else self._cut)(draw, step, stage, device)
+        features = repeated(network.encoder(standardize(question.image, question.sizes)), question.targets.row)
+        return self._interaction(network, draw, features, question.targets, question.prompts, question.lone)
+
+    def _cut(self, draw: Draw, step: int, stage: PlaneStage, device: torch.device) -> Asked:
+        """Planes of volumes, and the mask of the plane beside as a prompt."""
+        grid = cut_planes(draw, stage.planes * self.recipe.times, stage.side, device)
+        scene = padded(draw, scenes(draw, grid), self.recipe.padded)
+        asked = choose_targets(draw, scene, stage.targets, SHOWN)
+        carried = choose_targets(draw, scene, 1, NEIGHBOUR)
+        prompts, lone = opening(draw, asked, carried, grid)
+        return Asked(coloured(draw, scene, self.recipe.colour), sizes_of(scene), shown(asked, carried), prompts, lone)
+
+    def _pictured(self, draw: Draw, step: int, stage: PlaneStage, device: torch.device) -> Asked:
+        """Pictures, with as many targets as planes have and none carried over."""
+        count, rng = stage.planes * self.recipe.times, np.random.default_rng([self.recipe.seed, step])
+        image, sizes, targets = pictures(rng, self.textures, count, stage.targets + 1, stage.side)
+        targets = Targets(targets.mask.to(device), targets.valid.to(device), targets.row)
+        grid = picture_grid(len(targets.row), stage.side)
+        prompts, lone = first_prompts(draw, targets, replace(grid, points=grid.points.to(device)), slice_share=0.0)
+        return Asked(image.to(device), sizes.to(device), targets, prompts, lone)
 
     def _interaction(
         self,

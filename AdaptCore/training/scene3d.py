@@ -367,7 +367,7 @@ KINDS: tuple[tuple[float, Callable[[Painting], None]], ...] = (
 )
 """Kinds of objects with their shares."""
 
-FLAT_KINDS = ((0.3, paint_network),)
+FLAT_KINDS = ((1.0, paint_network),)
 """Kinds that planes show besides."""
 
 
