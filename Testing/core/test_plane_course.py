@@ -77,6 +77,17 @@ def test_every_other_step_sees_cheap_planes_once_planes_are_larger() -> None:
     assert [recipe.stage(step).planes for step in range(4)] == [1, 1, 1, 4]
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_steps_learn_from_pictures_or_from_planes_of_volumes(share: float) -> None:
+    course = PlaneCourse(replace(QUICK, pictures=share), TINY)
+    network = course.network()
+    losses = [course.loss(network, step, CPU)[0] for step in (0, 0, 1)]
+    assert losses[0].item() == losses[1].item() != losses[2].item()
+    assert ("textures" in vars(course)) is (share > 0)
+    losses[0].backward()
+    assert all(value.grad is not None for value in network.encoder.parameters())
+
+
 def test_planes_that_are_no_squares_are_padded_with_nothing() -> None:
     scene = a_scene()
     assert torch.equal(sizes_of(scene), torch.tensor([[32, 32], [32, 32]]))
