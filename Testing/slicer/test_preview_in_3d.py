@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from Testing.bright_model import BrightModel
 from Testing.slicer.panel import Panel
 from Testing.slicer.scenes import CENTRE
 from Testing.toy_model import ToyModel
@@ -72,3 +73,26 @@ def test_preview_lies_on_its_slice_in_3d_views(a_session: Panel) -> None:
     logic.accept()
     assert view.bounds()[0] > view.bounds()[1], "nothing is left to preview"
     view.close()
+
+
+def test_a_whole_object_is_previewed_in_3d_views_until_it_is_accepted(
+    a_scene: Any, a_slice_view: Any, a_volume: Any, a_segmentation: Any
+) -> None:
+    from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
+
+    panel = Panel(a_scene, a_slice_view, ToyModel(), volume_model=BrightModel(100.0))
+    panel.choose(a_volume, a_segmentation, "lesion")
+    panel.logic.setAtObject(True)
+    view = View3D(a_scene)
+    panel.click(CENTRE)
+    panel.wait()
+    block, to_world = panel.logic.mask, ijkToWorld(a_volume)
+    wanted = []
+    for axis, places in enumerate(np.nonzero(block.mask)):
+        edges = block.origin[axis] + np.array([places.min() - 0.5, places.max() + 0.5])
+        wanted += sorted(to_world[axis, 3] + to_world[axis, axis] * edges)
+    assert view.bounds() == pytest.approx(wanted, abs=0.6 * np.abs(to_world[:3, :3]).max())
+    panel.logic.accept()
+    assert view.bounds()[0] > view.bounds()[1], "nothing is left to preview"
+    view.close()
+    panel.logic.close()
