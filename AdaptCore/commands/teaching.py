@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("learning")
     group.add_argument("--task", metavar="NAME", help="answer with what was learnt under this name")
-    group.add_argument(
-        "--learn", action="store_true", help="learn from the accepted planes; begins a new task if needed"
-    )
+    group.add_argument("--learn", action="store_true", help="learn from what is accepted; begins a new task if needed")
     group.add_argument(
         "--keep-replay",
         action=argparse.BooleanOptionalAction,

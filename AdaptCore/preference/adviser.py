@@ -131,7 +131,7 @@ class Adviser:
         looks = [*(present.with_answer(each, drawn) for each in proposal.candidates), *others]
         view, maps = present.maps([present.look, *looks])
         if others:
-            proposal = _with_others(proposal, looks, maps)
+            proposal = _with_others(proposal, maps, present.chances(others))
         shown = Round(present.look, samples, sampler.prior, tuple(looks), view, proposal)
         return _by_size(shown, [present.size(look) for look in looks])
 
@@ -239,21 +239,21 @@ class Adviser:
         return FreeSampler(model, question)
 
 
-def _with_others(proposal: Proposal, looks: Sequence[AnyLook], maps: list[np.ndarray]) -> Proposal:
+def _with_others(proposal: Proposal, maps: Sequence[np.ndarray], chances: Sequence[float]) -> Proposal:
     """The proposal with answers in other windows behind its candidates, and all maps in one view.
 
     What is drawn shares the likelihood that the others leave.
 
     Args:
-        looks: of the candidates, then the others.
-        maps: logits of the present answer and of the looks in the view.
+        maps: logits of the present answer, of the candidates, then of the others, in one view.
+        chances: of the others.
     """
     recommended = binarize(maps[0])
-    left = 1 - sum(look.likelihood for look in looks[len(proposal.candidates) :])
+    left, drawn_ones = 1 - sum(chances), len(proposal.candidates)
     nothing = np.array([], int)
     candidates = []
-    for place, (look, logits) in enumerate(zip(looks, maps[1:])):
-        drawn = proposal.candidates[place] if place < len(proposal.candidates) else None
+    for place, logits in enumerate(maps[1:]):
+        drawn = proposal.candidates[place] if place < drawn_ones else None
         mask = binarize(logits)
         candidates.append(
             Candidate(
@@ -262,7 +262,7 @@ def _with_others(proposal: Proposal, looks: Sequence[AnyLook], maps: list[np.nda
                 logits=logits,
                 added=mask & ~recommended,
                 removed=recommended & ~mask,
-                probability=left * drawn.probability if drawn else look.likelihood,
+                probability=left * drawn.probability if drawn else chances[place - drawn_ones],
             )
         )
     return Proposal(maps[0], proposal.members, left * proposal.probability, tuple(candidates))

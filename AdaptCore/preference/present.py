@@ -67,6 +67,10 @@ class Present(Protocol):
         """Answers in other windows that may well be meant and that differ from the present one and from each other."""
         ...
 
+    def chances(self, others: Sequence[AnyLook]) -> list[float]:
+        """How likely each of the others is meant; what is drawn in the present window shares the rest."""
+        ...
+
     def maps(self, looks: Sequence[AnyLook]) -> tuple[AnyView, list[np.ndarray]]:
         """A view that shows all of some looks, and the logits of each in it."""
         ...
@@ -123,6 +127,9 @@ class PresentPlane:
                 offered.append(look)
         return offered
 
+    def chances(self, others: Sequence[Look]) -> list[float]:
+        return [look.likelihood for look in others]
+
     def maps(self, looks: Sequence[Look]) -> tuple[CropWindow | None, list[np.ndarray]]:
         view = max((look.window for look in (self.look, *looks)), key=_extent)
         here = (slice(None), slice(None)) if view is None else view.slices
@@ -170,6 +177,11 @@ class PresentObject:
             offered.append(opening)
             shown = opening.answer
         return [self.session.opened(opening) for opening in offered]
+
+    def chances(self, others: Sequence[ObjectPrediction]) -> list[float]:
+        """See `Present`: answers that are not shown are like one that is, so these share their likelihood too."""
+        shown = self.look.likelihood + sum(look.likelihood for look in others)
+        return [look.likelihood / shown for look in others]
 
     def maps(self, looks: Sequence[ObjectPrediction]) -> tuple[VolumeWindow, list[np.ndarray]]:
         view = max((look.window for look in (self.look, *looks)), key=lambda window: window.step[0])

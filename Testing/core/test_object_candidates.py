@@ -91,7 +91,14 @@ def test_openings_are_offered_where_they_may_be_meant(a_model: VolumetricModel) 
     session, adviser = a_session(a_model), an_adviser(a_model, None)
     others = [each for each in adviser.ask(session).proposal.candidates if each.member < 0]
     assert 1 <= len(others) <= DEFAULT.openings
-    assert all(each.probability >= DEFAULT.opening_likelihood for each in others)
+    offered = present_of(session).others(DEFAULT)
+    assert session.prediction is not None
+    raw = np.array([session.prediction.likelihood, *(look.likelihood for look in offered)])
+    told = sorted(each.probability for each in others)
+    assert told == pytest.approx(sorted(raw[1:] / raw.sum())), "answers that are not shown are like one that is"
+    proposal = adviser.ask(session).proposal
+    drawn = [each.probability for each in proposal.candidates if each.member >= 0]
+    assert proposal.probability + sum(drawn) <= raw[0] / raw.sum() + 1e-6
     assert not any(each.member < 0 for each in adviser.ask(session, sizes=False).proposal.candidates)
     assert not any(each.member < 0 for each in adviser.ask(a_session(a_model, clicks=2)).proposal.candidates)
 
