@@ -137,7 +137,7 @@ class InteractiveAdaptSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixi
 
     def exit(self):
         """The user goes to another module; a propagation under way goes on."""
-        self.panel.tools.stop()
+        self.panel.leave()
         self.setParameterNode(None)
 
     def onSceneStartsToChange(self, caller, event):

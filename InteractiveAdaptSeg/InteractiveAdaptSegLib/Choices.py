@@ -14,6 +14,7 @@ from InteractiveAdaptSegLib.Measures import Measures, Measuring, measured
 from InteractiveAdaptSegLib.Observations import Observations
 from InteractiveAdaptSegLib.SceneNodes import addSegmentation
 from InteractiveAdaptSegLib.SegmentationLogic import SegmentationLogic
+from InteractiveAdaptSegLib.SegmentNames import nameSegment
 from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
@@ -99,6 +100,10 @@ class Choices:
                 choice.segmentation = addSegmentation(self._scene, choice.inputVolume)
                 self._segmentList.setCurrentNode(choice.segmentation)
             segmentID = self._session.addSegment(choice.inputVolume, choice.segmentation)
+            if self._session.task.name:
+                terminologies = getattr(slicer.modules, "terminologies", None)
+                logic = None if terminologies is None else terminologies.logic()
+                nameSegment(choice.segmentation, segmentID, self._session.task.name, logic)
         choice.segmentID = segmentID
         self.apply()
 

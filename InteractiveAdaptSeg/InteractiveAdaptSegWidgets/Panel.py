@@ -30,6 +30,7 @@ from InteractiveAdaptSegWidgets.Messages import Messages
 from InteractiveAdaptSegWidgets.ModelChooser import ModelChooser
 from InteractiveAdaptSegWidgets.ProfileChooser import ProfileChooser
 from InteractiveAdaptSegWidgets.ReviewList import ReviewList
+from InteractiveAdaptSegWidgets.SegmentSection import SegmentSection
 from InteractiveAdaptSegWidgets.Shortcuts import Shortcuts
 from InteractiveAdaptSegWidgets.TaskButtons import TaskButtons
 from InteractiveAdaptSegWidgets.Tools import Tools
@@ -81,7 +82,16 @@ class Panel:
             onChanged=self.follow,
             onNames=lambda: qt.QTimer.singleShot(0, self.showNames),
         )
-        self.tools = Tools(ui, session, reported, self.onPromptBegins, self.messages.show, self.show)
+        self.tools = Tools(
+            ui,
+            session,
+            reported,
+            onTaken=lambda: self._segmentSection.putDown(),
+            begin=self.onPromptBegins,
+            onMessage=self.messages.show,
+            onChanged=self.show,
+        )
+        self._segmentSection = SegmentSection(ui, self.choices, session, reported, self.tools.stop)
         review = CohortReview(slicer.mrmlScene, session)
         self.reviewList = ReviewList(ui, review, reported, self.onCohortOpened, self.onCaseShown)
         self._gallery = Gallery(ui, session.candidates, reported, self.onPick, self.onHover)
@@ -95,6 +105,7 @@ class Panel:
     def close(self) -> None:
         """Let go of everything when the module is unloaded or Slicer ends."""
         self._isClosed = True
+        self._segmentSection.leave()
         self.tools.close()
         self._timer.stop()
         self._measureTimer.stop()
@@ -102,6 +113,11 @@ class Panel:
         self.reviewList.close()
         self.choices.use(None)
         self.session.close()
+
+    def leave(self) -> None:
+        """The user goes to another module, to which the mouse is left; what is under way goes on."""
+        self.tools.stop()
+        self._segmentSection.leave()
 
     def use(self, parameterNode: Any) -> None:
         """Work on what a parameter node holds; None for nothing, as while a scene is closed."""
@@ -120,6 +136,7 @@ class Panel:
             self.tools.stopDrawing(mayBegin=state.canBegin)
         self._learningPlot.follow(self.session.task.name, self.session.task.history)
         self._followWork()
+        self._segmentSection.follow()
         self.show()
         self._followModel()
         self.choices.takeUpNames()

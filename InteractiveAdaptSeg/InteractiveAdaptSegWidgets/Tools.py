@@ -26,6 +26,7 @@ class Tools:
         ui: the panel's widgets.
         session: takes the prompts.
         reported: within it, errors are shown to the user.
+        onTaken: called before a tool is taken up.
         begin: makes a segment where none is chosen, before the first prompt is given.
         onMessage: called with what the user should do instead.
         onChanged: called when a tool is taken up or put down.
@@ -36,6 +37,7 @@ class Tools:
         ui: Any,
         session: SegmentationLogic,
         reported: Callable[[], AbstractContextManager[None]],
+        onTaken: Callable[[], None],
         begin: Callable[[], None],
         onMessage: Callable[[str], None],
         onChanged: Callable[[], None],
@@ -43,6 +45,7 @@ class Tools:
         self.ui = ui
         self._session = session
         self._reported = reported
+        self._onTaken = onTaken
         self._begin = begin
         self._onChanged = onChanged
         self._isClosed = False
@@ -102,6 +105,7 @@ class Tools:
             self._show(tool.value, canPlace, tool is self._drawMode.tool)
 
     def onPlace(self, sign: int, isOn: bool) -> None:
+        self._onTaken()
         self._firstPoint.drop()
         if not isOn:
             self.stopPlacing()
@@ -112,6 +116,7 @@ class Tools:
         self._onChanged()
 
     def onDraw(self, tool: Tool, isOn: bool) -> None:
+        self._onTaken()
         self._firstPoint.drop()
         self._awaitsSegment = self._session.promptNodes is None
         if isOn:
