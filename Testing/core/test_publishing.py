@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import AdaptCore
+from AdaptCore.commands.bench_all import OBJECTS, PLANES, VESSELS
 
 ADDRESS = "https://example.org/InteractiveAdaptSeg"
 """Stands for the address of the published repository."""
@@ -95,10 +96,8 @@ def test_the_changelog_knows_this_version(repository: Path) -> None:
 
 
 def test_the_readme_names_organs_and_no_code_names_of_data_sets(repository: Path) -> None:
-    targets = re.search(r"^TARGETS = (.*)$", text_of(repository, "Makefile"), re.MULTILINE)
-    volumes = re.search(r"^VOLUMES = (.*)$", text_of(repository, "Makefile"), re.MULTILINE)
-    assert targets and volumes
-    names = {name.split(":")[0] for name in f"{targets[1]},{volumes[1]}".split(",")} | {"drive", "chase_db1"}
+    names = {name.split(":")[0] for name in f"{PLANES},{VESSELS},{OBJECTS}".split(",")}
+    assert {"drive", "msd_hippocampus", "ct_lesion3d"} < names
     readme = text_of(repository, "README.md")
     assert not [name for name in names if re.search(rf"(?<![\w/.]){name}\b", readme)]
     benchmarks = text_of(repository, "docs/benchmarks.md")
