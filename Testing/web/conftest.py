@@ -33,6 +33,11 @@ def web_packages() -> None:
             pytest.skip(f'{name} is missing: run these tests in the environment of "make .venv-web/.dev"')
 
 
+def chromium() -> str | None:
+    """The browser of the system; None for none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 class Server:
     """`adaptseg web` as a user starts it.
 
@@ -87,7 +92,7 @@ def a_server(web_packages: None, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def a_browser(web_packages: None) -> Iterator[Any]:
     """Chromium of the system, without a window."""
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = chromium()
     if path is None:
         pytest.skip("no Chromium on this computer (on Debian: apt-get install chromium)")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is missing")
