@@ -199,3 +199,21 @@ def test_a_file_that_is_no_image_is_told_and_what_was_shown_stays(a_user: WebUse
         a_user.wait("message", told)
         assert str(tmp_path) not in a_user.message and "adaptseg-web" not in a_user.message
     assert str(a_user.part("volume").inner_text()) == before
+
+
+def test_an_accepted_mask_is_learnt_under_the_name_that_was_typed(a_user: WebUser) -> None:
+    choose(a_user, "other.nrrd")
+    a_user.choose_unit("slice")
+    a_user.page.locator("summary").click()
+    a_user.wait("task-text", "No task")
+    field = a_user.part("task").locator("input")
+    field.fill("Lesion")
+    field.press("Enter")
+    a_user.wait("task-text", "Lesion: nothing accepted yet")
+    a_user.take("positive")
+    a_user.click("sagittal")
+    a_user.wait("status", "Accept the mask")
+    a_user.key("Enter")
+    a_user.wait("task-text", "Lesion: 1 slice of 1 volume accepted")
+    a_user.put_down()
+    assert len(np.flatnonzero(a_user.labels().any(axis=(1, 2)))) == 1
