@@ -14,6 +14,12 @@ PATIENCE = 180_000
 VIEWS = {"axial": 0, "3D": 1, "coronal": 2, "sagittal": 3}
 """Places of the views in the page."""
 
+PAINTED = """() => {
+    const images = [...document.querySelectorAll(".views img")];
+    return images.length >= 4 && images.every((image) => image.naturalWidth > 8 && image.offsetWidth > 8);
+}"""
+"""Whether all views show something."""
+
 
 class WebUser:
     """Opens the page and works in it.
@@ -30,7 +36,7 @@ class WebUser:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.goto(address)
         self.part("accept").wait_for()
-        page.wait_for_function("document.querySelectorAll('.views img').length >= 4")
+        page.wait_for_function(PAINTED)
 
     def part(self, name: str) -> Any:
         """A part of the panel, by its name there."""
