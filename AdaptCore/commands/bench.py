@@ -153,10 +153,11 @@ def _add_object(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--model",
         type=_names,
-        default=["planes"],
+        default=["compact3d"],
         metavar="NAME[,NAME]",
-        help=f"plane model that propagates (name or checkpoint file), or {', '.join(OBJECT_RIVALS)}, where planes is "
-        f"the built-in model and ball a floor; several run one after the other",
+        help="model of volumes or of planes, which then propagates (name or checkpoint file), or a rival: "
+        f"{', '.join(OBJECT_RIVALS)}, where planes is the built-in model of planes and ball a floor; several run one "
+        "after the other (default: compact3d)",
     )
     parser.add_argument("--max-clicks", type=positive, default=10, metavar="N", help="clicks on each object (10)")
     _add_jitter(parser)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from AdaptCore.cli import main
+from AdaptCore.cli import build_parser, main
 from AdaptCore.errors import AdaptSegError, ImageError
 from AdaptCore.evaluate import metrics
 from AdaptCore.evaluate.clicks import Curve
@@ -343,13 +343,18 @@ def test_options_reach_the_user(a_data_folder: Path) -> None:
     file = a_data_folder / "result.json"
     dice = []
     for options in ((), ("--known-slice",), ("--jitter",)):
-        assert bench(a_data_folder, "--max-clicks", "2", "--json", str(file), *options) == 0
+        assert bench(a_data_folder, "--model", "planes", "--max-clicks", "2", "--json", str(file), *options) == 0
         result = json.loads(file.read_text())["models"]["planes"]
         dice.append(result["mean"]["dice"]["1"])
         assert [result["known_slice"], result["jitter"]] == [
             option in options for option in ("--known-slice", "--jitter")
         ]
     assert len(set(dice)) == 3
+
+
+def test_the_model_of_volumes_is_measured_unless_another_one_is_named() -> None:
+    arguments = build_parser().parse_args(["bench", "object", "--data", "folder", "--targets", "balls"])
+    assert arguments.model == ["compact3d"]
 
 
 @pytest.mark.usefixtures("a_toy_registry")
