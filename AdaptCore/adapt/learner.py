@@ -23,7 +23,7 @@ from AdaptCore.adapt.trial import is_other_opened
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.models.base import AdaptableModel, Model
 from AdaptCore.models.frame import AnyQuestion
-from AdaptCore.predict.learning import Example, Taught
+from AdaptCore.predict.learning import Example, Taught, telling
 from AdaptCore.predict.masks import iou
 
 
@@ -244,7 +244,7 @@ def learnt(
         opening: of the object, if this is its first mask; one that was drawn, or began from a mask, tells nothing.
     """
     rng = np.random.default_rng([seed, len(known.history)])
-    whole = [example for example in examples if example.is_whole] or examples
+    whole = telling(examples)
     if opening is not None and examples[0].is_opening:
         outcome = _compared(examples[0], frozen, opening, image)
     else:

@@ -39,6 +39,11 @@ class Example:
         return self.answer(model, self.question)
 
 
+def telling(examples: Sequence[Example]) -> Sequence[Example]:
+    """Those that show all of the mask, which one that cuts it off tells nothing of; all of them where none does."""
+    return [example for example in examples if example.is_whole] or examples
+
+
 @dataclass(frozen=True, eq=False)
 class Taught:
     """What an accepted mask has taught, which goes and comes back with the mask.

@@ -13,7 +13,7 @@ from AdaptCore.errors import ProfileError
 from AdaptCore.models.base import Readable
 from AdaptCore.models.frame import AnyQuestion
 from AdaptCore.predict.block import BlockSession
-from AdaptCore.predict.learning import Example, Taught
+from AdaptCore.predict.learning import Example, Taught, telling
 from AdaptCore.predict.masks import binarize
 from AdaptCore.predict.plane import PlaneSession, mask_logits
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
@@ -169,7 +169,7 @@ class Adviser:
             Names of the picks that the mask counts for, for `forget`.
         """
         # By prompts: a pick answers the same question again, and a history that was packed gives it as another object.
-        asked = list({example.question.prompts: example for example in examples}.values())
+        asked = list({example.question.prompts: example for example in telling(examples)}.values())
         names = []
         for kind in (asked[:1], _evenly(asked[1:], self._profile.recipe.later)):
             fits = [fit for example in kind if (fit := self._fitted(model, example)) is not None]

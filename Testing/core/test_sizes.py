@@ -11,6 +11,7 @@ import torch
 from AdaptCore.errors import PromptError
 from AdaptCore.models.base import BatchModel
 from AdaptCore.predict.cache import EmbeddingCache
+from AdaptCore.predict.learning import telling
 from AdaptCore.predict.masks import dice
 from AdaptCore.predict.plane import Look, PlaneSession
 from AdaptCore.predict.sizes import (
@@ -253,9 +254,10 @@ def test_window_that_cuts_the_accepted_mask_off_teaches_nothing(a_session: Plane
     a_session.take(small)
     a_session.take(large)
     wanted = a_disc(200, 180, 40)
-    shapes = [example.mask.shape for example in a_session.examples(wanted)]
+    examples = telling(a_session.examples(wanted))
+    shapes = [example.mask.shape for example in examples]
     assert (45, 45) not in shapes and shapes[-1] == PLANE
-    assert all(example.mask.sum() == wanted.sum() for example in a_session.examples(wanted))
+    assert all(example.mask.sum() == wanted.sum() for example in examples)
 
 
 def test_questions_that_are_forgotten_take_the_other_sizes_along(a_session: PlaneSession) -> None:

@@ -132,7 +132,7 @@ def test_candidates_and_a_report_are_written_and_a_pick_is_learnt(
     masks = [read_volume(path).array for path in sorted(folder.glob("candidate-*.nrrd"))]
     sizes = [int((mask > 0).sum()) for mask in masks]
     assert sizes == sorted(sizes) and all((mask != plain).any() for mask in masks)
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("<img") == 2 and "<h2>Surface</h2>" in page and "36 x 40 x 20 voxels of 1 x 1 x 2 mm" in page
     assert run(*asked, "--out", tmp_path / "m.nrrd", *options) == 2, "what is in the folder is never replaced"
     assert run(*asked, "--out", tmp_path / "p.nrrd", "--pick", count, "--learn", "--task", "balls") == 0

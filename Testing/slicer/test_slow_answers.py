@@ -289,7 +289,7 @@ def test_prompt_that_does_not_fit_is_refused_at_once(a_session: Panel) -> None:
     with pytest.raises(PromptError, match="Expected a positive click or a box"):
         a_session.click(CENTRE, positive=False)
     a_session.look_at(CENTRE)
-    with pytest.raises(PromptError, match="outside the plane"):
+    with pytest.raises(PromptError, match="you clicked outside the volume: nothing has changed"):
         a_session.logic.addClick(a_session.view, a_session.world((-3, 5, CENTRE[2])))
     assert a_session.count_points() == (0, 0) and a_session.logic.isIdle
 

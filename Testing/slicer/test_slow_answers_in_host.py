@@ -43,7 +43,7 @@ def test_window_goes_on_while_a_slow_model_looks(
     a_user.host.wait_until(lambda: len(looks) >= 3)
     assert a_user.status == LOOKING and points(a_user) == (1, 0)
     a_user.click(BESIDE)
-    assert a_user.message == "the model is predicting: wait for its answer or cancel it"
+    assert a_user.message == "The model is predicting: wait for its answer or cancel it."
     assert points(a_user) == (1, 0) and a_user.ui.positiveButton.checked
     goes_on.set()
     a_user.wait()
