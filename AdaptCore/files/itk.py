@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -79,10 +81,16 @@ def quiet_itk() -> Iterator[Callable[[], str]]:
             stack.enter_context(_redirected(stream, printed.fileno()))
 
         def told() -> str:
+            _flush()
             printed.seek(0)
             return printed.read(MOST_PRINTED).decode("utf-8", "replace").strip()
 
         yield told
+
+
+def _flush() -> None:
+    """What C libraries have printed leaves their buffers; where it goes to no terminal it stays there until the end."""
+    ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)
 
 
 @contextmanager
@@ -92,9 +100,11 @@ def _redirected(stream: int, target: int) -> Iterator[None]:
     except OSError:  # a program without a terminal may have none
         yield
         return
+    _flush()
     os.dup2(target, stream)
     try:
         yield
     finally:
+        _flush()
         os.dup2(kept, stream)
         os.close(kept)
