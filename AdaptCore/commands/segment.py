@@ -250,7 +250,7 @@ def _segment_object(
 def _candidate_folder(
     arguments: argparse.Namespace, volume: Volume, axis: int, indices: Collection[int | None]
 ) -> CandidateFolder | None:
-    """The checked folder for the candidates of planes of these indices, or of an object; None without `--candidates`."""
+    """The checked folder for candidates of planes of these indices, or of an object; None without `--candidates`."""
     from AdaptCore.io import mask_suffix
 
     if not arguments.candidates:
