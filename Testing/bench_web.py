@@ -29,7 +29,7 @@ from Testing.bench_panel import BALLS, SHAPE, SPACING, volume_array  # noqa: E40
 from Testing.web.conftest import Server, chromium  # noqa: E402
 from Testing.web.user import WebUser  # noqa: E402
 
-ROUNDS = 3
+ROUNDS = 8
 WATCH = """
 window.pixels = (view) => {
     const image = document.querySelectorAll(".views img")[view];
