@@ -88,7 +88,7 @@ class Panel:
             DrawnViews(application.core.view_manager),
             self.session,
             self.messages.reported,
-            self._begin,
+            self.choices.beginSegment,
             self._tell,
             self.show,
             self._defer,
@@ -145,8 +145,8 @@ class Panel:
         """
         calls: dict[str, Callable[[], Any]] = {
             "newSegment": self.choices.addSegment,
-            "nextSegment": self._next_segment,
-            "previousSegment": lambda: self._neighbour(-1),
+            "nextSegment": self.choices.nextSegment,
+            "previousSegment": lambda: self.choices.chooseNeighbour(-1),
             "accept": self.session.accept,
             "propagate": self._propagate,
             "unsure": self.session.showUnsurePlane,
@@ -230,23 +230,8 @@ class Panel:
         with self.messages.reported():
             self.choices.node.wholeObject = is_object
 
-    def _begin(self) -> None:
-        """The first prompt makes the segment that it is for."""
-        if not self.session.hasTarget:
-            self.choices.addSegment()
-
-    def _next_segment(self) -> None:
-        """Accept what is shown, and go to the next segment; after the last one, to a new one."""
-        if self.session.mask is not None and not self.session.isAccepted:
-            self.session.accept()
-        if not self._neighbour(1):
-            self.choices.addSegment()
-
-    def _neighbour(self, step: int) -> bool:
-        return self.choices.node.segmentation is not None and self.choices.chooseNeighbour(step)
-
     def _propagate(self) -> None:
-        self.tools.stop_placing()
+        self.tools.stopPlacing()
         self.session.propagate()
 
     def _cancel(self) -> None:
@@ -262,7 +247,7 @@ class Panel:
         self.choices.follow()
         state = self._state_now()
         if not (state.canPlace or state.keepsTool):
-            self.tools.stop_drawing(may_begin=state.canBegin)
+            self.tools.stopDrawing(mayBegin=state.canBegin)
         self._follow_work()
         self.show()
         self.choices.takeUpNames()

@@ -179,16 +179,12 @@ def along(points: Tensor, knots: Tensor, widths: Tensor) -> Tensor:
     return field
 
 
-def tree(draw: Draw, points: Tensor, width: Tensor, generations: int, most: int = 4) -> Tensor:
-    """Branching tubes that get thinner at every fork; width B is the trunk's half width.
-
-    Args:
-        most: branches of a generation that fork.
-    """
+def tree(draw: Draw, points: Tensor, width: Tensor, generations: int) -> Tensor:
+    """Branching tubes that get thinner at every fork; width B is the trunk's half width."""
     batch = len(points)
     start = F.normalize(torch.randn(batch, 3, generator=draw), dim=1) * uniform(draw, 0.3, 1.3, batch, 1)
     heading = F.normalize(-start + 0.6 * torch.randn(batch, 3, generator=draw), dim=1)
-    return branches(draw, points, start, heading, width, generations, most)
+    return branches(draw, points, start, heading, width, generations, 4)
 
 
 def network(draw: Draw, flat: Tensor, width: Tensor, trees: int) -> Tensor:
@@ -213,7 +209,12 @@ def branches(
     most: int,
     is_flat: bool = False,
 ) -> Tensor:
-    """Field of a tree that begins at `start` B x 3; `is_flat` projects it along the first axis."""
+    """Field of a tree that begins at `start` B x 3.
+
+    Args:
+        most: branches of a generation that fork.
+        is_flat: project it along the first axis.
+    """
     batch, seen = len(points), torch.tensor([0.0 if is_flat else 1.0, 1.0, 1.0])
     tips, field, length = [(start, heading)], None, uniform(draw, 0.7, 1.4, batch)
     for _ in range(generations):

@@ -107,8 +107,30 @@ class Choices:
         choice.segmentID = segmentID
         self.apply()
 
+    def beginSegment(self) -> None:
+        """A prompt is about to be given: the first one makes the segment that it is for.
+
+        Raises:
+            SceneError: no volume is chosen, or it cannot be worked on.
+        """
+        if not self._session.hasTarget:
+            self.addSegment()
+
+    def nextSegment(self) -> None:
+        """Accept what is shown, and go to the next segment; after the last one, to a new one.
+
+        Raises:
+            AdaptSegError: see `SegmentationLogic.accept` and `addSegment`.
+        """
+        if self._session.mask is not None and not self._session.isAccepted:
+            self._session.accept()
+        if not self.chooseNeighbour(1):
+            self.addSegment()
+
     def chooseNeighbour(self, step: int) -> bool:
         """Choose the segment that is so many places after the chosen one in the list; whether there is one."""
+        if self.node.segmentation is None:
+            return False
         segmentation = self.node.segmentation.GetSegmentation()
         place = segmentation.GetSegmentIndex(self.node.segmentID) + step
         if not 0 <= place < segmentation.GetNumberOfSegments():

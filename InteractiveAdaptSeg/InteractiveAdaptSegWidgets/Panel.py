@@ -87,7 +87,7 @@ class Panel:
             session,
             reported,
             onTaken=lambda: self._segmentSection.putDown(),
-            begin=self.onPromptBegins,
+            begin=self.choices.beginSegment,
             onMessage=self.messages.show,
             onChanged=self.show,
         )
@@ -174,18 +174,9 @@ class Panel:
         with self.messages.reported():
             self.choices.addSegment()
 
-    def onPromptBegins(self) -> None:
-        """A prompt is about to be given: the first one makes the segment that it is for."""
-        if not self.session.hasTarget:
-            self.choices.addSegment()
-
     def onNextSegment(self) -> None:
-        """Accept what is shown, and go to the next segment; after the last one, to a new one."""
         with self.messages.reported():
-            if self.session.mask is not None and not self.session.isAccepted:
-                self.session.accept()
-            if not self.choices.chooseNeighbour(1):
-                self.choices.addSegment()
+            self.choices.nextSegment()
 
     def onPreviousSegment(self) -> None:
         with self.messages.reported():

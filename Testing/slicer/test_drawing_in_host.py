@@ -326,7 +326,7 @@ def test_drawing_ends_with_what_it_is_for(a_simple_drawer: User, a_scene: Any, h
     else:
         user.segmentation.GetSegmentation().RemoveSegment(user.segmentation.GetSegmentation().GetNthSegmentID(0))
         user.host.process_events()
-    assert panel.tools.drawn is None
+    assert panel.tools.name == ""
     assert panel.tools._drawMode._observations._known == []
     for world in worlds[20:]:
         user.view.move(world)
