@@ -26,7 +26,7 @@ from AdaptCore.predict.object_prompts import (
     clicks_in,
     known_in,
     shown,
-    told_extent,
+    prompted_extent,
 )
 from AdaptCore.predict.openings import Answer, Asked, Opening, ranked
 from AdaptCore.predict.packed import PackedLogits, PackedMask
@@ -41,7 +41,10 @@ OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
 
 NEAR = 2
-"""So many earlier and later predictions are kept as they were; all others take a few kilobytes each."""
+"""So many earlier and later predictions are kept as they were, all others packed."""
+
+
+NOTHING_YET = "There is nothing to remove yet: click on the object first."
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,7 @@ class WindowPolicy:
         margin: width of a window as a multiple of the object's extent.
         least_fill: an object whose extent is a smaller share of the window is predicted again in a closer one.
         growth: how much a window grows whose faces the object touches.
-        local: how far a click reaches once there is a mask, as a share of the window's side. On synthetic windows it
-            saves one in four of the clicks that make masks worse and costs none of their overlap.
+        local: how far a click reaches once there is a mask, as a share of the window's side.
         more: most windows predicted in for one prompt after the first one.
         others: so many other answers to first prompts are kept.
         least_voxels: least width of a window in voxels of the finest axis.
@@ -250,11 +252,6 @@ class BlockSession:
         return pointed_samples(self._required().window, self.prompts, self.shape) if self._only_pointed else None
 
     @property
-    def spacing(self) -> Triple:
-        """Of the voxels in millimetres."""
-        return self._spacing
-
-    @property
     def steps(self) -> int:
         """How many steps can be undone."""
         return self._position
@@ -276,16 +273,22 @@ class BlockSession:
         return self.add(ObjectPrompts((VolumeClick((float(i), float(j), float(k)), bool(positive)),)))
 
     def add(self, added: ObjectPrompts) -> ObjectPrediction:
-        """Add several prompts as one step, such as the clicks of a scribble; slices replace those of the same place.
+        """Add several prompts as one step, such as the clicks of a scribble.
+
+        A box takes the place of an earlier one, and slices that of those of the same place.
 
         Raises:
-            PromptError: a click is outside the volume, or all are negative with nothing to take away from.
+            PromptError: a prompt is outside the volume or of another shape, or none shows where the object is and there
+                is nothing to take away from.
         """
         for click in added.clicks:
             self._check_inside(click.position)
-        tells = bool(added.box or added.slices) or any(click.positive for click in added.clicks)
-        if not tells and (self.prediction is None or not self.prediction.mask.any()):
-            raise PromptError("There is nothing to remove yet: click on the object first.")
+        for known in added.slices:
+            self._check_slice(known.axis, known.index, known.mask.squeeze(known.axis).shape)
+        if added.box is not None:
+            self._check_box(*added.box)
+        if not added.shows_object and (self.prediction is None or not self.prediction.mask.any()):
+            raise PromptError(NOTHING_YET if added.clicks else "The known slice is empty: mark the object on it.")
         return self._push(self.prompts.with_more(added))
 
     def box(self, first: Triple, second: Triple) -> ObjectPrediction:
@@ -295,10 +298,7 @@ class BlockSession:
             PromptError: it has no size or misses the volume.
         """
         low, high = (tuple(float(pick(a, b)) for a, b in zip(first, second)) for pick in (min, max))
-        fits = all(b > a and b > -0.5 and a < n - 0.5 for a, b, n in zip(low, high, self.shape))
-        if not fits:
-            raise PromptError(f"The box from {first} to {second} has no size or lies outside the volume.")
-        return self._push(replace(self.prompts, box=((low[0], low[1], low[2]), (high[0], high[1], high[2]))))
+        return self.add(ObjectPrompts(box=((low[0], low[1], low[2]), (high[0], high[1], high[2]))))
 
     def known_slice(self, axis: int, index: int, mask: np.ndarray) -> ObjectPrediction:
         """Tell the mask on one slice, bool of the volume's other two axes; it replaces an earlier one of that slice.
@@ -306,15 +306,8 @@ class BlockSession:
         Raises:
             PromptError: the slice is not in the volume, has another shape, or is empty while nothing else is known.
         """
-        if not 0 <= axis < 3 or not 0 <= index < self.shape[axis]:
-            raise PromptError(f"Axis {axis} of a volume of {self.shape} voxels has no slice {index}.")
-        expected = tuple(length for place, length in enumerate(self.shape) if place != axis)
-        if mask.shape != expected:
-            raise PromptError(f"A slice along axis {axis} has {expected} voxels, got {mask.shape}.")
-        if not mask.any() and self.prediction is None:
-            raise PromptError("The known slice is empty: mark the object on it.")
-        known = KnownSlice(axis, index, np.expand_dims(mask.astype(bool), axis))
-        return self._push(self.prompts.with_more(ObjectPrompts(slices=(known,))))
+        self._check_slice(axis, index, mask.shape)
+        return self.add(ObjectPrompts(slices=(KnownSlice(axis, index, np.expand_dims(mask.astype(bool), axis)),)))
 
     def refine(self, policy: RefinementPolicy = DEFAULT_REFINEMENT) -> Iterator[ObjectPrediction]:
         """Predict again along the object's border, where the window was coarser than the voxels, piece by piece.
@@ -340,7 +333,8 @@ class BlockSession:
 
     def take(self, prediction: ObjectPrediction) -> ObjectPrediction:
         """Make another answer to the present prompts the present one, as one step; the next prompt goes on from it."""
-        return self._append(self._state.model, self.prompts, prediction)
+        self._append(_State(self.model, self.prompts, prediction))
+        return prediction
 
     def with_answer(self, logits: Tensor) -> ObjectPrediction:
         """The present prediction with other logits S x S x S in its window, which obey its clicks; nothing changes.
@@ -359,7 +353,7 @@ class BlockSession:
             PromptError: there is no prediction yet.
         """
         held = self._required()
-        own = Opening(Answer(held.window, held.logits, held.score), held.asked, held.likelihood)
+        own = Opening(Answer(held.window, held.logits, held.score).halved(), held.asked, held.likelihood)
         others = tuple(other for other in (own, *held.others) if other is not opening)
         return self._shown(_prediction(opening, others), self.prompts)
 
@@ -372,13 +366,12 @@ class BlockSession:
         return self._go_to(min(len(self._history) - 1, self._position + 1))
 
     def reset(self) -> None:
-        """Begin anew without prompts, as one step."""
-        self._history = [*self._history[: self._position + 1], _State(self.model)]
-        self._go_to(self._position + 1)
+        """Return to the start without prompts, as a step that can be undone."""
+        self._append(_State(self._history[0].model))
 
     def go_on_with(self, model: VolumetricModel) -> None:
-        """Ask another model from the next prompt on; the present answer stays."""
-        self._history[self._position] = replace(self._state, model=model)
+        """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
+        self._history = [replace(state, model=model) for state in self._history]
 
     @property
     def _state(self) -> _State:
@@ -387,6 +380,17 @@ class BlockSession:
     def _check_inside(self, position: Triple) -> None:
         if not all(-0.5 <= at <= length - 0.5 for at, length in zip(position, self.shape)):
             raise PromptError(f"You clicked outside the volume of {self.shape} voxels: nothing has changed.")
+
+    def _check_box(self, low: Triple, high: Triple) -> None:
+        if not all(b > a and b > -0.5 and a < n - 0.5 for a, b, n in zip(low, high, self.shape)):
+            raise PromptError(f"The box from {low} to {high} has no size or lies outside the volume.")
+
+    def _check_slice(self, axis: int, index: int, shape: tuple[int, ...]) -> None:
+        if not 0 <= axis < 3 or not 0 <= index < self.shape[axis]:
+            raise PromptError(f"Axis {axis} of a volume of {self.shape} voxels has no slice {index}.")
+        expected = (*self.shape[:axis], *self.shape[axis + 1 :])
+        if shape != expected:
+            raise PromptError(f"A slice along axis {axis} has {expected} voxels, got {shape}.")
 
     def _required(self) -> ObjectPrediction:
         if self.prediction is None:
@@ -399,16 +403,16 @@ class BlockSession:
         if model is not self._state.model:
             (answer,) = self._answers([found.asked.ask], found.asked.prior, model)
             found = replace(found, answer=self._changed(answer, found.asked))
-        found = self._preferred(model, found)
-        return self._append(model, prompts, self._shown(_prediction(found, others), prompts))
+        prediction = self._shown(_prediction(self._preferred(model, found), others), prompts)
+        self._append(_State(model, prompts, prediction))
+        return prediction
 
-    def _append(self, model: VolumetricModel, prompts: ObjectPrompts, prediction: ObjectPrediction) -> ObjectPrediction:
+    def _append(self, state: _State) -> None:
         kept = self._history[: self._position + 1]
         # A model with a decoder of its own is kept for the latest entries only.
         kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
-        self._history = [*kept, _State(model, prompts, prediction)]
+        self._history = [*kept, state]
         self._go_to(self._position + 1)
-        return prediction
 
     def _shown(self, found: ObjectPrediction, prompts: ObjectPrompts) -> ObjectPrediction:
         """A prediction with its mask, of its logits without the parts that were not pointed at."""
@@ -430,9 +434,14 @@ class BlockSession:
         return replace(found, answer=self._changed(answer, asked))
 
     def examples(self, mask: np.ndarray) -> list[Example]:
-        """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order."""
+        """What an accepted mask, bool (I, J, K), says about the questions that led to the present answer, in order.
+
+        What was asked before a reset led nowhere.
+        """
+        past = [state.asked for state in self._history[: self._position + 1]]
+        start = max(place for place, asked in enumerate(past) if asked is None)
         # A candidate that was picked answers the same again.
-        asked = list(dict.fromkeys(state.asked for state in self._history[: self._position + 1] if state.asked))
+        asked = list(dict.fromkeys(filter(None, past[start:])))
         places = np.argwhere(mask)
         if not len(places):
             return []
@@ -440,7 +449,7 @@ class BlockSession:
         return [
             replace(
                 self._example(each, mask),
-                prompts=self._position,
+                prompts=len(past) - 1 - start,
                 is_opening=place == 0,
                 is_whole=all(each.ask.window.contains((i, j, k)) for i, j, k in corners),
             )
@@ -508,7 +517,8 @@ class BlockSession:
 
     def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
         """The answer in a window with an earlier one as prompt."""
-        asked = Asked(Ask(window, prompts), resample(held.logits, held.window, window, OUTSIDE_LOGIT))
+        prior = resample(held.logits, held.window, window, OUTSIDE_LOGIT)
+        asked = Asked(Ask(window, prompts), PackedLogits.of(prior.numpy()))
         (answer,) = self._answers([asked.ask], asked.prior)
         return self._changed(answer, asked), asked
 
@@ -529,10 +539,12 @@ class BlockSession:
 
     def _openings(self, prompts: ObjectPrompts) -> list[Ask]:
         """First prompts in several windows, some with guesses of the slices through them."""
-        extent = told_extent(prompts)
+        extent = prompted_extent(prompts)
         clicks = prompts.clicks or clicks_in(prompts.slices)
-        guesses = [] if prompts.box is not None or len(clicks) != 1 else self._guessed(clicks[0], prompts)
-        asks = [Ask(self._window(*extent), prompts)] if extent else self._around(clicks[0], prompts)
+        on_object = [click for click in clicks if click.positive]
+        is_lone = prompts.box is None and len(clicks) == len(on_object) == 1
+        guesses = self._guessed(on_object[0], prompts) if is_lone else []
+        asks = [Ask(self._window(*extent), prompts)] if extent else self._around(on_object[0], prompts)
         return [*asks, *self._by_guesses(prompts, guesses)]
 
     def _guessed(self, click: VolumeClick, prompts: ObjectPrompts) -> list[KnownSlice]:
@@ -545,7 +557,7 @@ class BlockSession:
         """Windows that guesses tell: all of them together, and each alone, since they often contradict each other."""
         together = [tuple(guesses)] + [(guess,) for guess in guesses if len(guesses) > 1]
         asks = [replace(prompts, slices=(*prompts.slices, *some)) for some in together if some]
-        return [Ask(self._window(*extent), asked) for asked in asks if (extent := told_extent(asked))]
+        return [Ask(self._window(*extent), asked) for asked in asks if (extent := prompted_extent(asked))]
 
     def _around(self, click: VolumeClick, prompts: ObjectPrompts) -> list[Ask]:
         """Windows of several sizes around a lone click, none larger than the volume."""

@@ -72,6 +72,12 @@ class ObjectPrompts:
         return ObjectPrompts((*self.clicks, *added.clicks), added.box or self.box, (*kept, *added.slices))
 
     @property
+    def shows_object(self) -> bool:
+        """Whether they show where the object is, not only where it is not."""
+        drawn = self.box is not None or any(known.mask.any() for known in self.slices)
+        return drawn or any(click.positive for click in self.clicks)
+
+    @property
     def is_lone_click(self) -> bool:
         return len(self.clicks) == 1 and self.box is None and not self.slices
 
@@ -129,7 +135,7 @@ def _box_in(ask: Ask) -> list[float]:
     return [at for corner in ask.prompts.box for at in ask.window.to_samples(corner)]
 
 
-def told_extent(prompts: ObjectPrompts) -> Extent | None:
+def prompted_extent(prompts: ObjectPrompts) -> Extent | None:
     """The extent in voxels that a box or slices tell; None where there are none.
 
     Along each axis the slices that the user told count, else what the guesses agree on: one that leaks must not set the

@@ -9,10 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from scipy.special import softmax
 from torch import Tensor
 
 from AdaptCore.predict.object_prompts import Ask, Extent
+from AdaptCore.predict.packed import PackedLogits
 from AdaptCore.predict.windows import VolumeWindow, resample
 
 TOUCHED_FACE = 0.15
@@ -23,10 +25,19 @@ LEAST_SCORE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Where and with what an answer was asked for; `prior` is the earlier mask's logits in its window."""
+    """Where and with what an answer was asked for.
+
+    Attributes:
+        packed: the earlier mask's logits in the window; None for first prompts.
+    """
 
     ask: Ask
-    prior: Tensor | None
+    packed: PackedLogits | None = None
+
+    @property
+    def prior(self) -> Tensor | None:
+        """The earlier mask's logits in the window, float32 S x S x S."""
+        return None if self.packed is None else torch.from_numpy(self.packed.logits())
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +117,7 @@ def ranked(
         most: so many others that hold an object; their logits are float16.
     """
     answers = [answer for each in alternatives for answer in each]
-    asked = [asked for ask, each in zip(asks, alternatives) for asked in [Asked(ask, None)] * len(each)]
+    asked = [asked for ask, each in zip(asks, alternatives) for asked in [Asked(ask)] * len(each)]
     shares = softmax([rating(answer, shape) for answer in answers])
     openings = [Opening(*each) for each in zip(answers, asked, shares.tolist())]
     openings.sort(key=lambda opening: -opening.likelihood)

@@ -483,6 +483,78 @@ def test_a_stroke_of_negative_clicks_alone_is_refused(a_volume: np.ndarray) -> N
     assert session.steps == 0
 
 
+def test_what_was_asked_before_a_reset_teaches_nothing(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    session.click(3, 3, 3)
+    session.click(5, 5, 5)
+    session.reset()
+    session.click(30, 25, 20)
+    (example,) = session.examples(a_volume > 0.5)
+    assert example.prompts == 1 and example.is_opening and len(example.clicks) == 1
+    session.undo()
+    assert session.examples(a_volume > 0.5) == []
+
+
+def test_a_reset_and_another_model_drop_what_the_clicks_have_taught(a_volume: np.ndarray) -> None:
+    class Following:
+        """Gives another model with each click."""
+
+        def adapt(self, model: object, question: object, added: int, logits: Tensor) -> BrightModel:
+            return BrightModel()
+
+    first, other = BrightModel(), BrightModel()
+    session = BlockSession(first, a_volume, EVEN, POLICY, adapter=Following())  # type: ignore[arg-type]
+    session.click(30, 25, 20)
+    session.click(30, 25, 24)
+    assert session.model is not first
+    session.reset()
+    assert session.model is first, "the next object is asked of the model as it was given"
+    session.go_on_with(other)  # type: ignore[arg-type]
+    session.undo()
+    assert session.model is other and session.prediction is not None
+    session.reset()
+    assert session.model is other
+
+
+def test_first_prompts_that_begin_with_a_negative_click_look_around_the_positive_one(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    clicks = (VolumeClick((2.0, 2.0, 2.0), False), VolumeClick((30.0, 25.0, 20.0)))
+    assert dice(session.add(ObjectPrompts(clicks)).on(session.shape), a_volume > 0.5) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (ObjectPrompts(box=((3.0, 3.0, 3.0), (3.0, 9.0, 9.0))), "has no size"),
+        (ObjectPrompts(box=((70.0, 3.0, 3.0), (80.0, 9.0, 9.0))), "lies outside the volume"),
+        (ObjectPrompts(slices=(KnownSlice(2, 40, np.ones((60, 50, 1), bool)),)), "has no slice 40"),
+        (ObjectPrompts(slices=(KnownSlice(2, 3, np.ones((50, 60, 1), bool)),)), r"has \(60, 50\) voxels"),
+        (ObjectPrompts(slices=(KnownSlice(2, 3, np.zeros((60, 50, 1), bool)),)), "known slice is empty"),
+        (
+            ObjectPrompts((VolumeClick((1.0, 1.0, 1.0), False),), slices=(KnownSlice(2, 3, np.zeros((60, 50, 1), bool)),)),
+            "nothing to remove yet",
+        ),
+    ],
+)
+def test_prompts_given_together_are_checked_like_each_alone(
+    a_volume: np.ndarray, added: ObjectPrompts, message: str
+) -> None:
+    session, _ = a_session(a_volume)
+    with pytest.raises(PromptError, match=message):
+        session.add(added)
+    assert session.steps == 0
+
+
+def test_resting_entries_take_little_memory(a_volume: np.ndarray) -> None:
+    session, _ = a_session(a_volume)
+    for k in range(12, 28):
+        session.click(30, 25, k)
+    resting = [state.packed for state in session._history if state.packed]
+    assert len(resting) > 8
+    kept = [len(each.logits.data) + len(each.mask.data) + len(each.asked.packed.data) for each in resting[1:]]
+    assert max(kept) < 32**3, "less than a byte for each sample of the window"
+
+
 def test_begin_anew_can_be_undone(a_volume: np.ndarray) -> None:
     session, _ = a_session(a_volume)
     first = session.click(30, 25, 20)
