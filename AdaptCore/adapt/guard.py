@@ -37,20 +37,11 @@ def is_good(history: Sequence[Outcome]) -> bool:
     return len(gains) >= LEAST and sum(gains) / len(gains) >= 0
 
 
-def latest_gain(history: Sequence[Outcome]) -> float | None:
-    """Mean gain over the latest window, None while nothing was compared.
-
-    The first image says nothing: nothing was known when it was asked.
-    """
-    gains = _gains(history[1:])
-    return sum(gains) / len(gains) if gains else None
-
-
 def may_answer(history: Sequence[Outcome]) -> bool:
     """Whether the adapted arm answers the next image, or only watches while the frozen one does.
 
     It watches while it is not ahead over the latest window, by a standard error less where there was a trial, and after
-    a return until it has shown that it is.
+    a return until it has shown that it is. The first image says nothing: nothing was known when it was asked.
     """
     gains = _gains(history[1:])
     if not gains:
@@ -70,9 +61,9 @@ def loses(before: Sequence[float], after: Sequence[float]) -> bool:
 
 def _scatter(history: Sequence[Outcome], gains: Sequence[float]) -> float:
     """Standard error of the mean gain of a trial, 0 without one."""
-    return stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 and fair_gains(history) else 0.0
+    is_trial = any(outcome.opener for outcome in since_return(history))
+    return stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 and is_trial else 0.0
 
 
 def _gains(history: Sequence[Outcome]) -> list[float]:
-    """Those of the trial where there was one, without what favours the opener."""
-    return (fair_gains(history) or [outcome.gain for outcome in since_return(history)])[-WINDOW:]
+    return fair_gains(history)[-WINDOW:]

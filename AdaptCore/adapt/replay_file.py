@@ -27,7 +27,13 @@ LABELS = ("target", "weight", "around")
 
 
 class Form(Protocol):
-    """How embeddings and questions of one kind are written."""
+    """How embeddings and questions of one kind are written.
+
+    Attributes:
+        unit: what a lesson was accepted on, for people.
+    """
+
+    unit: str
 
     def shape(self, embedding: Any) -> list[Any]:
         """What an embedding is beside its features."""
@@ -44,6 +50,8 @@ class Form(Protocol):
 
 class PlaneForm:
     """Questions on planes."""
+
+    unit = "slice"
 
     def shape(self, embedding: Embedding) -> list[Any]:
         return [embedding.plane_shape, embedding.input_shape, embedding.input_side]
@@ -67,6 +75,8 @@ class PlaneForm:
 class WindowForm:
     """Questions about windows of volumes."""
 
+    unit = "object"
+
     def shape(self, embedding: VolumeEmbedding) -> list[Any]:
         return [embedding.side]
 
@@ -86,6 +96,12 @@ class WindowForm:
 
 
 FORMS: dict[str, Form] = {"planes": PlaneForm(), "windows": WindowForm()}
+
+
+def unit_of(facts: Mapping[str, str]) -> str:
+    """What a written memory's lessons were accepted on, for people."""
+    form = FORMS.get(facts.get("form", "planes"))
+    return form.unit if form else "image"
 
 
 def pack_memory(memory: Memory) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -14,7 +14,7 @@ from AdaptCore.adapt.history import Outcome
 from AdaptCore.adapt.learner import Knowledge
 from AdaptCore.adapt.lessons import Memory
 from AdaptCore.adapt.recipe import DEFAULT, RECIPES, Recipe
-from AdaptCore.adapt.replay_file import pack_memory, unpack_memory
+from AdaptCore.adapt.replay_file import pack_memory, unit_of, unpack_memory
 from AdaptCore.adapt.task_file import TaskRecord, merged, read_task, write_task
 from AdaptCore.aside import kept_aside, set_aside, told
 from AdaptCore.atomic import check_folder, prepare_folder
@@ -253,9 +253,10 @@ class TaskStore:
         path = self.replay_path(name)
         if not path.exists():
             return "nothing of the images"
-        count = read_facts(path, REPLAY_KIND).get("count", "some")
-        slices = "1 accepted slice" if count == "1" else f"{count} accepted slices"
-        return f"derived image features of {slices}, which may show anatomy, in {path} ({_size(path) / 1e6:.1f} MB)"
+        facts = read_facts(path, REPLAY_KIND)
+        count, unit = facts.get("count", "some"), unit_of(facts)
+        accepted = f"{count} accepted {unit}" + ("" if count == "1" else "s")
+        return f"derived image features of {accepted}, which may show anatomy, in {path} ({_size(path) / 1e6:.1f} MB)"
 
     def replay_path(self, name: str) -> Path:
         """Where a task's replay memory is or would be.

@@ -112,13 +112,13 @@ def period_of(history: Sequence[Outcome]) -> int:
 
 
 def fair_gains(history: Sequence[Outcome]) -> list[float]:
-    """Gain in IoU of each compared object since the latest return, without what favours its opener."""
+    """Gain in IoU of each object since the latest return; those of the trial without what favours their opener."""
     compared = _compared(history)
     if not compared:
-        return []
+        return [outcome.gain for outcome in since_return(history)]
     gains, favours, weights = _columns(compared)
-    slope = _slope(gains, favours, weights)
-    return [float(gain) for gain in gains - slope * favours]
+    fair = iter((gains - _slope(gains, favours, weights) * favours).tolist())
+    return [outcome.gain if outcome.opener is None else next(fair) for outcome in since_return(history)]
 
 
 def _compared(history: Sequence[Outcome]) -> list[Outcome]:

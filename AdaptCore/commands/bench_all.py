@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,9 @@ TABLES: dict[str, str] = {
 }
 """Options of each table by the name of its file; MODEL stands for the model."""
 
+ORIGIN = "origin.json"
+"""In the folder: weights and data that its tables come from."""
+
 
 def add_all(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the kinds of benchmarks."""
@@ -61,7 +65,8 @@ def run_all(arguments: argparse.Namespace) -> None:
     """Make the tables that are not there yet, each in a file of its own; one that fails does not hold up the others.
 
     Raises:
-        AdaptSegError: there is no table of a name, the folder cannot be written, or a table could not be made.
+        AdaptSegError: there is no table of a name, the folder cannot be written or holds tables of other weights or
+            data, or a table could not be made.
     """
     from AdaptCore.atomic import prepare_folder
 
@@ -69,9 +74,23 @@ def run_all(arguments: argparse.Namespace) -> None:
     if unknown:
         raise AdaptSegError(f"Expected tables among {', '.join(TABLES)}, got {', '.join(unknown)}.")
     prepare_folder(arguments.out, [f"{name}.json" for name in arguments.tables])
+    _check_origin(arguments)
     failed = [name for name in arguments.tables if not _make(name, arguments)]
     if failed:
         raise AdaptSegError(f"These tables could not be made: {', '.join(failed)}. The same command tries them again.")
+
+
+def _check_origin(arguments: argparse.Namespace) -> None:
+    """Refuse a folder whose tables come from other weights or data, and note where those of a new one come from."""
+    from AdaptCore.atomic import write_bytes
+    from AdaptCore.models.registry import load_model, load_volume_model
+
+    weights = [load_model(arguments.model, arguments.device).digest, load_volume_model().digest]
+    origin = json.dumps({"weights": weights, "data": str(arguments.data.resolve())}).encode()
+    path = arguments.out / ORIGIN
+    if path.exists() and path.read_bytes() != origin:
+        raise AdaptSegError(f"{arguments.out}: The tables there are of other weights or data. Choose another --out.")
+    write_bytes(path, origin)
 
 
 def options_of(name: str, arguments: argparse.Namespace, path: Path) -> list[str]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AdaptCore.commands.console import counted
 from AdaptCore.errors import OutputError
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class CandidateFolder:
             for number, mask in enumerate(offer.masks, start=1):
                 write_mask(mask(), self.volume.geometry, self._mask(offer.index, number))
             write_bytes(self._sheet(offer.index), offer.sheet())
-        return [self._told(offer) for offer in self._offers]
+        return [self._line(offer) for offer in self._offers]
 
     def _mask(self, index: int | None, number: int) -> Path:
         return self.folder / f"{self._plane(index)}candidate-{number}{self.suffix}"
@@ -158,10 +159,10 @@ class CandidateFolder:
         labels[voxels] = mask[rows, columns]
         return labels
 
-    def _told(self, offer: Offer) -> str:
+    def _line(self, offer: Offer) -> str:
         count = len(offer.masks)
         where = "" if offer.index is OBJECT or self.volume.geometry.is_flat else f"plane {offer.index}: "
-        what = f"{count} candidate{'s' if count > 1 else ''}" if count else "no candidate differs from the prediction"
+        what = counted(count, "candidate") if count else "no candidate differs from the prediction"
         return f"{self._sheet(offer.index)}: {where}{what}"
 
 

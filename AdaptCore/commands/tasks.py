@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from AdaptCore.adapt.guard import adapted_answers
 from AdaptCore.adapt.history import Outcome, images_of
 from AdaptCore.adapt.trial import Evidence, evidence
-from AdaptCore.commands.console import add_command, complain, say
+from AdaptCore.commands.console import add_command, complain, counted, say
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.tasks import TaskInfo
@@ -127,7 +127,7 @@ def describe_events(history: Sequence[Outcome]) -> str:
     counts = Counter(outcome.event.value for outcome in history)
     parts = ", ".join(f"{count} {event}" for event, count in counts.most_common())
     images = len(images_of(history))
-    return f"{len(history)} of {images} image{'' if images == 1 else 's'} ({parts})" if parts else "0"
+    return f"{len(history)} of {counted(images, 'image')} ({parts})" if parts else "0"
 
 
 def describe_answering(history: Sequence[Outcome]) -> str:
@@ -157,7 +157,7 @@ def describe_clicks(found: Evidence) -> str:
 def _compared(found: Evidence) -> str:
     objects = len(found.compared)
     return (
-        f"{objects} object{'' if objects == 1 else 's'} of {found.images} image{'' if found.images == 1 else 's'} "
+        f"{counted(objects, 'object')} of {counted(found.images, 'image')} "
         f"compared, {found.opened_frozen} opened by the frozen model"
     )
 
@@ -168,5 +168,5 @@ def _signed(gain: float) -> str:
 
 def _row(info: TaskInfo) -> str:
     replay = "with features of images" if info.replay else ""
-    images = f"{info.accepted} image{'' if info.accepted == 1 else 's'}"
+    images = counted(info.accepted, "image")
     return f"{info.name:<24} {images:<12} {info.model:<16} {f'{info.size / 1e6:.1f} MB':<9} {replay}".rstrip()

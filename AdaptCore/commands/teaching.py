@@ -11,16 +11,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from AdaptCore.adapt.recipe import RECIPES, recipe_named
+from AdaptCore.commands.console import counted
 from AdaptCore.errors import FullDiskError, OutputError, TaskError
 
 if TYPE_CHECKING:
     from AdaptCore.adapt.learner import Learner
     from AdaptCore.adapt.recipe import Recipe
     from AdaptCore.adapt.tasks import Task
-    from AdaptCore.models.base import AdaptableModel, Model
-    from AdaptCore.models.volumetric import VolumetricModel
-
-    AnyModel = Model | VolumetricModel
+    from AdaptCore.models.base import AdaptableModel
+    from AdaptCore.preference.samplers import AnyModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-replay",
         action=argparse.BooleanOptionalAction,
-        help="keep features of the accepted slices, which may show anatomy, but no image, so that later adaptation "
-        "steps repeat them and one that spoils what was learnt is noticed (default: yes)",
+        help="keep features of what is accepted, which may show anatomy, but no image, so that later adaptation steps "
+        "repeat them and one that spoils what was learnt is noticed (default: yes)",
     )
     group.add_argument(
         "--trial",
@@ -80,7 +79,7 @@ def begin(arguments: argparse.Namespace, model: AnyModel, recipe: Recipe | None 
     """What answers the prompts and, with --learn, learns from them.
 
     Args:
-        recipe: where none is typed; None for the one that the task was learnt with.
+        recipe: of a new task where none is typed; None for the default.
         unit: what is accepted, for people.
 
     Raises:
@@ -92,8 +91,12 @@ def begin(arguments: argparse.Namespace, model: AnyModel, recipe: Recipe | None 
     from AdaptCore.adapt.tasks import TaskStore
     from AdaptCore.predict.volume import new_image_name
 
-    frozen = cast("AdaptableModel", model)
-    task = TaskStore().load(arguments.task, frozen, recipe_named(arguments.recipe) if arguments.recipe else recipe)
+    frozen, store = cast("AdaptableModel", model), TaskStore()
+    if arguments.recipe:
+        recipe = recipe_named(arguments.recipe)
+    elif store.path(arguments.task).exists():
+        recipe = None
+    task = store.load(arguments.task, frozen, recipe)
     _warn(task.problem)
     trial = arguments.trial is not False
     learner = Learner(frozen, task.recipe, known=task.known, trial=trial) if arguments.learn else None
@@ -156,7 +159,7 @@ class TaskUse:
         info = store.info(task.name)
         counts = Counter(outcome.event.value for outcome in known.history[len(task.known.history) :])
         learnt = ", ".join(f"{count} {event}" for event, count in counts.items()) or "none could be learnt"
-        accepted = f"accepted {self.unit}s: {learnt}; it knows {self._counted(info.accepted)}"
+        accepted = f"accepted {self.unit}s: {learnt}; it knows {counted(info.accepted, f'accepted {self.unit}')}"
         lines = [f"Task {task.name!r}: {accepted}; {info.path}"]
         opened = [outcome.opener for outcome in known.history[len(task.known.history) :] if outcome.opener]
         if opened:
@@ -166,9 +169,6 @@ class TaskUse:
         elif had_replay:
             lines.append("The features of images that were kept with the task have been removed (--no-keep-replay).")
         return lines
-
-    def _counted(self, count: int) -> str:
-        return f"{count} accepted {self.unit}" + ("" if count == 1 else "s")
 
 
 def _warn(problem: str) -> None:

@@ -61,12 +61,7 @@ def collect_prompts(
             nothing positive.
     """
     planes: dict[int, PlanePrompts] = {}
-    typed: dict[tuple[int, int, int], str] = {}
-    for text in clicks:
-        voxel, positive = parse_click(text, size)
-        other = typed.setdefault(voxel, text)
-        if parse_click(other, size)[1] != positive:
-            raise PromptError(f"--click {other} and --click {text}: {CONTRADICTION}")
+    for voxel, positive in read_clicks(clicks, size):
         x, y = (voxel[other] for other in range(3) if other != axis)
         plane = planes.setdefault(voxel[axis], PlanePrompts())
         (plane.positive if positive else plane.negative).append((x, y))
@@ -87,6 +82,21 @@ def collect_prompts(
         number, index = parse_pick(text, planes)
         planes[index].picks.append(number)
     return planes
+
+
+def read_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[tuple[tuple[int, int, int], bool]]:
+    """Read clicks as typed: voxels, and whether each is on the object.
+
+    Raises:
+        PromptError: one cannot be read or lies outside, or two contradict each other.
+    """
+    typed: dict[tuple[int, int, int], tuple[str, bool]] = {}
+    read = [parse_click(text, size) for text in clicks]
+    for text, (voxel, positive) in zip(clicks, read):
+        other, sign = typed.setdefault(voxel, (text, positive))
+        if sign != positive:
+            raise PromptError(f"--click {other} and --click {text}: {CONTRADICTION}")
+    return read
 
 
 def parse_click(text: str, size: tuple[int, int, int]) -> tuple[tuple[int, int, int], bool]:

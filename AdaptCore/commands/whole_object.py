@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from AdaptCore.commands import advising, teaching
 from AdaptCore.commands.console import counted
 from AdaptCore.commands.offering import OBJECT
-from AdaptCore.commands.typed_prompts import parse_click, parse_object_box, parse_object_pick
+from AdaptCore.commands.typed_prompts import parse_object_box, parse_object_pick, read_clicks
 from AdaptCore.errors import PromptError
-from AdaptCore.prompts import CONTRADICTION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,14 +96,7 @@ def typed_clicks(clicks: Sequence[str], size: tuple[int, int, int]) -> list[Volu
     """
     from AdaptCore.predict.object_prompts import VolumeClick
 
-    found: dict[tuple[int, int, int], str] = {}
-    for text in clicks:
-        voxel, positive = parse_click(text, size)
-        other = found.setdefault(voxel, text)
-        if parse_click(other, size)[1] != positive:
-            raise PromptError(f"--click {other} and --click {text}: {CONTRADICTION}")
-    read = [parse_click(text, size) for text in found.values()]
-    ordered = sorted(read, key=lambda click: not click[1])
+    ordered = sorted(dict.fromkeys(read_clicks(clicks, size)), key=lambda click: not click[1])
     return [VolumeClick((float(i), float(j), float(k)), positive) for (i, j, k), positive in ordered]
 
 

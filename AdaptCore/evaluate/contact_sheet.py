@@ -64,7 +64,7 @@ def object_sheet(volume: Volume, window: Window, shown: Round, axis: int) -> byt
         f"recommended\n{millilitres:.3g} mL, {'IJK'[axis]} = {place}\nprobability {shown.proposal.probability:.0%}"
     ]
     for number, (look, candidate) in enumerate(zip(shown.looks, shown.proposal.candidates), start=1):
-        change = change_of(present, look, geometry.size, geometry.spacing, axis)
+        change = change_of(present, look, geometry.size, geometry.voxel_millilitres, axis)
         plane = axis_plane(geometry.size, axis, change.index)
         pictures.append(thumbnail(_seen(volume, plane, window), change.before, change.after, SIDE))
         share = f" ({change.millilitres / millilitres:+.0%})" if millilitres else ""

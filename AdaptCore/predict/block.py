@@ -25,8 +25,8 @@ from AdaptCore.predict.object_prompts import (
     bounds_of,
     clicks_in,
     known_in,
-    shown,
     prompted_extent,
+    shown,
 )
 from AdaptCore.predict.openings import Answer, Asked, Opening, ranked
 from AdaptCore.predict.packed import PackedLogits, PackedMask

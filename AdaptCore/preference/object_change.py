@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AdaptCore.predict.block import ObjectPrediction
-from AdaptCore.predict.windows import Box3, Triple
-
-MICROLITRES = 1000.0
+from AdaptCore.predict.windows import Box3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +34,21 @@ class ObjectChange:
 
 
 def change_of(
-    before: ObjectPrediction, after: ObjectPrediction, shape: tuple[int, int, int], spacing: Triple, axis: int = 2
+    before: ObjectPrediction,
+    after: ObjectPrediction,
+    shape: tuple[int, int, int],
+    voxel_millilitres: float,
+    axis: int = 2,
 ) -> ObjectChange:
     """How one prediction differs from another in a volume of this shape.
 
     Args:
+        voxel_millilitres: of one voxel.
         axis: across the slices, one of which is shown.
     """
     box = _around(before.box, after.box)
     old, new = (_in_box(each, box) for each in (before, after))
-    voxel = float(np.prod(spacing)) / MICROLITRES
-    added, removed = (float(np.count_nonzero(part)) * voxel for part in (new & ~old, old & ~new))
+    added, removed = (float(np.count_nonzero(part)) * voxel_millilitres for part in (new & ~old, old & ~new))
     across = tuple(other for other in range(3) if other != axis)
     place = int((old ^ new).sum(axis=across).argmax()) if old.size else 0
     slices = [_on_slice(mask, box, shape, axis, place) for mask in (old, new)]

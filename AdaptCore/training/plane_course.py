@@ -84,8 +84,7 @@ class PlaneRecipe:
 
     def stage(self, step: int) -> PlaneStage:
         """What a step sees."""
-        stage = stage_of(self.stages, step)
-        return self.cheap if stage.side > self.cheap.side and step % self.dear else stage
+        return stage_of(self.stages, self.cheap, self.dear, step)
 
 
 @dataclass(frozen=True, eq=False)

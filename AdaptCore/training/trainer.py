@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import json
 import math
 import time
@@ -34,17 +35,22 @@ class Stage(Protocol):
     @property
     def steps(self) -> int: ...
 
+    @property
+    def side(self) -> int: ...
+
 
 AnyStage = TypeVar("AnyStage", bound=Stage)
 
 
-def stage_of(stages: Sequence[AnyStage], step: int) -> AnyStage:
-    """The stage that a step belongs to; the last one has no end."""
-    for stage in stages:
-        if step < stage.steps:
-            return stage
-        step -= stage.steps
-    return stages[-1]
+def stage_of(stages: Sequence[AnyStage], cheap: AnyStage, dear: int, step: int) -> AnyStage:
+    """What a step sees: the stage that it belongs to, of which the last one has no end, or a cheaper one.
+
+    Args:
+        cheap: seen instead by all steps but every `dear`-th one, where it is smaller than the stage.
+    """
+    begins = itertools.accumulate((stage.steps for stage in stages[:-1]), initial=0)
+    stage = [stage for begin, stage in zip(begins, stages) if begin <= step][-1]
+    return cheap if stage.side > cheap.side and step % dear else stage
 
 
 class Course(Protocol):

@@ -46,7 +46,12 @@ def test_a_run_goes_on_where_an_earlier_one_was_stopped(
     command = ["bench", "all", "--data", "data", "--out", str(out), "--tables", "clicks,volume,propagate"]
     assert main(command) == 2
     assert made == ["clicks.part.json", "volume.part.json", "propagate.part.json"]
-    assert sorted(path.name for path in out.iterdir()) == ["clicks.json", "propagate.json", "volume.part.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "clicks.json",
+        "origin.json",
+        "propagate.json",
+        "volume.part.json",
+    ]
     shown = capsys.readouterr().err
     assert "volume: There is no set msd_hippocampus." in shown
     assert "These tables could not be made: volume." in shown
@@ -54,6 +59,18 @@ def test_a_run_goes_on_where_an_earlier_one_was_stopped(
     assert main(command) == 2
     assert made == ["volume.part.json"]
     assert "clicks: there already" in capsys.readouterr().out
+
+
+def test_tables_of_other_data_or_weights_are_not_taken_for_these(
+    made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["bench", "all", "--out", str(tmp_path), "--tables", "clicks", "--data"]
+    assert main([*command, "data"]) == 0
+    assert main([*command, "other"]) == 2
+    assert "The tables there are of other weights or data. Choose another --out." in capsys.readouterr().err
+    monkeypatch.setattr("AdaptCore.models.compact.CompactModel.digest", "0" * 64, raising=False)
+    assert main([*command, "data"]) == 2
+    assert made == ["clicks.part.json"]
 
 
 def test_a_table_that_there_is_not_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

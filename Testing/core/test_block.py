@@ -531,7 +531,9 @@ def test_first_prompts_that_begin_with_a_negative_click_look_around_the_positive
         (ObjectPrompts(slices=(KnownSlice(2, 3, np.ones((50, 60, 1), bool)),)), r"has \(60, 50\) voxels"),
         (ObjectPrompts(slices=(KnownSlice(2, 3, np.zeros((60, 50, 1), bool)),)), "known slice is empty"),
         (
-            ObjectPrompts((VolumeClick((1.0, 1.0, 1.0), False),), slices=(KnownSlice(2, 3, np.zeros((60, 50, 1), bool)),)),
+            ObjectPrompts(
+                (VolumeClick((1.0, 1.0, 1.0), False),), slices=(KnownSlice(2, 3, np.zeros((60, 50, 1), bool)),)
+            ),
             "nothing to remove yet",
         ),
     ],

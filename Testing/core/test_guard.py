@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from AdaptCore.adapt.guard import (
@@ -14,10 +16,10 @@ from AdaptCore.adapt.guard import (
     adapted_answers,
     is_behind,
     is_good,
-    latest_gain,
     loses,
     may_answer,
 )
+from AdaptCore.adapt.history import Opener
 from AdaptCore.adapt.history import since_return as outcomes_since_return
 
 
@@ -73,15 +75,22 @@ def test_the_adapted_arm_answers_while_it_is_ahead_over_the_window() -> None:
 
 def test_the_first_image_tells_nothing_of_the_adapted_arm() -> None:
     assert may_answer(outcomes(-0.5)) and may_answer(outcomes(0.0, 0.03))
-    assert latest_gain([]) is None and latest_gain(outcomes(0.9)) is None
-    assert latest_gain(outcomes(0.9, 0.1, 0.3)) == pytest.approx(0.2)
+    assert not may_answer(outcomes(0.9, -0.1)), "the first gain does not count"
 
 
-def test_the_latest_gain_is_the_mean_of_eight_images_that_are_not_contradictory() -> None:
+def test_eight_images_that_are_not_contradictory_decide() -> None:
     contradictory = outcomes(0.9, event=Event.CONTRADICTORY)
     past = outcomes(0.0, -0.9, *[0.01] * 7)
-    assert latest_gain([*past, *contradictory, *outcomes(0.09)]) == pytest.approx(0.02)
-    assert latest_gain([*past, *outcomes(-0.9, event=Event.RETURNED), *contradictory]) is None
+    assert may_answer([*past, *contradictory, *outcomes(0.11)])
+    assert not may_answer([*past, *contradictory, *outcomes(0.05)])
+    assert not may_answer([*past, *outcomes(-0.9, event=Event.RETURNED), *contradictory])
+
+
+def test_objects_before_the_trial_was_switched_on_go_on_counting() -> None:
+    before = outcomes(0.0, *[-0.3] * 6)
+    first = outcomes(0.3)[0]
+    begun = [*before, replace(first, opener=Opener.ADAPTED, alike=1.0)]
+    assert is_behind(begun), "one object of a trial does not end what the six before have shown"
 
 
 def test_the_adapted_arm_does_not_answer_before_it_has_learnt_something() -> None:

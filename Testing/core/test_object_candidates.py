@@ -168,16 +168,16 @@ def test_changes_are_told_in_millilitres_and_on_the_slice_that_shows_most(a_mode
     grown[:, 4:, :] = False
     grown[:, 4:, 2] = True
     after = replace(held, box=(slice(10, 14), slice(8, 14), slice(4, 8)), mask=grown)
-    change = change_of(before, after, session.shape, SPACING)
+    change = change_of(before, after, session.shape, 0.002)
     assert change.added == pytest.approx(8 * 2 / 1000) and change.removed == pytest.approx(2 / 1000)
     assert change.millilitres == pytest.approx(14 / 1000)
     assert (change.axis, change.index) == (2, 6) and change.before.shape == (36, 40)
     assert change.before.sum() == 16 and change.after.sum() == 24 and change.after[8:14, 10:14].all()
-    same = change_of(before, before, session.shape, SPACING, axis=0)
+    same = change_of(before, before, session.shape, 0.002, axis=0)
     assert same.millilitres == 0 and same.before.shape == (20, 36)
     empty = replace(held, box=(slice(0, 0),) * 3, mask=np.zeros((0, 0, 0), bool))
-    assert change_of(empty, after, session.shape, SPACING).added == pytest.approx(grown.sum() * 2 / 1000)
-    assert change_of(empty, empty, session.shape, SPACING).before.shape == (36, 40)
+    assert change_of(empty, after, session.shape, 0.002).added == pytest.approx(grown.sum() * 2 / 1000)
+    assert change_of(empty, empty, session.shape, 0.002).before.shape == (36, 40)
 
 
 def test_volumes_of_masks_are_clustered_as_planes_are() -> None:

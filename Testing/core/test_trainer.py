@@ -101,9 +101,12 @@ def test_stages_follow_each_other_and_the_last_goes_on() -> None:
     @dataclass
     class Some:
         steps: int
+        side: int = 8
 
-    stages = (Some(3), Some(2), Some(1))
-    assert [stages.index(stage_of(stages, step)) for step in (0, 2, 3, 4, 5, 6, 900)] == [0, 0, 1, 1, 2, 2, 2]
+    stages, cheap = (Some(3), Some(2), Some(1)), Some(1)
+    seen = [stage_of(stages, cheap, 2, step) for step in (0, 2, 3, 4, 5, 6, 900)]
+    assert [stages.index(stage) for stage in seen] == [0, 0, 1, 1, 2, 2, 2]
+    assert stage_of((Some(9, side=16),), cheap, 2, 1) is cheap
 
 
 def test_learning_rate_warms_up_stays_and_falls_with_the_square_root() -> None:

@@ -134,6 +134,14 @@ def test_what_was_not_compared_or_came_before_a_return_is_no_evidence() -> None:
 # The guard
 
 
+def test_gains_without_a_trial_stay_beside_those_of_a_trial() -> None:
+    unopened = [Outcome(1, 0.5, 0.6), Outcome(1, 0.5, 0.2)]
+    opened = [Outcome(1, 0.8, 1.0, opener=Opener.ADAPTED, alike=0.8), Outcome(1, 0.5, 0.5, opener=Opener.FROZEN)]
+    before, after = fair_gains([*unopened, *opened]), fair_gains([*opened, *unopened])
+    assert before[:2] == after[2:] == pytest.approx([0.1, -0.3])
+    assert before[2:] == after[:2] and before[2] < 0.2
+
+
 def test_the_guard_is_not_flattered_by_the_opener() -> None:
     lenient = [
         Outcome(1, 0.8, 1.0, opener=Opener.ADAPTED, chance=0.75, alike=0.8),
