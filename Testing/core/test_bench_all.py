@@ -62,13 +62,15 @@ def test_a_run_goes_on_where_an_earlier_one_was_stopped(
 
 
 def test_tables_of_other_data_or_weights_are_not_taken_for_these(
-    made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    made: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["bench", "all", "--out", str(tmp_path), "--tables", "clicks", "--data"]
     assert main([*command, "data"]) == 0
     assert main([*command, "other"]) == 2
     assert "The tables there are of other weights or data. Choose another --out." in capsys.readouterr().err
-    monkeypatch.setattr("AdaptCore.models.compact.CompactModel.digest", "0" * 64, raising=False)
+    origin = tmp_path / "origin.json"
+    known = json.loads(origin.read_bytes())
+    origin.write_text(json.dumps({**known, "weights": ["0" * 64, known["weights"][1]]}), encoding="utf-8")
     assert main([*command, "data"]) == 2
     assert made == ["clicks.part.json"]
 
