@@ -136,6 +136,7 @@ class _PackedPrediction:
 
     @classmethod
     def of(cls, given: ObjectPrediction) -> _PackedPrediction:
+        given.asked.rest()
         logits, mask = PackedLogits.of(given.logits.numpy()), PackedMask.of(given.mask)
         return cls(given.box, mask, given.score, given.window, logits, given.asked, given.likelihood, given.others)
 
@@ -518,7 +519,7 @@ class BlockSession:
     def _corrected(self, held: Answer, window: VolumeWindow, prompts: ObjectPrompts) -> tuple[Answer, Asked]:
         """The answer in a window with an earlier one as prompt."""
         prior = resample(held.logits, held.window, window, OUTSIDE_LOGIT)
-        asked = Asked(Ask(window, prompts), PackedLogits.of(prior.numpy()))
+        asked = Asked(Ask(window, prompts), prior)
         (answer,) = self._answers([asked.ask], asked.prior)
         return self._changed(answer, asked), asked
 

@@ -23,21 +23,27 @@ TOUCHED_FACE = 0.15
 LEAST_SCORE = 0.01
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Asked:
     """Where and with what an answer was asked for.
 
     Attributes:
-        packed: the earlier mask's logits in the window; None for first prompts.
+        held: the earlier mask's logits in the window, float32 S x S x S, which `rest` packs; None for first prompts.
     """
 
     ask: Ask
-    packed: PackedLogits | None = None
+    held: Tensor | PackedLogits | None = None
 
     @property
     def prior(self) -> Tensor | None:
-        """The earlier mask's logits in the window, float32 S x S x S."""
-        return None if self.packed is None else torch.from_numpy(self.packed.logits())
+        """The earlier mask's logits in the window, float32 S x S x S; to 1/16 after a rest."""
+        return torch.from_numpy(self.held.logits()) if isinstance(self.held, PackedLogits) else self.held
+
+    def rest(self) -> None:
+        """Keep little from now on."""
+        # In place: several entries of a history may share what was asked, and are told apart by that.
+        if isinstance(self.held, Tensor):
+            self.held = PackedLogits.of(self.held.numpy())
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.volume_prompts import VolumePrompts
 from AdaptCore.predict.block import NEAR, BlockSession, WindowPolicy, predict_object
 from AdaptCore.predict.object_prompts import KnownSlice, ObjectPrompts, VolumeClick
+from AdaptCore.predict.packed import PackedLogits
 from AdaptCore.prompts import SEEN_CLICKS
 from Testing.bright_model import BrightModel
 from Testing.tiny_volume_model import tiny_volume_model
@@ -553,7 +554,9 @@ def test_resting_entries_take_little_memory(a_volume: np.ndarray) -> None:
         session.click(30, 25, k)
     resting = [state.packed for state in session._history if state.packed]
     assert len(resting) > 8
-    kept = [len(each.logits.data) + len(each.mask.data) + len(each.asked.packed.data) for each in resting[1:]]
+    priors = [each.asked.held for each in resting[1:]]
+    assert all(isinstance(prior, PackedLogits) for prior in priors)
+    kept = [len(each.logits.data) + len(each.mask.data) + len(prior.data) for each, prior in zip(resting[1:], priors)]
     assert max(kept) < 32**3, "less than a byte for each sample of the window"
 
 
