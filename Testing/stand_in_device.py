@@ -57,11 +57,29 @@ class Held(torch.Tensor):
 
 
 class Accelerator:
-    """The one device; `error` is raised by all that it computes, and `log` counts what it did."""
+    """The one device; `error` is raised by all that it computes.
+
+    `log` counts what it did, by the names of operations; `to_device` and `to_host` count tensors that were copied, and
+    `waits` single numbers that the program read, for each of which it waits until the device has come so far.
+    """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.log: Counter[str] = Counter()
+        self.to_device = self.to_host = 0
+
+    @property
+    def waits(self) -> int:
+        return self.log["aten::_local_scalar_dense"]
+
+    def begin_anew(self) -> None:
+        """Count from nothing."""
+        self.log.clear()
+        self.to_device = self.to_host = 0
+
+    def note_copy(self, from_device: bool, to_device: bool) -> None:
+        self.to_device += to_device and not from_device
+        self.to_host += from_device and not to_device
 
     @contextmanager
     def failing(self, error: Exception) -> Iterator[None]:
@@ -83,8 +101,11 @@ def computed(operation: Any, *args: Any, **kwargs: Any) -> Any:
         raise ACCELERATOR.error
     if name in COPYING:
         source, place = args[:2] if name == COPYING[0] else args[1::-1]
+        ACCELERATOR.note_copy(isinstance(source, Held), isinstance(place, Held))
         _inner(place).copy_(_inner(source))
         return place
+    if name == "aten::_to_copy":
+        ACCELERATOR.note_copy(bool(ours), torch.device(target).type != "cpu")
     hosts = [each for each in flat if isinstance(each, torch.Tensor) and not isinstance(each, Held) and each.dim()]
     if ours and hosts:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found standin:0 and cpu ({name})")

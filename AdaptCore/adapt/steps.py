@@ -29,13 +29,18 @@ def take_steps(
     optimizer = Adam(parameters, rate)
     for loss in losses:
         loss(learner).backward()
-        if all(bool(parameter.grad.isfinite().all()) for parameter in parameters if parameter.grad is not None):
+        if _all_finite([parameter.grad for parameter in parameters if parameter.grad is not None]):
             optimizer.step()
         for parameter in parameters:
             parameter.grad = None
     for parameter in parameters:
         parameter.requires_grad_(False)
     return learner
+
+
+def _all_finite(gradients: Sequence[Tensor]) -> bool:
+    """Whether no gradient has lost its way; an accelerator is waited for once, not for each of them."""
+    return not gradients or bool(torch.stack([gradient.isfinite().all() for gradient in gradients]).all())
 
 
 class Adam:

@@ -122,8 +122,10 @@ def prompt_maps(prompts: VolumePrompts, guide: Tensor, radius: float, reach: flo
     maps += [told, known.amax(1, keepdim=True)]
     inner, outer = ((known + told) / 2).mean(1), ((known - told) / 2).mean(1)
     earlier = fold(prompts.prior.sigmoid()[:, None]).mean(1)
-    maps.append(likelihood(guide[:, RANKS], inner * share, outer * share))
-    maps.append(likelihood(guide[:, RANKS], earlier * flag[:, 0] * share, (1 - earlier) * flag[:, 0] * share))
+    # Stacked, since a list of places as index would be copied to an accelerator, which the program then waits for.
+    ranks = torch.stack([guide[:, rank] for rank in RANKS], 1)
+    maps.append(likelihood(ranks, inner * share, outer * share))
+    maps.append(likelihood(ranks, earlier * flag[:, 0] * share, (1 - earlier) * flag[:, 0] * share))
     for label, part, rest in ((POSITIVE, inner, outer), (NEGATIVE, outer, inner)):
         away = paths(seeded(prompts.labels == label, cells, part > rest), guide[:, EDGES])
         maps.append(torch.stack([(-away / decay).exp() for decay in DECAYS], 1))

@@ -13,14 +13,17 @@ from torch.utils import backend_registration
 from AdaptCore.adapt.history import Event
 from AdaptCore.adapt.learner import Knowledge, Learner, learnt
 from AdaptCore.adapt.lessons import lesson_losses
-from AdaptCore.adapt.recipe import DEFAULT
+from AdaptCore.adapt.recipe import DEFAULT, VOLUMES
 from AdaptCore.models.compact import CompactModel
 from AdaptCore.models.devices import on_device_or_cpu, why_device_fails
+from AdaptCore.models.volumetric import VolumetricModel
+from AdaptCore.predict.block import BlockSession
 from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.preference.adviser import Adviser, space_of
 from AdaptCore.preference.profile import Profile
 from AdaptCore.prompts import Click, Prompts
 from Testing.tiny_model import moved, tiny_model
+from Testing.tiny_volume_model import tiny_volume_model
 
 if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
     pytest.skip("this PyTorch knows no devices written in Python", allow_module_level=True)
@@ -60,6 +63,15 @@ def test_the_device_is_another_one() -> None:
         tensor.double()
 
 
+def test_copies_and_waits_are_counted() -> None:
+    ACCELERATOR.begin_anew()
+    tensor = torch.arange(3.0).to("standin")
+    assert (ACCELERATOR.to_device, ACCELERATOR.to_host, ACCELERATOR.waits) == (1, 0, 0)
+    (tensor + 1).cpu()
+    assert (ACCELERATOR.to_device, ACCELERATOR.to_host, ACCELERATOR.waits) == (1, 1, 0)
+    assert float(tensor.sum()) == 3 and ACCELERATOR.waits == 1
+
+
 def test_a_model_answers_and_learns_there_as_on_the_cpu() -> None:
     known = []
     for model in (on_the_device(), tiny_model()):
@@ -75,6 +87,39 @@ def test_a_model_answers_and_learns_there_as_on_the_cpu() -> None:
     assert torch.cat([(one - other).abs().flatten() for one, other in pairs]).median() < 1e-6
     frozen = tiny_model().decoder_parameters()
     assert any(not torch.equal(weight, frozen[name]) for name, weight in here.decoder_parameters().items())
+
+
+def test_a_step_waits_for_the_device_a_few_times_and_not_for_each_weight() -> None:
+    model = on_the_device()
+    with Learner(model) as learner:
+        session = after_clicks(model, count=1, adapter=learner)
+        ACCELERATOR.begin_anew()
+        session.click(36, 24)
+        assert 1 <= ACCELERATOR.waits <= 10 < len(model.decoder_parameters())
+        ACCELERATOR.begin_anew()
+        learner.learn(session.examples(DISC))
+        learner.wait()
+    steps = DEFAULT.post_steps
+    assert steps <= ACCELERATOR.waits <= 2 * steps + 12
+
+
+def test_objects_are_answered_and_learnt_there_as_on_the_cpu() -> None:
+    volume = np.zeros((24, 22, 20), np.float32)
+    volume[8:15, 7:14, 6:13] = 1
+    found = []
+    for device in (ACCELERATOR_DEVICE, CPU):
+        here = tiny_volume_model()
+        model = VolumetricModel(here.network, here.name, here.digest, device)
+        with Learner(model, VOLUMES) as learner:
+            session = BlockSession(model, volume, (1.0, 1.0, 1.0), adapter=learner)
+            session.click(11, 10, 9)
+            answer = session.click(12, 10, 9)
+            learner.learn(session.examples(volume > 0))
+            learner.wait()
+            assert learner.problem == learner.click_problem == ""
+            assert learner.knowledge.history[0].event is Event.LEARNT
+            found.append(answer.logits)
+    assert (found[0] - found[1]).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("trained", [True, False], ids=["latent", "free"])
