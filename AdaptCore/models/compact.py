@@ -9,7 +9,7 @@ hypernetwork vectors give the masks. Only the decoder is run for a click.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from AdaptCore.models.base import Canvas, Decoding, Embedding, Question
-from AdaptCore.models.described import described_network
-from AdaptCore.models.placement import PlacedModel, device_of
+from AdaptCore.models.described import DescribedModel, DescribedNetwork
+from AdaptCore.models.placement import device_of
 from AdaptCore.prompts import Prompts
 
 POSITIVE, NEGATIVE, BOX_FIRST, BOX_SECOND, PADDING = range(5)
@@ -350,23 +350,13 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-class CompactNetwork(nn.Module):
+class CompactNetwork(DescribedNetwork):
     """Encoder and decoder with their sizes."""
 
-    def __init__(self, config: CompactConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = CompactEncoder(config)
-        self.decoder = CompactDecoder(config)
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: str) -> CompactNetwork:
-        """Build the network that weights describe.
-
-        Raises:
-            CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
-        """
-        return described_network(cls, CompactConfig, tensors, metadata, source)
+    sizes, parts = CompactConfig, (CompactEncoder, CompactDecoder)
+    config: CompactConfig
+    encoder: CompactEncoder
+    decoder: CompactDecoder
 
 
 def standardize(image: Tensor, sizes: Tensor) -> Tensor:
@@ -385,51 +375,17 @@ def standardize(image: Tensor, sizes: Tensor) -> Tensor:
     return (image - mean) / deviation.clamp(min=0.02) * valid
 
 
-class CompactModel(PlacedModel):
-    """The built-in model behind the Model protocol.
+class CompactModel(DescribedModel):
+    """The built-in model of planes behind the Model protocol."""
 
-    Args:
-        network: becomes frozen, and moves to the device.
-        name, digest: as in `Model`.
-        device: where to compute.
-        dtype: number format of the heavy layers; prompts and answers are always float32.
-    """
-
+    network_kind = CompactNetwork
     follows_prior = True
-    decoder_name = "decoder"
 
     def __init__(
         self, network: CompactNetwork, name: str, digest: str, device: torch.device, dtype: torch.dtype = torch.float32
     ) -> None:
-        super().__init__(network, device, dtype)
-        self.name, self.digest = name, digest
+        super().__init__(network, name, digest, device, dtype)
         self.mask_side = network.config.input_side // 2
-
-    @classmethod
-    def from_tensors(
-        cls,
-        tensors: Mapping[str, Tensor],
-        metadata: Mapping[str, str],
-        *,
-        name: str,
-        digest: str,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-    ) -> CompactModel:
-        """Build the model from checked weights.
-
-        Raises:
-            CheckpointError: as `CompactNetwork.from_tensors`.
-        """
-        return cls(CompactNetwork.from_tensors(tensors, metadata, name), name, digest, device, dtype)
-
-    @classmethod
-    def random(cls, seed: int) -> CompactModel:
-        """An untrained model for tests."""
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
-            network = CompactNetwork(CompactConfig())
-        return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
 
     def encode(self, image: np.ndarray) -> Embedding:
         """Encode a plane: float32 (H, W) or (H, W, 3) in [0, 1].
@@ -543,9 +499,6 @@ class CompactModel(PlacedModel):
         known = torch.tensor([0.0 if prior_logits is None else 1.0])
         prior = torch.zeros(self.mask_side, self.mask_side) if prior_logits is None else prior_logits.float()
         return PromptTensors(xy[None], torch.tensor([labels]), prior.cpu()[None], known)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
 
 def resized_to(side: int, image: np.ndarray) -> Tensor:

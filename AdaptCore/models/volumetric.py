@@ -9,7 +9,7 @@ features by one vector each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from AdaptCore.models.base import Canvas, Decoding
 from AdaptCore.models.compact import Attention
 from AdaptCore.models.conv3d import Conv3d
-from AdaptCore.models.described import described_network
-from AdaptCore.models.placement import PlacedModel
+from AdaptCore.models.described import DescribedModel, DescribedNetwork
 from AdaptCore.models.volume_prompts import (
     GUIDES,
     PADDING,
@@ -223,23 +222,13 @@ def upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
 
 
-class VolumetricNetwork(nn.Module):
+class VolumetricNetwork(DescribedNetwork):
     """Encoder and decoder with their sizes."""
 
-    def __init__(self, config: VolumetricConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.encoder = VolumetricEncoder(config)
-        self.decoder = VolumetricDecoder(config)
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], source: str) -> VolumetricNetwork:
-        """Build the network that weights describe.
-
-        Raises:
-            CheckpointError: the sizes are missing or wrong, or a tensor is missing, left over or of another shape.
-        """
-        return described_network(cls, VolumetricConfig, tensors, metadata, source)
+    sizes, parts = VolumetricConfig, (VolumetricEncoder, VolumetricDecoder)
+    config: VolumetricConfig
+    encoder: VolumetricEncoder
+    decoder: VolumetricDecoder
 
 
 def prepare(window: Tensor, inside: Tensor) -> Tensor:
@@ -396,56 +385,11 @@ class VolumeQuestion:
         return model.answer(self)
 
 
-class VolumetricModel(PlacedModel):
-    """The network behind the contract: encode windows once, decode prompts on them.
+class VolumetricModel(DescribedModel):
+    """The network behind the contract: encode windows once, decode prompts on them."""
 
-    Args:
-        network: becomes frozen, and moves to the device.
-        name: in the list of models.
-        digest: SHA256 of the weights (hex), part of every cache key.
-        device: where to compute.
-        dtype: number format of the heavy layers; prompts and answers are always float32.
-    """
-
-    decoder_name = "decoder"
+    network_kind = VolumetricNetwork
     mask_side = WINDOW_SIDE
-
-    def __init__(
-        self,
-        network: VolumetricNetwork,
-        name: str,
-        digest: str,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(network, device, dtype)
-        self.name, self.digest = name, digest
-
-    @classmethod
-    def from_tensors(
-        cls,
-        tensors: Mapping[str, Tensor],
-        metadata: Mapping[str, str],
-        *,
-        name: str,
-        digest: str,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-    ) -> VolumetricModel:
-        """Build the model from checked weights.
-
-        Raises:
-            CheckpointError: as `VolumetricNetwork.from_tensors`.
-        """
-        return cls(VolumetricNetwork.from_tensors(tensors, metadata, name), name, digest, device, dtype)
-
-    @classmethod
-    def random(cls, seed: int) -> VolumetricModel:
-        """An untrained model for tests."""
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
-            network = VolumetricNetwork(VolumetricConfig())
-        return cls(network, "random", f"{seed:064d}", torch.device("cpu"))
 
     def encode(self, windows: Tensor, inside: Tensor) -> list[VolumeEmbedding]:
         """Encode windows, float32 B x S x S x S of any scale, S a multiple of 16; `inside` bool as in `prepare`.
@@ -527,6 +471,3 @@ class VolumetricModel(PlacedModel):
             drawn, tokens = decoder.drawn(features, maps)
             vectors, quality = decoder.vectors(tokens), decoder.qualities(tokens)
         return read(drawn, vectors).cpu(), quality.cpu()
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
