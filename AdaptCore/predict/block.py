@@ -15,6 +15,7 @@ from torch import Tensor
 from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import Model
 from AdaptCore.models.volumetric import WINDOW_SIDE, VolumeEmbedding, VolumeQuestion, VolumetricModel, WindowClick
+from AdaptCore.predict.history import History, State
 from AdaptCore.predict.intensity import limits_beside_padding
 from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.object_prompts import (
@@ -35,7 +36,7 @@ from AdaptCore.predict.refinement import DEFAULT_REFINEMENT, RefinementPolicy, f
 from AdaptCore.predict.windows import Box3, Triple, VolumeWindow, interpolated, paste, resample, sample
 
 MODELS_KEPT = 3
-"""Entries of the history that keep a decoder which clicks have changed."""
+"""So many latest entries of the history keep a decoder which clicks have changed."""
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
@@ -149,16 +150,11 @@ class _PackedPrediction:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
-    """One entry of the history; at most one of its two predictions is there.
+class _State(State):
+    """One entry of the history; at most one of its two predictions is there."""
 
-    Attributes:
-        model: the one that the next prompt asks.
-    """
-
-    model: VolumetricModel
-    prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     prediction: ObjectPrediction | None = None
+    prompts: ObjectPrompts = field(default_factory=ObjectPrompts)
     packed: _PackedPrediction | None = None
 
     @property
@@ -166,6 +162,10 @@ class _State:
         """What the prediction answers."""
         held = self.prediction or self.packed
         return held.asked if held else None
+
+    @property
+    def is_opening(self) -> bool:
+        return self.asked is None
 
     def at_rest(self) -> _State:
         given = self.prediction
@@ -179,7 +179,7 @@ Guess = Callable[[Triple], Sequence[KnownSlice]]
 """Gives the masks on slices through a click in voxel coordinates, as far as there are some."""
 
 
-class BlockSession:
+class BlockSession(History[_State, ObjectPrediction]):
     """One object of a volume: prompts in voxel coordinates, one mask, undo and redo. The volume is only read.
 
     Args:
@@ -217,17 +217,12 @@ class BlockSession:
         self._limits = limits_beside_padding(volume)
         self._latest: tuple[Asked, VolumeQuestion] | None = None
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
-        self._history = [_State(model)]
-        self._position = 0
+        super().__init__(_State(model), MODELS_KEPT)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         i, j, k = self._volume.shape
         return i, j, k
-
-    @property
-    def prediction(self) -> ObjectPrediction | None:
-        return self._state.prediction
 
     @property
     def prompts(self) -> ObjectPrompts:
@@ -251,19 +246,6 @@ class BlockSession:
             PromptError: there is no prediction yet.
         """
         return pointed_samples(self._required().window, self.prompts, self.shape) if self._only_pointed else None
-
-    @property
-    def steps(self) -> int:
-        """How many steps can be undone."""
-        return self._position
-
-    @property
-    def can_undo(self) -> bool:
-        return self._position > 0
-
-    @property
-    def can_redo(self) -> bool:
-        return self._position < len(self._history) - 1
 
     def click(self, i: float, j: float, k: float, positive: bool = True) -> ObjectPrediction:
         """Add a click at voxel coordinates.
@@ -334,7 +316,7 @@ class BlockSession:
 
     def take(self, prediction: ObjectPrediction) -> ObjectPrediction:
         """Make another answer to the present prompts the present one, as one step; the next prompt goes on from it."""
-        self._append(_State(self.model, self.prompts, prediction))
+        self._append(_State(self.model, prediction, self.prompts))
         return prediction
 
     def with_answer(self, logits: Tensor) -> ObjectPrediction:
@@ -357,26 +339,6 @@ class BlockSession:
         own = Opening(Answer(held.window, held.logits, held.score).halved(), held.asked, held.likelihood)
         others = tuple(other for other in (own, *held.others) if other is not opening)
         return self._shown(_prediction(opening, others), self.prompts)
-
-    def undo(self) -> ObjectPrediction | None:
-        """Go back one step; the earlier mask comes back as it was. Does nothing at the start."""
-        return self._go_to(max(0, self._position - 1))
-
-    def redo(self) -> ObjectPrediction | None:
-        """Go forward one step that was undone. Does nothing at the end."""
-        return self._go_to(min(len(self._history) - 1, self._position + 1))
-
-    def reset(self) -> None:
-        """Return to the start without prompts, as a step that can be undone."""
-        self._append(_State(self._history[0].model))
-
-    def go_on_with(self, model: VolumetricModel) -> None:
-        """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
-        self._history = [replace(state, model=model) for state in self._history]
-
-    @property
-    def _state(self) -> _State:
-        return self._history[self._position]
 
     def _check_inside(self, position: Triple) -> None:
         if not all(-0.5 <= at <= length - 0.5 for at, length in zip(position, self.shape)):
@@ -405,15 +367,8 @@ class BlockSession:
             (answer,) = self._answers([found.asked.ask], found.asked.prior, model)
             found = replace(found, answer=self._changed(answer, found.asked))
         prediction = self._shown(_prediction(self._preferred(model, found), others), prompts)
-        self._append(_State(model, prompts, prediction))
+        self._append(_State(model, prediction, prompts))
         return prediction
-
-    def _append(self, state: _State) -> None:
-        kept = self._history[: self._position + 1]
-        # A model with a decoder of its own is kept for the latest entries only.
-        kept[:-MODELS_KEPT] = [replace(old, model=kept[0].model) for old in kept[:-MODELS_KEPT]]
-        self._history = [*kept, state]
-        self._go_to(self._position + 1)
 
     def _shown(self, found: ObjectPrediction, prompts: ObjectPrompts) -> ObjectPrediction:
         """A prediction with its mask, of its logits without the parts that were not pointed at."""
@@ -439,10 +394,9 @@ class BlockSession:
 
         What was asked before a reset led nowhere.
         """
-        past = [state.asked for state in self._history[: self._position + 1]]
-        start = max(place for place, asked in enumerate(past) if asked is None)
+        states = self._asked()
         # A candidate that was picked answers the same again.
-        asked = list(dict.fromkeys(filter(None, past[start:])))
+        asked = list(dict.fromkeys(state.asked for state in states if state.asked))
         places = np.argwhere(mask)
         if not len(places):
             return []
@@ -450,7 +404,7 @@ class BlockSession:
         return [
             replace(
                 self._example(each, mask),
-                prompts=len(past) - 1 - start,
+                prompts=len(states) - 1,
                 is_opening=place == 0,
                 is_whole=all(each.ask.window.contains((i, j, k)) for i, j, k in corners),
             )
@@ -486,13 +440,11 @@ class BlockSession:
             return ()
         return prompts.clicks[len(before.clicks) :]
 
-    def _go_to(self, position: int) -> ObjectPrediction | None:
-        """Make an entry beside the present one the present one; those further away than `NEAR` rest."""
-        self._position = position
+    def _pack(self) -> None:
+        """Let entries further away than `NEAR` rest."""
         for place, state in enumerate(self._history):
-            is_near = abs(place - position) <= NEAR
+            is_near = abs(place - self._position) <= NEAR
             self._history[place] = state.at_hand() if is_near else state.at_rest()
-        return self.prediction
 
     def _with_known(self, box: Box3, mask: np.ndarray, prompts: ObjectPrompts) -> tuple[Box3, np.ndarray]:
         """A mask on a box of voxels, with the slices that are known for certain; read-only."""

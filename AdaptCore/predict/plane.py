@@ -14,6 +14,7 @@ from AdaptCore.errors import ImageError, PromptError
 from AdaptCore.models.base import BatchModel, Decoding, Embedding, Model, Question, to_plane, to_prior
 from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.held import HeldLook
+from AdaptCore.predict.history import History, State
 from AdaptCore.predict.learning import Adapter, Example, Preference
 from AdaptCore.predict.masks import binarize, dice, filled
 from AdaptCore.predict.obedience import ObediencePolicy, obey
@@ -367,10 +368,9 @@ class PlaneEncoder:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
-    """One entry of the history; the model is the one that the next prompt asks."""
+class _State(State):
+    """One entry of the history."""
 
-    model: Model
     prediction: Prediction | None = None
 
     @property
@@ -392,7 +392,7 @@ class _State:
             self.prediction.held.pack()
 
 
-class PlaneSession:
+class PlaneSession(History[_State, Prediction]):
     """One plane's prompts, its current answer, and every earlier one.
 
     Args:
@@ -434,10 +434,8 @@ class PlaneSession:
         self._encoder = PlaneEncoder(model, image01, cache, source, embedding)
         self.zoom = zoom_policy(zoom)
         self._spacing = spacing
-        self._history = [_State(model)]
-        self._position = 0
-        if prior is not None:
-            self._history = [_State(model, self._held(self._look_of(prior), Prompts()))]
+        start = None if prior is None else self._held(self._look_of(prior), Prompts())
+        super().__init__(_State(model, start), MODELS_KEPT)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -447,10 +445,6 @@ class PlaneSession:
     @property
     def prompts(self) -> Prompts:
         return self._state.prompts
-
-    @property
-    def prediction(self) -> Prediction | None:
-        return self._state.prediction
 
     @property
     def model(self) -> Model:
@@ -493,14 +487,6 @@ class PlaneSession:
             if state.prediction is not None:
                 inside |= state.prediction.mask
         return inside
-
-    @property
-    def can_undo(self) -> bool:
-        return self._position > 0
-
-    @property
-    def can_redo(self) -> bool:
-        return self._position < len(self._history) - 1
 
     @property
     def is_untouched(self) -> bool:
@@ -577,18 +563,6 @@ class PlaneSession:
         nearest = max(sizes, key=lambda each: (int(each.part_of(mask).sum()), dice(mask, _mask(each))))
         return self.take(nearest.with_answer(torch.from_numpy(mask_logits(nearest.part_of(mask)))))
 
-    def undo(self) -> Prediction | None:
-        """Go back one step; the earlier answer comes back as it was. Does nothing at the start."""
-        return self._go_to(max(0, self._position - 1))
-
-    def redo(self) -> Prediction | None:
-        """Go forward one step that was undone. Does nothing at the end."""
-        return self._go_to(min(len(self._history) - 1, self._position + 1))
-
-    def reset(self) -> None:
-        """Return to the start without prompts, as a step that can be undone."""
-        self._append(self._history[0])
-
     def seen_as(self, image01: np.ndarray, source: EmbeddingKey | None = None) -> PlaneSession:
         """A session with the same history on another rendering of the plane, such as another intensity window.
 
@@ -621,10 +595,6 @@ class PlaneSession:
             state.pack()
         self._encoder.rest(image_again)
 
-    def go_on_with(self, model: Model) -> None:
-        """Let later prompts, also after undo, ask this model; answers stay, what the clicks had taught is dropped."""
-        self._history = [replace(state, model=model) for state in self._history]
-
     def forget_questions(self) -> None:
         """Drop what was asked until now, with the memory it takes; answers and prompts stay."""
         for state in self._history:
@@ -648,16 +618,6 @@ class PlaneSession:
             )
             for place, (window, question) in enumerate(asked)
         ]
-
-    def _asked(self) -> list[_State]:
-        """What led to the present answer, from the start or the latest reset on."""
-        past = self._history[: self._position + 1]
-        start = max(place for place, state in enumerate(past) if state.is_opening)
-        return past[start:]
-
-    @property
-    def _state(self) -> _State:
-        return self._history[self._position]
 
     def _add(self, added: Prompts) -> Prediction:
         prompts = self.prompts.with_scribble(added.clicks)
@@ -758,23 +718,14 @@ class PlaneSession:
     def _held(self, look: Look, prompts: Prompts) -> Prediction:
         return Prediction(HeldLook(look, prompts, self._encoder), look.score)
 
-    def _append(self, state: _State) -> None:
-        kept = self._history[: self._position + 1]
-        first = kept[0].model
-        kept[:-MODELS_KEPT] = [old if old.model is first else replace(old, model=first) for old in kept[:-MODELS_KEPT]]
-        self._history = [*kept, state]
-        self._go_to(self._position + 1)
+    def _pack(self) -> None:
+        """Pack entries that are not next to the present one.
 
-    def _go_to(self, position: int) -> Prediction | None:
-        """Make an entry beside the present one the present one; those further away are packed.
-
-        The entries next to it are not: a copy of the session that is asked once leaves this one's answer as it was.
+        Those are not: a copy of the session that is asked once leaves this one's answer as it was.
         """
-        self._position = position
-        for place in (position - 2, position + 2):
+        for place in (self._position - 2, self._position + 2):
             if 0 <= place < len(self._history):
                 self._history[place].pack()
-        return self.prediction
 
     def _look_of(self, prior: np.ndarray) -> Look:
         values = np.asarray(prior)
