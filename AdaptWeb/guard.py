@@ -54,7 +54,7 @@ class Guard:
 
     def fits(self, key: str) -> bool:
         """Whether this is the key, in a time that does not tell how much of it is right."""
-        return hmac.compare_digest(key.encode(), self.key.encode())
+        return hmac.compare_digest(key.encode(errors="surrogateescape"), self.key.encode())
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not (_is_for_this_computer(request) and _is_from_own_page(request) and self._has_key(request)):

@@ -103,7 +103,7 @@ def read_grey(path: Path) -> Volume:
 def digest(path: Path) -> str:
     """SHA256 (hex) of a file's bytes, or of those of all files in a DICOM folder in the order of their names.
 
-    The voxels of a header in a file of its own (.nhdr, .mhd) count too.
+    Voxels that a header names another file for count too.
 
     Raises:
         ImageError: it cannot be read.

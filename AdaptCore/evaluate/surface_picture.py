@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
-from scipy.ndimage import gaussian_filter, zoom
-from skimage.measure import marching_cubes
+from scipy.ndimage import gaussian_filter, label, maximum, zoom
+from skimage.measure import block_reduce, marching_cubes
 
 from AdaptCore.evaluate.pictures import DARK, MASK_COLOUR, PANEL_INCHES, png
 from AdaptCore.io import Geometry
@@ -55,13 +55,18 @@ def _surface(mask: np.ndarray, geometry: Geometry) -> np.ndarray:
     cut = (mask[tuple(slice(a, b) for a, b in zip(low, high))] > 0).astype(np.float32)
     extent = (high - low) * geometry.spacing
     cell = extent.max() / CELLS
-    # Cells as long along all axes, so that thick slices are no stairs; never finer than half the voxels.
-    factors = [min(2.0, max(1 / n, s / cell)) for s, n in zip(geometry.spacing, cut.shape)]
-    cells = zoom(np.pad(cut, 2), factors, order=1, grid_mode=True, mode="nearest")
-    cells = np.pad(gaussian_filter(cells, SMOOTH), 1)
-    points, faces, _, _ = marching_cubes(cells, min(0.5, float(cells.max()) / 2))
-    scale = np.array(cells.shape) - 2
-    voxels = (points - 1 + 0.5) * (np.array(cut.shape) + 4) / scale - 0.5 - 2 + low
+    # Blocks keep what is smaller than a cell.
+    blocks = np.array([max(1, math.ceil(cell / space)) for space in geometry.spacing])
+    coarse = np.pad(block_reduce(cut, tuple(blocks), np.max), 2)
+    # Cells as long along all axes, so that thick slices are no stairs; never finer than half the blocks.
+    factors = [min(2.0, space / cell) for space in blocks * geometry.spacing]
+    cells = zoom(coarse, factors, order=1, grid_mode=True, mode="nearest")
+    smooth = np.pad(gaussian_filter(cells, SMOOTH), 1)
+    parts, count = label(np.pad(cells, 1) > 0)
+    weakest = min(maximum(smooth, parts, range(1, count + 1)))
+    points, faces, _, _ = marching_cubes(smooth, min(0.5, weakest / 2))
+    scale = np.array(coarse.shape) / (np.array(smooth.shape) - 2)
+    voxels = ((points - 1 + 0.5) * scale - 2) * blocks - 0.5 + low
     millimetres = voxels @ geometry.affine[:3, :3].T + geometry.origin
     triangles: np.ndarray = millimetres[faces]
     # Corners are to run counter-clockwise as seen from outside.

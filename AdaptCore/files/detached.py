@@ -1,30 +1,28 @@
-"""Headers in a file of their own (.nhdr, .mhd): which file holds their voxels."""
+"""Headers that name another file for their voxels."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-MOST_HEADER_BYTES = 1 << 20
+from AdaptCore.errors import ImageError
+from AdaptCore.files import meta_image, nrrd
 
 NAMED = {
-    ".nhdr": re.compile(rb"^data ?file:[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE),
-    ".mhd": re.compile(rb"^ElementDataFile[ \t]*=[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE),
+    **dict.fromkeys((".nrrd", ".nhdr"), nrrd.voxel_file),
+    **dict.fromkeys((".mha", ".mhd"), meta_image.voxel_file),
 }
-HERE = b"LOCAL"
 
 
 def voxel_file(path: Path) -> Path | None:
     """The file that a header names for its voxels; None where they follow the header, and for other files.
 
+    A file without the header of its kind names none: who reads the image is told.
+
     Raises:
         OSError: the system could not read the header.
     """
-    pattern = NAMED.get(path.suffix.lower())
-    if pattern is None:
+    find = NAMED.get(path.suffix.lower())
+    try:
+        return find(path) if find else None
+    except ImageError:
         return None
-    with path.open("rb") as stream:
-        named = pattern.search(stream.read(MOST_HEADER_BYTES))
-    if named is None or named[1].upper() == HERE:
-        return None
-    return path.parent / named[1].decode("utf-8", "replace")

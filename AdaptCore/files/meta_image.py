@@ -18,6 +18,8 @@ TYPE_BYTES = {"CHAR": 1, "SHORT": 2, "INT": 4, "LONG": 4, "LONG_LONG": 8}
 NUMBER_BYTES = {f"MET_{sign}{name}": size for sign in ("", "U") for name, size in TYPE_BYTES.items()}
 NUMBER_BYTES |= {"MET_FLOAT": 4, "MET_DOUBLE": 8}
 SPACINGS = ("ElementSpacing", "ElementSize")
+VOXELS, HERE = "ElementDataFile", "LOCAL"
+"""Last field of a header, and what it holds where the voxels follow."""
 PLACES = ("TransformMatrix", "Rotation", "Orientation", "Offset", "Origin", "Position")
 
 
@@ -32,11 +34,8 @@ def check_meta_image(path: Path) -> str:
         OSError: the system could not read.
     """
     with path.open("rb") as stream:
-        fields: dict[str, str] = {}
-        while "ElementDataFile" not in fields and (line := stream.readline(BLOCK_BYTES)):
-            key, _, value = line.decode("latin-1").partition("=")
-            fields[key.strip()] = value.strip()
-        if not fields.get("ElementDataFile") or "NDims" not in fields:
+        fields = _read(stream)
+        if not fields.get(VOXELS) or "NDims" not in fields:
             raise ImageError(
                 f"{path}: The file has no MetaImage header. Choose a NRRD, NIfTI, MetaImage, PNG, JPEG or DICOM image."
             )
@@ -47,6 +46,26 @@ def check_meta_image(path: Path) -> str:
         return ""
     unit = fields.get("DistanceUnits", "")
     return "mm" if unit.lower() in MILLIMETRES else unit
+
+
+def voxel_file(path: Path) -> Path | None:
+    """The file that a header names for its voxels; None where they follow the header.
+
+    Raises:
+        OSError: the system could not read.
+    """
+    with path.open("rb") as stream:
+        named = _read(stream).get(VOXELS, HERE)
+    return None if named.upper() == HERE else path.parent / named
+
+
+def _read(stream: Stream) -> dict[str, str]:
+    """Fields of a header; the stream stands behind it."""
+    fields: dict[str, str] = {}
+    while VOXELS not in fields and (line := stream.readline(BLOCK_BYTES)):
+        key, _, value = line.decode("latin-1").partition("=")
+        fields[key.strip()] = value.strip()
+    return fields
 
 
 def _voxel_bytes(path: Path, fields: dict[str, str]) -> int:
@@ -77,8 +96,8 @@ def _check_place(path: Path, fields: dict[str, str]) -> None:
 
 
 def _check_voxels(path: Path, stream: Stream, fields: dict[str, str], expected: int) -> None:
-    place = fields["ElementDataFile"]
-    if place.upper() == "LOCAL":
+    place = fields[VOXELS]
+    if place.upper() == HERE:
         _check_count(path, stream, path.stat().st_size - stream.tell(), fields, expected)
         return
     file = path.parent / place

@@ -27,6 +27,8 @@ TYPE_BYTES = {
     8: "longlong, long long, long long int, signed long long, signed long long int, int64, int64_t, "
     "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t, double",
 }
+VOXELS = "datafile"
+"""Field that names the file of the voxels."""
 ESCAPED = {"n": "\n", "\\": "\\"}
 """Letter after a backslash in a key's value -> what it stands for."""
 NUMBER_BYTES = {name: size for size, names in TYPE_BYTES.items() for name in names.split(", ")}
@@ -54,6 +56,31 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
         ImageError: it is damaged or has no place that can be, or voxels are missing.
         OSError: the system could not read.
     """
+    fields, pairs, start = _read(path)
+    sizes = _sizes(path, fields)
+    beside = [kind for kind, size in zip(_kinds(fields), sizes) if kind not in DOMAINS and size > 1]
+    _check_place(path, fields)
+    _check_voxels(path, fields, sizes, start)
+    return NrrdHeader(
+        _unit(fields) if "spacings" in fields or "(" in fields.get("spacedirections", "") else "",
+        tuple(kind for kind in beside if kind not in COLOURS),
+        pairs,
+    )
+
+
+def voxel_file(path: Path) -> Path | None:
+    """The file that a header names for its voxels; None where they follow the header.
+
+    Raises:
+        ImageError: there is no header.
+        OSError: the system could not read.
+    """
+    named = _read(path)[0].get(VOXELS)
+    return None if named is None else path.parent / named
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, str], int]:
+    """Fields of a header, keys and values of its own, and where it ends."""
     with path.open("rb") as stream:
         head = stream.read(MOST_HEADER_BYTES)
     end = re.search(rb"\r?\n\r?\n", head)
@@ -70,15 +97,7 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
             pairs[key] = re.sub(r"\\([n\\])", lambda escaped: ESCAPED[escaped[1]], value[1:])
         elif mark:
             fields[key.lower().replace(" ", "")] = value.strip()
-    sizes = _sizes(path, fields)
-    beside = [kind for kind, size in zip(_kinds(fields), sizes) if kind not in DOMAINS and size > 1]
-    _check_place(path, fields)
-    _check_voxels(path, fields, sizes, end.end() if end else len(head))
-    return NrrdHeader(
-        _unit(fields) if "spacings" in fields or "(" in fields.get("spacedirections", "") else "",
-        tuple(kind for kind in beside if kind not in COLOURS),
-        pairs,
-    )
+    return fields, pairs, end.end() if end else len(head)
 
 
 def _kinds(fields: dict[str, str]) -> list[str]:
@@ -138,7 +157,7 @@ def _check_voxels(path: Path, fields: dict[str, str], sizes: list[int], start: i
     if encoding not in ("raw", "gzip", "gz"):
         raise ImageError(f"{path}: The voxels are encoded as '{encoding}'. Save the image as raw or gzip.")
     expected, is_compressed = math.prod(sizes) * NUMBER_BYTES[kind], encoding != "raw"
-    named = fields.get("datafile")
+    named = fields.get(VOXELS)
     file = path if named is None else path.parent / named
     if not file.is_file():
         raise ImageError(

@@ -88,6 +88,24 @@ def test_voxels_beside_their_header_count_too(tmp_path: Path, suffix: str) -> No
         digest(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scan.nrrd", "NRRD0004\nDATA FILE: voxels.raw\n\n"),
+        ("scan.nrrd", "NRRD0004\r\n# made by hand\r\ndatafile:voxels.raw\r\n"),
+        ("scan.mha", "NDims = 3\nElementDataFile = voxels.raw\n"),
+        ("scan.mhd", "NDims = 3\n  ElementDataFile =voxels.raw"),
+    ],
+)
+def test_any_header_may_name_another_file_for_its_voxels(tmp_path: Path, name: str, content: str) -> None:
+    path, voxels = tmp_path / name, tmp_path / "voxels.raw"
+    path.write_bytes(content.encode())
+    voxels.write_bytes(b"0123")
+    before = digest(path)
+    voxels.write_bytes(b"0124")
+    assert digest(path) != before
+
+
 def test_voxels_that_follow_their_header_are_in_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "scan.mhd").write_text("NDims = 3\nElementDataFile = LOCAL\n")
     (tmp_path / "scan.nhdr").write_text("NRRD0004\nencoding: raw\n\ndata")

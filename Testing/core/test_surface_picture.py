@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from AdaptCore.evaluate.surface_picture import _surface, surface_picture
+from AdaptCore.evaluate.surface_picture import CELLS, _surface, surface_picture
 from AdaptCore.files.geometry import Geometry
 
 OBLIQUE = Geometry((30, 24, 12), (0.8, 1.0, 4.0), (5.0, -7.0, 20.0), (0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, -1.0))
@@ -39,6 +39,21 @@ def test_masks_of_any_size_are_drawn(voxels: tuple[slice, ...]) -> None:
     picture = imread(io.BytesIO(surface_picture(mask, OBLIQUE)))[..., :3]
     orange = (picture[..., 0] > 2 * picture[..., 2] + 0.1).mean()
     assert picture.ndim == 3 and orange > 0.001
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 0.5, 5.0)])
+def test_small_parts_far_apart_are_all_there(spacing: tuple[float, float, float]) -> None:
+    geometry = Geometry((200, 180, 60), spacing)
+    mask = np.zeros(geometry.size, np.uint8)
+    places = [(10, 12, 7), (189, 30, 11), (95, 171, 50)]
+    for place in places:
+        mask[place] = 1
+    triangles = _surface(mask, geometry)
+    reach = 2 * np.ptp(np.array(places) * spacing, axis=0).max() / CELLS + max(spacing)
+    for place in places:
+        middle = np.array(place) @ geometry.affine[:3, :3].T + geometry.origin
+        near = np.linalg.norm(triangles.mean(1) - middle, axis=1) < reach
+        assert near.sum() >= 8 and np.abs(triangles[near].mean((0, 1)) - middle).max() < reach / 2
 
 
 def test_right_is_on_the_left_from_the_front_and_front_is_on_the_left_from_the_left() -> None:
