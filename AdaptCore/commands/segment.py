@@ -220,7 +220,7 @@ def run(arguments: argparse.Namespace) -> None:
     write_mask(result.mask, volume.geometry, arguments.out)
     found = "" if result.carried is None else f"; {describe_propagation(result.carried)}"
     say(f"{arguments.out}: {describe(result.mask, volume.geometry)}{found}")
-    others = (report if arguments.report else None, folder and folder.write, use.saved, advice.saved)
+    others = (use.saved, advice.saved, folder and folder.write, report if arguments.report else None)
     all_of(partial(_tell, step) for step in others if step)
 
 
@@ -243,7 +243,7 @@ def _segment_object(
 
     write_mask(found.mask, volume.geometry, arguments.out)
     say(f"{arguments.out}: {size}")
-    others = (report if arguments.report else None, folder and folder.write, found.use.saved, found.advice.saved)
+    others = (found.use.saved, found.advice.saved, folder and folder.write, report if arguments.report else None)
     all_of(partial(_tell, step) for step in others if step)
 
 

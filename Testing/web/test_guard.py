@@ -66,6 +66,10 @@ def test_a_wrong_key_is_refused_beside_a_right_cookie() -> None:
     asking(ask)
 
 
+def test_a_key_of_bytes_that_are_no_text_is_a_wrong_one() -> None:
+    assert not Guard().fits(b"\xe9".decode("utf-8", "surrogateescape"))
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:1", "null", ""])
 def test_foreign_pages_are_refused_even_with_the_cookie(origin: str) -> None:
     async def ask(client: TestClient, guard: Guard) -> None:
