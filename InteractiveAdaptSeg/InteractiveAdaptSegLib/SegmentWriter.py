@@ -128,8 +128,8 @@ class SegmentWriter:
                 has chosen otherwise.
 
         Raises:
-            SceneError: nothing of the mask falls on the segmentation's voxels, masking lets nothing be written, or the
-                target is gone.
+            SceneError: nothing of the mask falls on the segmentation's voxels, these are too coarse or too much turned
+                to hold it, masking lets nothing be written, or the target is gone.
         """
         self._select()
         settleMasking(self.editorNode)
@@ -140,6 +140,7 @@ class SegmentWriter:
                 f"the mask does not meet the voxels of segmentation '{self._segmentationNode.GetName()}': "
                 "give it the geometry of the volume, or a finer one"
             )
+        self._checkReadBack(add, wanted)
         taken = self._masked(unwanted, removes=True, overwrites=overwrites)
         given = self._masked(wanted, overwrites=overwrites)
         report = self._reporting(wanted, unwanted, overwrites)
@@ -243,6 +244,31 @@ class SegmentWriter:
             return None
         limits = _boxOnGrid(block.origin, block.mask.shape, toGrid)
         return _imageOf(reference, _resampled(block, toGrid, limits), limits[:, 0].tolist())
+
+    def _checkReadBack(self, block: VoxelBlock | None, modifier: Any) -> None:
+        """Refuse a mask that its voxels on the segmentation's grid would not give back.
+
+        Where two of the volume's voxels share one of the grid, a write on one slice would change another one.
+        """
+        if block is None:
+            return
+        toGrid = self._volumeToGrid(modifier)
+        if np.array_equal(toGrid, np.rint(toGrid)):
+            return  # each of the volume's voxels has some of the grid for itself
+        extent = _extentOf(modifier)
+        limits = _boxOnGrid(extent[:, 0], extent[:, 1] - extent[:, 0] + 1, np.linalg.inv(toGrid))
+        volume = np.array([(0, size - 1) for size in self._volumeNode.GetImageData().GetDimensions()])
+        limits = _cut(limits, volume)
+        written = VoxelBlock(tuple(extent[:, 0].tolist()), _imageArray(modifier) > 0)
+        back = _resampled(written, np.linalg.inv(toGrid), limits)
+        given = _resampled(block, np.eye(4), limits)
+        differing = int(np.count_nonzero(back != given))
+        if differing:
+            raise SceneError(
+                f"segmentation '{self._segmentationNode.GetName()}' has coarser voxels than the volume, or they are "
+                f"turned against it, so that {differing} voxels would be written wrongly: give it the geometry of the "
+                "volume in the Segment Editor, or choose a new segmentation"
+            )
 
     def _extendGrid(self, image: Any) -> None:
         """Make the segmentation's grid hold an image on it; None changes nothing."""
