@@ -471,22 +471,22 @@ def test_segment_is_read_on_the_voxels_of_any_volume_as_slicer_does(
 
 
 @pytest.mark.parametrize(
-    "ijkToRAS",
+    ("ijkToRAS", "slices"),
     [
-        matrix_of(np.diag([-0.8, -0.9, 1.25]), (15.8, 18.2, -35.0)),
-        matrix_of(rotation(0, 35.0) @ np.diag([-0.8, -0.9, 2.5]), (12.0, 20.0, -20.0)),
+        (matrix_of(np.diag([-0.8, -0.9, 1.25]), (15.8, 18.2, -35.0)), (6, 6)),
+        (matrix_of(rotation(0, 35.0) @ np.diag([-0.8, -0.9, 2.5]), (12.0, 20.0, -20.0)), (3, 6)),
     ],
     ids=["finer", "turned"],
 )
 def test_a_mask_that_the_grid_cannot_hold_voxel_by_voxel_is_refused(
-    a_writer: Any, a_segmentation: Any, make_volume: Callable[..., Any], ijkToRAS: np.ndarray
+    a_writer: Any, a_segmentation: Any, make_volume: Callable[..., Any], ijkToRAS: np.ndarray, slices: tuple[int, int]
 ) -> None:
     from InteractiveAdaptSegLib.Errors import SceneError
 
     volume = make_volume(ijkToRAS=ijkToRAS)
     a_writer.setTarget(volume, a_segmentation, "lesion")
     with pytest.raises(SceneError, match=r"so that \d+ voxels would be written wrongly: give it the geometry"):
-        a_writer.write(block((3, 12), (10, 25), (3, 7)))
+        a_writer.write(block((3, 12), (10, 25), slices))
     assert not contents(a_segmentation, volume, "lesion").any() and not a_writer.canUndo
 
 
