@@ -13,6 +13,8 @@ from trame_slicer.views import Layout, LayoutDirection
 from trame_slicer.views import ViewLayoutDefinition as View
 from vtkmodules.vtkCommonCore import vtkLogger, vtkOutputWindow
 
+from AdaptWeb.painter import Painter
+
 LAYOUT = Layout(
     LayoutDirection.Vertical,
     [
@@ -21,9 +23,6 @@ LAYOUT = Layout(
     ],
 )
 """Four views, each where Slicer's *Four-Up* has it."""
-
-QUALITY = 60
-"""Of pictures while the mouse moves, in percent as JPEG has it; a view that rests is sent at full quality."""
 
 
 class Application:
@@ -41,10 +40,18 @@ class Application:
         slicer.mrmlScene = self.scene
         slicer.app = SimpleNamespace(applicationLogic=lambda: self.core.app_logic, mrmlScene=lambda: self.scene)
         slicer.modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: self.core.segmentations_logic))
-        register_rca_factories(self.core.view_manager, server, interactive_quality=QUALITY)
+        register_rca_factories(self.core.view_manager, server)
         self.layout = LayoutManager(self.scene, self.core.view_manager, server)
         self.layout.register_layout("Four-Up", LAYOUT)
         self.layout.set_layout("Four-Up")
+        views = self.core.view_manager.get_views()
+        for view in views:
+            view.render_window().SetMultiSamples(0)  # smooth edges double the time of each picture without a GPU
+        self._painter = Painter(server, views)
+
+    def close(self) -> None:
+        """Let go of everything when the server ends."""
+        self._painter.close()
 
     def show(self, volume_node: Any) -> None:
         """Show a volume in all slice views, along its own axes; None for nothing."""

@@ -46,6 +46,7 @@ class Desk:
     def close(self) -> None:
         """Let go of everything when the server ends."""
         self.panel.close()
+        self._application.close()
         self._uploads.close()
 
     def add_routes(self, app: web.Application) -> None:

@@ -58,6 +58,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     os.environ["WSLINK_READY_MSG"] = ""
     if sys.platform == "linux" and "DISPLAY" not in os.environ:
         os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # of Mesa: a view is small, and the model needs the other cores
     os.environ["WSLINK_MAX_MSG_SIZE"] = str(MEGABYTES * 1024 * 1024)
     _check_port(settings.port)
     found = sources(settings.volumes or [resource_path(PHANTOM)])

@@ -42,9 +42,9 @@ window.pixels = (view) => {
 window.isTinted = (view) => {
     const {data} = window.pixels(view);
     let tinted = 0;
-    for (let start = 0; start < data.length; start += 4) {
-        const [red, green, blue] = data.subarray(start, start + 3);
-        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 12) tinted++;
+    for (let at = 0; at < data.length; at += 4) {
+        const most = Math.max(data[at], data[at + 1], data[at + 2]);
+        if (most - Math.min(data[at], data[at + 1], data[at + 2]) > 12) tinted++;
     }
     return tinted > 1000;
 };
@@ -58,7 +58,14 @@ window.sum = (view) => {
 window.waitFor = (event, test) => new Promise((done) => {
     let start = 0;
     window.addEventListener(event, () => { start = start || performance.now(); }, {capture: true, once: true});
-    const look = () => (start && test() ? done(performance.now() - start) : requestAnimationFrame(look));
+    let seen = "";
+    const look = () => {
+        const shown = [...document.querySelectorAll(".views img")].map((image) => image.src).join();
+        const isNew = start && shown !== seen;
+        if (isNew) seen = shown;
+        if (isNew && test()) done(performance.now() - start);
+        else requestAnimationFrame(look);
+    };
     look();
 });
 """
