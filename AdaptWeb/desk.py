@@ -12,8 +12,10 @@ from trame_server import Server
 from AdaptCore.errors import AdaptSegError
 from AdaptCore.io import Geometry, Volume
 from AdaptWeb.application import Application
+from AdaptWeb.autosave import Autosave
 from AdaptWeb.files import FORMATS, Source, segmentation_file
 from AdaptWeb.keys import CANDIDATES, button_of_key, known_keys
+from AdaptWeb.messages import refusal
 from AdaptWeb.page import TOOLS, Page
 from AdaptWeb.panel import Panel
 from AdaptWeb.uploads import PIECE, Uploads
@@ -29,23 +31,27 @@ class Desk:
 
     Args:
         found: volumes that can be opened.
+        autosave: keeps the work.
     """
 
-    def __init__(self, server: Server, found: list[Source]) -> None:
+    def __init__(self, server: Server, found: list[Source], autosave: Autosave) -> None:
         self._state, self._found = server.state, found
         self._opened: dict[int, tuple[Any, Geometry]] = {}
+        self._news: dict[int, str] = {}
         self._shown = 0
-        self._uploads = Uploads()
+        self._uploads, self._autosave = Uploads(), autosave
         _set_first_state(server.state, found)
         self._application = Application(server)
-        self.panel = Panel(server, self._application)
+        self.panel = Panel(server, self._application, self._keep)
         server.enable_module({"serve": {"__adaptseg": str(SERVE)}, "scripts": SCRIPTS})
         server.trigger("key")(self.press_key)
         Page(server, self._application, self.panel, self.choose)
 
     def close(self) -> None:
         """Let go of everything when the server ends."""
+        self._keep()
         self.panel.close()
+        self._autosave.close()
         self._application.close()
         self._uploads.close()
 
@@ -71,10 +77,25 @@ class Desk:
             self._add(number, self._found[number].read())
         self.panel.use(self._opened[number][0])
         self._shown = self._state.volume = number
+        if text := self._news.pop(number, ""):
+            self.panel.tell(text)
 
     def _add(self, number: int, volume: Volume) -> None:
         node = addVolume(self._application.scene, self._found[number].name, volume)
         self._opened[number] = node, volume.geometry
+        try:
+            self._news[number] = self._autosave.resume(self._application.scene, node, volume)
+        except AdaptSegError as error:
+            self._news[number] = refusal(error)
+
+    def _keep(self) -> None:
+        """Keep a copy of the work on the volume that is shown."""
+        choice = self.panel.choices.node
+        if self.panel.session.isIdle:
+            try:
+                self._autosave.save(choice.inputVolume, choice.segmentation)
+            except AdaptSegError as error:
+                self.panel.refuse(error)
 
     def press_key(self, key: str) -> None:
         name = button_of_key(key)

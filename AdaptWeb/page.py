@@ -42,6 +42,12 @@ html, body { overflow: hidden; }
 .field { flex: 1 1 0; min-width: 0; }
 """
 
+LOST = """<div role="alert" data-test="lost" style="padding: 32px; font: 16px sans-serif">
+<p>The server does not answer: it has ended, or the connection is lost. What was accepted is kept.</p>
+<p>Load the page again; if that does not help, start the server again with the same images.</p>
+<button onclick="location.reload()">Load again</button></div>"""
+"""Shown in place of the page."""
+
 
 class Page:
     """Draws the page; all that changes in it is the server's state.
@@ -59,6 +65,7 @@ class Page:
         self._panel, self._open_volume = panel, open_volume
         self._texts = panel_texts()
         server.state.trame__title = TITLE
+        server.state.trame__template_error = LOST
         with VAppLayout(server, vuetify_config=THEME) as layout:
             client.Style(STYLE)
             with html.Div(style="display: flex"):

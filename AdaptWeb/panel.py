@@ -60,18 +60,19 @@ class Panel:
     Args:
         server: its state is what the page shows; its triggers are what the page calls.
         application: scene and views.
+        on_rest: called once nothing has changed for a while.
     """
 
-    def __init__(self, server: Server, application: Application) -> None:
+    def __init__(self, server: Server, application: Application, on_rest: Callable[[], None]) -> None:
         self._state, self._scene = server.state, application.scene
-        self._application = application
+        self._application, self._on_rest = application, on_rest
         self._loop = asyncio.get_running_loop()
         self._is_open = False
         self._work: asyncio.Task[None] | None = None
         self._measuring: asyncio.TimerHandle | None = None
         self._shown_candidates: Any = None
         self.messages = Messages(server.state, self.follow)
-        self.session = SegmentationLogic(self._scene, onChanged=self.follow, onMessage=self._tell, defer=self._defer)
+        self.session = SegmentationLogic(self._scene, onChanged=self.follow, onMessage=self.tell, defer=self._defer)
         self.segments = SegmentList()
         self.choices = Choices(
             self._scene,
@@ -89,7 +90,7 @@ class Panel:
             self.session,
             self.messages.reported,
             self.choices.beginSegment,
-            self._tell,
+            self.tell,
             self.show,
             self._defer,
         )
@@ -341,6 +342,7 @@ class Panel:
         if self._is_open:
             with self._state as shown:
                 shown.result = measuresText(self.choices.measures, _)
+            self._on_rest()
 
     # Work in the background
 
@@ -357,7 +359,7 @@ class Panel:
                 await asyncio.sleep(PAUSE)
         except Exception as error:
             log_place(error)
-            self._tell("The work in the background has failed: the terminal says where.")
+            self.tell("The work in the background has failed: the terminal says where.")
         finally:
             self._work = None
 
@@ -372,7 +374,8 @@ class Panel:
 
         self._loop.call_soon(run)
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Show what the user should know and did not ask for."""
         with self._state:
             self.messages.show(text)
 

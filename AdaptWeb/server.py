@@ -18,6 +18,7 @@ from aiohttp import web
 from trame_server import Server
 
 from AdaptCore.errors import OutputError
+from AdaptWeb.autosave import Autosave
 from AdaptWeb.desk import Desk
 from AdaptWeb.files import Source, sources
 from AdaptWeb.guard import Guard
@@ -39,6 +40,7 @@ class Settings:
         port: 0 for any that is free.
         opens: whether the browser is opened.
         task, user: names that are learnt under from the start.
+        begins_anew: whether work that was kept of the volumes is left aside.
     """
 
     volumes: Sequence[Path] = ()
@@ -46,6 +48,7 @@ class Settings:
     opens: bool = False
     task: str | None = None
     user: str | None = None
+    begins_anew: bool = False
 
 
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
@@ -68,7 +71,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 async def _serve(settings: Settings, found: list[Source], say: Callable[[str], None]) -> None:
     asyncio.get_running_loop().set_exception_handler(_log_problem)
     server = Server("adaptseg", client_type="vue3")
-    desk = Desk(server, found)
+    desk = Desk(server, found, Autosave(begins_anew=settings.begins_anew))
     try:
         desk.show(0)
         desk.panel.use_names(settings.task, settings.user)

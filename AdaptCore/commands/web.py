@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--task", metavar="NAME", help="learn from accepted masks under this name")
+    parser.add_argument("--new", action="store_true", help="begin anew on images whose masks were kept")
     parser.add_argument("--user", metavar="NAME", help="learn this user's preference")
 
 
@@ -41,7 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise OutputError(f"Expected a port from 0 to {MOST}, got {arguments.port}.")
     from AdaptWeb.server import Settings, serve
 
-    serve(Settings(arguments.volumes, arguments.port, arguments.open, arguments.task, arguments.user), say)
+    names = arguments.task, arguments.user
+    serve(Settings(arguments.volumes, arguments.port, arguments.open, *names, arguments.new), say)
 
 
 def check_installed() -> None:
