@@ -256,7 +256,7 @@ class SegmentWriter:
         if np.array_equal(toGrid, np.rint(toGrid)):
             return  # each of the volume's voxels has some of the grid for itself
         extent = _extentOf(modifier)
-        limits = _boxOnGrid(extent[:, 0], extent[:, 1] - extent[:, 0] + 1, np.linalg.inv(toGrid))
+        limits = _boxOnGrid(extent[:, 0].tolist(), extent[:, 1] - extent[:, 0] + 1, np.linalg.inv(toGrid))
         volume = np.array([(0, size - 1) for size in self._volumeNode.GetImageData().GetDimensions()])
         limits = _cut(limits, volume)
         written = VoxelBlock(tuple(extent[:, 0].tolist()), _imageArray(modifier) > 0)
