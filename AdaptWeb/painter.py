@@ -16,6 +16,8 @@ from trame_slicer.rca_view.rca_view_factory import RcaWindow
 from trame_slicer.views import AbstractView, ScheduledRenderStrategy
 from vtkmodules.vtkCommonCore import vtkCommand
 
+from AdaptWeb.messages import log_place
+
 QUALITY = 60
 """Of pictures while something changes, in percent as JPEG has it."""
 
@@ -99,7 +101,10 @@ class Painter:
             canvas = min(self._canvases, key=_next_due)
             await self._wait(_next_due(canvas) - time.monotonic())
             if _next_due(canvas) <= time.monotonic():
-                self._paint_next(canvas)
+                try:
+                    self._paint_next(canvas)
+                except Exception as error:  # one picture that fails must not be the last one
+                    log_place(error)
                 await asyncio.sleep(0)
 
     async def _wait(self, seconds: float) -> None:
@@ -121,10 +126,10 @@ class Painter:
             canvas.sharp_due = time.monotonic() + AT_REST
 
     def _send(self, canvas: _Canvas, quality: int) -> None:
+        canvas.is_sharp, canvas.sharp_due = quality == SHARP_QUALITY, np.inf
         rows, columns, _ = canvas.picture.shape
         content, meta, _ = RcaImageEncoder.TURBO_JPEG.encode(canvas.picture, columns, rows, quality)
         self._server.protocol_call("trame.rca.push", canvas.name, meta, content)
-        canvas.is_sharp, canvas.sharp_due = quality == SHARP_QUALITY, np.inf
 
 
 class _Asking(ScheduledRenderStrategy):

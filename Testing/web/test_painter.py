@@ -26,6 +26,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
+        self.is_cut = False
         real, core = Server(), SlicerApp()
         ready = asyncio.get_running_loop().create_future()
         ready.set_result(True)
@@ -38,6 +39,8 @@ class Desk:
         self.painter = Painter(server, self.views)
 
     def _keep(self, method: str, name: str, meta: dict[str, Any], content: bytes) -> None:
+        if self.is_cut:
+            raise ConnectionResetError
         assert method == SENT and content.startswith(b"\xff\xd8") and (meta["w"], meta["h"]) == (64, 48)
         self.sent.append((name, meta["quality"]))
 
@@ -90,6 +93,19 @@ def test_a_picture_gets_sharp_also_where_the_view_asks_again_and_has_not_changed
         desk.change(0)
         await asyncio.sleep(AT_REST / 2)
         desk.change(0)
+        await asyncio.sleep(2 * AT_REST)
+        assert desk.sent == [("Red", QUALITY), ("Red", SHARP_QUALITY)]
+
+    run(work)
+
+
+def test_painting_goes_on_after_a_picture_that_could_not_be_sent() -> None:
+    async def work(desk: Desk) -> None:
+        desk.is_cut = True
+        desk.change(0, grey=40)
+        await asyncio.sleep(2 * AT_REST)
+        desk.is_cut = False
+        desk.change(0, grey=60)
         await asyncio.sleep(2 * AT_REST)
         assert desk.sent == [("Red", QUALITY), ("Red", SHARP_QUALITY)]
 
