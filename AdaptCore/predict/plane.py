@@ -499,7 +499,15 @@ class PlaneSession(History[_State, Prediction]):
         Raises:
             PromptError: it is outside the plane, or negative with nothing to take away from.
         """
-        return self._add(Prompts((Click(float(x), float(y), bool(positive)),)))
+        return self.add_clicks((Click(float(x), float(y), bool(positive)),))
+
+    def add_clicks(self, clicks: Iterable[Click]) -> Prediction:
+        """Add clicks as one step, such as those that `stroke_clicks` gives.
+
+        Raises:
+            PromptError: one is outside the plane, or all are negative with nothing to take away from.
+        """
+        return self._add(Prompts(tuple(clicks)))
 
     def scribble(self, points: Iterable[tuple[float, float]], positive: bool = True) -> Prediction:
         """Add a stroke through pixels (x, y) as one step; a long one becomes a few clicks along it.
@@ -507,7 +515,7 @@ class PlaneSession(History[_State, Prediction]):
         Raises:
             PromptError: it has no point, leaves the plane, or is negative with nothing to take away from.
         """
-        return self._add(Prompts(stroke_clicks(points, positive, self.shape)))
+        return self.add_clicks(stroke_clicks(points, positive, self.shape))
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Prediction:
         """Set the box around the object, in place of an earlier one; what lies outside the plane is cut off.

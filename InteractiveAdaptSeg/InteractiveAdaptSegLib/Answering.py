@@ -162,7 +162,7 @@ class Answering:
         if model is None:
             self._onChanged()
             return False
-        texts = [f"Model {self.model.answering} answers from now on.", self.task.useModel(model)]
+        texts = [f"Now using model {self.model.answering}.", self.task.useModel(model)]
         texts.append(self.profile.useModel(model, self.task.name))
         self._onMessage(" ".join(filter(None, texts)))
         self.model.cache.clear()

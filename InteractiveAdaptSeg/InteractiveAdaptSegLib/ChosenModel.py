@@ -247,7 +247,7 @@ class ChosenModel:
         self._problems.pop(name, None)
         if self.status is ModelStatus.UNKNOWN:
             self._onMessage(
-                f"This computer has no model '{name}', which the scene asks for: the built-in one answers. "
+                f"This computer has no model '{name}', which the scene asks for: the built-in one is used. "
                 "Choose another one, or add its file under this name."
             )
         self._follow()

@@ -156,10 +156,8 @@ class PlaneRegion:
             plane.box(action.box.x0, action.box.y0, action.box.x1, action.box.y1)
         if action.lasso is not None:
             plane.lasso(action.lasso.points)
-        if len(action.clicks) == 1:
-            plane.click(action.clicks[0].x, action.clicks[0].y, action.clicks[0].positive)
-        elif action.clicks:
-            plane.scribble([(click.x, click.y) for click in action.clicks], action.clicks[0].positive)
+        if action.clicks:
+            plane.add_clicks(action.clicks)
 
     def copied(self) -> PlaneSession:
         """A copy of the plane's session, to be asked and then taken or dropped."""

@@ -165,6 +165,8 @@ class Panel:
         self._profileChooser.listUsers()
         self._modelChooser.takeUpSettings()
         self.follow()
+        if not self.ui.messageLabel.text and (offer := self._shortcuts.offered()):
+            self.messages.show(offer)
 
     def onNewSegment(self) -> None:
         choice = self.choices.node

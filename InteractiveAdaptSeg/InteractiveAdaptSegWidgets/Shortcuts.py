@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from InteractiveAdaptSegLib.Keys import (
     CHANGE_SIGN,
@@ -73,6 +74,14 @@ class Shortcuts:
             self._shortcuts += shortcuts
             if name == ENDS_TYPING:
                 self._endingTyping = shortcuts
+
+    def offered(self) -> str:
+        """Where other keys can be chosen, for the user, the first time that this is asked on a computer; then empty."""
+        settings = slicer.app.userSettings()
+        if settings.value(SCHEME_SETTING) in SCHEMES:
+            return ""
+        settings.setValue(SCHEME_SETTING, self.ui.keysSelector.currentText)
+        return str(_("The buttons show their keys. If you know those of nnInteractive, choose them in section Model."))
 
     def onSchemeChosen(self) -> None:
         scheme = self.ui.keysSelector.currentText

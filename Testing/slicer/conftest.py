@@ -160,6 +160,7 @@ def a_host(a_scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def a_loaded_module(a_host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module in Slicer's list, with a toy model and without tasks of the user."""
     monkeypatch.setenv("ADAPTSEG_HOME", str(tmp_path / "home"))
+    a_host.application.userSettings().setValue("InteractiveAdaptSeg/KeyScheme", "Interactive AdaptSeg")
     module = a_host.load(REPOSITORY / MODULE / f"{MODULE}.py")
     from InteractiveAdaptSegLib import SegmentationLogic
 

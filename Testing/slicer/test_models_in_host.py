@@ -131,7 +131,7 @@ def test_model_is_changed_with_accepted_masks_and_undone_and_gone_on_with(
     choose_model(user, "mine")
     user.wait()
     assert a_loader.asked == [("compact", None), ("mine", None)]
-    assert user.message == "Model mine answers from now on."
+    assert user.message == "Now using model mine."
     assert user.ui.modelLabel.text.startswith("ready, CC0-1.0, ")
     assert user.ui.modelLabel.text.endswith("Computes on: Processor (CPU)")
     np.testing.assert_array_equal(user.segment(), accepted)
@@ -446,9 +446,7 @@ def test_task_of_another_model_is_told_of_and_leaves_the_list_empty(
     choose_model(user, "mine")
     user.wait()
     assert user.ui.taskSelector.currentText == "" and user.ui.taskLabel.text == "No task: nothing is learnt."
-    assert user.message.startswith(
-        "Model mine answers from now on. Task 'tube' cannot go on, so that nothing is learnt"
-    )
+    assert user.message.startswith("Now using model mine. Task 'tube' cannot go on, so that nothing is learnt")
     assert TaskStore().info("tube").accepted == 1
 
 

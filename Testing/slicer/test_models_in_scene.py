@@ -132,7 +132,7 @@ def test_chosen_model_answers_later_prompts_once_it_is_loaded(a_session: Panel, 
     a_session.wait()
     assert (status(a_session), a_session.logic.model.answering) == ("READY", "mine")
     assert a_session.logic.mask.all() and not little.all(), "what is not accepted is answered anew"
-    assert a_session.messages == ["Model mine answers from now on."]
+    assert a_session.messages == ["Now using model mine."]
     a_session.click(ABOVE)
     assert a_session.logic.mask.all()
 
@@ -220,7 +220,7 @@ def test_scene_with_a_model_that_is_not_here_is_answered_by_the_built_in_one(a_s
     assert (a_session.logic.model.name, status(a_session)) == ("theirs", "UNKNOWN")
     assert a_session.logic.model.answering == "compact" and not a_session.logic.mask.all()
     (message,) = a_session.messages
-    assert message.startswith("This computer has no model 'theirs'") and "the built-in one answers" in message
+    assert message.startswith("This computer has no model 'theirs'") and "the built-in one is used" in message
 
 
 def test_loaded_scene_goes_on_under_another_model(a_session: Panel, tmp_path: Path) -> None:
@@ -395,7 +395,7 @@ def test_user_whose_profile_is_of_another_model_is_no_longer_chosen(a_session: P
     a_session.logic.model.choose("mine")
     a_session.wait()
     assert a_session.logic.profile.user is None
-    assert a_session.messages[-1].startswith("Model mine answers from now on. The profile of Anna cannot go on")
+    assert a_session.messages[-1].startswith("Now using model mine. The profile of Anna cannot go on")
     assert "so that picks are not learnt now" in a_session.messages[-1]
     a_session.logic.undo()
     a_session.wait()
@@ -514,7 +514,7 @@ def test_downloaded_model_is_checked_and_answers(a_session: Panel, a_server: Ser
     assert a_server.asked == [URL]
     assert (a_home / "models" / "little.safetensors").read_bytes() == a_server.content
     assert (status(a_session), a_session.logic.model.answering) == ("READY", "little")
-    assert a_session.messages == ["little was downloaded and checked.", "Model little answers from now on."]
+    assert a_session.messages == ["little was downloaded and checked.", "Now using model little."]
     assert a_session.logic.mask.all()
 
 

@@ -164,3 +164,22 @@ def test_keys_of_nninteractive(a_mask: User, a_host: Any) -> None:
     a_mask.wait()
     assert a_mask.segment()[CENTRE] and a_mask.segmentation.GetSegmentation().GetNumberOfSegments() == 2
     assert a_host.application.userSettings().value("InteractiveAdaptSeg/KeyScheme") == "nnInteractive"
+
+
+OFFER = "The buttons show their keys. If you know those of nnInteractive, choose them in section Model."
+
+
+def test_other_keys_are_offered_once(a_loaded_module: Any, a_host: Any) -> None:
+    a_host.application.userSettings().remove("InteractiveAdaptSeg/KeyScheme")
+    panel = a_host.open("InteractiveAdaptSeg").panel
+    assert panel.ui.messageLabel.text == OFFER and panel.ui.positiveButton.text == "Point + (+)"
+    panel.messages.show("")
+    a_host.open("InteractiveAdaptSeg")
+    assert panel.ui.messageLabel.text == "", "the panel was opened before"
+
+
+@pytest.mark.parametrize("scheme", ["Interactive AdaptSeg", "nnInteractive"])
+def test_keys_that_were_chosen_are_kept_without_an_offer(a_loaded_module: Any, a_host: Any, scheme: str) -> None:
+    a_host.application.userSettings().setValue("InteractiveAdaptSeg/KeyScheme", scheme)
+    ui = a_host.open("InteractiveAdaptSeg").panel.ui
+    assert ui.messageLabel.text == "" and ui.keysSelector.currentText == scheme

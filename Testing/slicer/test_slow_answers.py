@@ -402,7 +402,7 @@ def test_model_that_is_loaded_meanwhile_answers_afterwards(
     assert a_session.logic.isPredicting and a_session.messages == []
     a_slow_model.goes_on.set()
     a_session.wait()
-    assert a_session.messages == [f"Model {model.answering} answers from now on."]
+    assert a_session.messages == [f"Now using model {model.answering}."]
     np.testing.assert_array_equal(a_session.logic.mask, masks[0])
 
 
