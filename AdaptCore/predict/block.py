@@ -41,6 +41,9 @@ MODELS_KEPT = 3
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
 
+MASK_LOGIT = 6.0
+"""Logit, and negative outside, of a mask that is taken as an answer."""
+
 NEAR = 2
 """So many earlier and later predictions are kept as they were, all others packed."""
 
@@ -219,6 +222,13 @@ class BlockSession(History[_State, ObjectPrediction]):
         self._cache: OrderedDict[VolumeWindow, VolumeEmbedding] = OrderedDict()
         super().__init__(_State(model), MODELS_KEPT)
 
+    def __copy__(self) -> BlockSession:
+        # With lists of its own: threads ask copies at the same time.
+        other = object.__new__(BlockSession)
+        other.__dict__.update(self.__dict__)
+        other._cache, other._history = OrderedDict(self._cache), [*self._history]
+        return other
+
     @property
     def shape(self) -> tuple[int, int, int]:
         i, j, k = self._volume.shape
@@ -318,6 +328,23 @@ class BlockSession(History[_State, ObjectPrediction]):
         """Make another answer to the present prompts the present one, as one step; the next prompt goes on from it."""
         self._append(_State(self.model, prediction, self.prompts))
         return prediction
+
+    def take_mask(self, box: Box3, mask: np.ndarray) -> ObjectPrediction:
+        """Make a mask, bool on a box of voxels, the answer to the present prompts, as one step.
+
+        Raises:
+            PromptError: there is no prediction yet.
+        """
+        held, whole = self._required(), np.zeros(self.shape, bool)
+        whole[box] = mask
+        corners = [tuple(float(end) for end in ends) for ends in zip(*((part.start, part.stop - 1) for part in box))]
+        (a, b, c), (d, e, f) = corners
+        is_within = all(held.window.contains(corner) for corner in ((a, b, c), (d, e, f)))
+        window = held.window if is_within or not mask.any() else self._window((a, b, c), (d + 1, e + 1, f + 1))
+        logits = torch.where(sample(whole, window)[0] >= 0.5, MASK_LOGIT, -MASK_LOGIT)
+        asked = held.asked if window is held.window else Asked(Ask(window, self.prompts), logits)
+        taken = replace(held, box=box, mask=mask, window=window, logits=logits, asked=asked, others=())
+        return self.take(taken)
 
     def with_answer(self, logits: Tensor) -> ObjectPrediction:
         """The present prediction with other logits S x S x S in its window, which obey its clicks; nothing changes.

@@ -37,7 +37,7 @@ class ActivePlane:
         self._target, self.geometry, self.mask = target, geometry, region.mask
         self.isAccepted = self.mask is not None and region.isWritten(self.mask)
         self.showMask()
-        if self.mask is None or self.isAccepted or geometry.of_object:
+        if self.mask is None or self.isAccepted:
             self._candidates.drop()
         else:
             self._candidates.follow(target, geometry)

@@ -64,7 +64,8 @@ class Answering:
         volumes = lambda: cast("Model", loadVolumeModel(self.model.device))  # noqa: E731
         self.tasks = Tasks(self.task, ChosenTask(volumes, onMessage, requireIdle, onTask, ofObjects=True))
         self.profile = ChosenProfile(onMessage, self._onProfile, requireIdle)
-        self.candidates = Candidates(self.profile, onMessage, requireIdle)
+        self.objectsProfile = ChosenProfile(onMessage, self._onProfile, requireIdle)  # nobody's, as yet
+        self.candidates = Candidates(self.profile, self.objectsProfile, onMessage, requireIdle)
         self.onlyPointed = True
         self._imageNames: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
@@ -125,14 +126,14 @@ class Answering:
         """A session of the object of a segment; models are loaded with its first prompt, on the thread that asks."""
         voxels, spacing = voxelArray(target.volumeNode), target.volumeNode.GetSpacing()
         planes, window, onlyPointed = self.task.open(), target.session.window, self.onlyPointed
-        learner = self.tasks.objects
+        learner, profile = self.tasks.objects, self.objectsProfile
 
         def open() -> tuple[BlockSession, SliceGuess]:
             from AdaptCore.predict.block import BlockSession
             from AdaptCore.predict.guess import SliceGuess
 
-            learner.open()
             guess = SliceGuess(planes, voxels, spacing, window)
+            profile.open(learner.open())
             model = cast("VolumetricModel", learner.model)
             return BlockSession(model, voxels, spacing, guess=guess, only_pointed=onlyPointed), guess
 

@@ -1,88 +1,32 @@
-"""Candidates to pick from beside the answer of one plane: rounds of them, asked for in the background."""
+"""Candidates to pick from beside the answer of a plane or object: rounds of them, asked for in the background."""
 
 from __future__ import annotations
 
-import copy
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from AdaptCore.errors import AdaptSegError, PromptError
+from InteractiveAdaptSegLib.CandidateViews import Asked, CandidateView
 from InteractiveAdaptSegLib.ChosenProfile import ChosenProfile
 from InteractiveAdaptSegLib.Commands import PickCommand
 from InteractiveAdaptSegLib.Errors import Refusal
-from InteractiveAdaptSegLib.PackedMask import packMask
-from InteractiveAdaptSegLib.PlaneRegion import Correction, PlaneRegion
-from InteractiveAdaptSegLib.PromptNodes import PromptStep
+from InteractiveAdaptSegLib.Region import Session
 from InteractiveAdaptSegLib.Target import Target
-from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
 
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
-    from AdaptCore.predict.intensity import Window
-    from AdaptCore.predict.plane import PlaneSession, Prediction
     from AdaptCore.preference.adviser import Adviser, Round
-    from AdaptCore.preference.candidates import Candidate
+
+Answer = Any
+"""Of a plane, a `Prediction`; of an object, an `ObjectPrediction`."""
 
 ROUNDS = 6
 """Most rounds for one answer (SPA, section 4.2)."""
-
-THUMBNAIL_SIDE = 144
-
-
-@dataclass(frozen=True, eq=False)
-class CandidateView:
-    """What is shown of one candidate.
-
-    Attributes:
-        mask: bool (H, W), the plane's mask after it is picked.
-        added, removed: bool (H, W), where that differs from the mask it is offered beside.
-        areaChange: mm² that it has more, negative where it is smaller.
-        probability: share of the masks that the user may want which look like it, 0 to 1.
-        thumbnail: uint8 (side, side, 3); added is blue, removed is orange, a white outline is the mask beside it.
-    """
-
-    mask: np.ndarray
-    added: np.ndarray
-    removed: np.ndarray
-    areaChange: float
-    probability: float
-    thumbnail: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class AskedPlane:
-    """A plane and what is needed to show its candidates, as it was when they were asked for.
-
-    Attributes:
-        plane: a copy that nothing else changes.
-        voxels: of the volume, (i, j, k) or (i, j, k, 3).
-        correction: makes a mask of an answer.
-        pixelArea: mm² of the plane.
-    """
-
-    plane: PlaneSession
-    geometry: PlaneGeometry
-    voxels: np.ndarray
-    window: Window
-    correction: Correction
-    pixelArea: float
-
-    @classmethod
-    def of(cls, target: Target, geometry: PlaneGeometry, plane: PlaneSession) -> AskedPlane:
-        volumeNode = target.volumeNode
-        return cls(
-            copy.copy(plane),
-            geometry,
-            voxelArray(volumeNode),
-            target.session.window,
-            PlaneRegion(target, geometry).correction,
-            pixelArea(ijkToWorld(volumeNode), geometry),
-        )
 
 
 @dataclass(eq=False)
@@ -96,10 +40,10 @@ class Offer:
     """
 
     number: int
-    answer: Prediction
+    answer: Answer
     round: Round
     views: tuple[CandidateView, ...]
-    picks: dict[Prediction, int] = field(default_factory=dict)
+    picks: dict[Answer, int] = field(default_factory=dict)
 
 
 class Candidates:
@@ -109,6 +53,8 @@ class Candidates:
     be picked instead.
 
     Args:
+        profile: asked for candidates of planes.
+        objectsProfile: asked for candidates of objects.
         onMessage: called, by the thread that calls `update`, with what the user should know.
         requireIdle: raises an AdaptSegError while the plane is asked.
     """
@@ -116,18 +62,19 @@ class Candidates:
     def __init__(
         self,
         profile: ChosenProfile,
+        objectsProfile: ChosenProfile,
         onMessage: Callable[[str], None],
         requireIdle: Callable[[], None] = lambda: None,
     ) -> None:
         self._requireIdle = requireIdle
         self._isWanted = False
-        self._profile = profile
+        self._slicesProfile, self._objectsProfile = profile, objectsProfile
         self._onMessage = onMessage
         self._place: tuple[Target, PlaneGeometry] | None = None
-        self._answer: Prediction | None = None
+        self._answer: Answer | None = None
         self._asked: Future[Offer] | None = None
         self._offer: Offer | None = None
-        self._origins: weakref.WeakKeyDictionary[Prediction, np.ndarray] = weakref.WeakKeyDictionary()
+        self._origins: weakref.WeakKeyDictionary[Answer, np.ndarray] = weakref.WeakKeyDictionary()
 
     @property
     def views(self) -> tuple[CandidateView, ...]:
@@ -164,16 +111,16 @@ class Candidates:
 
     def follow(self, target: Target, geometry: PlaneGeometry) -> None:
         """Offer candidates of a plane's present answer; those of an earlier one are dropped."""
-        plane, offer = target.region(geometry).session, self._offer
-        self._place, self._answer = (target, geometry), plane.prediction
+        session, offer = target.region(geometry).session, self._offer
+        self._place, self._answer = (target, geometry), session.prediction
         self._cancel()
         if offer is None or (self._answer is not offer.answer and self._answer not in offer.picks):
-            self._askAnew(plane)
+            self._askAnew(session)
 
     def askAnew(self) -> None:
         """Begin the rounds of the present answer anew, around it if it was picked."""
         if self._place:
-            self._askAnew(self._plane)
+            self._askAnew(self._session)
 
     def askForMore(self) -> None:
         """Ask for candidates that are like the picked one.
@@ -184,7 +131,7 @@ class Candidates:
         self._requireRound()
         if self.picked is None or self._answer is None:
             raise PromptError("more like which one? Pick a candidate first")
-        self._ask(self._plane, self.round + 1, self._origins[self._answer])
+        self._ask(self.round + 1, self._origins[self._answer])
 
     def askForOthers(self) -> None:
         """Ask for other candidates, since the user wants none of these.
@@ -193,7 +140,7 @@ class Candidates:
             PromptError: there are none, or there were enough rounds.
         """
         self._requireRound()
-        self._ask(self._plane, self.round + 1, None)
+        self._ask(self.round + 1, None)
 
     def drop(self) -> None:
         """Offer nothing; what is still being asked is not waited for."""
@@ -233,20 +180,23 @@ class Candidates:
         target, geometry = self._place
         shown, candidate = self._offer.round, self._offer.round.proposal.candidates[number - 1]
         z = shown.z(candidate)
-        answer = self._plane.take(shown.look(candidate))
+        action = target.region(geometry).pick(shown.look(candidate))
+        answer, profile = self._session.prediction, self._profile
         self._offer.picks[answer], self._origins[answer] = number, z
-        action = PromptStep(target.prompts.nextStep, picked=packMask(answer.mask))
-        target.prompts.addStep(geometry, action)
-        lesson = self._profile.lesson(z, shown.prior) if learns else None
+        lesson = profile.lesson(z, shown.prior) if learns else None
         if lesson is not None:
-            self._profile.learnPick(lesson)
-        return PickCommand(target, geometry, action, None, self._profile, lesson)
+            profile.learnPick(lesson)
+        return PickCommand(target, geometry, action, None, profile, lesson)
 
     @property
-    def _plane(self) -> PlaneSession:
+    def _session(self) -> Session:
         assert self._place
         target, geometry = self._place
         return target.region(geometry).session
+
+    @property
+    def _profile(self) -> ChosenProfile:
+        return self._objectsProfile if self._place and self._place[1].of_object else self._slicesProfile
 
     def _requireRound(self) -> None:
         self._requireIdle()
@@ -258,48 +208,25 @@ class Candidates:
             self._asked.cancel()
             self._asked = None
 
-    def _askAnew(self, plane: PlaneSession) -> None:
+    def _askAnew(self, session: Session) -> None:
         self._cancel()
         self._offer = None
-        if self._isWanted and self._answer and plane.has_question:
-            self._ask(plane, 1, self._origins.get(self._answer))
+        if self._isWanted and self._answer and session.has_question:
+            self._ask(1, self._origins.get(self._answer))
 
-    def _ask(self, plane: PlaneSession, number: int, around: np.ndarray | None) -> None:
+    def _ask(self, number: int, around: np.ndarray | None) -> None:
         assert self._place
-        asked = AskedPlane.of(*self._place, plane)
+        target, geometry = self._place
+        asked = target.region(geometry).asked()
         self._asked = self._profile.ask(number - 1, lambda adviser: offerOf(adviser, asked, around, number))
 
 
-def offerOf(adviser: Adviser, asked: AskedPlane, around: np.ndarray | None, number: int) -> Offer:
+def offerOf(adviser: Adviser, asked: Asked, around: np.ndarray | None, number: int) -> Offer:
     """Ask an adviser for a round, and make what is shown of it.
 
     Args:
         around: z (n, D) of the members of a candidate, to offer more that are like it; None for no such one.
     """
-    from AdaptCore.predict.geometry import extract
-    from AdaptCore.predict.intensity import apply_window
-    from AdaptCore.preference.thumbnails import thumbnails
-
-    plane = asked.plane
-    assert plane.prediction is not None
-    shown = adviser.ask(plane, around, sizes=number == 1)
-    image = apply_window(extract(asked.voxels, asked.geometry), asked.window)
-    pictures = thumbnails(image if shown.view is None else image[shown.view.slices], shown.proposal, THUMBNAIL_SIDE)
-    candidates = shown.proposal.candidates
-    views = [_viewOf(asked, shown, candidate, picture) for candidate, picture in zip(candidates, pictures)]
-    return Offer(number, plane.prediction, shown, tuple(views))
-
-
-def _viewOf(asked: AskedPlane, shown: Round, candidate: Candidate, picture: np.ndarray) -> CandidateView:
-    assert asked.plane.prediction is not None
-    answers = asked.plane.prediction.mask, copy.copy(asked.plane).take(shown.look(candidate)).mask
-    before, mask = map(asked.correction.of, answers)
-    added, removed = mask & ~before, before & ~mask
-    area = (int(added.sum()) - int(removed.sum())) * asked.pixelArea
-    return CandidateView(mask, added, removed, area, candidate.probability, picture)
-
-
-def pixelArea(toWorld: np.ndarray, geometry: PlaneGeometry) -> float:
-    """mm² of a plane's pixel, with the 4 x 4 matrix from voxels to world."""
-    across, along = (toWorld[:3, :3] @ geometry.plane_to_ijk[:, :2]).T
-    return float(np.linalg.norm(np.cross(across, along)))
+    shown = adviser.ask(asked.session, around, sizes=number == 1)
+    assert asked.session.prediction is not None
+    return Offer(number, asked.session.prediction, shown, asked.views(shown))

@@ -11,14 +11,16 @@ import numpy as np
 
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Click
+from InteractiveAdaptSegLib.CandidateViews import AskedObject
 from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PlaneRegion import promptsOf, samePrompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.Region import Change
-from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex, thickest
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
+    from AdaptCore.predict.block import ObjectPrediction
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.learning import Example
     from AdaptCore.predict.object_prompts import KnownSlice
@@ -81,6 +83,10 @@ class ObjectRegion:
         prediction = self.session.prediction
         if prediction is None:
             return None
+        return self.corrected(prediction)
+
+    def corrected(self, prediction: ObjectPrediction) -> VoxelBlock:
+        """The mask that accepting an answer would write."""
         i, j, k = (part.start for part in prediction.box)
         kept = self._target.prompts.objectMask(PlaneMask.KEPT)
         block = VoxelBlock((i, j, k), prediction.mask)
@@ -116,8 +122,26 @@ class ObjectRegion:
         self._target.object = answered
 
     def rebuild(self) -> None:
-        """Let the object answer the prompts that the scene holds for it afresh, when it is looked at."""
+        """Let the object answer the prompts that the scene holds for it afresh, when it is looked at.
+
+        Picks among earlier answers no longer count.
+        """
+        for plane in (plane for plane in self._target.prompts.planes if plane.of_object):
+            self._target.prompts.removePicks(plane)
         self._target.closeObject()
+
+    def asked(self) -> AskedObject:
+        """The object as it is now, to be asked for candidates."""
+        return AskedObject.of(self._target.volumeNode, self.session.block, self.corrected, self._target.session.window)
+
+    def pick(self, picked: ObjectPrediction) -> PromptStep:
+        """Make a candidate the answer, as one step, which the scene stores."""
+        i, j, k = (part.start for part in picked.box)
+        packed = VoxelBlock((i, j, k), picked.mask).packed
+        action = PromptStep(self._target.prompts.nextStep, picked=packed, plane=self._geometry)
+        self.session.take(picked, action)
+        self._target.prompts.addStep(self._geometry, action)
+        return action
 
     def clear(self) -> None:
         """Take the prompts out of session and scene; what was accepted is kept with the objects to come."""
@@ -164,7 +188,7 @@ class ObjectRegion:
         from AdaptCore.predict.geometry import axis_plane
 
         target = self._target
-        axis = _thickest(target.volumeNode.GetSpacing())
+        axis = thickest(target.volumeNode.GetSpacing())
         found = self.session.confidences(axis)
         accepted = {known.index for known in self._accepted if known.axis == axis}
         shape = target.session.shape
@@ -223,9 +247,3 @@ class ObjectRegion:
 
 def _sameStep(given: PromptStep, stored: PromptStep) -> bool:
     return given.plane == stored.plane and samePrompts(promptsOf([given]), promptsOf([stored]))
-
-
-def _thickest(spacing: Sequence[float]) -> int:
-    """The axis across the thickest slices, the third one where all are alike."""
-    thickest = max(spacing)
-    return 2 if spacing[2] >= 0.99 * thickest else list(spacing).index(thickest)

@@ -55,6 +55,16 @@ class ObjectSession:
     def prediction(self) -> ObjectPrediction | None:
         return self._opened[0].prediction if self._opened else None
 
+    @property
+    def has_question(self) -> bool:
+        """Whether there is an answer that others can be offered beside."""
+        return self.prediction is not None
+
+    @property
+    def block(self) -> BlockSession:
+        """A copy of the session that answers, to be asked for others."""
+        return copy.copy(self._block)
+
     def confidences(self, axis: int) -> Mapping[int, float]:
         """How confident the model is of each slice of the present answer; kept, since the panel asks often."""
         key = self.prediction, axis
@@ -84,6 +94,12 @@ class ObjectSession:
         from AdaptCore.predict.object_prompts import ObjectPrompts, VolumeClick
 
         plane = action.plane
+        if action.picked:
+            picked = VoxelBlock.unpacked(action.picked)
+            i, j, k = picked.slices
+            self._block.take_mask((i, j, k), picked.mask)
+            self._note(action)
+            return
         assert plane is not None, "prompts on an object say where they were given"
         added = ObjectPrompts(
             tuple(VolumeClick(plane.voxel(click.x, click.y), click.positive) for click in action.clicks)
@@ -93,6 +109,11 @@ class ObjectSession:
         self._block.go_on_with(cast("VolumetricModel", self._learner.opening(self._image)))
         met = tuple(known for known in self.accepted if self._meets(known, added) and not self._knows(known))
         self._block.add(added.with_more(ObjectPrompts(slices=met)))
+        self._note(action)
+
+    def take(self, picked: ObjectPrediction, action: PromptStep) -> None:
+        """Make another answer the present one, as one step."""
+        self._block.take(picked)
         self._note(action)
 
     def undo(self) -> None:

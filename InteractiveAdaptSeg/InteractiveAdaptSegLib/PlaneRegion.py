@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from AdaptCore.errors import PromptError
 from AdaptCore.prompts import Click, Prompts
-from InteractiveAdaptSegLib.PackedMask import unpackMask
+from InteractiveAdaptSegLib.CandidateViews import AskedPlane, Correction
+from InteractiveAdaptSegLib.PackedMask import packMask, unpackMask
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.Region import Change
 from InteractiveAdaptSegLib.SegmentWriter import SegmentWriter
@@ -21,32 +21,11 @@ from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 if TYPE_CHECKING:
     from AdaptCore.predict.geometry import PlaneGeometry
     from AdaptCore.predict.learning import Example
-    from AdaptCore.predict.plane import PlaneSession
+    from AdaptCore.predict.plane import Look, PlaneSession
     from InteractiveAdaptSegLib.Target import Target
 
 SAME_PIXEL = 1e-3
 """Prompts closer than this many pixels are the same prompt."""
-
-
-@dataclass(frozen=True, eq=False)
-class Correction:
-    """What is shown and written of an answer.
-
-    Attributes:
-        drawn: bool (H, W), what the segment held before the first prompt, which the prompts correct; None for nothing.
-        kept: bool (H, W), what any mask is added to; None for nothing.
-    """
-
-    drawn: np.ndarray | None
-    kept: np.ndarray | None
-    prompts: Prompts
-
-    def of(self, answer: np.ndarray) -> np.ndarray:
-        """The mask (H, W) for an answer (H, W)."""
-        from AdaptCore.predict.pointing import corrected
-
-        mask = answer if self.drawn is None else corrected(self.drawn, answer, self.prompts)
-        return mask if self.kept is None else mask | self.kept
 
 
 class PlaneRegion:
@@ -107,6 +86,18 @@ class PlaneRegion:
         """What makes the mask of the plane from what its session answers."""
         drawn, kept = (self._target.prompts.mask(kind, self._geometry) for kind in (PlaneMask.DRAWN, PlaneMask.KEPT))
         return Correction(drawn, kept, self.session.prompts)
+
+    def asked(self) -> AskedPlane:
+        """The plane as it is now, to be asked for candidates."""
+        target, session = self._target, self._target.session
+        return AskedPlane.of(target.volumeNode, self._geometry, self.session, self.correction, session.window)
+
+    def pick(self, look: Look) -> PromptStep:
+        """Make a candidate the answer, as one step, which the scene stores."""
+        answer = self.session.take(look)
+        action = PromptStep(self._target.prompts.nextStep, picked=packMask(answer.mask))
+        self._target.prompts.addStep(self._geometry, action)
+        return action
 
     @property
     def labels(self) -> np.ndarray:

@@ -216,7 +216,13 @@ class PromptNodes:
             sound = [np.shape(matrix) == (4, 4) and np.linalg.det(matrix) != 0 for matrix in matrices]
             sound += [mask.shape == plane.shape for kind in PlaneMask for plane, mask in self.masks(kind)]
             sound += [block is None or block.mask.ndim == 3 for block in map(self.objectMask, PlaneMask)]
-            sound += [unpackMask(mask, planes[where].shape).ndim == 2 for where, mask in self._picks.values()]
+            for where, mask in self._picks.values():
+                isBlock = planes[where].of_object
+                sound.append(
+                    VoxelBlock.unpacked(mask).mask.ndim == 3
+                    if isBlock
+                    else unpackMask(mask, planes[where].shape).ndim == 2
+                )
             sound += [int(step) >= 0 for step in self._picks]
             sound += [0 <= sure <= 1 for sure in self.confidences.values()]
             return not all(sound)

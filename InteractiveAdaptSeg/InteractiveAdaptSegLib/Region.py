@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from AdaptCore.prompts import Click
+from InteractiveAdaptSegLib.CandidateViews import Asked
 from InteractiveAdaptSegLib.PromptNodes import PromptStep
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
@@ -110,6 +111,12 @@ class Region(Protocol):
 
     def examples(self, mask: Mask) -> list[Example]:
         """What a mask says as the answer to the prompts."""
+
+    def asked(self) -> Asked:
+        """The region as it is now, to be asked for candidates."""
+
+    def pick(self, look: Any) -> PromptStep:
+        """Make a candidate the answer, as one step, which the scene stores."""
 
     def teach(self, mask: Mask, examples: Sequence[Example] | None) -> None:
         """Let a mask be learnt, as part of the latest step of the target's session."""

@@ -418,7 +418,8 @@ class SegmentationLogic:
         """Let go of everything; the scene keeps the prompts and the segments, the tasks what they have learnt."""
         with ExitStack() as letGo:
             letGo.callback(self._observations.clear)
-            for part in (self._plane, self.model, self._answering.tasks, self.profile, self._asker):
+            profiles = self.profile, self._answering.objectsProfile
+            for part in (self._plane, self.model, self._answering.tasks, *profiles, self._asker):
                 letGo.callback(part.close)
             self._dropTargets(list(self._targets.values()))
 

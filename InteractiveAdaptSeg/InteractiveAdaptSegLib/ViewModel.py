@@ -7,7 +7,8 @@ from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from InteractiveAdaptSegLib.Candidates import ROUNDS, CandidateView
+from InteractiveAdaptSegLib.Candidates import ROUNDS
+from InteractiveAdaptSegLib.CandidateViews import CandidateView
 from InteractiveAdaptSegLib.ChosenModel import ModelStatus
 from InteractiveAdaptSegLib.Commands import (
     ON_PLANE,
@@ -188,7 +189,6 @@ class GalleryState:
         views: the candidates, from the smallest to the largest.
         picked: number of the picked one, from 1.
         round: 0 before the first one; at most `rounds`.
-        isAtObject: whether prompts are about whole objects, which are offered without candidates.
     """
 
     views: tuple[CandidateView, ...] = ()
@@ -199,7 +199,6 @@ class GalleryState:
     canPick: bool = False
     canAskForMore: bool = False
     canAskForOthers: bool = False
-    isAtObject: bool = False
 
 
 def galleryState(logic: SegmentationLogic) -> GalleryState:
@@ -214,7 +213,6 @@ def galleryState(logic: SegmentationLogic) -> GalleryState:
         canPick=isIdle and bool(candidates.views),
         canAskForMore=canAsk and candidates.picked is not None,
         canAskForOthers=canAsk,
-        isAtObject=logic.isAtObject,
     )
 
 

@@ -11,7 +11,7 @@ from AdaptCore.printable import printable
 if TYPE_CHECKING:
     from AdaptCore.adapt.trial import Estimate
     from AdaptCore.models.registry import ModelEntry
-    from InteractiveAdaptSegLib.Candidates import CandidateView
+    from InteractiveAdaptSegLib.CandidateViews import CandidateView
     from InteractiveAdaptSegLib.Looking import Hindrance
     from InteractiveAdaptSegLib.Measures import Measures
     from InteractiveAdaptSegLib.ViewModel import GalleryState, ModelState, ProfileState, Status, Step, TaskState
@@ -173,8 +173,6 @@ def profileText(state: ProfileState | None, _: Translate) -> str:
 
 def galleryText(state: GalleryState, _: Translate) -> str:
     """The line above the candidates."""
-    if state.isAtObject:
-        return _("Candidates are offered for slices: choose Slice.")
     if state.isAsking:
         return _("Computing candidates...")
     if not state.round:
@@ -187,7 +185,7 @@ def galleryText(state: GalleryState, _: Translate) -> str:
 def candidateText(number: int, view: CandidateView, _: Translate) -> str:
     """The lines below a candidate's picture."""
     return _("{number}: likely\n{percent} %\n{area}").format(
-        number=number, percent=round(100 * view.probability), area=areaText(view.areaChange)
+        number=number, percent=round(100 * view.probability), area=changeText(view)
     )
 
 
@@ -196,7 +194,12 @@ def candidateToolTip(number: int, view: CandidateView, _: Translate) -> str:
     return _(
         "Candidate {number}: {area} against the present mask; {percent} % of the masks that you may want look like"
         " it. Blue is added, orange is removed. Click on it or press {number} to pick it."
-    ).format(number=number, percent=round(100 * view.probability), area=areaText(view.areaChange))
+    ).format(number=number, percent=round(100 * view.probability), area=changeText(view))
+
+
+def changeText(view: CandidateView) -> str:
+    """By how much a candidate's mask is larger."""
+    return areaText(view.areaChange) if view.areaChange is not None else f"{view.volumeChange:+.3g} mL"
 
 
 def areaText(area: float) -> str:

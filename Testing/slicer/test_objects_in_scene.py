@@ -92,6 +92,79 @@ def test_a_click_in_another_view_corrects_the_object(a_session: Panel, an_ellips
     np.testing.assert_array_equal(shown(a_session), after)
 
 
+def candidate_mask(panel: Panel, number: int) -> np.ndarray:
+    full = np.zeros(SHAPE, bool)
+    block = panel.logic.candidates.view(number).mask
+    full[block.slices] = block.mask
+    return full
+
+
+@pytest.fixture
+def a_round(a_session: Panel) -> Panel:
+    """A panel with candidates beside the object that a click has given."""
+    a_session.logic.candidates.setWanted(True)
+    click(a_session, CENTRE)
+    assert a_session.logic.candidates.round == 1 and len(a_session.logic.candidates.views) >= 2
+    return a_session
+
+
+def test_candidates_of_an_object_tell_their_difference_in_millilitres(a_round: Panel) -> None:
+    answer = shown(a_round)
+    views = a_round.logic.candidates.views
+    for number, view in enumerate(views, start=1):
+        voxels = int(candidate_mask(a_round, number).sum()) - int(answer.sum())
+        assert view.volumeChange == pytest.approx(voxels * 0.8 * 0.9 * 2.5 / 1000) and view.areaChange is None
+        assert view.thumbnail.shape == (144, 144, 3) and (view.added.any() or view.removed.any())
+    changes = [view.volumeChange for view in views]
+    assert changes == sorted(changes) and changes[0] < changes[-1]
+
+
+def test_picked_object_is_one_step_of_undo_and_what_accept_writes(a_round: Panel) -> None:
+    answer, last = shown(a_round), len(a_round.logic.candidates.views)
+    picked, first = candidate_mask(a_round, last), candidate_mask(a_round, 1)
+    a_round.logic.preview(last)
+    np.testing.assert_array_equal(shown(a_round), answer)
+    a_round.logic.pick(last)
+    np.testing.assert_array_equal(shown(a_round), picked)
+    assert (picked != answer).any() and a_round.logic.candidates.picked == last
+    a_round.logic.undo()
+    np.testing.assert_array_equal(shown(a_round), answer)
+    a_round.logic.redo()
+    np.testing.assert_array_equal(shown(a_round), picked)
+    a_round.logic.pick(1)
+    np.testing.assert_array_equal(shown(a_round), first)
+    a_round.logic.accept()
+    np.testing.assert_array_equal(a_round.segment("lesion"), first)
+    a_round.logic.undo()
+    a_round.logic.undo()
+    np.testing.assert_array_equal(shown(a_round), answer)
+
+
+def test_picked_object_is_saved_with_the_scene(a_round: Panel, tmp_path: Path) -> None:
+    last = len(a_round.logic.candidates.views)
+    picked = candidate_mask(a_round, last)
+    a_round.logic.pick(last)
+    other = save_and_reload(a_round, tmp_path)
+    other.logic.setAtObject(True)
+    other.wait()
+    np.testing.assert_array_equal(shown(other), picked)
+    click(other, BESIDE, positive=False)
+    assert not shown(other)[BESIDE]
+    other.logic.undo()
+    np.testing.assert_array_equal(shown(other), picked)
+    other.logic.close()
+
+
+def test_next_click_does_not_wait_for_candidates(a_session: Panel) -> None:
+    a_session.logic.candidates.setWanted(True)
+    a_session.click(CENTRE)
+    a_session.click(BESIDE, positive=False)
+    a_session.wait()
+    assert not shown(a_session)[BESIDE] and a_session.logic.candidates.round == 1
+    for number in range(1, len(a_session.logic.candidates.views) + 1):
+        assert not candidate_mask(a_session, number)[BESIDE]
+
+
 def test_several_objects_of_a_segment_leave_each_other_alone(a_session: Panel, an_ellipsoid: np.ndarray) -> None:
     click(a_session, CENTRE)
     a_session.logic.accept()
