@@ -127,7 +127,7 @@ class AskedObject:
 
     Attributes:
         voxels: of the volume, (i, j, k).
-        corrected: makes what is shown and written of an answer.
+        correction: makes what is shown and written of an answer.
         voxelVolume: mL.
         axis: across the slices, one of which is shown.
     """
@@ -135,7 +135,7 @@ class AskedObject:
     session: BlockSession
     voxels: np.ndarray
     window: Window
-    corrected: Callable[[ObjectPrediction], VoxelBlock]
+    correction: Callable[[ObjectPrediction], VoxelBlock]
     voxelVolume: float
     axis: int
 
@@ -144,11 +144,11 @@ class AskedObject:
         cls,
         volumeNode: Any,
         session: BlockSession,
-        corrected: Callable[[ObjectPrediction], VoxelBlock],
+        correction: Callable[[ObjectPrediction], VoxelBlock],
         window: Window,
     ) -> AskedObject:
         volume = abs(float(np.linalg.det(ijkToWorld(volumeNode)[:3, :3]))) / 1000
-        return cls(session, voxelArray(volumeNode), window, corrected, volume, thickest(volumeNode.GetSpacing()))
+        return cls(session, voxelArray(volumeNode), window, correction, volume, thickest(volumeNode.GetSpacing()))
 
     def views(self, shown: Round) -> tuple[CandidateView, ...]:
         before = self._shown(shown.present)
@@ -171,7 +171,7 @@ class AskedObject:
 
     def _shown(self, prediction: ObjectPrediction) -> ObjectPrediction:
         """An answer with what is shown and written of it."""
-        block = self.corrected(prediction)
+        block = self.correction(prediction)
         i, j, k = block.slices
         return replace(prediction, box=(i, j, k), mask=block.mask)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -83,17 +83,21 @@ class ObjectRegion:
         prediction = self.session.prediction
         if prediction is None:
             return None
-        return self.corrected(prediction)
+        return self.correction(prediction)
 
-    def corrected(self, prediction: ObjectPrediction) -> VoxelBlock:
-        """The mask that accepting an answer would write."""
-        i, j, k = (part.start for part in prediction.box)
-        kept = self._target.prompts.objectMask(PlaneMask.KEPT)
-        block = VoxelBlock((i, j, k), prediction.mask)
-        block = block if kept is None else block.with_(kept)
-        if not self._target.prompts.hasPlaneMasks(PlaneMask.ACCEPTED):
-            return block
-        return VoxelBlock(block.origin, self._target.session.with_accepted(block.mask, block.origin))
+    @property
+    def correction(self) -> Callable[[ObjectPrediction], VoxelBlock]:
+        """What makes the mask that accepting would write from an answer; another thread may call it."""
+        prompts, session = self._target.prompts, self._target.session
+        kept, isCorrected = prompts.objectMask(PlaneMask.KEPT), prompts.hasPlaneMasks(PlaneMask.ACCEPTED)
+
+        def correct(prediction: ObjectPrediction) -> VoxelBlock:
+            i, j, k = (part.start for part in prediction.box)
+            block = VoxelBlock((i, j, k), prediction.mask)
+            block = block if kept is None else block.with_(kept)
+            return VoxelBlock(block.origin, session.with_accepted(block.mask, block.origin)) if isCorrected else block
+
+        return correct
 
     @property
     def labels(self) -> VoxelBlock | None:
@@ -132,7 +136,7 @@ class ObjectRegion:
 
     def asked(self) -> AskedObject:
         """The object as it is now, to be asked for candidates."""
-        return AskedObject.of(self._target.volumeNode, self.session.block, self.corrected, self._target.session.window)
+        return AskedObject.of(self._target.volumeNode, self.session.block, self.correction, self._target.session.window)
 
     def pick(self, picked: ObjectPrediction) -> PromptStep:
         """Make a candidate the answer, as one step, which the scene stores."""

@@ -5,8 +5,8 @@ Voxel arrays are in IJK order, as in AdaptCore; world means RAS after all parent
 
 from __future__ import annotations
 
-from itertools import combinations
 from collections.abc import Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

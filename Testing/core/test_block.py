@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -419,7 +420,7 @@ def test_the_other_openings_can_be_taken_and_the_next_click_goes_on_from_them() 
 
         def decode(self, embeddings: list[SimpleNamespace], prompts: VolumePrompts) -> tuple[Tensor, Tensor]:
             logits, _ = super().decode(embeddings, prompts)
-            narrow = [float((each.logits > 0).float().mean()) > 0.3 for each in embeddings]
+            narrow = [float((each.features[0] > 0).float().mean()) > 0.3 for each in embeddings]
             shift = torch.tensor([6.0 if one else 0.0 for one in narrow])
             return logits - shift.view(-1, 1, 1, 1, 1), torch.where(shift > 0, 0.5, 0.8)[:, None].expand(-1, 2)
 
@@ -592,3 +593,33 @@ def test_padding_of_any_size_is_padding() -> None:
         padded = np.where(outside[..., None], padding, volume).astype(np.float32)
         masks.append(BlockSession(model, padded, EVEN).click(30, 30, 15).on((60, 60, 30)))
     assert masks[0].any() and not masks[0].all() and np.array_equal(*masks)
+
+
+def test_a_mask_that_is_taken_is_the_answer_until_undo_also_beyond_the_window() -> None:
+    volume = np.zeros((40, 40, 40), np.float32)
+    volume[10:16, 10:16, 10:16] = 1
+    session = BlockSession(BrightModel(), volume, EVEN, replace(POLICY, sizes=(12.0,), more=0))  # type: ignore[arg-type]
+    answer = session.click(12, 12, 12)
+    for box in (np.s_[11:15, 11:15, 11:15], np.s_[2:38, 3:37, 4:36]):
+        taken = session.take_mask(box, np.ones([part.stop - part.start for part in box], bool))
+        whole = np.zeros(volume.shape, bool)
+        whole[box] = True
+        np.testing.assert_array_equal(taken.on(volume.shape), whole)
+        assert session.prediction is taken and taken.window == taken.asked.ask.window
+        assert taken.window.contains((box[0].start, 12.0, 12.0)) and taken.window.contains(
+            (12.0, box[1].stop - 1, 12.0)
+        )
+        session.undo()
+        assert session.prediction is answer
+
+
+def test_copies_keep_embeddings_of_their_own() -> None:
+    volume = np.zeros((40, 40, 40), np.float32)
+    volume[10:16, 10:16, 10:16] = 1
+    model = BrightModel()
+    session = BlockSession(model, volume, EVEN, POLICY)  # type: ignore[arg-type]
+    other = copy(session)
+    other.click(12, 12, 12)
+    encoded = model.encoded
+    session.click(12, 12, 12)
+    assert model.encoded == 2 * encoded and session.prediction is not other.prediction

@@ -54,6 +54,20 @@ def test_one_click_correct_in_another_view_accept_undo_redo_next_segment_save_re
     assert whole[BESIDE] and not corrected[BESIDE]
     np.testing.assert_array_equal(corrected & ~whole, False)
 
+    user.host.wait_until(lambda: len(user.panel.session.candidates.views) >= 2)
+    view, block = user.panel.session.candidates.view(2), np.zeros_like(corrected)
+    block[view.mask.slices] = view.mask.mask
+    assert user.ui.candidateButton2.text.endswith(f"{view.volumeChange:+.3g} mL")
+    keys("2")
+    assert user.ui.candidateButton2.checked and user.ui.undoButton.toolTip.startswith("Undo: ")
+    np.testing.assert_array_equal(shown(user), block)
+    assert (block != corrected).any() and not block[BESIDE]
+    keys("Ctrl+Z")
+    np.testing.assert_array_equal(shown(user), corrected)
+    keys("Ctrl+Y")
+    np.testing.assert_array_equal(shown(user), block)
+    corrected = block
+
     keys("Return")
     np.testing.assert_array_equal(user.segment(), corrected)
     assert user.status == "Accepted. Correct it with + and - prompts, or go on with the next segment."
