@@ -82,15 +82,15 @@ class Evidence:
 
 
 SCAN = Evidence(
-    score=1.7,
-    fill=0.409,
-    fill_squared=-0.0773,
-    stable=8.33,
-    sure=4.26,
-    one_part=1.72,
-    agreement=3.07,
-    share=-0.374,
-    whole=0.0216,
+    score=1.67,
+    fill=0.354,
+    fill_squared=-0.0954,
+    stable=5.86,
+    sure=3.14,
+    one_part=2.45,
+    agreement=2.81,
+    share=-0.106,
+    whole=0.296,
 )
 """Weights for planes whose spacing is known: the object may be of any size.
 
@@ -98,15 +98,15 @@ Source: `adaptseg train --sizes compact`, which calibrates them on synthetic pla
 """
 
 PICTURE = Evidence(
-    score=1.79,
-    fill=0.105,
-    fill_squared=-0.0606,
-    stable=5.57,
-    sure=2.43,
-    one_part=2.97,
-    agreement=1.14,
+    score=0.993,
+    fill=0.233,
+    fill_squared=-0.0351,
+    stable=3.49,
+    sure=1.16,
+    one_part=3.68,
+    agreement=1.06,
     share=1.28,
-    whole=1.54,
+    whole=2.38,
 )
 """Weights for planes whose spacing is not known: who took a picture has framed the object. Source: the same."""
 
