@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from AdaptCore.adapt.learner import Learner
 from AdaptCore.adapt.recipe import Recipe
@@ -76,9 +77,10 @@ def a_square(low: int, high: int) -> np.ndarray:
 
 
 def a_nested_volume() -> np.ndarray:
-    """A bright core in a grey body, the same in every slice, with a little noise."""
+    """A bright core in a grey body, with blurred edges as in a scan, the same in every slice, with a little noise."""
     away = np.hypot(*(np.mgrid[:96, :96] - 48))
-    slices = np.repeat((0.2 + 0.3 * (away < 26) + 0.4 * (away < 14))[..., None], DEPTH, axis=2)
+    body, core = (expit((radius - away) / 2) for radius in (26, 14))
+    slices = np.repeat((0.2 + 0.3 * body + 0.4 * core)[..., None], DEPTH, axis=2)
     return (slices + np.random.default_rng(0).normal(0, 0.02, slices.shape)).astype(np.float32)
 
 
