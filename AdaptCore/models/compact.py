@@ -156,7 +156,7 @@ class FourierPosition(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.register_buffer("frequencies", torch.randn(2, dim // 2, generator=generator))
+        self.register_buffer("frequencies", torch.empty(2, dim // 2).normal_(generator=generator))
 
     def forward(self, xy: Tensor) -> Tensor:
         phase = 2 * math.pi * (2 * xy.float() - 1) @ self.frequencies.float()

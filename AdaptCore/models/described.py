@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from AdaptCore.errors import CheckpointError
 from AdaptCore.json_text import parse
@@ -61,7 +62,7 @@ class DescribedNetwork(nn.Module):
         """
         try:
             config = config_from_json(cls.sizes, metadata["config"])
-            with torch.device("meta"):  # sizes that a file only claims to have must not take their memory
+            with torch.device("meta"), _Unfilled():  # sizes that a file only claims to have must not take their memory
                 check_fit(cls(config), tensors, source)
             network = cls(config)
         except CheckpointError:
@@ -71,6 +72,22 @@ class DescribedNetwork(nn.Module):
             raise CheckpointError(f"{source}: The sizes must be those of {cls.sizes.__name__}, got {found}.") from error
         load_into(network, {name: tensor.float() for name, tensor in tensors.items()}, source)
         return network
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors without normal numbers.
+
+    To draw them for a tensor without memory, PyTorch loads its compiler (`torch._dynamo`), for more than a second; with
+    Triton beside it, as PyTorch for CUDA brings it, that ends a process in which Mesa draws without a graphics card.
+    """
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
 
 
 class DescribedModel(PlacedModel):

@@ -140,3 +140,13 @@ def test_a_lesson_loads_no_compiler() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     moved, loaded = done.stdout.split()
     assert abs(float(moved)) > 0.05 and loaded == "False"
+
+
+def test_built_in_models_load_no_compiler_either() -> None:
+    code = (
+        "import sys\n"
+        "from AdaptCore.models.registry import load_model, load_volume_model\n"
+        "print(load_model('compact', 'cpu').name, load_volume_model(device='cpu').name, 'torch._dynamo' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.split() == ["compact", "compact3d", "False"]
