@@ -36,6 +36,8 @@ def choose_axis(geometry: Geometry, wanted: int | None) -> int:
     Raises:
         PromptError: a picture has planes across one axis only.
     """
+    from AdaptCore.predict.geometry import thickest_axis
+
     flat = geometry.flat_axis
     if flat is not None:
         if wanted not in (None, flat):
@@ -43,8 +45,7 @@ def choose_axis(geometry: Geometry, wanted: int | None) -> int:
         return flat
     if wanted is not None:
         return wanted
-    thickest = max(geometry.spacing)
-    return geometry.spacing.index(thickest) if geometry.spacing[2] < 0.99 * thickest else 2
+    return thickest_axis(geometry.spacing)
 
 
 def collect_prompts(

@@ -26,7 +26,8 @@ from AdaptCore.models.sam import SamModel, build_network
 from AdaptCore.predict.cache import EmbeddingCache
 from AdaptCore.predict.geometry import axis_plane
 from AdaptCore.predict.intensity import apply_window, auto_window
-from AdaptCore.predict.plane import Look, PlaneEncoder, PlaneSession, mask_logits, predict_window
+from AdaptCore.predict.masks import mask_logits
+from AdaptCore.predict.plane import Look, PlaneEncoder, PlaneSession, predict_window
 from AdaptCore.predict.volume import VolumeSession
 from AdaptCore.predict.zoom import CropWindow, ZoomPolicy
 from AdaptCore.preference.adviser import Adviser, space_of

@@ -18,6 +18,7 @@ from AdaptCore.models.volumetric import WINDOW_SIDE, VolumeEmbedding, VolumeQues
 from AdaptCore.predict.history import History, State
 from AdaptCore.predict.intensity import limits_beside_padding
 from AdaptCore.predict.learning import Adapter, Example, Preference
+from AdaptCore.predict.masks import mask_logits
 from AdaptCore.predict.object_prompts import (
     Ask,
     KnownSlice,
@@ -40,9 +41,6 @@ MODELS_KEPT = 3
 
 OUTSIDE_LOGIT = -8.0
 """Logit of what no window has shown."""
-
-MASK_LOGIT = 6.0
-"""Logit, and negative outside, of a mask that is taken as an answer."""
 
 NEAR = 2
 """So many earlier and later predictions are kept as they were, all others packed."""
@@ -277,7 +275,8 @@ class BlockSession(History[_State, ObjectPrediction]):
         for click in added.clicks:
             self._check_inside(click.position)
         for known in added.slices:
-            self._check_slice(known.axis, known.index, known.mask.squeeze(known.axis).shape)
+            across = tuple(length for place, length in enumerate(known.mask.shape) if place != known.axis)
+            self._check_slice(known.axis, known.index, across)
         if added.box is not None:
             self._check_box(*added.box)
         if not added.shows_object and (self.prediction is None or not self.prediction.mask.any()):
@@ -341,7 +340,7 @@ class BlockSession(History[_State, ObjectPrediction]):
         (a, b, c), (d, e, f) = corners
         is_within = all(held.window.contains(corner) for corner in ((a, b, c), (d, e, f)))
         window = held.window if is_within or not mask.any() else self._window((a, b, c), (d + 1, e + 1, f + 1))
-        logits = torch.where(sample(whole, window)[0] >= 0.5, MASK_LOGIT, -MASK_LOGIT)
+        logits = torch.from_numpy(mask_logits(sample(whole, window)[0].numpy() >= 0.5))
         asked = held.asked if window is held.window else Asked(Ask(window, self.prompts), logits)
         taken = replace(held, box=box, mask=mask, window=window, logits=logits, asked=asked, others=())
         return self.take(taken)

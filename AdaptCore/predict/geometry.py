@@ -126,6 +126,12 @@ def known_spacing(volume: np.ndarray, spacing: Sequence[float] | None) -> tuple[
     return i, j, k
 
 
+def thickest_axis(spacing: Sequence[float]) -> int:
+    """The axis across the thickest slices, the third one where all are alike."""
+    thickest = max(spacing)
+    return 2 if spacing[2] >= 0.99 * thickest else list(spacing).index(thickest)
+
+
 def axis_plane(volume_shape: Sequence[int], axis: int, index: int) -> PlaneGeometry:
     """The slice `index` across IJK axis 0, 1 or 2; x and y are the other two axes in increasing order.
 

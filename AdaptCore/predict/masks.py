@@ -9,6 +9,14 @@ from scipy import ndimage
 
 from AdaptCore.prompts import Click
 
+MASK_LOGIT = 6.0
+"""Logit that a mask given as an answer gets inside, and its negative outside."""
+
+
+def mask_logits(mask: np.ndarray) -> np.ndarray:
+    """Logits float32 of a mask's shape that stand for it."""
+    return np.where(mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
+
 
 def binarize(logits: np.ndarray) -> np.ndarray:
     """The only place where logits become a mask."""

@@ -16,7 +16,7 @@ from AdaptCore.predict.cache import EmbeddingCache, EmbeddingKey, key
 from AdaptCore.predict.held import HeldLook
 from AdaptCore.predict.history import History, State
 from AdaptCore.predict.learning import Adapter, Example, Preference
-from AdaptCore.predict.masks import binarize, dice, filled
+from AdaptCore.predict.masks import MASK_LOGIT, binarize, dice, filled, mask_logits
 from AdaptCore.predict.obedience import ObediencePolicy, obey
 from AdaptCore.predict.pointing import only_pointed, pointed_pixels
 from AdaptCore.predict.sizes import (
@@ -44,9 +44,6 @@ from AdaptCore.predict.zoom import (
     zoom_policy,
 )
 from AdaptCore.prompts import Box, Click, Lasso, Prompts
-
-MASK_LOGIT = 6.0
-"""Logit that a binary mask given as prior gets inside, and its negative outside."""
 
 INSIDE_LASSO_LOGIT = 0.5
 """Logit of the earlier answer inside a lasso, which holds more than the object; outside it is that of a mask."""
@@ -133,11 +130,6 @@ class Look:
         assert self.question is not None
         obeyed = torch.from_numpy(obey(logits.numpy(), self.question.prompts, ObediencePolicy()))
         return replace(self, logits=obeyed if self.window is None else paste(self.logits, self.window, obeyed))
-
-
-def mask_logits(mask: np.ndarray) -> np.ndarray:
-    """Logits float32 (H, W) that stand for a binary mask (H, W)."""
-    return np.where(mask, np.float32(MASK_LOGIT), np.float32(-MASK_LOGIT))
 
 
 def check_image(image01: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from AdaptCore.models.base import Readable
 from AdaptCore.models.frame import AnyQuestion
 from AdaptCore.predict.block import BlockSession
 from AdaptCore.predict.learning import Example, Taught, telling
-from AdaptCore.predict.masks import binarize
-from AdaptCore.predict.plane import PlaneSession, mask_logits
+from AdaptCore.predict.masks import binarize, mask_logits
+from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.preference.candidates import Candidate, Proposal, propose
 from AdaptCore.preference.latent import Latent
 from AdaptCore.preference.mixture import Mixture

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from AdaptCore.models.base import Canvas, ReadoutModel, to_prior
-from AdaptCore.predict.masks import depth
-from AdaptCore.predict.plane import PlaneSession, mask_logits
+from AdaptCore.predict.masks import depth, mask_logits
+from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.predict.zoom import CropWindow
 from AdaptCore.preference.latent import COMPONENTS, HALF, Latent, gated
 from AdaptCore.preference.samplers import balanced, newton

@@ -64,7 +64,7 @@ class Answering:
         volumes = lambda: cast("Model", loadVolumeModel(self.model.device))  # noqa: E731
         self.tasks = Tasks(self.task, ChosenTask(volumes, onMessage, requireIdle, onTask, ofObjects=True))
         self.profile = ChosenProfile(onMessage, self._onProfile, requireIdle)
-        self.objectsProfile = ChosenProfile(onMessage, self._onProfile, requireIdle)  # nobody's, as yet
+        self.objectsProfile = ChosenProfile(onMessage, self._onProfile, requireIdle)  # without a user
         self.candidates = Candidates(self.profile, self.objectsProfile, onMessage, requireIdle)
         self.onlyPointed = True
         self._imageNames: WeakKeyDictionary[Any, str] = WeakKeyDictionary()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from AdaptCore.prompts import Prompts
-from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, thickest, voxelArray
+from InteractiveAdaptSegLib.VolumeGeometry import ijkToWorld, voxelArray
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
@@ -147,8 +147,11 @@ class AskedObject:
         correction: Callable[[ObjectPrediction], VoxelBlock],
         window: Window,
     ) -> AskedObject:
+        from AdaptCore.predict.geometry import thickest_axis
+
+        axis = thickest_axis(volumeNode.GetSpacing())
         volume = abs(float(np.linalg.det(ijkToWorld(volumeNode)[:3, :3]))) / 1000
-        return cls(session, voxelArray(volumeNode), window, correction, volume, thickest(volumeNode.GetSpacing()))
+        return cls(session, voxelArray(volumeNode), window, correction, volume, axis)
 
     def views(self, shown: Round) -> tuple[CandidateView, ...]:
         before = self._shown(shown.present)

@@ -16,7 +16,7 @@ from InteractiveAdaptSegLib.ObjectSession import ObjectSession
 from InteractiveAdaptSegLib.PlaneRegion import promptsOf, samePrompts
 from InteractiveAdaptSegLib.PromptNodes import PlaneMask, PromptStep
 from InteractiveAdaptSegLib.Region import Change
-from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex, thickest
+from InteractiveAdaptSegLib.VolumeGeometry import sliceIndex
 from InteractiveAdaptSegLib.VoxelBlock import VoxelBlock
 
 if TYPE_CHECKING:
@@ -189,10 +189,10 @@ class ObjectRegion:
     @property
     def confidences(self) -> dict[PlaneGeometry, float]:
         """How confident the model is of each slice of the answer that the user has not accepted, 0 to 1."""
-        from AdaptCore.predict.geometry import axis_plane
+        from AdaptCore.predict.geometry import axis_plane, thickest_axis
 
         target = self._target
-        axis = thickest(target.volumeNode.GetSpacing())
+        axis = thickest_axis(target.volumeNode.GetSpacing())
         found = self.session.confidences(axis)
         accepted = {known.index for known in self._accepted if known.axis == axis}
         shape = target.session.shape

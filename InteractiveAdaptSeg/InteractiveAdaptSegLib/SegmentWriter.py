@@ -140,7 +140,9 @@ class SegmentWriter:
                 f"the mask does not meet the voxels of segmentation '{self._segmentationNode.GetName()}': "
                 "give it the geometry of the volume, or a finer one"
             )
-        self._checkReadBack(add, wanted)
+        for block, modifier in ((remove, unwanted), (add, wanted)):
+            if block is not None and modifier is not None:
+                self._checkReadBack(block, modifier)
         taken = self._masked(unwanted, removes=True, overwrites=overwrites)
         given = self._masked(wanted, overwrites=overwrites)
         report = self._reporting(wanted, unwanted, overwrites)
@@ -245,13 +247,11 @@ class SegmentWriter:
         limits = _boxOnGrid(block.origin, block.mask.shape, toGrid)
         return _imageOf(reference, _resampled(block, toGrid, limits), limits[:, 0].tolist())
 
-    def _checkReadBack(self, block: VoxelBlock | None, modifier: Any) -> None:
+    def _checkReadBack(self, block: VoxelBlock, modifier: Any) -> None:
         """Refuse a mask that its voxels on the segmentation's grid would not give back.
 
         Where two of the volume's voxels share one of the grid, a write on one slice would change another one.
         """
-        if block is None:
-            return
         toGrid = self._volumeToGrid(modifier)
         if np.array_equal(toGrid, np.rint(toGrid)):
             return  # each of the volume's voxels has some of the grid for itself

@@ -5,7 +5,6 @@ Voxel arrays are in IJK order, as in AdaptCore; world means RAS after all parent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -204,9 +203,3 @@ def _missed(sliceNode: Any, volumeNode: Any) -> SceneError:
         f"slice view '{sliceNode.GetName()}' does not pass through volume '{volumeNode.GetName()}': "
         "scroll to a slice of the volume"
     )
-
-
-def thickest(spacing: Sequence[float]) -> int:
-    """The axis across the thickest slices, the third one where all are alike."""
-    most = max(spacing)
-    return 2 if spacing[2] >= 0.99 * most else list(spacing).index(most)

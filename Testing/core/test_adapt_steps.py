@@ -146,7 +146,8 @@ def test_built_in_models_load_no_compiler_either() -> None:
     code = (
         "import sys\n"
         "from AdaptCore.models.registry import load_model, load_volume_model\n"
-        "print(load_model('compact', 'cpu').name, load_volume_model(device='cpu').name, 'torch._dynamo' in sys.modules)\n"
+        "models = load_model('compact', 'cpu'), load_volume_model(device='cpu')\n"
+        "print(*(model.name for model in models), 'torch._dynamo' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.split() == ["compact", "compact3d", "False"]

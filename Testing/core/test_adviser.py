@@ -11,7 +11,8 @@ import torch
 
 from AdaptCore.errors import ProfileError, PromptError
 from AdaptCore.models.compact import CompactModel
-from AdaptCore.predict.plane import PlaneSession, mask_logits
+from AdaptCore.predict.masks import mask_logits
+from AdaptCore.predict.plane import PlaneSession
 from AdaptCore.preference.adviser import Adviser, narrowed, space_of, varied
 from AdaptCore.preference.latent import HALF, Latent
 from AdaptCore.preference.mixture import Mixture

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from AdaptCore.predict.cache import EmbeddingCache
-from AdaptCore.predict.masks import dice
+from AdaptCore.predict.masks import dice, mask_logits
 from AdaptCore.predict.motion import carried
-from AdaptCore.predict.plane import PlaneEncoder, mask_logits
+from AdaptCore.predict.plane import PlaneEncoder
 from AdaptCore.predict.propagate import (
     PropagationPolicy,
     drop_strays,

@@ -485,8 +485,10 @@ def test_a_mask_that_the_grid_cannot_hold_voxel_by_voxel_is_refused(
 
     volume = make_volume(ijkToRAS=ijkToRAS)
     a_writer.setTarget(volume, a_segmentation, "lesion")
-    with pytest.raises(SceneError, match=r"so that \d+ voxels would be written wrongly: give it the geometry"):
-        a_writer.write(block((3, 12), (10, 25), slices))
+    mask = block((3, 12), (10, 25), slices)
+    for given in ((mask, None), (None, mask)):
+        with pytest.raises(SceneError, match=r"so that \d+ voxels would be written wrongly: give it the geometry"):
+            a_writer.write(*given)
     assert not contents(a_segmentation, volume, "lesion").any() and not a_writer.canUndo
 
 
